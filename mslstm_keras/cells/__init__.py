@@ -1,0 +1,1 @@
+"""Recurrent cells, one model family a file: its equations and how its cells are stacked."""

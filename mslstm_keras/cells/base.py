@@ -1,0 +1,93 @@
+"""The contract of a recurrent cell whose states are maps."""
+
+from typing import ClassVar
+
+import keras
+from keras import ops
+
+from mslstm_keras.layers.gates import GateConv
+
+Shape = tuple[int | None, ...]
+
+
+class SpatiotemporalCell(keras.layers.Layer):
+    """Base class of all cells: a Keras RNN cell with states of shape height x width x channels.
+
+    A subclass declares `state_names` (and `zigzag_states`), makes its sub-layers in `__init__` with
+    `conv` and `gates`, and writes its paper's equations in `call(inputs, states) -> (output, new_states)`.
+    Space is preserved ("same" padding, stride 1). Constructor arguments are plain data, so that Keras
+    derives `get_config`; `build` runs `call` once on symbolic tensors, so that no cell writes it.
+
+    Args:
+        filters: int. Channels of the hidden state and of each memory.
+        kernel_size: int. Default side of the square kernels.
+
+    Call arguments:
+        inputs: tensor (batch, height, width, channels).
+        states: list of tensors, one for each of `state_names`, shaped as `state_shapes` says.
+
+    Raises:
+        ValueError: if `filters` or `kernel_size` is not positive, or if height, width or channels of
+            `inputs` is unknown.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the states, in the order in which `call` takes and returns them."""
+
+    zigzag_states: ClassVar[tuple[str, ...]] = ()
+    """States handed up the stack within a step, from the top to the bottom of the next, not kept per layer."""
+
+    def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
+        super().__init__(**kwargs)
+        for name, value in (("filters", filters), ("kernel_size", kernel_size)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+        self.filters = filters
+        self.kernel_size = kernel_size
+
+    def conv(self, filters: int | None = None, kernel_size: int | None = None, use_bias: bool = True):
+        """Returns a new "same" convolution with the cell's filters, kernel size and dtype by default."""
+        return keras.layers.Conv2D(
+            filters or self.filters,
+            kernel_size or self.kernel_size,
+            padding="same",
+            use_bias=use_bias,
+            dtype=self.dtype_policy.name,
+        )
+
+    def gates(self, count: int, kernel_size: int | None = None):
+        """Returns a new `GateConv` of `count` gates with the cell's filters and dtype."""
+        return GateConv(
+            self.filters, count, kernel_size or self.kernel_size, dtype=self.dtype_policy.name
+        )
+
+    def state_shapes(self, inputs_shape: Shape) -> list[Shape]:
+        """Shapes (batch, height, width, channels) of the states for inputs of a given shape."""
+        return [(*inputs_shape[:-1], self.filters) for _ in self.state_names]
+
+    @property
+    def state_size(self) -> list[int]:
+        """Channels of each state, as `keras.layers.RNN` asks for it."""
+        return [shape[-1] for shape in self.state_shapes((None, None, None, self.filters))]
+
+    def build(self, inputs_shape, states_shape=None):
+        if len(inputs_shape) != 4 or None in inputs_shape[1:]:
+            raise ValueError(
+                "`inputs` must have shape (batch, height, width, channels) with only the batch size unknown. "
+                f"Received: inputs.shape={tuple(inputs_shape)}"
+            )
+        self.inputs_shape = tuple(inputs_shape)
+        # One symbolic call makes the weights of every sub-layer before any loop is traced.
+        inputs = keras.KerasTensor((None, *inputs_shape[1:]), dtype=self.compute_dtype)
+        shapes = self.state_shapes(inputs.shape)
+        self.call(inputs, [keras.KerasTensor(shape, dtype=self.compute_dtype) for shape in shapes])
+
+    def get_initial_state(self, batch_size=None):
+        """Returns the states before the first frame: zeros."""
+        return [
+            ops.zeros((batch_size, *shape[1:]), dtype=self.compute_dtype)
+            for shape in self.state_shapes(self.inputs_shape)
+        ]
+
+    def compute_output_shape(self, inputs_shape, states_shape=None):
+        return (*inputs_shape[:-1], self.filters), self.state_shapes(inputs_shape)

@@ -1,0 +1,123 @@
+"""Files and folders are written whole or not at all."""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Writes a file or a folder so that `path` never shows half of it.
+
+    The block writes to the temporary path that it is given, which lies in the same folder and keeps the
+    whole name as its end, so every suffix stays. When the block ends, what it wrote is flushed to the disk
+    and renamed to `path`. When it raises, the temporary is removed and `path` is what it was.
+
+    A process killed inside the block leaves `.partial-*` behind and `path` as it was. A folder that exists
+    already is swapped by two renames: killed between them, the old one is still there as `.replaced-*`.
+
+    Args:
+        path: file or folder to write; its parent folder must exist.
+
+    Yields:
+        Path of the temporary, which does not exist yet: make a file or a folder of it.
+
+    Raises:
+        OSError: if writing fails (no such folder, disk full), naming `path` where the system gives a reason.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield temporary
+        _flush(temporary)
+        _rename(temporary, path)
+    except BaseException as error:
+        _remove(temporary)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary), temporary):
+            error.filename = str(path)  # nobody knows the temporary name
+        raise
+
+
+def write_gif(path: str | os.PathLike, images: np.ndarray, *, fps: float) -> None:
+    """Writes an animation that loops for ever.
+
+    Grey images keep their levels; colour images share one palette of 256 colours, so nothing flickers.
+
+    Args:
+        path: file to write.
+        images: uint8 (time, height, width) or (time, height, width, 3).
+        fps: float in (0, 50]. Frames per second; GIF rounds a frame's time to hundredths of a second.
+
+    Raises:
+        ValueError: if `fps` is out of range.
+        OSError: if the file cannot be written.
+    """
+    from PIL import Image
+
+    if not 0 < fps <= 50:
+        raise ValueError(f"`fps` must lie in (0, 50], which is what GIF players show. Received: fps={fps}")
+    palette = None
+    if images.ndim == 4:
+        montage = Image.fromarray(images.reshape(-1, *images.shape[2:]))
+        palette = montage.quantize(256, dither=Image.Dither.NONE)
+        images = np.asarray(palette).reshape(images.shape[:3])
+    images = images.copy()
+    for previous, image in zip(images, images[1:], strict=False):
+        if np.array_equal(previous, image):
+            image[-1, -1] ^= 1  # Pillow drops a frame that equals the one before: a clip would become shorter
+    pictures = [Image.fromarray(image) for image in images]
+    if palette is not None:
+        for picture in pictures:
+            picture.putpalette(palette.getpalette())
+    with replacing(path) as temporary:
+        pictures[0].save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=round(100 / fps) * 10,
+            loop=0,
+        )
+
+
+def _flush(path: Path) -> None:
+    """Returns when the disk holds a file, or a folder with all that is in it."""
+    for entry in (*path.rglob("*"), path):
+        descriptor = os.open(entry, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    """Gives `temporary` the name `path`, taking away what had it."""
+    if not (temporary.is_dir() and path.is_dir()):
+        os.replace(temporary, path)  # a rename replaces a file, yet never a folder that holds something
+    else:
+        old = path.with_name(f".replaced-{secrets.token_hex(4)}-{path.name}")
+        os.replace(path, old)
+        try:
+            os.replace(temporary, path)
+        except BaseException:
+            os.replace(old, path)
+            raise
+        _remove(old)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    """Removes a file, a link or a folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

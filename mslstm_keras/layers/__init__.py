@@ -1,0 +1,1 @@
+"""Pieces that several cells share; each knows nothing of models."""

@@ -1,0 +1,111 @@
+"""The named models: stacks of cells, each plain and as a mirrored pyramid."""
+
+import difflib
+from collections.abc import Callable, Sequence
+
+import keras
+
+from mslstm_keras.models.rollout import ObservedFrames, Rollout
+from mslstm_keras.models.step import Level, build_step
+
+Stack = Callable[..., list[Level]]
+
+_ARCHITECTURES: dict[str, tuple[Stack, bool]] = {}  # name -> (stack, is it a pyramid)
+
+
+def architecture(stack: Stack | None = None, *, pyramid: str | None = None):
+    """Registers a stack of cells under its function's name, and its mirrored pyramid beside it.
+
+    Args:
+        stack: function (filters, layers, **options) -> list of levels, each a fresh cell or a tuple of
+            fresh cells run one after the other.
+        pyramid: str. Name of the pyramid; "ms_" + the plain name by default.
+
+    Returns:
+        The function itself, so that it serves as a decorator, with or without arguments.
+    """
+    if stack is None:
+        return lambda function: architecture(function, pyramid=pyramid)
+    plain = stack.__name__
+    for name, is_pyramid in ((plain, False), (pyramid or f"ms_{plain}", True)):
+        if name in _ARCHITECTURES:
+            raise ValueError(f"`name` of an architecture must be new. Received: name={name!r}")
+        _ARCHITECTURES[name] = (stack, is_pyramid)
+    return stack
+
+
+def list_models() -> list[str]:
+    """Returns the sorted names that `create_model` takes."""
+    return sorted(_ARCHITECTURES)
+
+
+def pyramid_scales(layers: int) -> tuple[int, ...]:
+    """Scales of a mirrored pyramid: (1, 2, 4, 4, 2, 1) for six layers.
+
+        scale_l = 2^min(l, layers - 1 - l)                  0 <= l < layers
+    """
+    return tuple(2 ** min(layer, layers - 1 - layer) for layer in range(layers))
+
+
+def create_model(
+    name: str,
+    frame_shape: Sequence[int],
+    context_frames: int,
+    forecast_frames: int,
+    *,
+    filters: int = 32,
+    layers: int = 6,
+    scales: Sequence[int] | None = None,
+    patch_size: int = 1,
+    unroll: bool = False,
+    seed: int = 0,
+    **options,
+) -> keras.Model:
+    """Builds a named model as an ordinary functional `keras.Model`.
+
+    Input: frames in [0, 1], (batch, time, height, width, channels); `context_frames` long to predict, or
+    context_frames + forecast_frames - 1 long to train. Output: for every step the prediction of the next
+    frame, frames 1 .. context_frames + forecast_frames - 1. The forecast is the last `forecast_frames`.
+
+    Args:
+        name: str. One of `list_models()`.
+        frame_shape: (height, width, channels). Height and width divide by patch_size x the largest scale.
+        context_frames: int. Frames given.
+        forecast_frames: int. Frames to forecast.
+        filters: int. Channels of every cell.
+        layers: int. Number of levels.
+        scales: ints. Reduction of height and width at each level; (1, 1, ...) for a plain stack and
+            (1, 2, 4, 4, 2, 1) for a pyramid of six by default.
+        patch_size: int. Side, in pixels, of the square patches that become channels before the embedding.
+        unroll: bool. Copies the step for each frame instead of looping; slower to compile, needed by some
+            exports.
+        seed: int. Seed of the frames drawn by scheduled sampling.
+        **options: further arguments of the model's cells, for example `kernel_size`.
+
+    Returns:
+        A `keras.Model`, not compiled. Values are not clipped.
+
+    Raises:
+        ValueError: if the name is unknown, an argument breaks its rule, or a cell does not take an option.
+    """
+    if name not in _ARCHITECTURES:
+        near = difflib.get_close_matches(name, list_models()) or list_models()
+        raise ValueError(f"`name` must be a known model, such as {', '.join(near)}. Received: name={name!r}")
+    if layers < 1:
+        raise ValueError(f"`layers` must be at least 1. Received: layers={layers}")
+    stack, is_pyramid = _ARCHITECTURES[name]
+    if scales is None:
+        scales = pyramid_scales(layers) if is_pyramid else (1,) * layers
+    try:
+        levels = stack(filters, layers, **options)
+    except TypeError as error:
+        raise ValueError(
+            f"`options` must be arguments of the cells of {name!r}. Received: options={options} ({error})"
+        ) from None
+    step = build_step(frame_shape, filters, levels, scales, patch_size=patch_size)
+    frames = keras.Input((None, *frame_shape), name="frames")
+    observed = ObservedFrames(context_frames, forecast_frames, seed=seed, name="observed")(frames)
+    predictions = Rollout(step, context_frames, forecast_frames, unroll=unroll, name="rollout")(frames, observed)
+    return keras.Model(frames, predictions, name=name)
+
+

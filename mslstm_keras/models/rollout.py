@@ -1,0 +1,242 @@
+"""The step run through time."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class SpatiotemporalRNN(keras.layers.RNN):
+    """`keras.layers.RNN` for cells whose states and outputs are maps.
+
+    Stock `RNN` derives the output shape from a number of units; here the cell is asked for it. All else
+    (arguments, states, unrolling) is Keras' own.
+
+    Args:
+        cell: `SpatiotemporalCell`, or any RNN cell whose `compute_output_shape(inputs_shape)` returns
+            (output shape, list of state shapes).
+        **kwargs: arguments of `keras.layers.RNN`.
+
+    Call arguments:
+        sequences: tensor (batch, time, height, width, channels).
+
+    Returns:
+        The last output (batch, height, width, channels); all of them, (batch, time, height, width,
+        channels), with `return_sequences=True`; the last states behind it with `return_state=True`.
+    """
+
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+        batch, time, *map_shape = sequences_shape
+        output, states = self.cell.compute_output_shape((batch, *map_shape))
+        if self.return_sequences:
+            output = (batch, time, *output[1:])
+        return (output, *states) if self.return_state else output
+
+
+class StepSeed(keras.random.SeedGenerator):
+    """A seed that is set, not advanced: two draws at the same (seed, step) are the same draw.
+
+    Keras does not save the state of a `SeedGenerator`; a run that is resumed repeats its draws only
+    because they depend on nothing but the seed and the number of the training step.
+    """
+
+    def set_step(self, step: int):
+        self.state.assign([self._initial_seed, step])
+
+    def next(self, ordered=True):
+        return ops.convert_to_tensor(self.state)
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class ObservedFrames(keras.layers.Layer):
+    """Tells the roll-out which frames it may see.
+
+    The plane is 1 where the model is fed the true frame and 0 where it is fed its own prediction. Frame 0
+    is always the truth. Outside training the context is seen and nothing behind it. In training every
+    sample and frame is drawn on its own: a context frame is seen with probability `truth_rate[0]`, a later
+    one with probability `truth_rate[1]`. The pair is (1, 0), that is no sampling, until `set_truth_rate`
+    is called, as the schedules of `mslstm_keras.training.sampling` do before every step.
+
+    Args:
+        context_frames: int. Frames given.
+        forecast_frames: int. Frames to forecast.
+        seed: int. Seed of the draws, which are a pure function of it and of the training step.
+
+    Call arguments:
+        frames: tensor (batch, time, height, width, channels); only its batch size matters.
+
+    Returns:
+        Tensor (batch, context_frames + forecast_frames - 1) of zeros and ones.
+
+    Reference: Bengio et al., "Scheduled Sampling", NeurIPS 2015.
+    """
+
+    def __init__(self, context_frames: int, forecast_frames: int, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        _check_lengths(context_frames, forecast_frames)
+        self.context_frames = context_frames
+        self.forecast_frames = forecast_frames
+        self.draws = StepSeed(seed)
+
+    def build(self, frames_shape):
+        # Rates and draws are compared in float32 whatever the policy: half precision would round the rates.
+        self.truth_rate = self.add_weight(
+            shape=(2,), initializer=_no_sampling, trainable=False, autocast=False, dtype="float32", name="truth_rate"
+        )
+
+    def set_truth_rate(self, context: float, forecast: float, step: int):
+        """Sets the probabilities of feeding the truth, and the step number that the draws depend on."""
+        self.truth_rate.assign([context, forecast])
+        self.draws.set_step(step)
+
+    def call(self, frames, training=False):
+        later = self.context_frames - 1, self.forecast_frames - 1
+        # Column 0 picks frame 0 (always seen), the others the rate of the context or of the forecast.
+        kinds = np.repeat(np.eye(3, dtype="float32"), (1, *later), axis=0)
+        shape = (ops.shape(frames)[0], 1 + sum(later))
+        if not training:
+            return ops.broadcast_to(ops.convert_to_tensor(kinds @ [1.0, 1.0, 0.0], dtype=self.compute_dtype), shape)
+        rates = ops.matmul(kinds, ops.concatenate([ops.ones(1), ops.convert_to_tensor(self.truth_rate)]))
+        draws = keras.random.uniform(shape, dtype="float32", seed=self.draws)
+        return ops.cast(draws < rates, self.compute_dtype)
+
+    def compute_output_shape(self, frames_shape):
+        return (frames_shape[0], self.context_frames + self.forecast_frames - 1)
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class Rollout(SpatiotemporalRNN):
+    """Runs a step through the context and on, fed with its own predictions.
+
+        x_t     = frame_t where observed, else y_{t-1}
+        y_t, s' = step(x_t, s)                          t = 0 .. context_frames + forecast_frames - 2
+
+    y_t is the prediction of frame t + 1; states and the prediction before the first are zero.
+
+    Args:
+        step: `keras.Model` with inputs [frame, *states] and outputs [next_frame, *new_states], as
+            `build_step` returns it.
+        context_frames: int. Frames given.
+        forecast_frames: int. Frames to forecast.
+        unroll: bool. Copies the step for each frame instead of looping. Results agree; tracing takes about
+            five times as long.
+
+    Call arguments:
+        frames: tensor (batch, time, height, width, channels). Time is `context_frames`, or context_frames +
+            forecast_frames - 1 in training.
+        observed: tensor (batch, context_frames + forecast_frames - 1): 1 where the frame is fed, 0 where the
+            last prediction is. See `ObservedFrames`.
+
+    Returns:
+        Tensor (batch, context_frames + forecast_frames - 1, height, width, channels): predictions of the
+        frames 1, 2, ... The forecast is the last `forecast_frames` of them.
+
+    Raises:
+        ValueError: if `frames` has another number of frames.
+    """
+
+    def __init__(
+        self, step: keras.Model, context_frames: int, forecast_frames: int, unroll: bool = False, **kwargs
+    ):
+        _check_lengths(context_frames, forecast_frames)
+        super().__init__(_FeedbackCell(step), return_sequences=True, unroll=unroll, **kwargs)
+        self.context_frames = context_frames
+        self.forecast_frames = forecast_frames
+
+    @property
+    def step(self) -> keras.Model:
+        """The step that is run."""
+        return self.cell.step
+
+    @property
+    def steps(self) -> int:
+        """Number of predictions: context_frames + forecast_frames - 1."""
+        return self.context_frames + self.forecast_frames - 1
+
+    def build(self, frames_shape, observed_shape):
+        batch, _, *map_shape = frames_shape
+        super().build((batch, self.steps, *map_shape[:-1], map_shape[-1] + 1))
+
+    def call(self, frames, observed, training=False):
+        time = frames.shape[1]
+        if time not in (None, self.context_frames, self.steps):
+            raise ValueError(
+                f"`frames` must be {self.context_frames} frames long to predict, or {self.steps} to train "
+                f"(context_frames + forecast_frames - 1). Received: frames.shape={tuple(frames.shape)}"
+            )
+        missing = self.steps - (ops.shape(frames)[1] if time is None else time)
+        frames = ops.pad(frames, ((0, 0), (0, missing), (0, 0), (0, 0), (0, 0)))
+        frames = ops.reshape(frames, (-1, self.steps, *frames.shape[2:]))
+        plane = ops.zeros_like(frames[..., :1]) + observed[:, :, None, None, None]
+        return super().call(ops.concatenate([frames, plane], axis=-1), training=training)
+
+    def compute_output_shape(self, frames_shape, observed_shape):
+        return super().compute_output_shape((frames_shape[0], self.steps, *frames_shape[2:]))
+
+    def get_config(self):
+        return {
+            **super(keras.layers.RNN, self).get_config(),
+            "step": keras.saving.serialize_keras_object(self.step),
+            "context_frames": self.context_frames,
+            "forecast_frames": self.forecast_frames,
+            "unroll": self.unroll,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        step = keras.saving.deserialize_keras_object(config["step"], custom_objects=custom_objects)
+        return cls(**{**config, "step": step})
+
+
+class _FeedbackCell(keras.layers.Layer):
+    """The step with one more state: its last prediction, the input wherever the frame is not observed."""
+
+    def __init__(self, step: keras.Model):
+        super().__init__(dtype=step.dtype_policy.name, name="feedback")
+        self.step = step
+        self.state_size = [state.shape[-1] for state in step.outputs]
+
+    def build(self, inputs_shape, states_shape=None):
+        """Has nothing to make: the step is built."""
+
+    def call(self, inputs, states, training=False):
+        last_prediction, *states = states
+        frame, observed = inputs[..., :-1], inputs[..., -1:]
+        # Not a weighted sum: what is not observed may hold anything, even NaN.
+        frame = ops.where(observed > 0.5, frame, last_prediction)
+        prediction, *states = self.step([frame, *states], training=training)
+        return prediction, [prediction, *states]
+
+    def get_initial_state(self, batch_size=None):
+        return [
+            ops.zeros((batch_size, *state.shape[1:]), dtype=self.compute_dtype) for state in self.step.outputs
+        ]
+
+    def compute_output_shape(self, inputs_shape, states_shape=None):
+        shapes = [(inputs_shape[0], *state.shape[1:]) for state in self.step.outputs]
+        return shapes[0], shapes
+
+
+def find_layer(model: keras.Model, kind: type[keras.layers.Layer]) -> keras.layers.Layer:
+    """Returns the one layer of a kind, `Rollout` or `ObservedFrames`, that a model is built around.
+
+    Raises:
+        ValueError: if the model has none or several.
+    """
+    found = [layer for layer in model.layers if isinstance(layer, kind)]
+    if len(found) != 1:
+        raise ValueError(
+            f"`model` must have one {kind.__name__} layer, as models of `create_model` have. Received: "
+            f"{model.name!r} with {len(found)}"
+        )
+    return found[0]
+
+
+def _no_sampling(shape, dtype=None):
+    return ops.convert_to_tensor([1.0, 0.0], dtype=dtype)
+
+
+def _check_lengths(context_frames, forecast_frames):
+    for name, value in (("context_frames", context_frames), ("forecast_frames", forecast_frames)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")

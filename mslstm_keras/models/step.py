@@ -1,0 +1,115 @@
+"""One time step of a model as a functional graph."""
+
+from collections.abc import Sequence
+
+import keras
+
+from mslstm_keras.cells.base import SpatiotemporalCell
+from mslstm_keras.layers.patch import DepthToSpace, SpaceToDepth
+
+Level = SpatiotemporalCell | Sequence[SpatiotemporalCell]
+
+
+def build_step(
+    frame_shape: Sequence[int],
+    filters: int,
+    levels: Sequence[Level],
+    scales: Sequence[int],
+    *,
+    patch_size: int = 1,
+) -> keras.Model:
+    """Draws one time step: embed, the cells at their scales, head.
+
+    Embed and head are 1x1 convolutions. Walking up the levels, where the scale doubles, the map and the
+    zigzag states are max-pooled 2x2; where it halves, both are enlarged bilinearly by two, and the map of
+    the way down at the same scale is added to the map (not to the zigzag states). A plain stack is a
+    pyramid whose scales are all one.
+
+    Args:
+        frame_shape: (height, width, channels) of a frame.
+        filters: int. Channels of the embedding.
+        levels: list of cells or of tuples of cells, which run one after the other.
+        scales: ints, one for each level: how many times smaller its maps are than the patched frame.
+        patch_size: int. Side, in pixels, of the square patches that become channels before the embedding.
+
+    Returns:
+        `keras.Model` with inputs [frame, *states] and outputs [next_frame, *new_states]. Each state is a
+        named input: `cell_2_c` is state "c" of the second cell; a zigzag state, of which there is one for
+        the whole stack, carries its own name.
+
+    Raises:
+        ValueError: if an argument breaks its rule; the message names the argument and the value received.
+    """
+    frame_shape, scales = tuple(frame_shape), tuple(scales)
+    _check_levels(levels, scales)
+    _check_frame_shape(frame_shape, patch_size, max(scales))
+    frame = keras.Input(frame_shape, name="frame")
+    x = SpaceToDepth(patch_size, name="patch")(frame) if patch_size > 1 else frame
+    x = keras.layers.Conv2D(filters, 1, name="embed")(x)
+    before, after = {}, {}  # every state as it comes in, and as it stands while walking up
+    zigzag, skips, number = set(), [], 0
+    for level, scale, scale_below in zip(levels, scales, (1, *scales), strict=False):
+        if scale > scale_below:
+            skips.append(x)
+            x = keras.layers.MaxPooling2D(2)(x)
+            after.update({name: keras.layers.MaxPooling2D(2)(after[name]) for name in zigzag})
+        elif scale < scale_below:
+            x = keras.layers.Add()([_enlarge(x), skips.pop()])
+            after.update({name: _enlarge(after[name]) for name in zigzag})
+        for cell in level if isinstance(level, (tuple, list)) else (level,):
+            number += 1
+            zigzag.update(cell.zigzag_states)
+            names = [name if name in zigzag else f"cell_{number}_{name}" for name in cell.state_names]
+            for name, shape in zip(names, cell.state_shapes(x.shape), strict=True):
+                if name not in before:
+                    before[name] = after[name] = keras.Input(shape[1:], dtype=cell.compute_dtype, name=name)
+            x, states = cell(x, [after[name] for name in names])
+            after.update(zip(names, states, strict=True))
+    for name in sorted(zigzag):
+        if before[name].shape != after[name].shape:
+            raise ValueError(
+                f"`levels` must hand up a zigzag state that leaves the top as it enters the bottom. Received: "
+                f"{name!r} of shape {before[name].shape[1:]} below and {after[name].shape[1:]} above"
+            )
+    x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head")(x)
+    x = DepthToSpace(patch_size, name="unpatch")(x) if patch_size > 1 else x
+    return keras.Model([frame, *before.values()], [x, *after.values()], name="step")
+
+
+def _enlarge(x):
+    return keras.layers.UpSampling2D(2, interpolation="bilinear")(x)
+
+
+def _check_levels(levels, scales):
+    if len(levels) == 0 or len(levels) != len(scales):
+        raise ValueError(
+            f"`scales` must hold one integer for each of `levels`. Received: scales={scales} for "
+            f"{len(levels)} levels"
+        )
+    if scales[0] != 1:
+        raise ValueError(f"`scales` must start at 1. Received: scales={scales}")
+    for below, scale in zip(scales, scales[1:], strict=False):
+        if scale < 1 or scale not in (below, 2 * below, below / 2):
+            raise ValueError(
+                f"`scales` must stay, double or halve from one level to the next. Received: scales={scales}"
+            )
+    if scales[-1] != scales[0]:
+        raise ValueError(
+            f"`scales` must return to its first value so that ups match downs. Received: scales={scales}"
+        )
+
+
+def _check_frame_shape(frame_shape, patch_size, largest_scale):
+    if len(frame_shape) != 3 or not all(isinstance(side, int) and side > 0 for side in frame_shape):
+        raise ValueError(
+            "`frame_shape` must be three positive integers (height, width, channels). "
+            f"Received: frame_shape={frame_shape}"
+        )
+    if not isinstance(patch_size, int) or patch_size < 1:
+        raise ValueError(f"`patch_size` must be a positive integer. Received: patch_size={patch_size!r}")
+    divisor = patch_size * largest_scale
+    if frame_shape[0] % divisor or frame_shape[1] % divisor:
+        raise ValueError(
+            f"`frame_shape` must have a height and width that divide by patch_size x the largest scale = "
+            f"{patch_size} x {largest_scale} = {divisor}. Received: frame_shape={frame_shape}"
+        )

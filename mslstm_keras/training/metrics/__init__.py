@@ -1,0 +1,1 @@
+"""Streaming scores of predicted frames."""

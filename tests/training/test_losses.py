@@ -1,0 +1,104 @@
+"""FrameL1L2 against NumPy, the public implementation's number and Keras' own training loop."""
+
+import keras
+import numpy as np
+import pytest
+
+from mslstm_keras.training.losses import FrameL1L2
+from tests.golden import load_golden
+
+SHAPE = (5, 3, 4, 6, 2)
+
+
+def random_frames(shape=SHAPE, seed=0):
+    """Returns truth in [0, 1] and a prediction that leaves it on both sides."""
+    rng = np.random.default_rng(seed)
+    truth = rng.random(shape, dtype="float32")
+    return truth, (truth + rng.normal(0, 0.5, shape)).astype("float32")
+
+
+def expected(truth, prediction):
+    """Returns the loss of every frame, (batch, time), in float64."""
+    error = truth.astype("float64") - prediction.astype("float64")
+    return np.array([[np.sum(e**2) + np.sum(np.abs(e)) for e in sequence] for sequence in error])
+
+
+def test_value_sums_pixels_and_averages_frames():
+    # 1 sequence of 2 frames of 2x3 pixels and 1 channel, every error 0.5: 6 * (0.25 + 0.5) in each frame.
+    truth, prediction = np.zeros((1, 2, 2, 3, 1), "float32"), np.full((1, 2, 2, 3, 1), 0.5, "float32")
+    assert float(FrameL1L2()(truth, prediction)) == 4.5
+    prediction[:, 1] = 0  # a perfect second frame halves the mean over frames
+    assert float(FrameL1L2()(truth, prediction)) == 2.25
+
+
+def test_value_equals_numpy_without_clipping():
+    truth, prediction = random_frames()
+    np.testing.assert_allclose(FrameL1L2()(truth, prediction), expected(truth, prediction).mean(), rtol=1e-6)
+
+
+def test_call_returns_every_frame():
+    truth, prediction = random_frames()
+    np.testing.assert_allclose(FrameL1L2().call(truth, prediction), expected(truth, prediction), rtol=1e-6)
+
+
+def test_value_does_not_depend_on_the_batch_size():
+    truth, prediction = random_frames()
+    loss = FrameL1L2()
+    single = [float(loss(truth[i : i + 1], prediction[i : i + 1])) for i in range(len(truth))]
+    np.testing.assert_allclose(float(loss(truth, prediction)), np.mean(single), rtol=1e-6)
+
+
+@pytest.mark.parametrize("length", [3, 5])  # with 5 frames, (batch,) would broadcast over time unnoticed
+def test_sample_weight_per_sequence(length):
+    truth, prediction = random_frames((5, length, 4, 6, 2))
+    weights = np.array([1, 0, 2, 0.5, 0], "float32")
+    frames = expected(truth, prediction)
+    result = FrameL1L2()(truth, prediction, sample_weight=weights)
+    np.testing.assert_allclose(result, (frames * weights[:, None]).mean(), rtol=1e-6)
+
+
+def test_sample_weight_per_frame():
+    truth, prediction = random_frames()
+    weights = np.random.default_rng(1).random(SHAPE[:2], dtype="float32")
+    result = FrameL1L2()(truth, prediction, sample_weight=weights)
+    np.testing.assert_allclose(result, (expected(truth, prediction) * weights).mean(), rtol=1e-6)
+
+
+def test_half_precision_predictions_are_summed_in_float32():
+    # 64 * 64 * 16 * (1 + 1) = 131072 is beyond the largest float16.
+    truth, prediction = np.zeros((1, 1, 64, 64, 16), "float32"), np.ones((1, 1, 64, 64, 16), "float16")
+    value = FrameL1L2()(truth, keras.ops.convert_to_tensor(prediction))
+    assert keras.backend.standardize_dtype(value.dtype) == "float32"
+    assert float(value) == 131072
+
+
+def test_serialisation_round_trip():
+    loss = FrameL1L2(reduction="sum", name="other", dtype="float64")
+    copy = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert isinstance(copy, FrameL1L2)
+    assert copy.get_config() == loss.get_config() == {"name": "other", "reduction": "sum", "dtype": "float64"}
+
+
+def test_evaluate_counts_a_smaller_last_batch_right():
+    truth, frames = random_frames()
+    model = keras.Sequential([keras.Input(SHAPE[1:]), keras.layers.Dense(2)])
+    model.compile(loss=FrameL1L2())
+    value = model.evaluate(frames, truth, batch_size=2, verbose=0)  # batches of 2, 2 and 1
+    np.testing.assert_allclose(value, expected(truth, model.predict(frames, verbose=0)).mean(), rtol=1e-5)
+
+
+def test_compiled_loss_survives_saving(tmp_path):
+    truth, frames = random_frames()
+    model = keras.Sequential([keras.Input(SHAPE[1:]), keras.layers.Dense(2)])
+    model.compile(loss=FrameL1L2())
+    before = model.evaluate(frames, truth, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.evaluate(frames, truth, verbose=0), before, rtol=1e-6)
+
+
+def test_golden():
+    arrays, _ = load_golden("metrics/loss")
+    # the files have the axes (time, batch, channels, height, width)
+    truth, prediction = (np.transpose(arrays[f"input/{k}"], (1, 0, 3, 4, 2)) for k in ("truth", "pred"))
+    np.testing.assert_allclose(FrameL1L2()(truth, prediction), arrays["output/loss"], rtol=1e-6)

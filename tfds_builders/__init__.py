@@ -1,0 +1,6 @@
+"""TensorFlow Datasets builders, one folder each.
+
+Importing `tfds_builders.<name>` does not import TFDS. Importing the module
+`tfds_builders.<name>.<name>_dataset_builder` does, and registers the data set, so that
+`tfds.load("<name>")` and `tfds.builder("<name>")` find it.
+"""

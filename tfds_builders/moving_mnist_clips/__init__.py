@@ -1,0 +1,1 @@
+"""Clips of moving handwritten digits or fashion articles: generator, objects and TFDS builder."""
