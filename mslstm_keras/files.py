@@ -1,6 +1,7 @@
-"""Files and folders are written whole or not at all."""
+"""How files are written: whole or not at all; and the animations that clips and figures share."""
 
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
@@ -43,6 +44,12 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
+def remove_partial(folder: str | os.PathLike) -> None:
+    """Removes what processes killed inside `replacing` left in a folder."""
+    for path in Path(folder).glob(".partial-*"):
+        _remove(path)
+
+
 def write_gif(path: str | os.PathLike, images: np.ndarray, *, fps: float) -> None:
     """Writes an animation that loops for ever.
 
@@ -67,9 +74,9 @@ def write_gif(path: str | os.PathLike, images: np.ndarray, *, fps: float) -> Non
         palette = montage.quantize(256, dither=Image.Dither.NONE)
         images = np.asarray(palette).reshape(images.shape[:3])
     images = images.copy()
-    for previous, image in zip(images, images[1:], strict=False):
+    for previous, image in itertools.pairwise(images):
         if np.array_equal(previous, image):
-            image[-1, -1] ^= 1  # Pillow drops a frame that equals the one before: a clip would become shorter
+            image[-1, -1] ^= 1  # Pillow drops a frame equal to the one before: clips would shrink
     pictures = [Image.fromarray(image) for image in images]
     if palette is not None:
         for picture in pictures:
@@ -88,11 +95,16 @@ def write_gif(path: str | os.PathLike, images: np.ndarray, *, fps: float) -> Non
 def _flush(path: Path) -> None:
     """Returns when the disk holds a file, or a folder with all that is in it."""
     for entry in (*path.rglob("*"), path):
-        descriptor = os.open(entry, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _fsync(entry)
+
+
+def _fsync(entry: Path) -> None:
+    """Returns when the disk holds a file's bytes, or a folder's names."""
+    descriptor = os.open(entry, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _rename(temporary: Path, path: Path) -> None:
@@ -108,11 +120,7 @@ def _rename(temporary: Path, path: Path) -> None:
             os.replace(old, path)
             raise
         _remove(old)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _fsync(path.parent)
 
 
 def _remove(path: Path) -> None:

@@ -1,12 +1,12 @@
 """The named models: stacks of cells, each plain and as a mirrored pyramid."""
 
-import difflib
 from collections.abc import Callable, Sequence
 
 import keras
 
 from mslstm_keras.models.rollout import ObservedFrames, Rollout
 from mslstm_keras.models.step import Level, build_step
+from mslstm_keras.naming import nearest
 
 Stack = Callable[..., list[Level]]
 
@@ -89,8 +89,8 @@ def create_model(
         ValueError: if the name is unknown, an argument breaks its rule, or a cell does not take an option.
     """
     if name not in _ARCHITECTURES:
-        near = difflib.get_close_matches(name, list_models()) or list_models()
-        raise ValueError(f"`name` must be a known model, such as {', '.join(near)}. Received: name={name!r}")
+        near = nearest(name, list_models())
+        raise ValueError(f"`name` must be a known model, such as {near}. Received: name={name!r}")
     if layers < 1:
         raise ValueError(f"`layers` must be at least 1. Received: layers={layers}")
     stack, is_pyramid = _ARCHITECTURES[name]

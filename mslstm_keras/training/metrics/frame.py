@@ -70,7 +70,7 @@ class FrameMetric(keras.metrics.Metric):
 
     def per_frame(self):
         """Returns the mean score of each counted frame, (frames,), the earliest lead time first."""
-        return ops.divide_no_nan(self.totals.value, self.sequences.value)
+        return ops.divide_no_nan(self.totals, self.sequences)
 
     def result(self):
         """Returns the mean score over the counted frames, a scalar."""

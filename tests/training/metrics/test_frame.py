@@ -216,6 +216,8 @@ def test_evaluate_with_weights():
     np.testing.assert_allclose(logs["frame_mse"], scores.mean(), rtol=1e-4)
 
 
+# Keras hands its variables to NumPy 2 in a way that NumPy warns of.
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 def test_fit_in_mixed_precision_and_reload(tmp_path):
     truth, frames = random_frames()
     dense = keras.layers.Dense(1, dtype="mixed_bfloat16")

@@ -1,0 +1,1 @@
+"""How a trained model is used: clips in, forecasts out, models shipped."""

@@ -1,0 +1,1 @@
+"""How a model is understood: what it costs, what it sees, what it draws."""

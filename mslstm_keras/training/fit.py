@@ -1,0 +1,209 @@
+"""A training from its recipe: it can be killed at any moment and goes on to the same weights."""
+
+import csv
+import json
+import math
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.models.registry import create_model
+from mslstm_keras.training.data import scoring_batches, split_clips, stream_clips, training_batches
+from mslstm_keras.training.losses import FrameL1L2
+from mslstm_keras.training.metrics.frame import FrameMSE
+from mslstm_keras.training.recipes import Recipe
+from mslstm_keras.training.sampling import ScheduledSampling
+
+CHECKPOINT, LOG, RECIPE = "checkpoint.keras", "log.csv", "recipe.json"
+
+
+def train(
+    recipe: Recipe,
+    run_dir: str | os.PathLike,
+    *,
+    resume: bool = False,
+    data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None,
+    verbose: int | str = "auto",
+) -> keras.Model:
+    """Trains a model by a recipe, or goes on with a training.
+
+    The run folder holds `recipe.json`, `checkpoint.keras` (model and optimiser, written whole or not at all
+    every `interval_steps`), `log.csv` (one line per interval) and `tensorboard/`. Initial weights, clips, their
+    order, sampling and learning rate are functions of the seed and of the step number, so a run that is killed
+    and resumed ends with the weights of one that was not.
+
+    Args:
+        recipe: the recipe. On resuming it may differ from that of the run in how to go on, such as `steps`.
+        run_dir: folder of the run; made if it does not exist.
+        resume: bool. Goes on from the checkpoint in `run_dir`; starts anew where there is none yet.
+        data_dir: folder of prepared TFDS data sets.
+        manual_dir: folder of source files, for recipes that stream.
+        verbose: as in `keras.Model.fit`.
+
+    Returns:
+        The trained, compiled model.
+
+    Raises:
+        ValueError: if `run_dir` holds a run and `resume` is False, or the recipe, data or checkpoint do not fit.
+        FloatingPointError: if the loss becomes infinite or NaN; the last checkpoint stays.
+        OSError: if the run folder cannot be written.
+    """
+    run_dir = Path(run_dir)
+    checkpoint = run_dir / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise ValueError(
+            f"`run_dir` must be new; resume to go on with what it holds. Received: run_dir={str(run_dir)!r}"
+        )
+    clips = (
+        stream_clips(recipe.data, recipe.seed, manual_dir)
+        if recipe.stream
+        else split_clips(recipe.data, "train", data_dir)
+    )
+    validation = None
+    if recipe.validation_clips:
+        test = split_clips(recipe.data, "test", data_dir)
+        validation = scoring_batches(test, recipe, recipe.validation_clips, recipe.batch_size)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    remove_partial(run_dir)
+    with replacing(run_dir / RECIPE) as temporary:
+        temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
+
+    model = compiled_model(recipe)
+    first_step = _restore(model, checkpoint) if checkpoint.exists() else 0
+    first_interval = first_step // recipe.interval_steps
+    _trim_log(run_dir / LOG, first_interval)
+    model.fit(
+        training_batches(clips, recipe, first_step),
+        initial_epoch=first_interval,
+        epochs=recipe.steps // recipe.interval_steps,
+        steps_per_epoch=recipe.interval_steps,
+        validation_data=validation,
+        verbose=verbose,
+        callbacks=[
+            ScheduledSampling(recipe.sampling_steps),
+            _StopOnNonFiniteLoss(),
+            _Progress(recipe),
+            keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
+            keras.callbacks.CSVLogger(run_dir / LOG, append=True),
+            _Checkpoint(checkpoint),  # last: a line of the log without its checkpoint is written again
+        ],
+    )
+    return model
+
+
+def compiled_model(recipe: Recipe) -> keras.Model:
+    """Returns the untrained model of a recipe, compiled with its optimiser, loss and the score of its forecast."""
+    keras.utils.set_random_seed(recipe.seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(recipe.dtype)
+    try:
+        model = create_model(
+            recipe.model,
+            recipe.frame_shape,
+            recipe.context_frames,
+            recipe.forecast_frames,
+            filters=recipe.filters,
+            layers=recipe.layers,
+            scales=recipe.scales,
+            patch_size=recipe.patch_size,
+            seed=recipe.seed,
+            **recipe.options,
+        )
+    finally:
+        keras.config.set_dtype_policy(policy)
+    model.compile(
+        keras.optimizers.Adam(learning_rate_schedule(recipe), global_clipnorm=recipe.clip_norm),
+        loss=FrameL1L2(),
+        metrics=[FrameMSE(recipe.forecast_frames)],
+    )
+    return model
+
+
+def learning_rate_schedule(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns the learning rate by step: constant, then a cosine to zero over the last `decay_steps`."""
+    if not recipe.decay_steps:
+        return keras.optimizers.schedules.PiecewiseConstantDecay([recipe.steps], [recipe.learning_rate] * 2)
+    # Keras' warm-up from a rate to the same rate is the constant part.
+    return keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate,
+        recipe.decay_steps,
+        warmup_target=recipe.learning_rate,
+        warmup_steps=recipe.steps - recipe.decay_steps,
+    )
+
+
+def _restore(model, checkpoint):
+    """Takes over weights and optimiser of a checkpoint; returns the number of steps that it has seen."""
+    try:
+        saved = keras.models.load_model(checkpoint)
+        model.set_weights(saved.get_weights())
+        model.optimizer.build(model.trainable_variables)
+        for variable, value in zip(model.optimizer.variables, saved.optimizer.variables, strict=True):
+            variable.assign(value)
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"`run_dir` must hold a checkpoint of the recipe's model. Received: {checkpoint} ({reason})"
+        ) from error
+    return int(model.optimizer.iterations)
+
+
+def _trim_log(log, intervals):
+    """Drops the lines of the log behind the checkpoint; resuming writes them again."""
+    if not log.exists():
+        return
+    header, *lines = log.read_text().splitlines(keepends=True) or [""]
+    kept = [line for line in lines if line.endswith("\n") and int(next(csv.reader([line]))[0]) < intervals]
+    with replacing(log) as temporary:
+        temporary.write_text("".join([header, *kept]))
+
+
+class _Progress(keras.callbacks.Callback):
+    """Adds to each line of the log: steps and clips seen, learning rate, probability of feeding the truth."""
+
+    def __init__(self, recipe):
+        super().__init__()
+        self.recipe = recipe
+        self.sampling = ScheduledSampling(recipe.sampling_steps)
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = (epoch + 1) * self.recipe.interval_steps
+        logs.update(
+            step=step,
+            clips=step * self.recipe.batch_size,
+            learning_rate=float(self.model.optimizer.learning_rate),
+            truth_rate=self.sampling.truth_rate(step),
+        )
+
+
+class _Checkpoint(keras.callbacks.Callback):
+    """Saves model and optimiser after each interval, whole or not at all."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
+            raise FloatingPointError(_not_finite("A weight", int(self.model.optimizer.iterations)))
+        with replacing(self.path) as temporary:
+            self.model.save(temporary)
+
+
+class _StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Ends a training that has diverged, before a checkpoint of it is written."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            raise FloatingPointError(_not_finite("The loss", int(self.model.optimizer.iterations)))
+
+
+def _not_finite(what, step):
+    return (
+        f"{what} is infinite or NaN at step {step}: lower `learning_rate` or set `clip_norm`. "
+        "The last checkpoint is as it was"
+    )

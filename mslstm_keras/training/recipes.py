@@ -1,0 +1,179 @@
+"""Everything that a training depends on, as plain data."""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from mslstm_keras.naming import nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What a model is, what it learns from, and how. The same recipe gives the same weights on one machine.
+
+    Attributes:
+        name: str. Name of the recipe, and by default of the zoo entry made with it.
+        model: str. One of `mslstm_keras.list_models()`.
+        frame_shape: (height, width, channels).
+        context_frames: int. Frames given.
+        forecast_frames: int. Frames to forecast.
+        filters: int. Channels of every cell.
+        layers: int. Number of levels.
+        scales: ints or None. Reduction at each level; None for the model's own.
+        patch_size: int. Side, in pixels, of the patches that become channels.
+        options: further arguments of the cells, such as {"kernel_size": 5}.
+        data: str. TFDS data set and config, "name/config", whose clips of uint8 frames are learned from.
+        stream: bool. Learns from new clips of the data set's generator for ever instead of its train split.
+        batch_size: int. Clips per step.
+        steps: int. Optimiser steps in all.
+        interval_steps: int. Steps between two checkpoints, and two lines of the log; divides `steps`.
+        learning_rate: float. Of Adam.
+        decay_steps: int. Over how many steps at the end the learning rate falls to zero along a cosine; 0 keeps
+            it constant.
+        sampling_steps: int. Over how many steps at the beginning the probability of feeding the truth behind
+            the context falls from 1 to 0.
+        clip_norm: float or None. Largest norm of all gradients together.
+        validation_clips: int. Clips of the test split scored at each interval; 0 for none.
+        dtype: str. Keras dtype policy of the model.
+        seed: int. Of weights, data order, streamed clips and sampling.
+    """
+
+    name: str
+    model: str = "ms_lstm"
+    frame_shape: tuple[int, int, int] = (64, 64, 1)
+    context_frames: int = 10
+    forecast_frames: int = 10
+    filters: int = 32
+    layers: int = 6
+    scales: tuple[int, ...] | None = None
+    patch_size: int = 1
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    data: str = "moving_mnist_clips/paper"
+    stream: bool = False
+    batch_size: int = 4
+    steps: int = 1000
+    interval_steps: int = 100
+    learning_rate: float = 3e-4
+    decay_steps: int = 0
+    sampling_steps: int = 1000
+    clip_norm: float | None = None
+    validation_clips: int = 0
+    dtype: str = "float32"
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("steps", "interval_steps", "batch_size", "sampling_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {name}={getattr(self, name)}")
+        if self.steps % self.interval_steps:
+            raise ValueError(
+                "`interval_steps` must divide `steps`, so that the last step is a checkpoint. Received: "
+                f"interval_steps={self.interval_steps}, steps={self.steps}"
+            )
+        if not 0 <= self.decay_steps <= self.steps:
+            raise ValueError(
+                f"`decay_steps` must lie in 0 .. steps={self.steps}. Received: decay_steps={self.decay_steps}"
+            )
+        if not self.learning_rate > 0:
+            raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={self.learning_rate}")
+
+    def with_settings(self, settings: Mapping[str, str]) -> "Recipe":
+        """Returns a recipe with some fields read from text, as `mslstm train --set field=value` gives them.
+
+        Raises:
+            ValueError: if a field is unknown (with the nearest names) or a text is no value of its type.
+        """
+        return dataclasses.replace(self, **{name: _parse(name, text) for name, text in settings.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields as plain data, ready for JSON."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "Recipe":
+        """Returns the recipe of `to_dict`.
+
+        Raises:
+            ValueError: if a field is unknown.
+        """
+        for name in fields:
+            _field_type(name)
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        # The paper's own: 40 epochs of 10,500 clips.
+        Recipe("paper_moving_mnist", steps=105_000, interval_steps=250, sampling_steps=105_000),
+        # Small maps and a large learning rate: hours on two cores instead of days.
+        Recipe(
+            "ms_lstm_moving_mnist",
+            filters=16,
+            patch_size=4,
+            stream=True,
+            batch_size=8,
+            steps=6000,
+            learning_rate=2e-3,
+            decay_steps=3000,
+            sampling_steps=1600,
+            clip_norm=100.0,
+            validation_clips=64,
+        ),
+        # Minutes, no download: to try things.
+        Recipe(
+            "optdigits_quick",
+            filters=8,
+            layers=4,
+            patch_size=4,
+            data="moving_mnist_clips/optdigits",
+            stream=True,
+            batch_size=4,
+            steps=400,
+            interval_steps=50,
+            learning_rate=2e-3,
+            decay_steps=200,
+            sampling_steps=130,
+            clip_norm=100.0,
+        ),
+    )
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """Returns a named recipe.
+
+    Raises:
+        ValueError: if there is none of that name (with the nearest names).
+    """
+    if name not in RECIPES:
+        raise ValueError(f"`recipe` must be a known recipe, such as {nearest(name, RECIPES)}. Received: {name!r}")
+    return RECIPES[name]
+
+
+def _field_type(name):
+    kinds = typing.get_type_hints(Recipe)
+    if name not in kinds:
+        raise ValueError(f"`recipe` has no such field; it has {nearest(name, kinds)}. Received: {name!r}")
+    return kinds[name]
+
+
+def _parse(name, text):
+    kind = _field_type(name)
+    if kind is str:
+        return text
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = text
+    value = tuple(value) if isinstance(value, list) else value
+    if kind is float and isinstance(value, int):
+        value = float(value)
+    allowed = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    classes = tuple(typing.get_origin(one) or one for one in allowed)
+    if not isinstance(value, classes) or (isinstance(value, bool) and bool not in classes):
+        raise ValueError(f"`{name}` must be {kind if len(allowed) > 1 else kind.__name__}. Received: {text!r}")
+    return value

@@ -1,0 +1,120 @@
+"""TFDS builder of `moving_mnist_clips`: 20 frames of two objects that move and bounce."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tfds_builders.moving_mnist_clips.moving_digits import SPLIT_SEEDS, moving_digits
+from tfds_builders.moving_mnist_clips.objects import load_objects, load_test_sequence
+
+_FRAMES, _SIZE = 20, 64
+_RENDERED_TOGETHER = 256
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class MovingMnistClipsConfig(tfds.core.BuilderConfig):
+    """What moves in the clips, how, and how many clips there are.
+
+    Attributes:
+        source: source of the objects, see `load_objects`.
+        motion: rules of motion and overlap, see `moving_digits`.
+        train_clips: number of train clips, made from the train objects.
+        test_clips: number of test clips, made from the test objects. None: the public `mnist_test_seq.npy`.
+    """
+
+    source: str
+    motion: str
+    train_clips: int
+    test_clips: int | None
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Clips of two moving, bouncing, overlapping objects, uint8 (20, 64, 64, 1)."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    Nothing has to be downloaded by hand. Files that are already there are used instead of a download:
+    train-images-idx3-ubyte and t10k-images-idx3-ubyte (plain or .gz) in the manual folder or in its subfolder
+    mnist/ or fashion-mnist/, and mnist_test_seq.npy in the manual folder or in mnist/.
+    """
+    BUILDER_CONFIGS = [
+        MovingMnistClipsConfig(
+            name="paper",
+            description="MNIST digits, speed 2 to 6 pixels per frame, overlap is the clipped sum.",
+            source="mnist",
+            motion="paper",
+            train_clips=10_500,
+            test_clips=4_500,
+        ),
+        MovingMnistClipsConfig(
+            name="srivastava",
+            description="MNIST digits, 3.6 pixels per frame, overlap is the maximum; public test clips.",
+            source="mnist",
+            motion="srivastava",
+            train_clips=10_000,
+            test_clips=None,
+        ),
+        MovingMnistClipsConfig(
+            name="fashion",
+            description="Fashion-MNIST articles, 3.6 pixels per frame, overlap is the maximum.",
+            source="fashion",
+            motion="srivastava",
+            train_clips=10_000,
+            test_clips=10_000,
+        ),
+        MovingMnistClipsConfig(
+            name="optdigits",
+            description="Digits that come with scikit-learn, moving as in `paper`; needs no download.",
+            source="optdigits",
+            motion="paper",
+            train_clips=2_000,
+            test_clips=500,
+        ),
+    ]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        frames = tfds.features.Tensor(shape=(_FRAMES, _SIZE, _SIZE, 1), dtype=np.uint8, encoding="zlib")
+        # Without shuffling, clip i of the split is clip i of the generator.
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict({"frames": frames}),
+            homepage="https://arxiv.org/abs/1502.04681",
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        try:
+            manual_dir = dl_manager.manual_dir
+        except AssertionError:  # TFDS: the folder does not exist or is empty
+            manual_dir = None
+        config = self.builder_config
+        files = {"manual_dir": manual_dir, "dl_manager": dl_manager}
+        train = load_objects(config.source, "train", **files)
+        if config.test_clips is None:
+            test = _public_examples(load_test_sequence(**files))
+        else:
+            test = self._generate_examples(
+                load_objects(config.source, "test", **files), config.test_clips, SPLIT_SEEDS["test"]
+            )
+        return {
+            "train": self._generate_examples(train, config.train_clips, SPLIT_SEEDS["train"]),
+            "test": test,
+        }
+
+    def _generate_examples(
+        self, images: np.ndarray, clips: int, seed: int
+    ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        for first in range(0, clips, _RENDERED_TOGETHER):
+            indices = range(first, min(first + _RENDERED_TOGETHER, clips))
+            rendered = moving_digits(
+                images, indices, motion=self.builder_config.motion, frames=_FRAMES, size=_SIZE, seed=seed
+            )
+            for index, frames in zip(indices, rendered, strict=True):
+                yield index, {"frames": frames}
+
+
+def _public_examples(sequence: np.ndarray) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    for index in range(sequence.shape[1]):
+        yield index, {"frames": sequence[:, index, :, :, np.newaxis]}
