@@ -35,7 +35,7 @@ class SpatiotemporalCell(keras.layers.Layer):
     """Names of the states, in the order in which `call` takes and returns them."""
 
     zigzag_states: ClassVar[tuple[str, ...]] = ()
-    """States handed up the stack within a step, from the top to the bottom of the next, not kept per layer."""
+    """States handed up the stack within a step, then from the top to the bottom of the next step."""
 
     def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
         super().__init__(**kwargs)
@@ -57,9 +57,7 @@ class SpatiotemporalCell(keras.layers.Layer):
 
     def gates(self, count: int, kernel_size: int | None = None):
         """Returns a new `GateConv` of `count` gates with the cell's filters and dtype."""
-        return GateConv(
-            self.filters, count, kernel_size or self.kernel_size, dtype=self.dtype_policy.name
-        )
+        return GateConv(self.filters, count, kernel_size or self.kernel_size, dtype=self.dtype_policy.name)
 
     def state_shapes(self, inputs_shape: Shape) -> list[Shape]:
         """Shapes (batch, height, width, channels) of the states for inputs of a given shape."""
@@ -67,8 +65,8 @@ class SpatiotemporalCell(keras.layers.Layer):
 
     @property
     def state_size(self) -> list[int]:
-        """Channels of each state, as `keras.layers.RNN` asks for it."""
-        return [shape[-1] for shape in self.state_shapes((None, None, None, self.filters))]
+        """One number for each state: `keras.layers.RNN` counts them. Their sizes are `state_shapes`."""
+        return [self.filters] * len(self.state_names)
 
     def build(self, inputs_shape, states_shape=None):
         if len(inputs_shape) != 4 or None in inputs_shape[1:]:

@@ -31,7 +31,8 @@ class MKLSTMCell(SpatiotemporalCell):
         h' and [h', c3', c5'], shapes as above.
 
     Raises:
-        ValueError: if `kernel_sizes` is not a pair, or if height, width or channels of `inputs` is unknown.
+        ValueError: if `kernel_sizes` is not a pair of positive integers, or if height, width or channels of
+            `inputs` is unknown.
 
     Differs from the reference code: one bias per gate of each kernel size, not two or three (their sum is
     the same function).
@@ -42,8 +43,10 @@ class MKLSTMCell(SpatiotemporalCell):
     state_names = ("h", "c3", "c5")
 
     def __init__(self, filters: int, kernel_sizes: tuple[int, int] = (3, 5), **kwargs):
-        if len(kernel_sizes) != 2:
-            raise ValueError(f"`kernel_sizes` must be two integers. Received: kernel_sizes={kernel_sizes}")
+        if not _are_two_sizes(kernel_sizes):
+            raise ValueError(
+                f"`kernel_sizes` must be two positive integers. Received: kernel_sizes={kernel_sizes!r}"
+            )
         small, large = kernel_sizes
         super().__init__(filters, small, **kwargs)
         self.gates_3 = self.gates(4, small)
@@ -67,3 +70,9 @@ class MKLSTMCell(SpatiotemporalCell):
 def tms_lstm(filters: int, layers: int, **options) -> list[MKLSTMCell]:
     """A stack of MK-LSTM cells, the paper's TMS-LSTM; its pyramid is MS-LSTM."""
     return [MKLSTMCell(filters, **options) for _ in range(layers)]
+
+
+def _are_two_sizes(kernel_sizes):
+    if not isinstance(kernel_sizes, (tuple, list)) or len(kernel_sizes) != 2:
+        return False
+    return all(isinstance(size, int) and size > 0 for size in kernel_sizes)

@@ -128,7 +128,7 @@ def check_frames(frames: np.ndarray, *, name: str = "frames") -> np.ndarray:
             f"`{name}` must be finite. Received: {count} NaN or infinite of {frames.size} values"
         )
     if low < 0 or high > 1:
-        raise ValueError(f"`{name}` must lie in [0, 1]. Received: values from {low:g} to {high:g}")
+        raise ValueError(f"`{name}` must lie in [0, 1]. Received: values from {low} to {high}")
     return frames.astype("float32", copy=False)
 
 

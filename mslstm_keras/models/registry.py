@@ -42,7 +42,7 @@ def list_models() -> list[str]:
 def pyramid_scales(layers: int) -> tuple[int, ...]:
     """Scales of a mirrored pyramid: (1, 2, 4, 4, 2, 1) for six layers.
 
-        scale_l = 2^min(l, layers - 1 - l)                  0 <= l < layers
+    scale_l = 2^min(l, layers - 1 - l)                  0 <= l < layers
     """
     return tuple(2 ** min(layer, layers - 1 - layer) for layer in range(layers))
 
@@ -105,7 +105,7 @@ def create_model(
     step = build_step(frame_shape, filters, levels, scales, patch_size=patch_size)
     frames = keras.Input((None, *frame_shape), name="frames")
     observed = ObservedFrames(context_frames, forecast_frames, seed=seed, name="observed")(frames)
-    predictions = Rollout(step, context_frames, forecast_frames, unroll=unroll, name="rollout")(frames, observed)
+    predictions = Rollout(step, context_frames, forecast_frames, unroll=unroll, name="rollout")(
+        frames, observed
+    )
     return keras.Model(frames, predictions, name=name)
-
-

@@ -81,7 +81,12 @@ class ObservedFrames(keras.layers.Layer):
     def build(self, frames_shape):
         # Rates and draws are compared in float32 whatever the policy: half precision would round the rates.
         self.truth_rate = self.add_weight(
-            shape=(2,), initializer=_no_sampling, trainable=False, autocast=False, dtype="float32", name="truth_rate"
+            shape=(2,),
+            initializer=_no_sampling,
+            trainable=False,
+            autocast=False,
+            dtype="float32",
+            name="truth_rate",
         )
 
     def set_truth_rate(self, context: float, forecast: float, step: int):
@@ -95,7 +100,9 @@ class ObservedFrames(keras.layers.Layer):
         kinds = np.repeat(np.eye(3, dtype="float32"), (1, *later), axis=0)
         shape = (ops.shape(frames)[0], 1 + sum(later))
         if not training:
-            return ops.broadcast_to(ops.convert_to_tensor(kinds @ [1.0, 1.0, 0.0], dtype=self.compute_dtype), shape)
+            return ops.broadcast_to(
+                ops.convert_to_tensor(kinds @ [1.0, 1.0, 0.0], dtype=self.compute_dtype), shape
+            )
         rates = ops.matmul(kinds, ops.concatenate([ops.ones(1), ops.convert_to_tensor(self.truth_rate)]))
         draws = keras.random.uniform(shape, dtype="float32", seed=self.draws)
         return ops.cast(draws < rates, self.compute_dtype)

@@ -1,5 +1,6 @@
 """One time step of a model as a functional graph."""
 
+import itertools
 from collections.abc import Sequence
 
 import keras
@@ -59,7 +60,9 @@ def build_step(
         for cell in level if isinstance(level, (tuple, list)) else (level,):
             number += 1
             zigzag.update(cell.zigzag_states)
-            names = [name if name in zigzag else f"cell_{number}_{name}" for name in cell.state_names]
+            names = [
+                name if name in cell.zigzag_states else f"cell_{number}_{name}" for name in cell.state_names
+            ]
             for name, shape in zip(names, cell.state_shapes(x.shape), strict=True):
                 if name not in before:
                     before[name] = after[name] = keras.Input(shape[1:], dtype=cell.compute_dtype, name=name)
@@ -68,7 +71,7 @@ def build_step(
     for name in sorted(zigzag):
         if before[name].shape != after[name].shape:
             raise ValueError(
-                f"`levels` must hand up a zigzag state that leaves the top as it enters the bottom. Received: "
+                "`levels` must hand up a zigzag state that leaves the top as it enters the bottom. Received: "
                 f"{name!r} of shape {before[name].shape[1:]} below and {after[name].shape[1:]} above"
             )
     x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head")(x)
@@ -88,7 +91,7 @@ def _check_levels(levels, scales):
         )
     if scales[0] != 1:
         raise ValueError(f"`scales` must start at 1. Received: scales={scales}")
-    for below, scale in zip(scales, scales[1:], strict=False):
+    for below, scale in itertools.pairwise(scales):
         if scale < 1 or scale not in (below, 2 * below, below / 2):
             raise ValueError(
                 f"`scales` must stay, double or halve from one level to the next. Received: scales={scales}"

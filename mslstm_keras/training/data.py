@@ -1,4 +1,4 @@
-"""Clips for training and scoring: from a prepared TFDS split, or from a generator that never ends."""
+"""Clips for training and scoring: of a prepared TFDS split, of a file, or of a generator that never ends."""
 
 import importlib
 import os
@@ -32,6 +32,11 @@ class Clips:
     count: int | None
 
 
+def list_data() -> list[str]:
+    """Returns the names "data set/config" that recipes and `prepare` take."""
+    return [f"{name}/{config.name}" for name in BUILDERS for config in _builder_class(name).BUILDER_CONFIGS]
+
+
 def find_builder(data: str, data_dir: str | os.PathLike | None = None) -> "tfds.core.DatasetBuilder":
     """Returns the TFDS builder of "name/config".
 
@@ -44,8 +49,10 @@ def find_builder(data: str, data_dir: str | os.PathLike | None = None) -> "tfds.
     """
     name, _, config = data.partition("/")
     if name not in BUILDERS:
-        raise ValueError(f"`data` must be a known data set, such as {nearest(name, BUILDERS)}. Received: {data!r}")
-    builder = importlib.import_module(f"tfds_builders.{name}.{name}_dataset_builder").Builder
+        raise ValueError(
+            f"`data` must be a known data set, such as {nearest(name, BUILDERS)}. Received: {data!r}"
+        )
+    builder = _builder_class(name)
     configs = [known.name for known in builder.BUILDER_CONFIGS]
     if config and config not in configs:
         raise ValueError(
@@ -72,34 +79,67 @@ def prepare(
     """
     import tensorflow_datasets as tfds
 
+    from tfds_builders.random_access import random_access
+
+    if manual_dir is not None and not os.path.isdir(manual_dir):
+        raise ValueError(f"`manual_dir` must be a folder. Received: manual_dir={os.fspath(manual_dir)!r}")
     builder = find_builder(data, data_dir)
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(
             manual_dir=None if manual_dir is None else os.fspath(manual_dir)
-        ),
-        file_format="array_record",  # read in any order, which a permutation by seed and epoch needs
+        )
     )
+    for split in builder.info.splits:
+        random_access(builder, split)
     return builder
 
 
 def split_clips(data: str, split: str, data_dir: str | os.PathLike | None = None) -> Clips:
-    """Returns the clips of a prepared split.
+    """Returns the clips of a prepared split, or of a file of your own.
+
+    Args:
+        data: str. "name/config" of a prepared data set, or a `.npy` file of uint8 clips (number, time, height, width)
+            or (number, time, height, width, channels): its last tenth is the test split, the rest the train split.
+        split: "train" or "test".
+        data_dir: folder of prepared data sets; TFDS' own by default.
 
     Raises:
-        ValueError: if the data set is unknown or not prepared (with the command that prepares it).
+        ValueError: if the data set is unknown or not prepared (with the command that prepares it), or the file
+            cannot be read or holds something else.
     """
+    if data.endswith(".npy"):
+        return _file_clips(data, split)
+    from tfds_builders.random_access import random_access
+
     builder = find_builder(data, data_dir)
     if split not in builder.info.splits:
         raise ValueError(
             f"`data` must be prepared, by `mslstm data prepare {data}`. Received: {data!r}, without a split "
             f"{split!r} in {builder.data_dir}"
         )
-    source = builder.as_data_source(split)
+    source = random_access(builder, split)
 
     def read(indices):
         return np.stack([example["frames"] for example in source.__getitems__([int(i) for i in indices])])
 
     return Clips(read, len(source))
+
+
+def _file_clips(path, split):
+    try:
+        clips = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"`data` must be a readable .npy file. Received: {path} ({error})") from error
+    if clips.dtype != np.uint8 or clips.ndim not in (4, 5) or len(clips) < 2:
+        raise ValueError(
+            "`data` must hold at least two uint8 clips (number, time, height, width) or (number, time, height, "
+            f"width, channels), values 0 .. 255. Received: {path} of shape {clips.shape}, dtype {clips.dtype}"
+        )
+    if clips.ndim == 4:
+        clips = clips[..., np.newaxis]
+    train_clips = len(clips) - max(1, len(clips) // 10)
+    chosen = clips[:train_clips] if split == "train" else clips[train_clips:]
+    return Clips(lambda indices: chosen[np.asarray(indices)], len(chosen))
 
 
 def stream_clips(data: str, seed: int, manual_dir: str | os.PathLike | None = None) -> Clips:
@@ -128,7 +168,9 @@ def batch_indices(step: int, batch_size: int, count: int | None, seed: int) -> n
     if count is None:
         return np.arange(step * batch_size, (step + 1) * batch_size)
     if count < batch_size:
-        raise ValueError(f"`batch_size` must not be above the {count} clips. Received: batch_size={batch_size}")
+        raise ValueError(
+            f"`batch_size` must not be above the {count} clips. Received: batch_size={batch_size}"
+        )
     epoch, position = divmod(step, count // batch_size)
     order = np.random.default_rng([seed, epoch]).permutation(count)
     return order[position * batch_size : (position + 1) * batch_size]
@@ -137,8 +179,10 @@ def batch_indices(step: int, batch_size: int, count: int | None, seed: int) -> n
 def training_batches(clips: Clips, recipe: Recipe, first_step: int = 0) -> "tf.data.Dataset":
     """Returns the batches of the steps first_step .. recipe.steps - 1: frames and the frames that follow them.
 
-        x = frames 0 .. T - 2, y = frames 1 .. T - 1, float32 in [0, 1], T = context_frames + forecast_frames
+    x = frames 0 .. T - 2, y = frames 1 .. T - 1, float32 in [0, 1], T = context_frames + forecast_frames
     """
+
+    _check_shape(clips, recipe)
 
     def read(step):
         indices = batch_indices(int(step), recipe.batch_size, clips.count, recipe.seed)
@@ -150,11 +194,26 @@ def training_batches(clips: Clips, recipe: Recipe, first_step: int = 0) -> "tf.d
 def scoring_batches(clips: Clips, recipe: Recipe, count: int, batch_size: int) -> "tf.data.Dataset":
     """Returns the first `count` clips in order, as `training_batches` does; the last batch may be smaller."""
 
+    _check_shape(clips, recipe)
+
     def read(first):
         indices = np.arange(first, min(int(first) + batch_size, count))
         return clips.read(indices)[:, : recipe.context_frames + recipe.forecast_frames]
 
     return _batches(range(0, count, batch_size), read, (None, *_clip_shape(recipe)))
+
+
+def _builder_class(name):
+    return importlib.import_module(f"tfds_builders.{name}.{name}_dataset_builder").Builder
+
+
+def _check_shape(clips, recipe):
+    expected, received = _clip_shape(recipe), clips.read(np.array([0])).shape[1:]
+    if received[0] < expected[0] or received[1:] != expected[1:]:
+        raise ValueError(
+            "`frame_shape`, `context_frames` and `forecast_frames` must fit the clips: (time, height, width, "
+            f"channels) = {expected}, time may be longer. Received: clips of shape {received}"
+        )
 
 
 def _clip_shape(recipe):

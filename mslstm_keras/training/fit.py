@@ -82,6 +82,7 @@ def train(
         epochs=recipe.steps // recipe.interval_steps,
         steps_per_epoch=recipe.interval_steps,
         validation_data=validation,
+        shuffle=False,  # the batches come in the order of their step numbers
         verbose=verbose,
         callbacks=[
             ScheduledSampling(recipe.sampling_steps),

@@ -25,7 +25,8 @@ class Recipe:
         scales: ints or None. Reduction at each level; None for the model's own.
         patch_size: int. Side, in pixels, of the patches that become channels.
         options: further arguments of the cells, such as {"kernel_size": 5}.
-        data: str. TFDS data set and config, "name/config", whose clips of uint8 frames are learned from.
+        data: str. What is learned from: TFDS data set and config, "name/config", or a `.npy` file of uint8 clips
+            (number, time, height, width, channels), whose last tenth is kept for tests.
         stream: bool. Learns from new clips of the data set's generator for ever instead of its train split.
         batch_size: int. Clips per step.
         steps: int. Optimiser steps in all.
@@ -78,7 +79,9 @@ class Recipe:
                 f"`decay_steps` must lie in 0 .. steps={self.steps}. Received: decay_steps={self.decay_steps}"
             )
         if not self.learning_rate > 0:
-            raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={self.learning_rate}")
+            raise ValueError(
+                f"`learning_rate` must be positive. Received: learning_rate={self.learning_rate}"
+            )
 
     def with_settings(self, settings: Mapping[str, str]) -> "Recipe":
         """Returns a recipe with some fields read from text, as `mslstm train --set field=value` gives them.
@@ -143,6 +146,11 @@ RECIPES = {
 }
 
 
+def list_recipes() -> list[str]:
+    """Returns the sorted names that `find_recipe` takes."""
+    return sorted(RECIPES)
+
+
 def find_recipe(name: str) -> Recipe:
     """Returns a named recipe.
 
@@ -150,7 +158,9 @@ def find_recipe(name: str) -> Recipe:
         ValueError: if there is none of that name (with the nearest names).
     """
     if name not in RECIPES:
-        raise ValueError(f"`recipe` must be a known recipe, such as {nearest(name, RECIPES)}. Received: {name!r}")
+        raise ValueError(
+            f"`recipe` must be a known recipe, such as {nearest(name, RECIPES)}. Received: {name!r}"
+        )
     return RECIPES[name]
 
 
@@ -175,5 +185,7 @@ def _parse(name, text):
     allowed = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     classes = tuple(typing.get_origin(one) or one for one in allowed)
     if not isinstance(value, classes) or (isinstance(value, bool) and bool not in classes):
-        raise ValueError(f"`{name}` must be {kind if len(allowed) > 1 else kind.__name__}. Received: {text!r}")
+        raise ValueError(
+            f"`{name}` must be {kind if len(allowed) > 1 else kind.__name__}. Received: {text!r}"
+        )
     return value

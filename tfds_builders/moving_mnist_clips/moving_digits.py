@@ -84,13 +84,15 @@ def _render(pictures: np.ndarray, corners: np.ndarray, overlap: Callable, size: 
     windows = np.lib.stride_tricks.sliding_window_view(canvas, (side, side), axis=(2, 3), writeable=True)
     clip, frame = np.arange(clips)[:, np.newaxis], np.arange(frames)[np.newaxis, :]
     for k in range(objects):
-        row, column = np.moveaxis(corners[:, :, k] + margin, (0, 1, 2), (2, 1, 0))
+        row, column = (corners[:, :, k] + margin).T
         place = (clip, frame, row, column)
         windows[place] = overlap(windows[place], pictures[:, k, np.newaxis])
     return canvas[:, :, margin : margin + size, margin : margin + size]
 
 
-def _check(images: np.ndarray, indices: np.ndarray, motion: str, size: int, counts: dict[str, int]) -> None:
+def _check(
+    images: np.ndarray, indices: np.ndarray, motion: str, frames: int, size: int, objects: int, seed: int
+) -> None:
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != images.shape[2] or not len(images):
         raise ValueError(
             "`images` must be square uint8 images of shape (count, side, side), at least one. "
@@ -104,9 +106,12 @@ def _check(images: np.ndarray, indices: np.ndarray, motion: str, size: int, coun
         raise ValueError(
             f"`size` must be at least the side of `images`, {images.shape[1]}. Received: size={size}"
         )
-    for name, value in counts.items():
+    for name, value in (("frames", frames), ("objects", objects)):
         if value < 1:
             raise ValueError(f"`{name}` must be 1 or more. Received: {name}={value}")
+    # A larger seed would take two words of the bit generator's key and meet the clips of a smaller one.
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed` must be in 0 .. 2**32 - 1. Received: seed={seed}")
 
 
 def moving_digits(
@@ -155,10 +160,7 @@ def moving_digits(
     ICML 2015 ("srivastava").
     """
     images, indices = np.asarray(images), np.asarray(indices)
-    _check(images, indices, motion, size, {"frames": frames, "objects": objects})
-    # A larger seed would take two words of the generator's key and meet the clips of a smaller one.
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"`seed` must be in 0 .. 2**32 - 1. Received: seed={seed}")
+    _check(images, indices, motion, frames, size, objects, seed)
     clips = np.empty((len(indices), frames, size, size, 1), np.uint8)
     positions, overlap = MOTIONS[motion]
     for first in range(0, len(indices), _CHUNK):

@@ -2,6 +2,9 @@
 
 import hashlib
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,6 +156,16 @@ def test_every_image_angle_and_speed_occurs():
     speeds, counts = np.unique(np.linalg.norm(steps, axis=-1).round(9), return_counts=True)
     np.testing.assert_array_equal(speeds, [2, 3, 4, 5, 6])
     assert counts.min() > 700
+
+
+def test_generator_and_objects_import_no_tfds():
+    code = (
+        "import sys; from tfds_builders.moving_mnist_clips import moving_digits, objects;"
+        "heavy = {'tensorflow', 'tensorflow_datasets', 'sklearn', 'PIL', 'mslstm_keras'};"
+        "sys.exit(bool(heavy & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 
 
 def test_no_clips():

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -34,13 +35,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """Clips of two moving, bouncing, overlapping objects, uint8 (20, 64, 64, 1)."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Nothing has to be downloaded by hand. Files that are already there are used instead of a download:
     train-images-idx3-ubyte and t10k-images-idx3-ubyte (plain or .gz) in the manual folder or in its subfolder
     mnist/ or fashion-mnist/, and mnist_test_seq.npy in the manual folder or in mnist/.
     """
-    BUILDER_CONFIGS = [
+    BUILDER_CONFIGS: ClassVar[list[MovingMnistClipsConfig]] = [
         MovingMnistClipsConfig(
             name="paper",
             description="MNIST digits, speed 2 to 6 pixels per frame, overlap is the clipped sum.",

@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+from contextlib import ExitStack
+from typing import ClassVar
 from unittest import mock
 
 import numpy as np
@@ -12,6 +14,7 @@ from tfds_builders.moving_mnist_clips import objects
 from tfds_builders.moving_mnist_clips.make_dummy_data import FOLDER as DUMMY_DATA
 from tfds_builders.moving_mnist_clips.moving_digits import SPLIT_SEEDS, moving_digits
 from tfds_builders.moving_mnist_clips.moving_mnist_clips_dataset_builder import Builder
+from tfds_builders.random_access import random_access
 
 TRAIN_CLIPS, TEST_CLIPS = 3, 2
 
@@ -41,7 +44,7 @@ class MovingMnistClipsTest(tfds.testing.DatasetBuilderTestCase):
     """Prepares and reads every config."""
 
     DATASET_CLASS = Builder
-    SPLITS = {"train": TRAIN_CLIPS, "test": TEST_CLIPS}
+    SPLITS: ClassVar[dict[str, int]] = {"train": TRAIN_CLIPS, "test": TEST_CLIPS}
 
     @classmethod
     def setUpClass(cls):
@@ -51,15 +54,13 @@ class MovingMnistClipsTest(tfds.testing.DatasetBuilderTestCase):
 
 @pytest.fixture
 def dummy_files():
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         accept_dummy_data(stack.enter_context)
         yield
 
 
-def prepare(config, data_dir, file_format):
-    builder = tfds.builder(f"moving_mnist_clips/{config}", data_dir=data_dir, file_format=file_format)
+def prepare(config, data_dir):
+    builder = tfds.builder(f"moving_mnist_clips/{config}", data_dir=data_dir)
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=DUMMY_DATA))
     return builder
 
@@ -74,9 +75,9 @@ def expected_clips(config, split):
 
 @pytest.mark.parametrize("config", Builder.BUILDER_CONFIGS, ids=lambda config: config.name)
 def test_random_access_gives_the_clips_of_the_generator(tmp_path, dummy_files, config):
-    builder = prepare(config.name, tmp_path, "array_record")
+    builder = prepare(config.name, tmp_path)
     for split in ("train", "test"):
-        source, expected = builder.as_data_source(split), expected_clips(config, split)
+        source, expected = random_access(builder, split), expected_clips(config, split)
         assert len(source) == len(expected)
         for index in reversed(range(len(expected))):
             np.testing.assert_array_equal(source[index]["frames"], expected[index])
@@ -85,7 +86,7 @@ def test_random_access_gives_the_clips_of_the_generator(tmp_path, dummy_files, c
 
 
 def test_clips_come_in_order_from_record_files(tmp_path, dummy_files):
-    builder = prepare("paper", tmp_path, "tfrecord")
+    builder = prepare("paper", tmp_path)
     read = [example["frames"] for example in tfds.as_numpy(builder.as_dataset(split="train"))]
     np.testing.assert_array_equal(read, expected_clips(builder.builder_config, "train"))
 

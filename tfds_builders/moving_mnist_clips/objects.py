@@ -86,6 +86,8 @@ def _find(
     """Path of a file in the manual directory, with or without `.gz`, else of its download."""
     if manual_dir is not None:
         manual_dir = Path(manual_dir).expanduser()
+        if not manual_dir.is_dir():
+            raise ValueError(f"`manual_dir` must be a folder. Received: manual_dir={str(manual_dir)!r}")
         for place in (manual_dir / folder, manual_dir):
             for candidate in (place / name, place / f"{name}.gz"):
                 if candidate.is_file():
@@ -151,8 +153,8 @@ def load_objects(
         uint8 (count, 28, 28).
 
     Raises:
-        ValueError: if source or split is unknown, or if a file is damaged, has another MD5 or cannot be
-            downloaded.
+        ValueError: if source or split is unknown, if `manual_dir` is no folder, or if a file is damaged, has
+            another MD5 or cannot be downloaded.
 
     Reference: LeCun, Cortes & Burges, "MNIST handwritten digit database"; Xiao, Rasul & Vollgraf,
     "Fashion-MNIST", arXiv:1708.07747; Alpaydin & Kaynak, "Optical Recognition of Handwritten Digits", UCI.
@@ -182,7 +184,7 @@ def load_test_sequence(
         read-only memory map, uint8 (20, 10000, 64, 64): time first.
 
     Raises:
-        ValueError: if the file has another SHA-256 or cannot be downloaded.
+        ValueError: if `manual_dir` is no folder, or if the file has another SHA-256 or cannot be downloaded.
 
     Reference: Srivastava, Mansimov & Salakhutdinov, ICML 2015, arXiv:1502.04681.
     """

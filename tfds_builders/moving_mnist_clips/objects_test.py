@@ -111,6 +111,11 @@ def test_failed_download_is_one_clear_error(tmp_path):
         load_objects("mnist", "train", manual_dir=tmp_path, dl_manager=manager)
 
 
+def test_manual_folder_must_exist(tmp_path):
+    with pytest.raises(ValueError, match=f"`manual_dir` must be a folder. Received: .*{tmp_path}/absent"):
+        load_objects("mnist", "train", manual_dir=tmp_path / "absent")
+
+
 def test_every_download_has_a_checksum():
     manager = FakeDownloadManager(error=OSError("no network"))
     for source in ("mnist", "fashion"):
@@ -136,7 +141,7 @@ def test_default_download_manager_knows_the_checksums(tmp_path, monkeypatch):
 
 
 def test_test_sequence_is_checked(monkeypatch):
-    with pytest.raises(ValueError, match="must have the SHA-256 c2a3e8d3.*mnist_test_seq.npy with SHA-256"):
+    with pytest.raises(ValueError, match=r"must have the SHA-256 c2a3e8d3.*mnist_test_seq\.npy with SHA-256"):
         load_test_sequence(manual_dir=DUMMY_DATA)
     digest = hashlib.sha256((DUMMY_DATA / "mnist_test_seq.npy").read_bytes()).hexdigest()
     monkeypatch.setattr(objects, "_TEST_SEQUENCE_SHA256", digest)

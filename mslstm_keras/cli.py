@@ -1,0 +1,344 @@
+"""The command `mslstm`: each sub-command calls one public function."""
+
+import argparse
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mslstm_keras import __version__
+from mslstm_keras.deploy.card import UNITS
+from mslstm_keras.files import replacing
+
+DATA_DIR = "folder of prepared data sets (default: that of TensorFlow Datasets)"
+MANUAL_DIR = "folder of source files that are at hand, such as MNIST's four idx files"
+ZOO = "folder of a zoo (default: the one that comes with the package)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line.
+
+    Args:
+        arguments: words behind `mslstm`; those of the process by default.
+
+    Returns:
+        Exit status: 0, or 2 if an argument, a file or the disk was at fault (one line on stderr says which), or
+        130 if it was interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"mslstm: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mslstm: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _one_line(error):
+    # Keras wraps the message of a failed layer in several lines and colours; the message itself is the coloured one.
+    text = str(error)
+    inner = re.search(r"\x1b\[1m(.*?)\x1b\[0m", text, re.DOTALL)
+    return " ".join((inner.group(1) if inner else text).split()) or type(error).__name__
+
+
+def _train(options):
+    from mslstm_keras.training.fit import train
+    from mslstm_keras.training.recipes import find_recipe
+
+    recipe = find_recipe(options.recipe).with_settings(dict(options.set or ()))
+    run = Path("runs", recipe.name) if options.run_dir is None else options.run_dir
+    train(recipe, run, resume=options.resume, data_dir=options.data_dir, manual_dir=options.manual_dir)
+    print(f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
+
+
+def _evaluate(options):
+    scores = _scores(options.model, options)
+    if options.output:
+        with replacing(options.output) as temporary:
+            temporary.write_text(json.dumps(scores, indent=1) + "\n")
+    _show(options, scores, lambda: _score_table(options.model, scores))
+
+
+def _scores(model, options):
+    from mslstm_keras.deploy.zoo import load_model
+    from mslstm_keras.training.data import split_clips
+    from mslstm_keras.training.scores import evaluate
+
+    clips = split_clips(options.data, "test", options.data_dir)
+    return evaluate(
+        load_model(model, getattr(options, "zoo", None)),
+        clips,
+        count=options.clips,
+        all_frames=getattr(options, "all_frames", False),
+    )
+
+
+def _score_table(label, scores):
+    yield f"{scores['clips']:,} clips, {scores['frames']} frames"
+    rows = {str(label): scores["model"], "persistence": scores["persistence"]}
+    width = max(map(len, rows))
+    yield " " * width + "".join(f"{unit:>24}" for unit in UNITS.values())
+    for name, row in rows.items():
+        yield f"{name:<{width}}" + "".join(f"{row[metric]['mean']:>24.3f}" for metric in UNITS)
+    yield "MSE by lead time"
+    for name, row in rows.items():
+        yield f"{name:<{width}}" + "".join(f"{value:>8.1f}" for value in row["mse"]["per_frame"])
+
+
+def _forecast(options):
+    from mslstm_keras.deploy.clips import read_clip, write_clip
+    from mslstm_keras.deploy.forecast import forecast
+    from mslstm_keras.deploy.zoo import load_model
+
+    model = load_model(options.model, options.zoo)
+    frames = read_clip(options.input, channels=model.input_shape[-1])
+    future = forecast(model, frames, options.horizon)
+    write_clip(options.output, future)
+    facts = {"output": str(options.output), "frames": len(future), "shape": list(future.shape)}
+    _show(options, facts, lambda: [f"{options.output}: {len(future)} frames of {future.shape[1:]}"])
+
+
+def _demo(options):
+    from mslstm_keras.deploy.demo import MODEL, demo
+
+    scores = demo(options.output, options.zoo)
+    _show(
+        options,
+        scores,
+        lambda: [*_score_table(MODEL, scores), f"Wrote {options.output / 'demo.png'} and demo.gif"],
+    )
+
+
+def _models(options):
+    from mslstm_keras.models.registry import list_models
+
+    _show(options, list_models(), list_models)
+
+
+def _recipes(options):
+    from mslstm_keras.training.recipes import RECIPES
+
+    fields = {name: recipe.to_dict() for name, recipe in RECIPES.items()}
+    _show(
+        options,
+        fields,
+        lambda: (f"{name:<24}{recipe.model} on {recipe.data}" for name, recipe in RECIPES.items()),
+    )
+
+
+def _data_list(options):
+    from mslstm_keras.training.data import list_data
+
+    names = list_data()
+    _show(options, names, lambda: names)
+
+
+def _data_prepare(options):
+    from mslstm_keras.training.data import prepare
+
+    builder = prepare(options.data, options.data_dir, options.manual_dir)
+    splits = {name: split.num_examples for name, split in builder.info.splits.items()}
+    facts = {"data": options.data, "folder": str(builder.data_dir), "clips": splits}
+    counts = ", ".join(f"{count:,} {name} clips" for name, count in splits.items())
+    _show(options, facts, lambda: [f"{builder.data_dir}: {counts}"])
+
+
+def _zoo_list(options):
+    from mslstm_keras.deploy.zoo import list_pretrained
+
+    entries = list_pretrained(options.zoo)
+    facts = {name: dataclasses.asdict(entry) for name, entry in entries.items()}
+    _show(options, facts, lambda: map(_zoo_line, entries.values()))
+
+
+def _zoo_line(entry):
+    mse = entry.scores["model"]["mse"]["mean"]
+    return f"{entry.name:<28}{entry.recipe.model:<12}{entry.recipe.data:<28}{entry.clips_seen:>10,} clips  MSE {mse:.1f}"
+
+
+def _zoo_show(options):
+    from mslstm_keras.deploy.zoo import find_pretrained, verify_pretrained
+
+    entry = find_pretrained(options.name, options.zoo)
+    card = verify_pretrained(options.name, options.zoo) / "README.md"
+    _show(options, dataclasses.asdict(entry), lambda: [card.read_text().rstrip()])
+
+
+def _zoo_verify(options):
+    from mslstm_keras.deploy.zoo import list_pretrained, verify_pretrained
+
+    names = options.names or list(list_pretrained(options.zoo))
+    folders = {name: str(verify_pretrained(name, options.zoo)) for name in names}
+    _show(options, folders, lambda: (f"{name}: every file is as listed" for name in folders))
+
+
+def _zoo_add(options):
+    from mslstm_keras.deploy.zoo import add_pretrained
+
+    entry = add_pretrained(
+        options.run_dir,
+        name=options.name,
+        zoo=options.zoo,
+        count=options.clips,
+        data_dir=options.data_dir,
+        beside=dict(options.beside or ()),
+    )
+    _show(options, dataclasses.asdict(entry), lambda: [_zoo_line(entry)])
+
+
+def _show(options, facts, lines: Callable):
+    """Prints facts as JSON where a program asked for it, else as lines for a person."""
+    if options.json:
+        print(json.dumps(facts))
+    else:
+        for line in lines():
+            print(line)
+
+
+def _setting(text):
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"must be name=value. Received: {text!r}")
+    return name, value
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="mslstm", description="Video prediction: train, score, forecast, share."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = _command(
+        commands, "demo", _demo, "forecast embedded digits with the zoo's model", "mslstm demo"
+    )
+    command.add_argument("--output", type=Path, default=Path("."), help="folder for demo.png and demo.gif")
+    _add_zoo(command)
+
+    command = _command(
+        commands,
+        "forecast",
+        _forecast,
+        "forecast the frames that follow a clip of yours",
+        "mslstm forecast --model ms_lstm_moving_mnist --input clip.gif --horizon 20 --output out.gif",
+    )
+    command.add_argument(
+        "--model", required=True, help="name in the zoo, .keras file, zoo folder or run folder"
+    )
+    command.add_argument("--input", required=True, type=Path, help=".npy, .gif or a folder of images")
+    command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
+    command.add_argument(
+        "--output", required=True, type=Path, help=".npy (numbers), .gif or .png (film strip)"
+    )
+    _add_zoo(command)
+
+    command = _command(
+        commands,
+        "train",
+        _train,
+        "train by a recipe",
+        "mslstm train optdigits_quick --set filters=16",
+        json=False,
+    )
+    command.add_argument("recipe", help="name of a recipe; `mslstm recipes` lists them")
+    command.add_argument("--run-dir", type=Path, help="folder of the run (default: runs/RECIPE)")
+    command.add_argument(
+        "--set", type=_setting, action="append", metavar="FIELD=VALUE", help="change a field"
+    )
+    command.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    command.add_argument("--manual-dir", type=Path, help=MANUAL_DIR)
+
+    command = _command(
+        commands,
+        "evaluate",
+        _evaluate,
+        "score a model on test clips, beside persistence",
+        "mslstm evaluate ms_lstm_moving_mnist --clips 1000 --output scores.json",
+    )
+    command.add_argument("model", help="name in the zoo, .keras file, zoo folder or run folder")
+    command.add_argument("--data", default="moving_mnist_clips/paper", help="data set (default: %(default)s)")
+    command.add_argument("--clips", type=int, help="how many test clips (default: all)")
+    command.add_argument(
+        "--all-frames", action="store_true", help="count the predictions inside the context too"
+    )
+    command.add_argument("--output", type=Path, help="JSON file to write")
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    _add_zoo(command)
+
+    _command(commands, "models", _models, "list the models", "mslstm models --json")
+    _command(commands, "recipes", _recipes, "list the recipes", "mslstm recipes")
+    _add_data_commands(commands)
+    _add_zoo_commands(commands)
+    return parser
+
+
+def _add_data_commands(commands):
+    group = commands.add_parser("data", help="prepare data sets").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    _command(group, "list", _data_list, "list the data sets", "mslstm data list")
+    command = _command(
+        group,
+        "prepare",
+        _data_prepare,
+        "make a data set ready to be read",
+        "mslstm data prepare moving_mnist_clips/paper --manual-dir mnist/",
+    )
+    command.add_argument("data", help="data set and config; `mslstm data list` lists them")
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    command.add_argument("--manual-dir", type=Path, help=MANUAL_DIR)
+
+
+def _add_zoo_commands(commands):
+    group = commands.add_parser("zoo", help="trained models").add_subparsers(required=True, metavar="COMMAND")
+    _add_zoo(_command(group, "list", _zoo_list, "list the trained models", "mslstm zoo list --json"))
+    command = _command(
+        group, "show", _zoo_show, "print the card of a model", "mslstm zoo show ms_lstm_moving_mnist"
+    )
+    command.add_argument("name")
+    _add_zoo(command)
+    command = _command(group, "verify", _zoo_verify, "check every file of the models", "mslstm zoo verify")
+    command.add_argument("names", nargs="*", help="models (default: all)")
+    _add_zoo(command)
+    command = _command(
+        group,
+        "add",
+        _zoo_add,
+        "score a run and put its model into a zoo",
+        "mslstm zoo add runs/ms_lstm_moving_mnist --zoo my_zoo",
+    )
+    command.add_argument("run_dir", type=Path, help="folder of `mslstm train`")
+    command.add_argument("--name", help="name of the entry (default: the recipe's)")
+    command.add_argument("--clips", type=int, help="test clips to score (default: all)")
+    command.add_argument(
+        "--beside",
+        type=_setting,
+        action="append",
+        metavar="LABEL=RUN",
+        help="another run to compare with on the card",
+    )
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    _add_zoo(command)
+
+
+def _command(commands, name, run, purpose, example, json=True):
+    command = commands.add_parser(
+        name,
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        epilog=f"example: {example}",
+    )
+    if json:
+        command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_zoo(command):
+    command.add_argument("--zoo", type=Path, help=ZOO)

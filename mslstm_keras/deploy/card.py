@@ -1,0 +1,115 @@
+"""The card of a zoo entry: what a person wants to know before using a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mslstm_keras.deploy.zoo import ZooEntry
+
+UNITS = {
+    "mse": "MSE (sum over a frame)",
+    "mae": "MAE (sum over a frame)",
+    "ssim": "SSIM",
+    "psnr": "PSNR (dB)",
+}
+
+
+def write_card(entry: ZooEntry, folder: Path) -> None:
+    """Writes `README.md` of a zoo entry into its versioned folder.
+
+    Args:
+        entry: the entry.
+        folder: its versioned folder.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    (folder / "README.md").write_text("\n".join(_lines(entry)) + "\n")
+
+
+def score_table(rows: dict[str, dict]) -> list[str]:
+    """Returns the lines of a Markdown table of scores: one row per label, one column per metric."""
+    lines = ["| | " + " | ".join(UNITS.values()) + " |", "|---|" + "---|" * len(UNITS)]
+    for label, scores in rows.items():
+        values = [f"{scores[metric]['mean']:.{3 if metric == 'ssim' else 2}f}" for metric in UNITS]
+        lines.append(f"| {label} | " + " | ".join(values) + " |")
+    return lines
+
+
+def lead_time_table(rows: dict[str, dict], metric: str = "mse") -> list[str]:
+    """Returns the lines of a Markdown table of one score by lead time: one row per label."""
+    count = len(next(iter(rows.values()))[metric]["per_frame"])
+    lines = [f"| {UNITS[metric]} | " + " | ".join(f"+{lead}" for lead in range(1, count + 1)) + " |"]
+    lines.append("|---|" + "---|" * count)
+    for label, scores in rows.items():
+        lines.append(
+            f"| {label} | " + " | ".join(f"{value:.1f}" for value in scores[metric]["per_frame"]) + " |"
+        )
+    return lines
+
+
+def _lines(entry):
+    recipe, scores = entry.recipe, entry.scores
+    height, width, channels = recipe.frame_shape
+    rows = {entry.name: scores["model"], "persistence (last frame repeated)": scores["persistence"]}
+    yield f"# {entry.name}"
+    yield ""
+    yield (
+        f"`{recipe.model}` with {entry.parameters:,} parameters: {recipe.context_frames} frames of {height} x "
+        f"{width} x {channels} in, the next {recipe.forecast_frames} out. Trained on `{recipe.data}`, "
+        f"{entry.clips_seen:,} clips seen."
+    )
+    yield "\n![truth, forecast and difference of test clips](samples.gif)"
+    yield "\n## Use"
+    yield "\n```python"
+    yield "import mslstm_keras"
+    yield f'\nmodel = mslstm_keras.load_pretrained("{entry.name}")'
+    yield f"future = mslstm_keras.forecast(model, frames)  # floats in [0, 1], (time, {height}, {width}, {channels})"
+    yield "```"
+    yield (
+        "\nThis folder is a Keras model for `keras.models.load_model` (after `import mslstm_keras`) and a "
+        "TensorFlow SavedModel with the signature `serving_default`: `frames` -> `forecast`."
+    )
+    yield "\n## Scores"
+    yield (
+        f"\nThe {'forecast frames' if scores['frames'] == 'forecast' else 'predicted frames'} of the first "
+        f"{scores['clips']:,} test clips of `{recipe.data}`; predictions clipped to [0, 1]. Made by "
+        f"`mslstm evaluate {entry.name} --data {recipe.data} --clips {scores['clips']}`.\n"
+    )
+    yield from score_table(rows)
+    yield ""
+    yield from lead_time_table(rows)
+    if entry.comparison:
+        yield "\n## Runs made to compare with"
+        yield "\nScored on the same clips. What differs from the recipe below stands behind each.\n"
+        yield from score_table({label: run["scores"]["model"] for label, run in entry.comparison.items()})
+        yield ""
+        for label, run in entry.comparison.items():
+            yield f"- {label}: {run['clips_seen']:,} clips seen; {_differences(run['recipe'], recipe.to_dict())}"
+    yield "\n## Training"
+    yield "\n![training curve](curve.png)"
+    yield "\n`curve.csv` has one line per interval. The recipe:\n"
+    yield "```json"
+    yield json.dumps(recipe.to_dict(), indent=2)
+    yield "```"
+    yield (
+        "\nVersions: "
+        + ", ".join(f"{package} {version}" for package, version in entry.versions.items())
+        + "."
+    )
+    yield "\n## Limits"
+    yield (
+        f"\nIt has seen `{recipe.data}` and nothing else: on other frames its forecasts mean little. Forecasts blur "
+        "with lead time, as the squared error asks for. Values are not clipped to [0, 1]."
+    )
+
+
+def _differences(fields, others):
+    """Names the fields in which a recipe differs from another, but for its name."""
+    different = [
+        f"`{key}` = {value}" for key, value in fields.items() if key != "name" and value != others[key]
+    ]
+    return ", ".join(different) or "the same recipe"

@@ -1,0 +1,35 @@
+"""Models in the form that servers load."""
+
+import os
+
+import keras
+
+from mslstm_keras.models.rollout import Rollout, find_layer
+
+
+def export_saved_model(model: keras.Model, folder: str | os.PathLike) -> None:
+    """Exports a model as a TensorFlow SavedModel.
+
+    Its signature `serving_default` takes `frames`, float32 (batch, context_frames, height, width, channels) in
+    [0, 1] with any batch size, and returns `forecast`, the last `forecast_frames` of the model's output.
+
+    Args:
+        model: model of `create_model`.
+        folder: folder to write into.
+
+    Raises:
+        ValueError: if the model has no roll-out.
+        OSError: if the folder cannot be written.
+    """
+    import tensorflow as tf
+
+    rollout = find_layer(model, Rollout)
+
+    def forecast(frames):
+        return {"forecast": model(frames)[:, -rollout.forecast_frames :]}
+
+    shape = (None, rollout.context_frames, *rollout.step.inputs[0].shape[1:])
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serving_default", forecast, [tf.TensorSpec(shape, tf.float32, name="frames")])
+    archive.write_out(os.fspath(folder), verbose=False)

@@ -1,0 +1,299 @@
+"""The zoo: trained models with their recipes, scores and checksums."""
+
+import csv
+import dataclasses
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from mslstm_keras.deploy.card import write_card
+from mslstm_keras.deploy.export import export_saved_model
+from mslstm_keras.deploy.forecast import forecast
+from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.models.rollout import Rollout, find_layer
+from mslstm_keras.naming import nearest
+from mslstm_keras.study.plots import curve_figure, forecast_animation
+from mslstm_keras.training.data import split_clips
+from mslstm_keras.training.fit import CHECKPOINT, LOG, RECIPE
+from mslstm_keras.training.recipes import Recipe
+from mslstm_keras.training.scores import evaluate
+
+INDEX, VERSION = "index.json", "1"
+SAMPLES = 3
+RECORDED_PACKAGES = ("mslstm-keras", "keras", "tensorflow", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class ZooEntry:
+    """A trained model of a zoo.
+
+    Attributes:
+        name: str. Name of the entry and of its folder.
+        recipe: the recipe that it was trained by.
+        clips_seen: int. Training clips seen so far.
+        parameters: int. Trained parameters.
+        scores: result of `mslstm_keras.evaluate` on the test split of the recipe's data.
+        comparison: label -> {"recipe", "clips_seen", "scores"} of other runs, made to compare with.
+        versions: package -> version it was trained with.
+        files: path below the entry's folder -> {"size": bytes, "sha256": str}.
+    """
+
+    name: str
+    recipe: Recipe
+    clips_seen: int
+    parameters: int
+    scores: Mapping[str, Any]
+    comparison: Mapping[str, Any]
+    versions: Mapping[str, str]
+    files: Mapping[str, Mapping[str, Any]]
+
+
+def zoo_folder() -> Path:
+    """Returns the folder of the zoo that came with the package."""
+    package = Path(__file__).resolve().parents[1]
+    installed, checkout = package / "zoo", package.parent / "zoo"
+    return installed if installed.is_dir() else checkout
+
+
+def list_pretrained(zoo: str | os.PathLike | None = None) -> dict[str, ZooEntry]:
+    """Returns the entries of a zoo by name.
+
+    Args:
+        zoo: folder of a zoo; by default that of the package.
+
+    Raises:
+        ValueError: if the folder has no index or the index cannot be read.
+    """
+    index = Path(zoo_folder() if zoo is None else zoo) / INDEX
+    try:
+        entries = json.loads(index.read_text())["entries"]
+        return {
+            name: ZooEntry(name=name, **{**fields, "recipe": Recipe.from_dict(fields["recipe"])})
+            for name, fields in sorted(entries.items())
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"`zoo` must be a folder with a readable {INDEX}. Received: {index} ({error})"
+        ) from error
+
+
+def find_pretrained(name: str, zoo: str | os.PathLike | None = None) -> ZooEntry:
+    """Returns an entry of a zoo.
+
+    Raises:
+        ValueError: if there is none of that name (with the nearest names).
+    """
+    entries = list_pretrained(zoo)
+    if name not in entries:
+        raise ValueError(
+            f"`name` must be a model of the zoo, such as {nearest(name, entries)}. Received: name={name!r}"
+        )
+    return entries[name]
+
+
+def verify_pretrained(name: str, zoo: str | os.PathLike | None = None) -> Path:
+    """Checks size and SHA-256 of every file of an entry.
+
+    Returns:
+        The entry's versioned folder, as `keras.models.load_model` and `tf.saved_model.load` take it.
+
+    Raises:
+        ValueError: naming the file that is missing, truncated, altered, or not in the index.
+    """
+    entry = find_pretrained(name, zoo)
+    folder = Path(zoo_folder() if zoo is None else zoo) / name
+    rule = "`zoo` must hold every file of an entry as the index lists it"
+    for path, expected in entry.files.items():
+        file = folder / path
+        if not file.is_file():
+            raise ValueError(f"{rule}. Received: {file} is missing")
+        if file.stat().st_size != expected["size"]:
+            raise ValueError(
+                f"{rule}. Received: {file} has {file.stat().st_size} bytes, not {expected['size']}"
+            )
+        if _sha256(file) != expected["sha256"]:
+            raise ValueError(f"{rule}. Received: {file} is altered (SHA-256 {_sha256(file)})")
+    for path in _files(folder):
+        if path not in entry.files:
+            raise ValueError(f"{rule}. Received: {folder / path} is not listed")
+    return folder / VERSION
+
+
+def load_pretrained(name: str, zoo: str | os.PathLike | None = None) -> keras.Model:
+    """Returns a trained model of a zoo, its files checked.
+
+    Args:
+        name: str. One of `list_pretrained()`.
+        zoo: folder of a zoo; by default that of the package.
+
+    Raises:
+        ValueError: if there is no such entry or a file is missing, truncated or altered.
+    """
+    return keras.models.load_model(verify_pretrained(name, zoo))
+
+
+def load_model(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> keras.Model:
+    """Returns a model of the zoo, of a `.keras` file, of a folder of the zoo's layout, or of a run folder.
+
+    Raises:
+        ValueError: if it is none of these, or cannot be read.
+    """
+    path = Path(name_or_path)
+    if path.is_dir() and (path / CHECKPOINT).exists():
+        path = path / CHECKPOINT
+    elif path.is_dir() and (path / VERSION / "config.json").exists():
+        path = path / VERSION
+    elif not path.exists():
+        return load_pretrained(os.fspath(name_or_path), zoo)
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:  # Keras answers unreadable files with many kinds of exception
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(
+            f"`model` must be a Keras model that can be read. Received: {path} ({reason})"
+        ) from error
+
+
+def add_pretrained(
+    run_dir: str | os.PathLike,
+    *,
+    name: str | None = None,
+    zoo: str | os.PathLike | None = None,
+    count: int | None = None,
+    data_dir: str | os.PathLike | None = None,
+    beside: Mapping[str, str | os.PathLike] | None = None,
+) -> ZooEntry:
+    """Scores a run and makes a zoo entry of it, or replaces it: model, SavedModel, card, curve, index line.
+
+    Args:
+        run_dir: folder of `mslstm_keras.train`.
+        name: str. Name of the entry; the recipe's by default.
+        zoo: folder of a zoo, made if it does not exist; by default that of the package.
+        count: int. How many test clips of the recipe's data to score; all by default.
+        data_dir: folder of prepared TFDS data sets.
+        beside: label -> folder of a run that the card compares with.
+
+    Returns:
+        The new entry.
+
+    Raises:
+        ValueError: if a run folder holds no checkpoint, or the recipe's data is not prepared.
+        OSError: if the zoo cannot be written; it then is as it was.
+    """
+    zoo = Path(zoo_folder() if zoo is None else zoo)
+    model, recipe = _read_run(run_dir)
+    clips = split_clips(recipe.data, "test", data_dir)
+    entry = ZooEntry(
+        name=name or recipe.name,
+        recipe=recipe,
+        clips_seen=int(model.optimizer.iterations) * recipe.batch_size,
+        parameters=sum(math.prod(variable.shape) for variable in model.trainable_variables),
+        scores=evaluate(model, clips, count=count),
+        comparison={label: _scored_run(run, clips, count) for label, run in (beside or {}).items()},
+        versions=_versions(),
+        files={},
+    )
+    zoo.mkdir(parents=True, exist_ok=True)
+    remove_partial(zoo)
+    entries = list_pretrained(zoo) if (zoo / INDEX).exists() else {}
+    with replacing(zoo / entry.name) as folder:
+        version = folder / VERSION
+        export_saved_model(model, version)
+        _save_keras_folder(model, version)
+        shutil.copyfile(Path(run_dir) / LOG, version / "curve.csv")
+        _draw_samples(model, clips, version / "samples.gif")
+        _draw_curve(version / "curve.csv", entry, version / "curve.png")
+        write_card(entry, version)
+        sums = {path: _sum(folder / path) for path in _files(folder)}
+        entries[entry.name] = dataclasses.replace(entry, files=sums)
+    _write_index(zoo / INDEX, entries)
+    return entries[entry.name]
+
+
+def _read_run(run_dir):
+    run_dir = Path(run_dir)
+    if not (run_dir / CHECKPOINT).exists():
+        raise ValueError(f"`run_dir` must hold a {CHECKPOINT}. Received: run_dir={str(run_dir)!r}")
+    return load_model(run_dir), Recipe.from_dict(json.loads((run_dir / RECIPE).read_text()))
+
+
+def _scored_run(run_dir, clips, count):
+    model, recipe = _read_run(run_dir)
+    seen = int(model.optimizer.iterations) * recipe.batch_size
+    return {"recipe": recipe.to_dict(), "clips_seen": seen, "scores": evaluate(model, clips, count=count)}
+
+
+def _draw_samples(model, clips, path):
+    frames = clips.read(np.arange(SAMPLES)).astype("float32") / 255
+    context = find_layer(model, Rollout).context_frames
+    prediction = forecast(model, frames[:, :context])
+    truth = frames[:, context:][:, : prediction.shape[1]]
+    # Clips stand below one another, as one tall clip.
+    tall = [np.concatenate(list(part), axis=1) for part in (frames[:, :context], truth, prediction)]
+    forecast_animation(*tall, path)
+
+
+def _draw_curve(log, entry, path):
+    with open(log, newline="") as file:
+        lines = list(csv.DictReader(file))
+    seen = [int(float(line["clips"])) for line in lines]
+    curves = {"training, loss": (seen, [float(line["loss"]) for line in lines])}
+    if entry.recipe.validation_clips:
+        scored = f"MSE of the forecast of {entry.recipe.validation_clips} test clips"
+        curves[scored] = (seen, [float(line["val_frame_mse"]) for line in lines])
+    persistence = {"MSE of persistence": entry.scores["persistence"]["mse"]["mean"]}
+    curve_figure(curves, path, x="training clips", y="sum over a frame", reference_lines=persistence)
+
+
+def _save_keras_folder(model, folder):
+    """Puts what a .keras file holds beside the SavedModel; the optimiser's state too, to train on."""
+    archive = folder / "model.keras"
+    model.save(archive)
+    shutil.unpack_archive(archive, folder, format="zip")
+    archive.unlink()
+
+
+def _write_index(path, entries):
+    fields = {name: _plain(entry) for name, entry in sorted(entries.items())}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps({"entries": fields}, indent=1) + "\n")
+
+
+def _plain(entry):
+    fields = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
+    del fields["name"]
+    return {**fields, "recipe": entry.recipe.to_dict()}
+
+
+def _files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _sum(path):
+    return {"size": path.stat().st_size, "sha256": _sha256(path)}
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _versions():
+    versions = {"python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # a build of another name, such as tensorflow-cpu
+            versions[package] = importlib.import_module(package.replace("-", "_")).__version__
+    return versions

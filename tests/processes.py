@@ -1,0 +1,25 @@
+"""Scripts that need a process of their own."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+BARE_PACKAGE = """
+import sys, types
+package = types.ModuleType("mslstm_keras")
+package.__path__ = [sys.argv[1]]
+sys.modules["mslstm_keras"] = package
+"""
+
+
+def run_without_keras(script, folder):
+    """Returns the lines that a script prints, run in `folder`.
+
+    The package is bare there: its modules are imported one by one and Keras, which takes seconds, is not.
+    """
+    package = Path(__file__).parents[1] / "mslstm_keras"
+    command = [sys.executable, "-W", "error", "-c", BARE_PACKAGE + textwrap.dedent(script), str(package)]
+    child = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert child.returncode == 0, child.stderr
+    return child.stdout.splitlines()

@@ -1,0 +1,190 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mslstm_keras.files import replacing, write_gif
+from tests.processes import run_without_keras
+
+
+def names(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def fill(folder, **texts):
+    folder.mkdir()
+    (folder / "deep").mkdir()
+    for name, text in texts.items():
+        (folder / "deep" / name).write_text(text)
+
+
+@pytest.mark.parametrize("path_type", [str, lambda path: path])
+def test_a_file_appears_when_the_block_ends(tmp_path, path_type):
+    target = tmp_path / "model.weights.h5"
+    with replacing(path_type(target)) as temporary:
+        temporary.write_text("new")
+        assert temporary.parent == tmp_path
+        assert temporary.name.endswith("model.weights.h5")
+        assert not target.exists()
+    assert target.read_text() == "new"
+    assert names(tmp_path) == ["model.weights.h5"]
+
+
+def test_a_file_is_replaced(tmp_path):
+    target = tmp_path / "index.json"
+    target.write_text("old")
+    with replacing(target) as temporary:
+        temporary.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert names(tmp_path) == ["index.json"]
+
+
+@pytest.mark.parametrize("old", [None, {}, {"a": "old", "b": "old"}])
+def test_a_folder_is_replaced(tmp_path, old):
+    target = tmp_path / "1"
+    if old is not None:
+        fill(target, **old)
+    with replacing(target) as temporary:
+        fill(temporary, a="new")
+    assert names(tmp_path) == ["1"]
+    assert names(target / "deep") == ["a"]
+    assert (target / "deep" / "a").read_text() == "new"
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    target, flushed = tmp_path / "entry", []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: flushed.append((os.fstat(descriptor).st_ino, target.exists()))
+    )
+    with replacing(target) as temporary:
+        fill(temporary, a="new")
+    entries = [target / "deep" / "a", target / "deep", target]
+    assert sorted(flushed) == sorted(
+        [(e.stat().st_ino, False) for e in entries] + [(tmp_path.stat().st_ino, True)]
+    )
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_error_in_the_block_leaves_what_was_there(tmp_path, error):
+    (tmp_path / "file").write_text("old")
+    fill(tmp_path / "folder", a="old")
+    with pytest.raises(error), replacing(tmp_path / "file") as temporary:
+        temporary.write_text("half")
+        raise error
+    with pytest.raises(error), replacing(tmp_path / "folder") as temporary:
+        fill(temporary, a="half")
+        raise error
+    with pytest.raises(error), replacing(tmp_path / "nothing"):
+        raise error
+    assert names(tmp_path) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "old"
+    assert (tmp_path / "folder" / "deep" / "a").read_text() == "old"
+
+
+def test_a_failing_second_rename_brings_the_old_folder_back(tmp_path, monkeypatch):
+    target = tmp_path / "entry"
+    fill(target, a="old")
+    rename = os.replace
+
+    def replace(source, destination):
+        if ".partial-" in str(source):
+            raise PermissionError(13, "Permission denied", str(source))
+        rename(source, destination)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(PermissionError), replacing(target) as temporary:
+        fill(temporary, a="new")
+    assert names(tmp_path) == ["entry"]
+    assert (target / "deep" / "a").read_text() == "old"
+
+
+def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):
+    fill(tmp_path / "entry", a="old")
+    with pytest.raises(IsADirectoryError), replacing(tmp_path / "entry") as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == ["entry"]
+    assert names(tmp_path / "entry" / "deep") == ["a"]
+
+
+def test_the_system_error_names_the_target(tmp_path):
+    target = tmp_path / "missing" / "clip.npy"
+    with pytest.raises(FileNotFoundError) as caught, replacing(target) as temporary:
+        temporary.write_text("new")
+    assert str(caught.value) == f"[Errno 2] No such file or directory: '{target}'"
+
+
+def test_a_disk_that_takes_no_more(tmp_path):
+    """A process that may write files of 1,000 bytes alone stands for a full disk: both fail in `write`."""
+    (tmp_path / "file").write_text("old")
+    fill(tmp_path / "folder", a="old")
+    script = """
+        import resource
+        from mslstm_keras.files import replacing
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        for target in ("file", "folder"):
+            try:
+                with replacing(target) as temporary:
+                    if target == "folder":
+                        temporary.mkdir()
+                        temporary = temporary / "a"
+                    temporary.write_text("x" * 5000)
+            except OSError as error:
+                print(error)
+    """
+    assert run_without_keras(script, tmp_path) == [
+        "[Errno 27] File too large: 'file'",
+        "[Errno 27] File too large: 'folder'",
+    ]
+    assert names(tmp_path) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "old"
+    assert (tmp_path / "folder" / "deep" / "a").read_text() == "old"
+
+
+def gif_frames(path):
+    with Image.open(path) as image:
+        frames, times = [], []
+        for index in range(image.n_frames):
+            image.seek(index)
+            frames.append(np.asarray(image.convert("RGB")))
+            times.append(image.info["duration"])
+        return np.stack(frames), times, image.info["loop"]
+
+
+def test_gif_of_grey_images_is_exact(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 9, 12), dtype="uint8")
+    write_gif(tmp_path / "a.gif", images, fps=5)
+    frames, times, loop = gif_frames(tmp_path / "a.gif")
+    np.testing.assert_array_equal(frames, np.repeat(images[..., None], 3, -1))
+    assert times == [200] * 4
+    assert loop == 0  # for ever
+
+
+def test_gif_of_colour_images_shares_a_palette(tmp_path):
+    ramp = np.linspace(0, 255, 64).astype("uint8")
+    images = [np.stack(np.broadcast_arrays(ramp[:, None], ramp[::-1] // (t + 1), 128), -1) for t in range(3)]
+    images = np.stack(images).astype("uint8")
+    write_gif(tmp_path / "a.gif", images, fps=50)
+    frames, times, _ = gif_frames(tmp_path / "a.gif")
+    assert np.abs(frames.astype(int) - images).mean() < 6
+    assert len(np.unique(frames.reshape(-1, 3), axis=0)) <= 256
+    assert times == [20] * 3
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 4), (5, 4, 4, 3)])
+def test_gif_keeps_frames_that_do_not_change(tmp_path, shape):
+    images = np.full(shape, 200, "uint8")
+    images[-1] = 10
+    write_gif(tmp_path / "a.gif", images, fps=4)
+    frames, times, _ = gif_frames(tmp_path / "a.gif")
+    assert times == [250] * 5
+    assert (frames[:4, :-1] == 200).all()
+    assert (frames[4] == 10).all()
+
+
+@pytest.mark.parametrize("fps", [0, -1, 51, float("nan")])
+def test_gif_refuses_a_speed_that_players_do_not_show(tmp_path, fps):
+    with pytest.raises(ValueError, match=r"`fps` must lie in \(0, 50\].* Received: fps="):
+        write_gif(tmp_path / "a.gif", np.zeros((1, 2, 2), "uint8"), fps=fps)
+    assert names(tmp_path) == []

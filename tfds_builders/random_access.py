@@ -1,0 +1,69 @@
+"""Random access to a prepared TFDS data set that `tf.data` can still read."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+
+def _add_array_record(builder: "tfds.core.DatasetBuilder") -> None:
+    import tensorflow as tf
+    from tensorflow_datasets.core.file_adapters import ArrayRecordFileAdapter, FileFormat
+
+    place = Path(builder.data_dir)
+    suffix = FileFormat.ARRAY_RECORD.file_suffix
+    with tempfile.TemporaryDirectory(dir=place, prefix="incomplete.") as folder:
+        written = []
+        for split in builder.info.splits.values():
+            template = split.filename_template.replace(filetype_suffix=suffix)
+            names = sorted(template.sharded_filenames(split.num_shards))
+            for source, name in zip(sorted(split.filepaths), names, strict=True):
+                records = tf.data.TFRecordDataset(os.fspath(source)).as_numpy_iterator()
+                ArrayRecordFileAdapter.write_examples(
+                    Path(folder, name), ((None, record) for record in records)
+                )
+                written.append(name)
+        builder.info.add_alternative_file_format(FileFormat.ARRAY_RECORD)
+        builder.info.write_dataset_info_json(folder)
+        # The new files count only once the description of the data set names them, so it comes last.
+        for name in (*written, "dataset_info.json"):
+            os.replace(Path(folder, name), place / name)
+
+
+def random_access(builder: "tfds.core.DatasetBuilder", split: str) -> Sequence[dict[str, Any]]:
+    """Examples of a prepared data set by their number.
+
+    Of the formats of TFDS, `tfrecord` (the default) has no random access and `array_record` no `tf.data`. The
+    first call for a `tfrecord` data set writes the same examples as `array_record` files beside it, what TFDS
+    calls an alternative file format, so that `tfds.load` goes on working. (TFDS' own converter needs
+    apache-beam.)
+
+    Args:
+        builder: builder whose `download_and_prepare` has been called, now or earlier.
+        split: name of the split.
+
+    Returns:
+        data source: `len(source)`, `source[i]` and `source.__getitems__([i, ...])` give dicts of arrays.
+
+    Raises:
+        ValueError: if the data set is not prepared or has no such split.
+    """
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.file_adapters import FileFormat
+
+    if not builder.info.splits:
+        raise ValueError(
+            "`builder` must be prepared by `download_and_prepare` first. "
+            f"Received: builder of {builder.info.full_name} in {builder.data_dir}"
+        )
+    if split not in builder.info.splits:
+        raise ValueError(f"`split` must be one of {sorted(builder.info.splits)}. Received: split={split!r}")
+    # TFDS restores alternative formats in builders that are made from the folder, not from code.
+    reader = tfds.builder_from_directory(builder.data_dir)
+    if FileFormat.ARRAY_RECORD not in reader.info.available_file_formats():
+        _add_array_record(reader)
+    return reader.as_data_source(split)
