@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mslstm_keras.files import replacing, write_gif
+from mslstm_keras.files import remove_partial, replacing, write_gif
 from tests.processes import run_without_keras
 
 
@@ -98,6 +98,17 @@ def test_a_failing_second_rename_brings_the_old_folder_back(tmp_path, monkeypatc
         fill(temporary, a="new")
     assert names(tmp_path) == ["entry"]
     assert (target / "deep" / "a").read_text() == "old"
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    with replacing(tmp_path / "file") as temporary:
+        temporary.write_text("whole")
+        temporary.with_name(temporary.name + "2").write_text("half")
+        fill(temporary.with_name(temporary.name + "3"), a="half")
+    fill(tmp_path / ".replaced-folder", a="the only copy")
+    assert len(names(tmp_path)) == 4
+    remove_partial(tmp_path)
+    assert names(tmp_path) == [".replaced-folder", "file"]
 
 
 def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):

@@ -235,7 +235,7 @@ def _to_clip(pixels: np.ndarray, channels: int, path: Path) -> np.ndarray:
     if frames.shape[-1] == channels:
         return frames
     if (frames.shape[-1], channels) == (3, 1):
-        return np.minimum(frames @ LUMA, 1)[..., np.newaxis]  # rounding makes white a little more than 1
+        return (frames @ LUMA)[..., np.newaxis]
     if (frames.shape[-1], channels) == (1, 3):
         return np.repeat(frames, 3, axis=-1)
     raise ValueError(

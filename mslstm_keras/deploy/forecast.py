@@ -51,20 +51,18 @@ class Forecaster:
             raise ValueError(
                 f"`frame` must have shape {expected} or (batch, *{expected}). Received: frame.shape={frame.shape}"
             )
-        batch = frame[np.newaxis] if frame.ndim == 3 else frame
         if self._outputs is None:
-            states = [
-                np.zeros((len(batch), *state.shape[1:]), state.dtype) for state in self._step.inputs[1:]
-            ]
+            self._frame_shape = frame.shape
+            batch = frame.shape[:-3] or (1,)
+            states = [np.zeros((*batch, *state.shape[1:]), state.dtype) for state in self._step.inputs[1:]]
         else:
             states = self._outputs[1:]
-            if len(self._outputs[0]) != len(batch):
-                raise ValueError(
-                    f"`frame` must keep its batch size of {len(self._outputs[0])} until `reset`. "
-                    f"Received: {len(batch)}"
-                )
-        self._outputs = self._run(batch, states)
-        return self._outputs[0].reshape(frame.shape)
+        if frame.shape != self._frame_shape:
+            raise ValueError(
+                f"`frame` must keep its shape {self._frame_shape} until `reset`. Received: frame.shape={frame.shape}"
+            )
+        self._outputs = self._run(frame.reshape(-1, *expected), states)
+        return self._outputs[0].astype("float32").reshape(frame.shape)
 
     def forecast(self, horizon: int) -> np.ndarray:
         """Predicts the next frames from the model's own predictions. The carried states stay as they are.
@@ -73,8 +71,8 @@ class Forecaster:
             horizon: int. Number of frames.
 
         Returns:
-            float32 (batch, horizon, height, width, channels), the first being what the last `push` returned;
-            not clipped.
+            float32 (horizon, height, width, channels), or (batch, horizon, height, width, channels) if batches were
+            pushed; the first is what the last `push` returned. Not clipped.
 
         Raises:
             ValueError: if `horizon` is not positive or nothing has been pushed.
@@ -88,7 +86,8 @@ class Forecaster:
         while len(predictions) < horizon:
             prediction, *states = self._run(prediction, states)
             predictions.append(prediction)
-        return np.stack(predictions, axis=1)
+        future = np.stack(predictions, axis=1).astype("float32")
+        return future if len(self._frame_shape) == 4 else future[0]
 
     def _run(self, frame, states) -> Sequence[np.ndarray]:
         return self._step.predict_on_batch([frame, *states])
@@ -124,9 +123,7 @@ def forecast(model: keras.Model, frames: np.ndarray, horizon: int | None = None)
             f"`frames` must hold at least the model's {rollout.context_frames} context frames. Received: "
             f"{frames.shape[-4]} frames, frames.shape={frames.shape}"
         )
-    batch = frames if frames.ndim == 5 else frames[np.newaxis]
     forecaster = Forecaster(model)
-    for frame in np.moveaxis(batch[:, -rollout.context_frames :], 1, 0):
+    for frame in np.moveaxis(frames, -4, 0)[-rollout.context_frames :]:
         forecaster.push(frame)
-    future = forecaster.forecast(rollout.forecast_frames if horizon is None else horizon)
-    return future if frames.ndim == 5 else future[0]
+    return forecaster.forecast(rollout.forecast_frames if horizon is None else horizon)

@@ -58,7 +58,9 @@ def memory(c, i, f, g):
 
     Args:
         c: tensor. The memory.
-        i, f, g: tensors shaped as `c`. Input gate, forget gate and modulation before activation.
+        i: tensor shaped as `c`. Input gate before activation.
+        f: tensor shaped as `c`. Forget gate before activation.
+        g: tensor shaped as `c`. Modulation before activation.
 
     Returns:
         The new memory, shaped as `c`.

@@ -147,35 +147,39 @@ def curve_figure(
         marker = "o" if len(xs) == 1 else ""
         axes.plot(xs, ys, marker=marker, color=LINES[index % len(LINES)], linewidth=2.5, label=label)
     for label, value in (reference_lines or {}).items():
-        axes.axhline(value, color=FAINT, linestyle="--", linewidth=1.8)
-        axes.annotate(
-            label,
-            (1, value),
-            (-4, 4),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            horizontalalignment="right",
-            color=FAINT,
-            fontsize=_points(TEXT),
-        )
+        _reference_line(axes, label, value)
     axes.set_xlabel(x, fontsize=_points(TEXT), color=INK)
     axes.set_ylabel(y, fontsize=_points(TEXT), color=INK)
+    if title:
+        axes.set_title(title, loc="left", fontsize=_points(TEXT + 4), fontweight="bold", color=INK, pad=14)
+    _dress(axes, len(curves))
+    _save(figure, path)
+
+
+def _reference_line(axes, label: str, value: float) -> None:
+    """Draws a dashed line across, its label above its right end."""
+    axes.axhline(value, color=FAINT, linestyle="--", linewidth=1.8)
+    axes.annotate(
+        label,
+        (1, value),
+        (-4, 4),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        horizontalalignment="right",
+        color=FAINT,
+        fontsize=_points(TEXT),
+    )
+
+
+def _dress(axes, curves: int) -> None:
+    """Gives axes a light grid and, above them, a legend in one line."""
     axes.tick_params(labelsize=_points(TEXT - 2), colors=INK, length=0)
     axes.grid(color=EDGE, linewidth=0.8, alpha=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(EDGE)
     axes.margins(x=0.01)
-    axes.legend(
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        ncols=len(curves),
-        frameon=False,
-        fontsize=_points(TEXT),
-        labelcolor=INK,
-    )
-    if title:
-        axes.set_title(title, loc="left", fontsize=_points(TEXT + 4), fontweight="bold", color=INK, pad=14)
-    _save(figure, path)
+    legend = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": curves, "frameon": False}
+    axes.legend(**legend, fontsize=_points(TEXT), labelcolor=INK)
 
 
 def _checked(context, truth, forecast) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:

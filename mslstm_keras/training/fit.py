@@ -67,18 +67,17 @@ def train(
     if recipe.validation_clips:
         test = split_clips(recipe.data, "test", data_dir)
         validation = scoring_batches(test, recipe, recipe.validation_clips, recipe.batch_size)
+    model = compiled_model(recipe)
+    first_step = _restore(model, checkpoint, recipe) if checkpoint.exists() else 0
+    batches = training_batches(clips, recipe, first_step)
+
     run_dir.mkdir(parents=True, exist_ok=True)
     remove_partial(run_dir)
     with replacing(run_dir / RECIPE) as temporary:
         temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
-
-    model = compiled_model(recipe)
-    first_step = _restore(model, checkpoint) if checkpoint.exists() else 0
-    first_interval = first_step // recipe.interval_steps
-    _trim_log(run_dir / LOG, first_interval)
     model.fit(
-        training_batches(clips, recipe, first_step),
-        initial_epoch=first_interval,
+        batches,
+        initial_epoch=first_step // recipe.interval_steps,
         epochs=recipe.steps // recipe.interval_steps,
         steps_per_epoch=recipe.interval_steps,
         validation_data=validation,
@@ -89,7 +88,7 @@ def train(
             _StopOnNonFiniteLoss(),
             _Progress(recipe),
             keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
-            keras.callbacks.CSVLogger(run_dir / LOG, append=True),
+            _Log(run_dir / LOG, first_step),
             _Checkpoint(checkpoint),  # last: a line of the log without its checkpoint is written again
         ],
     )
@@ -121,6 +120,7 @@ def compiled_model(recipe: Recipe) -> keras.Model:
         loss=FrameL1L2(),
         metrics=[FrameMSE(recipe.forecast_frames)],
     )
+    model.optimizer.build(model.trainable_variables)  # inside `fit` it would be traced, which takes far longer
     return model
 
 
@@ -137,12 +137,11 @@ def learning_rate_schedule(recipe: Recipe) -> keras.optimizers.schedules.Learnin
     )
 
 
-def _restore(model, checkpoint):
+def _restore(model, checkpoint, recipe):
     """Takes over weights and optimiser of a checkpoint; returns the number of steps that it has seen."""
     try:
         saved = keras.models.load_model(checkpoint)
         model.set_weights(saved.get_weights())
-        model.optimizer.build(model.trainable_variables)
         for variable, value in zip(model.optimizer.variables, saved.optimizer.variables, strict=True):
             variable.assign(value)
     except (ValueError, OSError, KeyError) as error:
@@ -151,16 +150,6 @@ def _restore(model, checkpoint):
             f"`run_dir` must hold a checkpoint of the recipe's model. Received: {checkpoint} ({reason})"
         ) from error
     return int(model.optimizer.iterations)
-
-
-def _trim_log(log, intervals):
-    """Drops the lines of the log behind the checkpoint; resuming writes them again."""
-    if not log.exists():
-        return
-    header, *lines = log.read_text().splitlines(keepends=True) or [""]
-    kept = [line for line in lines if line.endswith("\n") and int(next(csv.reader([line]))[0]) < intervals]
-    with replacing(log) as temporary:
-        temporary.write_text("".join([header, *kept]))
 
 
 class _Progress(keras.callbacks.Callback):
@@ -179,6 +168,30 @@ class _Progress(keras.callbacks.Callback):
             learning_rate=float(self.model.optimizer.learning_rate),
             truth_rate=self.sampling.truth_rate(step),
         )
+
+
+class _Log(keras.callbacks.Callback):
+    """Writes the log anew, whole or not at all, with one more line after each interval.
+
+    Lines behind the checkpoint are dropped: resuming writes them again. (Keras' CSVLogger only appends, cannot
+    take up a column that is new on resuming, and adds empty columns to a run without validation.)
+    """
+
+    def __init__(self, path, first_step):
+        super().__init__()
+        self.path = path
+        self.lines = []
+        if path.exists():
+            with path.open(newline="") as file:
+                self.lines = [line for line in csv.DictReader(file) if int(line["step"]) <= first_step]
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.lines.append({"epoch": epoch, **logs})
+        columns = sorted(set().union(*self.lines) - {"epoch"})
+        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *columns], restval="nan")
+            writer.writeheader()
+            writer.writerows(self.lines)
 
 
 class _Checkpoint(keras.callbacks.Callback):

@@ -36,7 +36,7 @@ def plane(*rows):
 
 
 def read(predictions):
-    """Returns the values of channel 0 and of channel 1, (batch, time), which are the same all over the map."""
+    """Returns the values of channels 0 and 1, (batch, time), which are the same all over the map."""
     predictions = np.array(predictions)
     np.testing.assert_array_equal(predictions, np.broadcast_to(predictions[:, :, :1, :1], predictions.shape))
     return predictions[:, :, 0, 0, 0].tolist(), predictions[:, :, 0, 0, 1].tolist()
@@ -114,9 +114,9 @@ def test_context_alone_gives_what_the_whole_clip_gives(unroll):
 @pytest.mark.parametrize("length", [1, 3, 5])
 @pytest.mark.parametrize("unroll", [False, True])
 def test_other_lengths_are_refused(length, unroll):
-    rule = r"`frames` must be 2 frames long to predict, or 4 to train \(context_frames \+ forecast_frames - 1\)\. "
+    rule = re.escape("`frames` must be 2 frames long to predict, or 4 to train (context_frames + ")
     received = re.escape(f"Received: frames.shape=(2, {length}, 2, 3, 2)")
-    with pytest.raises(ValueError, match=rule + received):
+    with pytest.raises(ValueError, match=f"{rule}.*{received}"):
         Rollout(counting_step(), 2, 3, unroll=unroll)(clip([10] * length), np.ones((2, 4), "float32"))
     with pytest.raises(ValueError, match=r"`frames` must be 2 frames long to predict"):
         observing(2, 3, unroll).predict(clip([10] * length), verbose=0)

@@ -1,0 +1,65 @@
+"""What the README says, done."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import mslstm_keras
+from mslstm_keras.cli import main
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_python_example_runs():
+    (example,) = blocks("python")
+    names = {}
+    exec(example, names)
+    assert names["future"].shape == (20, 64, 64, 1)
+    assert names["next_frame"].shape == (64, 64, 1)
+    assert names["later"].shape == (5, 64, 64, 1)
+
+
+def test_model_table_is_what_there_is():
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([\d ]+) \| ([\d,]+) \|$", README, re.MULTILINE)
+    assert sorted(name for name, *_ in rows) == mslstm_keras.list_models()
+    for name, scales, parameters in rows:
+        model = mslstm_keras.create_model(name, (64, 64, 1), 10, 10)
+        trained = sum(variable.value.shape.num_elements() for variable in model.trainable_variables)
+        assert f"{trained:,}" == parameters
+        rollout = model.get_layer("rollout")
+        sides = [64 // state.shape[1] for state in rollout.step.inputs[1:] if state.name.endswith("_h")]
+        assert " ".join(map(str, sides)) == scales
+
+
+def test_zoo_table_is_what_the_zoo_holds():
+    rows = dict(re.findall(r"^\| `(\w+)` \| `moving_mnist\S+ \| (.*) \| \[card\]", README, re.MULTILINE))
+    entries = mslstm_keras.list_pretrained()
+    assert sorted(rows) == sorted(entries)
+    for name, cells in rows.items():
+        entry, scores = entries[name], entries[name].scores["model"]
+        digits = {"mse": 2, "mae": 2, "ssim": 3, "psnr": 2}
+        expected = [f"{scores[metric]['mean']:.{count}f}" for metric, count in digits.items()]
+        assert cells.split(" | ") == [f"{entry.clips_seen:,}", *expected]
+        assert entry.scores["clips"] == 4500
+
+
+@pytest.mark.parametrize("command", re.findall(r"^mslstm ([^\n\\#]+)", "\n".join(blocks("bash")), re.MULTILINE))
+def test_commands_exist(command, capsys):
+    words = [word for word in command.split() if not word.startswith("--")]
+    depth = 2 if words[0] in ("zoo", "data") else 1
+    with pytest.raises(SystemExit) as stop:
+        main([*words[:depth], "--help"])
+    assert stop.value.code == 0
+    help_text = capsys.readouterr().out
+    for option in re.findall(r"--[a-z-]+", command):
+        assert option in help_text
+
+
+def test_links_lead_somewhere():
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (Path(__file__).parents[1] / link).exists(), link
