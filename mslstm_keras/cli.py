@@ -47,11 +47,18 @@ def _one_line(error):
 
 
 def _train(options):
-    from mslstm_keras.training.fit import train
+    from mslstm_keras.training.fit import RECIPE, read_recipe, train
     from mslstm_keras.training.recipes import find_recipe
 
-    recipe = find_recipe(options.recipe).with_settings(dict(options.set or ()))
+    recipe = find_recipe(options.recipe)
     run = Path("runs", recipe.name) if options.run_dir is None else options.run_dir
+    if options.resume and (run / RECIPE).exists():
+        recipe = read_recipe(run)
+        if recipe.name != options.recipe:
+            raise ValueError(
+                f"`recipe` must be that of the run, {recipe.name!r}. Received: {options.recipe!r}"
+            )
+    recipe = recipe.with_settings(dict(options.set or ()))
     train(recipe, run, resume=options.resume, data_dir=options.data_dir, manual_dir=options.manual_dir)
     print(f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
 
@@ -158,7 +165,8 @@ def _zoo_list(options):
 
 def _zoo_line(entry):
     mse = entry.scores["model"]["mse"]["mean"]
-    return f"{entry.name:<28}{entry.recipe.model:<12}{entry.recipe.data:<28}{entry.clips_seen:>10,} clips  MSE {mse:.1f}"
+    what = f"{entry.name:<28}{entry.recipe.model:<12}{entry.recipe.data:<28}"
+    return f"{what}{entry.clips_seen:>10,} clips seen  MSE {mse:.1f}"
 
 
 def _zoo_show(options):
@@ -250,7 +258,9 @@ def _parser():
     command.add_argument(
         "--set", type=_setting, action="append", metavar="FIELD=VALUE", help="change a field"
     )
-    command.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    command.add_argument(
+        "--resume", action="store_true", help="go on with the run in the folder, by its own recipe"
+    )
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     command.add_argument("--manual-dir", type=Path, help=MANUAL_DIR)
 

@@ -25,7 +25,7 @@ from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.naming import nearest
 from mslstm_keras.study.plots import curve_figure, forecast_animation
 from mslstm_keras.training.data import split_clips
-from mslstm_keras.training.fit import CHECKPOINT, LOG, RECIPE
+from mslstm_keras.training.fit import CHECKPOINT, LOG, read_recipe
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.scores import evaluate
 
@@ -225,7 +225,7 @@ def _read_run(run_dir):
     run_dir = Path(run_dir)
     if not (run_dir / CHECKPOINT).exists():
         raise ValueError(f"`run_dir` must hold a {CHECKPOINT}. Received: run_dir={str(run_dir)!r}")
-    return load_model(run_dir), Recipe.from_dict(json.loads((run_dir / RECIPE).read_text()))
+    return load_model(run_dir), read_recipe(run_dir)
 
 
 def _scored_run(run_dir, clips, count):

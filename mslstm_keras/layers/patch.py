@@ -4,8 +4,14 @@ import keras
 from keras import ops
 
 
+class _PatchLayer(keras.layers.Layer):
+    def __init__(self, patch_size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.patch_size = patch_size
+
+
 @keras.saving.register_keras_serializable(package="mslstm_keras")
-class SpaceToDepth(keras.layers.Layer):
+class SpaceToDepth(_PatchLayer):
     """Cuts a map into square patches and stacks the pixels of each along the channels.
 
         y[b, i, j, (u p + v) C + c] = x[b, i p + u, j p + v, c]        0 <= u, v < p
@@ -19,10 +25,6 @@ class SpaceToDepth(keras.layers.Layer):
     Returns:
         Tensor (batch, height / p, width / p, channels p^2).
     """
-
-    def __init__(self, patch_size: int, **kwargs):
-        super().__init__(**kwargs)
-        self.patch_size = patch_size
 
     def call(self, inputs):
         _, height, width, channels = inputs.shape
@@ -38,7 +40,7 @@ class SpaceToDepth(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
-class DepthToSpace(keras.layers.Layer):
+class DepthToSpace(_PatchLayer):
     """Inverse of `SpaceToDepth`.
 
         y[b, i p + u, j p + v, c] = x[b, i, j, (u p + v) C + c]        0 <= u, v < p
@@ -52,10 +54,6 @@ class DepthToSpace(keras.layers.Layer):
     Returns:
         Tensor (batch, height p, width p, channels).
     """
-
-    def __init__(self, patch_size: int, **kwargs):
-        super().__init__(**kwargs)
-        self.patch_size = patch_size
 
     def call(self, inputs):
         _, height, width, channels = inputs.shape

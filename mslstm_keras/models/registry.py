@@ -26,11 +26,11 @@ def architecture(stack: Stack | None = None, *, pyramid: str | None = None):
     """
     if stack is None:
         return lambda function: architecture(function, pyramid=pyramid)
-    plain = stack.__name__
-    for name, is_pyramid in ((plain, False), (pyramid or f"ms_{plain}", True)):
-        if name in _ARCHITECTURES:
+    names = stack.__name__, pyramid or f"ms_{stack.__name__}"
+    for name in names:
+        if name in _ARCHITECTURES or names.count(name) > 1:
             raise ValueError(f"`name` of an architecture must be new. Received: name={name!r}")
-        _ARCHITECTURES[name] = (stack, is_pyramid)
+    _ARCHITECTURES.update(zip(names, ((stack, False), (stack, True)), strict=True))
     return stack
 
 

@@ -211,7 +211,9 @@ class _FeedbackCell(keras.layers.Layer):
         frame, observed = inputs[..., :-1], inputs[..., -1:]
         # Not a weighted sum: what is not observed may hold anything, even NaN.
         frame = ops.where(observed > 0.5, frame, last_prediction)
-        prediction, *states = self.step([frame, *states], training=training)
+        outputs = self.step([frame, *states], training=training)
+        # A loop keeps the dtype of its states, while cells may compute in another one than the step.
+        prediction, *states = (ops.cast(output, self.compute_dtype) for output in outputs)
         return prediction, [prediction, *states]
 
     def get_initial_state(self, batch_size=None):

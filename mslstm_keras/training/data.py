@@ -127,8 +127,8 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike | None = None
 
 def _file_clips(path, split):
     try:
-        clips = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        clips = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError) as error:
         raise ValueError(f"`data` must be a readable .npy file. Received: {path} ({error})") from error
     if clips.dtype != np.uint8 or clips.ndim not in (4, 5) or len(clips) < 2:
         raise ValueError(
@@ -179,10 +179,13 @@ def batch_indices(step: int, batch_size: int, count: int | None, seed: int) -> n
 def training_batches(clips: Clips, recipe: Recipe, first_step: int = 0) -> "tf.data.Dataset":
     """Returns the batches of the steps first_step .. recipe.steps - 1: frames and the frames that follow them.
 
-    x = frames 0 .. T - 2, y = frames 1 .. T - 1, float32 in [0, 1], T = context_frames + forecast_frames
-    """
+        x = frames 0 .. T - 2, y = frames 1 .. T - 1, float32 in [0, 1], T = context_frames + forecast_frames
 
+    Raises:
+        ValueError: if the clips do not fit the recipe, or are fewer than a batch holds.
+    """
     _check_shape(clips, recipe)
+    batch_indices(first_step, recipe.batch_size, clips.count, recipe.seed)  # raises here, not within tf.data
 
     def read(step):
         indices = batch_indices(int(step), recipe.batch_size, clips.count, recipe.seed)
@@ -192,9 +195,17 @@ def training_batches(clips: Clips, recipe: Recipe, first_step: int = 0) -> "tf.d
 
 
 def scoring_batches(clips: Clips, recipe: Recipe, count: int, batch_size: int) -> "tf.data.Dataset":
-    """Returns the first `count` clips in order, as `training_batches` does; the last batch may be smaller."""
+    """Returns the first `count` clips in order, as `training_batches` does; the last batch may be smaller.
 
+    Raises:
+        ValueError: if the clips do not fit the recipe, or are fewer than `count`.
+    """
     _check_shape(clips, recipe)
+    if clips.count is not None and count > clips.count:
+        raise ValueError(
+            f"`count`, `validation_clips` of a recipe, must not be above the {clips.count} clips. "
+            f"Received: count={count}"
+        )
 
     def read(first):
         indices = np.arange(first, min(int(first) + batch_size, count))

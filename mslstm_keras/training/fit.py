@@ -70,6 +70,7 @@ def train(
     model = compiled_model(recipe)
     first_step = _restore(model, checkpoint, recipe) if checkpoint.exists() else 0
     batches = training_batches(clips, recipe, first_step)
+    log = _Log(run_dir / LOG, first_step)
 
     run_dir.mkdir(parents=True, exist_ok=True)
     remove_partial(run_dir)
@@ -88,11 +89,24 @@ def train(
             _StopOnNonFiniteLoss(),
             _Progress(recipe),
             keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
-            _Log(run_dir / LOG, first_step),
+            log,
             _Checkpoint(checkpoint),  # last: a line of the log without its checkpoint is written again
         ],
     )
     return model
+
+
+def read_recipe(run_dir: str | os.PathLike) -> Recipe:
+    """Returns the recipe of a run.
+
+    Raises:
+        ValueError: if the folder holds no readable recipe.
+    """
+    path = Path(run_dir, RECIPE)
+    try:
+        return Recipe.from_dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"`run_dir` must hold a readable {RECIPE}. Received: {path} ({error})") from error
 
 
 def compiled_model(recipe: Recipe) -> keras.Model:
@@ -117,10 +131,11 @@ def compiled_model(recipe: Recipe) -> keras.Model:
         keras.config.set_dtype_policy(policy)
     model.compile(
         keras.optimizers.Adam(learning_rate_schedule(recipe), global_clipnorm=recipe.clip_norm),
-        loss=FrameL1L2(),
+        loss=FrameL1L2(recipe.l1_weight),
         metrics=[FrameMSE(recipe.forecast_frames)],
     )
-    model.optimizer.build(model.trainable_variables)  # inside `fit` it would be traced, which takes far longer
+    # Otherwise `fit` builds it while it traces the training step, and traces that twice.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -144,12 +159,18 @@ def _restore(model, checkpoint, recipe):
         model.set_weights(saved.get_weights())
         for variable, value in zip(model.optimizer.variables, saved.optimizer.variables, strict=True):
             variable.assign(value)
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # Keras answers unreadable files with many kinds of exception
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"`run_dir` must hold a checkpoint of the recipe's model. Received: {checkpoint} ({reason})"
         ) from error
-    return int(model.optimizer.iterations)
+    step = int(model.optimizer.iterations)
+    if step > recipe.steps or step % recipe.interval_steps:
+        raise ValueError(
+            f"`steps` must not be below the {step} steps of the checkpoint, and `interval_steps` must divide them. "
+            f"Received: steps={recipe.steps}, interval_steps={recipe.interval_steps}"
+        )
+    return step
 
 
 class _Progress(keras.callbacks.Callback):
@@ -182,8 +203,13 @@ class _Log(keras.callbacks.Callback):
         self.path = path
         self.lines = []
         if path.exists():
-            with path.open(newline="") as file:
-                self.lines = [line for line in csv.DictReader(file) if int(line["step"]) <= first_step]
+            try:
+                with path.open(newline="") as file:
+                    self.lines = [line for line in csv.DictReader(file) if int(line["step"]) <= first_step]
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"`run_dir` must hold a log with a column of steps, or none. Received: {path}"
+                ) from error
 
     def on_epoch_end(self, epoch, logs=None):
         self.lines.append({"epoch": epoch, **logs})

@@ -10,13 +10,15 @@ from keras import ops
 class FrameL1L2(keras.losses.Loss):
     """Squared plus absolute error, summed over the pixels of a frame.
 
-        L = 1 / (N T) sum_n sum_t sum_p [ (y_ntp - x_ntp)^2 + |y_ntp - x_ntp| ]
+        L = 1 / (N T) sum_n sum_t sum_p [ (y_ntp - x_ntp)^2 + a |y_ntp - x_ntp| ]
 
     over N sequences, T frames and the pixels and channels p of a frame, with y the truth and x the
     prediction, which is not clipped. Because sequences and frames are averaged, the value does not depend
     on the batch size; because pixels are summed, it grows with the size of the frame.
 
     Args:
+        l1_weight: float. Weight a of the absolute error: 1 in the paper. Where little is certain, as early in a
+            training, it draws forecasts of bright things on black to black; 0 leaves the squared error alone.
         reduction: str. How Keras combines the values of the single frames. Default
             "sum_over_batch_size": their mean, as in the equation.
         name: str. Default "frame_l1_l2".
@@ -35,9 +37,17 @@ class FrameL1L2(keras.losses.Loss):
     """
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "frame_l1_l2", dtype: Any = None
+        self,
+        l1_weight: float = 1.0,
+        *,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "frame_l1_l2",
+        dtype: Any = None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if l1_weight < 0:
+            raise ValueError(f"`l1_weight` must be 0 or more. Received: l1_weight={l1_weight}")
+        self.l1_weight = l1_weight
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         if sample_weight is not None:
@@ -49,7 +59,7 @@ class FrameL1L2(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         error = y_true - y_pred
-        return ops.sum(ops.square(error) + ops.abs(error), axis=(2, 3, 4))
+        return ops.sum(ops.square(error) + self.l1_weight * ops.abs(error), axis=(2, 3, 4))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "dtype": self.dtype}
+        return {**super().get_config(), "dtype": self.dtype, "l1_weight": self.l1_weight}

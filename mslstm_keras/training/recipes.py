@@ -31,6 +31,7 @@ class Recipe:
         batch_size: int. Clips per step.
         steps: int. Optimiser steps in all.
         interval_steps: int. Steps between two checkpoints, and two lines of the log; divides `steps`.
+        l1_weight: float. Weight of the absolute error beside the squared error in the loss; 1 in the paper.
         learning_rate: float. Of Adam.
         decay_steps: int. Over how many steps at the end the learning rate falls to zero along a cosine; 0 keeps
             it constant.
@@ -57,6 +58,7 @@ class Recipe:
     batch_size: int = 4
     steps: int = 1000
     interval_steps: int = 100
+    l1_weight: float = 1.0
     learning_rate: float = 3e-4
     decay_steps: int = 0
     sampling_steps: int = 1000
@@ -78,9 +80,12 @@ class Recipe:
             raise ValueError(
                 f"`decay_steps` must lie in 0 .. steps={self.steps}. Received: decay_steps={self.decay_steps}"
             )
-        if not self.learning_rate > 0:
+        for name in ("learning_rate", "clip_norm"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ValueError(f"`{name}` must be positive. Received: {name}={getattr(self, name)}")
+        if self.validation_clips < 0:
             raise ValueError(
-                f"`learning_rate` must be positive. Received: learning_rate={self.learning_rate}"
+                f"`validation_clips` must be 0 or more. Received: validation_clips={self.validation_clips}"
             )
 
     def with_settings(self, settings: Mapping[str, str]) -> "Recipe":
@@ -100,11 +105,13 @@ class Recipe:
         """Returns the recipe of `to_dict`.
 
         Raises:
-            ValueError: if a field is unknown.
+            ValueError: if a field is unknown or there is no name.
         """
         for name in fields:
             _field_type(name)
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+        if "name" not in fields:
+            raise ValueError(f"`fields` must hold the name of the recipe. Received: {dict(fields)}")
+        return cls(**_tuples(fields))
 
 
 RECIPES = {
@@ -112,17 +119,19 @@ RECIPES = {
     for recipe in (
         # The paper's own: 40 epochs of 10,500 clips.
         Recipe("paper_moving_mnist", steps=105_000, interval_steps=250, sampling_steps=105_000),
-        # Small maps and a large learning rate: hours on two cores instead of days.
+        # Small maps and a large learning rate: hours on two cores instead of days. The squared error alone, because
+        # in a training this short the absolute error fades forecasts to black.
         Recipe(
             "ms_lstm_moving_mnist",
             filters=16,
             patch_size=4,
             stream=True,
             batch_size=8,
-            steps=6000,
+            steps=4800,
+            l1_weight=0.0,
             learning_rate=2e-3,
-            decay_steps=3000,
-            sampling_steps=1600,
+            decay_steps=3600,
+            sampling_steps=600,
             clip_norm=100.0,
             validation_clips=64,
         ),
@@ -137,6 +146,7 @@ RECIPES = {
             batch_size=4,
             steps=400,
             interval_steps=50,
+            l1_weight=0.0,
             learning_rate=2e-3,
             decay_steps=200,
             sampling_steps=130,
@@ -179,13 +189,19 @@ def _parse(name, text):
         value = json.loads(text)
     except json.JSONDecodeError:
         value = text
-    value = tuple(value) if isinstance(value, list) else value
-    if kind is float and isinstance(value, int):
-        value = float(value)
     allowed = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     classes = tuple(typing.get_origin(one) or one for one in allowed)
+    if type(value) is int and int not in classes and float in classes:
+        value = float(value)
+    value = _tuples(value)
     if not isinstance(value, classes) or (isinstance(value, bool) and bool not in classes):
-        raise ValueError(
-            f"`{name}` must be {kind if len(allowed) > 1 else kind.__name__}. Received: {text!r}"
-        )
+        expected = kind if len(allowed) > 1 else kind.__name__
+        raise ValueError(f"`{name}` must be {expected}, written as JSON. Received: {text!r}")
     return value
+
+
+def _tuples(value):
+    """Returns plain data with tuples where JSON has lists."""
+    if isinstance(value, Mapping):
+        return {key: _tuples(one) for key, one in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -25,7 +25,9 @@ class ScheduledSampling(keras.callbacks.Callback):
     def __init__(self, sampling_steps: int):
         super().__init__()
         if sampling_steps < 1:
-            raise ValueError(f"`sampling_steps` must be at least 1. Received: sampling_steps={sampling_steps}")
+            raise ValueError(
+                f"`sampling_steps` must be at least 1. Received: sampling_steps={sampling_steps}"
+            )
         self.sampling_steps = sampling_steps
 
     def truth_rate(self, step: int) -> float:
@@ -38,4 +40,3 @@ class ScheduledSampling(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         find_layer(self.model, ObservedFrames).set_truth_rate(1.0, 0.0, 0)
-

@@ -28,7 +28,7 @@ def assign_fixed_weights(model):
     """Gives every trainable weight fixed numbers, of a size that keeps all layers out of their linear part."""
     for index, weight in enumerate(model.trainable_variables):
         fan_in = np.prod(weight.shape[:-1]) if len(weight.shape) > 1 else 3
-        weight.assign((2 * fixed_numbers(weight.shape, index) - 1) * np.sqrt(3 / fan_in))
+        weight.assign((2 * fixed_numbers(weight.shape, index) - 1) * np.sqrt(12 / fan_in))
 
 
 def frozen_outputs(name):

@@ -159,6 +159,16 @@ def test_time_may_be_unknown_while_tracing(unroll):
     assert_close(traced(frames[:1], observed[:1]), expected[:1], 1e-6)
 
 
+def test_cells_may_compute_in_another_dtype_than_the_step():
+    step = build_step((4, 6, 1), 3, [ConvLSTMCell(3, dtype="mixed_bfloat16"), ConvLSTMCell(3)], (1, 1))
+    randomise(step)
+    rollout = Rollout(step, 2, 3)
+    frames, observed = np.ones((2, 4, 4, 6, 1), "float32"), plane([1, 1, 0, 0], [1, 1, 0, 0])
+    predictions = tf.function(rollout)(frames, observed)
+    assert predictions.dtype == "float32"
+    assert_close(predictions, rollout(frames, observed), 1e-2)
+
+
 def test_what_is_not_observed_leaks_nothing_not_even_nan():
     rollout = conv_lstm_rollout(2, 3)
     frames = np.random.default_rng(0).random((2, 4, 4, 6, 1), dtype="float32")

@@ -73,10 +73,24 @@ def test_half_precision_predictions_are_summed_in_float32():
 
 
 def test_serialisation_round_trip():
-    loss = FrameL1L2(reduction="sum", name="other", dtype="float64")
+    loss = FrameL1L2(0.25, reduction="sum", name="other", dtype="float64")
     copy = keras.losses.deserialize(keras.losses.serialize(loss))
     assert isinstance(copy, FrameL1L2)
-    assert copy.get_config() == loss.get_config() == {"name": "other", "reduction": "sum", "dtype": "float64"}
+    fields = {"name": "other", "reduction": "sum", "dtype": "float64", "l1_weight": 0.25}
+    assert copy.get_config() == loss.get_config() == fields
+
+
+@pytest.mark.parametrize("l1_weight", [0.0, 0.5])
+def test_weight_of_the_absolute_error(l1_weight):
+    truth, prediction = random_frames()
+    error = truth - prediction
+    by_hand = (error**2 + l1_weight * np.abs(error)).sum(axis=(2, 3, 4)).mean()
+    np.testing.assert_allclose(FrameL1L2(l1_weight)(truth, prediction), by_hand, rtol=1e-6)
+
+
+def test_negative_weight_is_refused():
+    with pytest.raises(ValueError, match=r"`l1_weight` must be 0 or more\. Received: l1_weight=-1"):
+        FrameL1L2(-1)
 
 
 def test_evaluate_counts_a_smaller_last_batch_right():

@@ -1,0 +1,173 @@
+"""What every named model keeps, whatever its cells. Each function raises where one promise is broken."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mslstm_keras import FrameL1L2, ObservedFrames, Rollout, create_model
+from mslstm_keras.models.rollout import find_layer
+from tests.equations import assert_close, randomise
+
+FRAME_SHAPE = (8, 8, 1)
+CONTEXT_FRAMES, FORECAST_FRAMES = 2, 3
+STEPS = CONTEXT_FRAMES + FORECAST_FRAMES - 1
+
+
+def small_model(name, frame_shape=FRAME_SHAPE, **options):
+    """Returns a named model with 4 filters and 3 layers; its random weights are the same in every call."""
+    sizes = {"filters": 4, "layers": 3, **options}
+    model = create_model(name, frame_shape, CONTEXT_FRAMES, FORECAST_FRAMES, **sizes)
+    randomise(model)
+    return model
+
+
+def random_frames(length=STEPS, batch=2, frame_shape=FRAME_SHAPE, seed=0):
+    return np.random.default_rng(seed).random((batch, length, *frame_shape), dtype="float32")
+
+
+def check_symbolic_and_eager_shapes(model, frame_shape=FRAME_SHAPE):
+    assert model.output_shape == (None, STEPS, *frame_shape)
+    for length in (CONTEXT_FRAMES, STEPS):
+        assert tuple(model(random_frames(length, frame_shape=frame_shape)).shape) == (2, STEPS, *frame_shape)
+    step = find_layer(model, Rollout).step
+    eager = step([np.zeros((2, *tensor.shape[1:]), "float32") for tensor in step.inputs])
+    assert [tuple(tensor.shape[1:]) for tensor in eager] == [tensor.shape[1:] for tensor in step.outputs]
+
+
+def predict_in_a_fresh_process(folder):
+    """Loads every `.keras` file of a folder in one new process, which writes its predictions beside it."""
+    script = (
+        "import sys, pathlib, keras, numpy, mslstm_keras\n"
+        "for path in pathlib.Path(sys.argv[1]).glob('*.keras'):\n"
+        "    model = keras.models.load_model(path)\n"
+        "    numpy.save(path.with_suffix('.npy'), model(numpy.load(path.with_suffix('.frames.npy'))))\n"
+    )
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", script, str(folder)], cwd=root, check=True)
+
+
+def check_export(model, folder):
+    """Exports a SavedModel and compares what TensorFlow alone reads from it; batch and time are free."""
+    model.export(folder, format="tf_saved_model", verbose=False)
+    exported = tf.saved_model.load(folder)
+    for length, batch in ((CONTEXT_FRAMES, 2), (STEPS, 3)):
+        frames = random_frames(length, batch)
+        assert_close(exported.serve(frames), np.array(model(frames)))
+
+
+def check_every_weight_has_a_gradient(model):
+    variables = model.trainable_variables
+    with tf.GradientTape() as tape:
+        loss = FrameL1L2()(random_frames(seed=1), model(random_frames(), training=True))
+    for variable, gradient in zip(variables, tape.gradient(loss, [v.value for v in variables]), strict=True):
+        assert gradient is not None, f"{variable.path} has no gradient"
+        assert np.all(np.isfinite(gradient)), f"{variable.path} has a gradient that is not finite"
+        # An element may rest; a whole filter or bias of zeros would be a weight without effect.
+        assert np.all(np.any(np.reshape(gradient, (-1, gradient.shape[-1])), axis=0)), (
+            f"{variable.path} rests"
+        )
+
+
+def check_unrolled_is_the_loop(model, unrolled):
+    frames = random_frames()
+    plane = np.array([[1, 1, 0, 1], [1, 0, 1, 0]], "float32")
+    assert find_layer(unrolled, Rollout).unroll and not find_layer(model, Rollout).unroll
+    loop, copies = (find_layer(each, Rollout)(frames, plane) for each in (model, unrolled))
+    assert_close(copies, np.array(loop), 1e-6)
+
+
+def check_streaming_is_the_roll_out(model):
+    """Calls the step frame by frame with the states it returned and, behind the context, its prediction."""
+    step = find_layer(model, Rollout).step
+    frames = random_frames(CONTEXT_FRAMES, frame_shape=step.inputs[0].shape[1:])
+    prediction, *states = (np.zeros((2, *tensor.shape[1:]), "float32") for tensor in step.outputs)
+    streamed = []
+    for time in range(STEPS):
+        frame = frames[:, time] if time < CONTEXT_FRAMES else prediction
+        prediction, *states = (np.array(output) for output in step([frame, *states]))
+        streamed.append(prediction)
+    assert_close(model(frames), np.stack(streamed, axis=1), 1e-6)
+
+
+def check_causality(model):
+    """No frame changes a prediction of itself or of an earlier one; all later ones depend on it."""
+    frames, plane = random_frames(), np.ones((2, STEPS), "float32")
+    rollout = find_layer(model, Rollout)
+    reference = np.array(rollout(frames, plane))
+    for time in range(STEPS):
+        changed = frames.copy()
+        changed[:, time] = random_frames(1, seed=1)[:, 0]
+        predictions = np.array(rollout(changed, plane))
+        np.testing.assert_array_equal(predictions[:, :time], reference[:, :time])
+        assert np.all(np.any(predictions[:, time:] != reference[:, time:], axis=(2, 3, 4)))
+
+
+def check_inference_never_sees_the_future(model):
+    """Frames behind the context are without effect, whatever rates a training has left behind."""
+    frames, changed = random_frames(), random_frames(seed=1)
+    changed[:, :CONTEXT_FRAMES] = frames[:, :CONTEXT_FRAMES]
+    observed = find_layer(model, ObservedFrames)
+    reference = np.array(model(frames[:, :CONTEXT_FRAMES]))
+    observed.set_truth_rate(0.0, 1.0, 3)
+    try:
+        np.testing.assert_array_equal(model(changed), reference)
+        assert np.any(np.array(model(changed, training=True)) != reference)
+    finally:
+        observed.set_truth_rate(1.0, 0.0, 0)
+
+
+def check_samples_do_not_mix(model):
+    frames = random_frames(batch=3)
+    together = np.array(model(frames))
+    for sample in range(3):
+        assert_close(model(frames[sample : sample + 1]), together[sample : sample + 1], 1e-6)
+
+
+def trained_one_step(model, **options):
+    """Returns the loss and the weights after one step of plain gradient descent."""
+    model.compile(options.pop("optimizer", keras.optimizers.SGD(1e-3)), FrameL1L2(), **options)
+    loss = model.train_on_batch(random_frames(), random_frames(seed=1))
+    return float(loss), [weight.numpy() for weight in model.trainable_variables]
+
+
+def check_mixed_precision(model):
+    """Under the policy "mixed_float16" a model computes in half, keeps single weights, and trains."""
+    reference = np.array(model(random_frames()))
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = small_model(model.name)
+        before = [weight.numpy() for weight in model.trainable_variables]
+        predictions = model(random_frames())
+        assert predictions.dtype == "float16"
+        assert {str(weight.dtype) for weight in before} == {"float32"}
+        assert_close(predictions, reference, 0.05 * np.abs(reference).max())
+        # A loss scale of one, so that the only step is not skipped as too large.
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-3), initial_scale=1.0)
+        loss, after = trained_one_step(model, optimizer=optimizer)
+        assert np.isfinite(loss)
+        for old, new in zip(before, after, strict=True):
+            assert np.all(np.isfinite(new)) and np.any(new != old)
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def check_jit_compiled_training(name):
+    loss, weights = trained_one_step(small_model(name), run_eagerly=True)
+    jit_loss, jit_weights = trained_one_step(small_model(name), jit_compile=True)
+    np.testing.assert_allclose(jit_loss, loss, rtol=1e-5)
+    for jit, plain in zip(jit_weights, weights, strict=True):
+        np.testing.assert_allclose(jit, plain, rtol=0, atol=1e-5 * np.abs(plain).max())
+
+
+def check_plain_and_pyramid(name):
+    """Scales move the cells to other maps and cost no weight."""
+    plain, pyramid = small_model(name, scales=(1, 1, 1)), small_model(name, scales=(1, 2, 1))
+    assert plain.count_params() == pyramid.count_params()
+    plain, pyramid = (np.array(model(random_frames())) for model in (plain, pyramid))
+    assert plain.shape == pyramid.shape == (2, STEPS, *FRAME_SHAPE)
+    assert np.all(np.isfinite(plain)) and np.all(np.isfinite(pyramid)) and np.any(plain != pyramid)

@@ -1,0 +1,98 @@
+"""Every named model keeps the promises of `tests/contracts.py`; a new one is tested by being registered."""
+
+import numpy as np
+import pytest
+
+from mslstm_keras import list_models
+from tests import contracts
+from tests.contracts import random_frames, small_model
+from tests.equations import assert_close
+
+WIDE_SHAPE = (8, 24, 3)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {name: small_model(name) for name in list_models()}
+
+
+@pytest.fixture(scope="module")
+def wide_models():
+    """Rectangular frames of several channels, in patches."""
+    return {name: small_model(name, WIDE_SHAPE, patch_size=2) for name in list_models()}
+
+
+@pytest.fixture(scope="module")
+def reloaded(wide_models, tmp_path_factory):
+    """Predictions of all models, saved here and loaded in one other process."""
+    folder = tmp_path_factory.mktemp("saved")
+    for name, model in wide_models.items():
+        np.save(folder / f"{name}.frames.npy", random_frames(frame_shape=WIDE_SHAPE))
+        model.save(folder / f"{name}.keras")
+    contracts.predict_in_a_fresh_process(folder)
+    return {name: np.load(folder / f"{name}.npy") for name in wide_models}
+
+
+@pytest.fixture(params=list_models())
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def model(name, models):
+    return models[name]
+
+
+def test_symbolic_and_eager_shapes(model):
+    contracts.check_symbolic_and_eager_shapes(model)
+
+
+def test_rectangular_frames_of_several_channels(name, wide_models):
+    contracts.check_symbolic_and_eager_shapes(wide_models[name], WIDE_SHAPE)
+    contracts.check_streaming_is_the_roll_out(wide_models[name])
+
+
+def test_saved_and_loaded_in_a_fresh_process(name, wide_models, reloaded):
+    frames = random_frames(frame_shape=WIDE_SHAPE)
+    assert_close(reloaded[name], np.array(wide_models[name](frames)), 1e-6)
+
+
+def test_export(model, tmp_path):
+    contracts.check_export(model, tmp_path / "1")
+
+
+def test_every_weight_has_a_gradient(model):
+    contracts.check_every_weight_has_a_gradient(model)
+
+
+def test_unrolled_is_the_loop(name, model):
+    contracts.check_unrolled_is_the_loop(model, small_model(name, unroll=True))
+
+
+def test_streaming_is_the_roll_out(model):
+    contracts.check_streaming_is_the_roll_out(model)
+
+
+def test_causality(model):
+    contracts.check_causality(model)
+
+
+def test_inference_never_sees_the_future(model):
+    contracts.check_inference_never_sees_the_future(model)
+
+
+def test_samples_do_not_mix(model):
+    contracts.check_samples_do_not_mix(model)
+
+
+def test_mixed_precision(model):
+    contracts.check_mixed_precision(model)
+
+
+def test_plain_and_pyramid(name):
+    contracts.check_plain_and_pyramid(name)
+
+
+@pytest.mark.slow
+def test_jit_compiled_training():
+    contracts.check_jit_compiled_training("ms_lstm")

@@ -1,0 +1,288 @@
+"""Clips by number, the order they come in, and the batches made of them."""
+
+import re
+
+import numpy as np
+import pytest
+
+from mslstm_keras.training.data import (
+    Clips,
+    batch_indices,
+    find_builder,
+    list_data,
+    prepare,
+    scoring_batches,
+    split_clips,
+    stream_clips,
+    training_batches,
+)
+from mslstm_keras.training.recipes import Recipe
+from tfds_builders.moving_mnist_clips.moving_digits import SPLIT_SEEDS, moving_digits
+from tfds_builders.moving_mnist_clips.objects import load_objects
+
+OPTDIGITS = "moving_mnist_clips/optdigits"
+TRAIN_CLIPS, TEST_CLIPS = 11, 4
+
+
+def recipe(**changes):
+    fields = {"context_frames": 3, "forecast_frames": 2, "frame_shape": (4, 6, 2), "batch_size": 3}
+    return Recipe("test", **{**fields, "steps": 8, "interval_steps": 4, **changes})
+
+
+def numbered_clips(count, time=5):
+    """Clips whose pixels tell the clip's number (channel 0) and the frame's (channel 1)."""
+
+    def read(indices):
+        clips = np.zeros((len(indices), time, 4, 6, 2), "uint8")
+        clips[..., 0] = np.asarray(indices)[:, None, None, None]
+        clips[..., 1] = 10 * np.arange(time)[:, None, None]
+        return clips
+
+    return Clips(read, count)
+
+
+def numbers(batch):
+    return (batch[:, 0, 0, 0, 0] * 255).round().astype(int).tolist()
+
+
+def arrays(batches):
+    return [(x.numpy(), y.numpy()) for x, y in batches]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        config = find_builder(OPTDIGITS).builder_config
+        patch.setattr(config, "train_clips", TRAIN_CLIPS)
+        patch.setattr(config, "test_clips", TEST_CLIPS)
+        prepare(OPTDIGITS, folder)
+    return folder
+
+
+@pytest.mark.parametrize("count", [12, 13, 14])  # what is less than a batch of three is dropped
+@pytest.mark.parametrize("seed", [0, 7])
+def test_every_epoch_is_a_permutation(count, seed):
+    epochs = [
+        np.concatenate([batch_indices(4 * epoch + step, 3, count, seed) for step in range(4)])
+        for epoch in range(6)
+    ]
+    for epoch in epochs:
+        assert len(set(epoch)) == 12
+        assert set(epoch) <= set(range(count))
+    assert len({tuple(epoch) for epoch in epochs}) == 6
+    # A clip that is dropped in one epoch is not in all others.
+    assert set(np.concatenate(epochs)) == set(range(count))
+
+
+def test_order_depends_on_the_seed_and_on_nothing_before():
+    steps = range(9)
+    straight = [batch_indices(step, 3, 13, 1).tolist() for step in steps]
+    assert [batch_indices(step, 3, 13, 1).tolist() for step in reversed(steps)] == straight[::-1]
+    np.random.default_rng(0).random()
+    np.random.seed(0)  # noqa: NPY002
+    assert [batch_indices(step, 3, 13, 1).tolist() for step in steps] == straight
+    assert [batch_indices(step, 3, 13, 2).tolist() for step in steps] != straight
+
+
+def test_endless_clips_come_once_each():
+    taken = np.concatenate([batch_indices(step, 3, None, 5) for step in range(4)])
+    assert taken.tolist() == list(range(12))
+
+
+def test_batches_hold_pixels_from_0_to_1_and_the_frames_that_follow():
+    (x, y), *_ = arrays(training_batches(numbered_clips(9, time=7), recipe()))
+    assert x.shape == y.shape == (3, 4, 4, 6, 2)
+    assert x.dtype == y.dtype == "float32"
+    expected = np.array([0, 10, 20, 30, 40], "float32") / 255
+    np.testing.assert_array_equal(x[0, :, 0, 0, 1], expected[:-1])
+    np.testing.assert_array_equal(y[0, :, 0, 0, 1], expected[1:])
+    np.testing.assert_array_equal(y[:, :-1], x[:, 1:])
+
+
+def test_all_levels_of_grey_are_a_255th():
+    levels = np.arange(256, dtype="uint8").reshape(1, 2, 8, 16, 1)
+    clips = Clips(lambda indices: levels, 1)
+    fields = {"context_frames": 1, "forecast_frames": 1, "frame_shape": (8, 16, 1), "batch_size": 1}
+    ((x, y),) = arrays(training_batches(clips, recipe(**fields, steps=1, interval_steps=1)))
+    np.testing.assert_array_equal(
+        np.concatenate([x, y], axis=1).ravel(), np.arange(256, dtype="float32") / np.float32(255)
+    )
+
+
+@pytest.mark.parametrize("count", [10, None])
+@pytest.mark.parametrize("first_step", [0, 1, 4, 7, 8])
+def test_a_resumed_run_gets_the_batches_that_are_left(count, first_step):
+    straight = arrays(training_batches(numbered_clips(count), recipe(seed=3)))
+    batches = training_batches(numbered_clips(count), recipe(seed=3), first_step)
+    assert len(straight) == 8
+    assert len(batches) == 8 - first_step  # its cardinality, known before it is run
+    resumed = arrays(batches)
+    assert len(resumed) == 8 - first_step
+    for (x, y), (expected_x, expected_y) in zip(resumed, straight[first_step:], strict=True):
+        np.testing.assert_array_equal(x, expected_x)
+        np.testing.assert_array_equal(y, expected_y)
+
+
+def test_batches_are_those_of_the_step_numbers():
+    taken = [numbers(x) for x, _ in arrays(training_batches(numbered_clips(10), recipe(seed=3)))]
+    assert taken == [batch_indices(step, 3, 10, 3).tolist() for step in range(8)]
+    taken = [numbers(x) for x, _ in arrays(training_batches(numbered_clips(None), recipe(seed=3)))]
+    assert taken == np.arange(24).reshape(8, 3).tolist()
+
+
+def test_scoring_takes_clips_in_order_and_the_rest_as_a_smaller_batch():
+    batches = scoring_batches(numbered_clips(20), recipe(), count=8, batch_size=3)
+    assert len(batches) == 3
+    found = arrays(batches)
+    assert [numbers(x) for x, _ in found] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    for x, y in found:
+        assert x.shape[1:] == y.shape[1:] == (4, 4, 6, 2)
+        np.testing.assert_array_equal(y[:, :-1], x[:, 1:])
+
+
+@pytest.mark.parametrize("make", [training_batches, lambda *a: scoring_batches(*a, count=2, batch_size=2)])
+@pytest.mark.parametrize(
+    "changes", [{"forecast_frames": 3}, {"frame_shape": (4, 6, 1)}, {"frame_shape": (8, 6, 2)}]
+)
+def test_clips_that_do_not_fit_are_refused(make, changes):
+    message = (
+        r"`frame_shape`, `context_frames` and `forecast_frames` must fit the clips: .* Received: clips of "
+    )
+    with pytest.raises(ValueError, match=message + re.escape("shape (5, 4, 6, 2)")):
+        make(numbered_clips(20), recipe(**changes))
+
+
+def test_too_few_clips_are_refused():
+    message = "`batch_size` must not be above the 2 clips. Received: batch_size=3"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        training_batches(numbered_clips(2), recipe())
+    message = "`count`, `validation_clips` of a recipe, must not be above the 2 clips. Received: count=3"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        scoring_batches(numbered_clips(2), recipe(), count=3, batch_size=2)
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", TRAIN_CLIPS), ("test", TEST_CLIPS)])
+def test_a_prepared_split_holds_the_generators_clips(data_dir, split, count):
+    clips = split_clips(OPTDIGITS, split, data_dir)
+    assert clips.count == count
+    images = load_objects("optdigits", split)
+    expected = moving_digits(images, range(count), motion="paper", seed=SPLIT_SEEDS[split])
+    read = clips.read(np.arange(count))
+    assert read.dtype == "uint8"
+    np.testing.assert_array_equal(read, expected)
+    np.testing.assert_array_equal(clips.read(np.array([2, 0, 2])), expected[[2, 0, 2]])  # any order
+
+
+def test_preparing_again_does_nothing(data_dir):
+    files = {path: path.stat().st_mtime_ns for path in data_dir.rglob("*") if path.is_file()}
+    assert files
+    prepare(OPTDIGITS, data_dir)
+    assert {path: path.stat().st_mtime_ns for path in data_dir.rglob("*") if path.is_file()} == files
+
+
+def test_a_prepared_split_trains_and_scores(data_dir):
+    fields = recipe(context_frames=10, forecast_frames=10, frame_shape=(64, 64, 1), steps=4)
+    clips = split_clips(OPTDIGITS, "train", data_dir)
+    x, y = arrays(training_batches(clips, fields, 2))[0]
+    expected = clips.read(batch_indices(2, 3, TRAIN_CLIPS, 0)).astype("float32") / np.float32(255)
+    np.testing.assert_array_equal(x, expected[:, :-1])
+    np.testing.assert_array_equal(y, expected[:, 1:])
+
+
+def test_unprepared_data_is_refused_with_the_command(tmp_path):
+    message = (
+        f"`data` must be prepared, by `mslstm data prepare {OPTDIGITS}`. Received: {OPTDIGITS!r}, without a "
+        f"split 'train' in {tmp_path}"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        split_clips(OPTDIGITS, "train", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_sources_must_exist(tmp_path):
+    with pytest.raises(ValueError, match=r"`manual_dir` must be a folder. Received: manual_dir='.*missing'"):
+        prepare(OPTDIGITS, tmp_path / "data", tmp_path / "missing")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("use", [find_builder, prepare, lambda data: split_clips(data, "train")])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            "moving_mnist/paper",
+            "`data` must be a known data set, such as moving_mnist_clips. Received: 'moving_mnist/paper'",
+        ),
+        (
+            "moving_mnist_clips/optdigit",
+            "`data` must be a known config of moving_mnist_clips, such as optdigits. Received: "
+            "'moving_mnist_clips/optdigit'",
+        ),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest(use, data, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        use(data)
+
+
+def test_listed_names_are_known():
+    assert OPTDIGITS in list_data()
+    for data in list_data():
+        assert f"moving_mnist_clips/{find_builder(data).builder_config.name}" == data
+    assert find_builder("moving_mnist_clips").builder_config.name == "paper"
+
+
+def test_stream_is_the_generator_with_the_recipes_seed():
+    clips = stream_clips(OPTDIGITS, seed=9)
+    assert clips.count is None
+    indices = np.array([5, 1_000_000])
+    expected = moving_digits(load_objects("optdigits", "train"), indices, motion="paper", seed=9)
+    np.testing.assert_array_equal(clips.read(indices), expected)
+    assert (stream_clips(OPTDIGITS, seed=10).read(indices) != expected).any()
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_a_file_of_clips_is_split_at_its_last_tenth(tmp_path, channels):
+    whole = np.random.default_rng(0).integers(0, 256, (25, 3, 4, 4, *channels), dtype="uint8")
+    np.save(tmp_path / "clips.npy", whole)
+    train, test = (split_clips(str(tmp_path / "clips.npy"), split) for split in ("train", "test"))
+    assert (train.count, test.count) == (23, 2)
+    whole = whole.reshape(25, 3, 4, 4, -1)
+    np.testing.assert_array_equal(train.read(np.array([22, 0])), whole[[22, 0]])
+    np.testing.assert_array_equal(test.read(np.arange(2)), whole[23:])
+
+
+def test_a_small_file_of_clips_keeps_one_for_tests(tmp_path):
+    np.save(tmp_path / "clips.npy", np.zeros((2, 3, 4, 4), "uint8"))
+    assert [split_clips(str(tmp_path / "clips.npy"), split).count for split in ("train", "test")] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [np.zeros((5, 3, 4, 4), "float32"), np.zeros((5, 3, 4), "uint8"), np.zeros((1, 3, 4, 4), "uint8")],
+)
+def test_files_of_something_else_are_refused(tmp_path, content):
+    np.save(tmp_path / "clips.npy", content)
+    message = f"shape {content.shape}, dtype {content.dtype}"
+    with pytest.raises(
+        ValueError, match=r"`data` must hold at least two uint8 clips .*" + re.escape(message)
+    ):
+        split_clips(str(tmp_path / "clips.npy"), "train")
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "text", "archive", "objects"])
+def test_unreadable_files_are_refused(tmp_path, damage):
+    path = tmp_path / "clips.npy"
+    if damage == "archive":
+        np.savez(tmp_path / "clips.npz", np.zeros((5, 3, 4, 4), "uint8"))
+        (tmp_path / "clips.npz").rename(path)
+    elif damage == "objects":
+        np.save(path, np.array([{}, {}]), allow_pickle=True)
+    elif damage != "missing":
+        np.save(path, np.zeros((5, 3, 4, 4), "uint8"))
+        content = {"empty": b"", "truncated": path.read_bytes()[:-1], "text": b"clip,frame\n"}
+        path.write_bytes(content[damage])
+    message = f"`data` must be a readable .npy file. Received: {path} ("
+    with pytest.raises(ValueError, match=re.escape(message)):
+        split_clips(str(path), "train")

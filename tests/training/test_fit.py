@@ -1,0 +1,372 @@
+"""A training from its recipe: what it writes, what it refuses, how it ends when something goes wrong."""
+
+import csv
+import json
+import re
+import resource
+import shutil
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mslstm_keras.models.rollout import Rollout, find_layer
+from mslstm_keras.training.data import scoring_batches, split_clips, training_batches
+from mslstm_keras.training.fit import compiled_model, learning_rate_schedule, train
+from mslstm_keras.training.recipes import Recipe
+from tests.training import forked
+
+CLIPS = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 4), dtype="uint8")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clips") / "clips.npy"
+    np.save(path, CLIPS)
+    return str(path)
+
+
+@pytest.fixture
+def recipe(clips):
+    return tiny(clips)
+
+
+def tiny(clips, **changes):
+    """A model of 80 weights that learns for four steps."""
+    fields = {
+        "model": "conv_lstm",
+        "frame_shape": (4, 4, 1),
+        "context_frames": 2,
+        "forecast_frames": 2,
+        "filters": 1,
+        "layers": 1,
+        "data": clips,
+        "batch_size": 2,
+        "steps": 4,
+        "interval_steps": 2,
+        "learning_rate": 0.01,
+        "sampling_steps": 5,
+        "clip_norm": 1.0,
+    }
+    return Recipe("tiny", **{**fields, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(clips, tmp_path_factory):
+    """Folder of a run of four steps, not to be changed."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    train(tiny(clips), run, verbose=0)
+    return run
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """Folder of a run of four steps."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def state(model):
+    """Returns weights and optimiser as one vector."""
+    variables = [*model.get_weights(), *(variable.numpy() for variable in model.optimizer.variables)]
+    return np.concatenate([np.ravel(variable) for variable in variables])
+
+
+def log(run):
+    with (run / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def column(run, name):
+    return [float(line[name]) for line in log(run)]
+
+
+def contents(run):
+    """Returns the files of a run and what is in them, but for TensorBoard's."""
+    return {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+
+
+def test_a_run_folder_holds_recipe_checkpoint_log_and_events(run, recipe):
+    assert set(contents(run)) == {"recipe.json", "checkpoint.keras", "log.csv"}
+    assert Recipe.from_dict(json.loads((run / "recipe.json").read_text())) == recipe
+    events = EventAccumulator(str(run / "tensorboard" / "train")).Reload()
+    assert set(events.Tags()["tensors"]) == {f"epoch_{name}" for name in log(run)[0] if name != "epoch"}
+
+
+def test_log_has_a_line_for_each_interval(run):
+    assert list(log(run)[0]) == ["epoch", "clips", "frame_mse", "learning_rate", "loss", "step", "truth_rate"]
+    assert column(run, "epoch") == [0, 1]
+    assert column(run, "step") == [2, 4]
+    assert column(run, "clips") == [4, 8]
+    np.testing.assert_allclose(column(run, "truth_rate"), [0.6, 0.2])
+    np.testing.assert_allclose(column(run, "learning_rate"), [0.01, 0.01])
+
+
+def test_the_first_loss_is_that_of_the_first_batch(recipe, clips, tmp_path):
+    """Sum over pixels of squared and absolute errors; at step 0 the model is fed the truth all along."""
+    fields = tiny(clips, steps=1, interval_steps=1)
+    ((x, y),) = [(x.numpy(), y.numpy()) for x, y in training_batches(split_clips(clips, "train"), fields)]
+    model = compiled_model(fields)
+    prediction = find_layer(model, Rollout)(x, np.ones((2, 3), "float32")).numpy()
+    error = (y - prediction).astype("float64")
+    train(fields, tmp_path / "run", verbose=0)
+    loss = (error**2 + abs(error)).sum(axis=(2, 3, 4)).mean()
+    np.testing.assert_allclose(column(tmp_path / "run", "loss"), [loss], rtol=1e-5)
+    mse = ((y - prediction.clip(0, 1)) ** 2).sum(axis=(2, 3, 4))[:, -2:].mean()
+    np.testing.assert_allclose(column(tmp_path / "run", "frame_mse"), [mse], rtol=1e-5)
+
+
+def test_the_returned_model_is_the_checkpoint(recipe, tmp_path):
+    model = train(recipe, str(tmp_path / "run"), verbose=0)
+    saved = keras.models.load_model(tmp_path / "run" / "checkpoint.keras")
+    np.testing.assert_array_equal(state(saved), state(model))
+    assert int(saved.optimizer.iterations) == 4
+    assert not np.array_equal(state(model), state(compiled_model(recipe)))
+
+
+def test_the_same_recipe_gives_the_same_run(run, recipe, tmp_path):
+    train(recipe, tmp_path / "again", verbose=0)
+    saved = [keras.models.load_model(folder / "checkpoint.keras") for folder in (run, tmp_path / "again")]
+    np.testing.assert_allclose(state(saved[0]), state(saved[1]), rtol=0, atol=1e-6)
+
+
+def test_validation_scores_the_forecast_of_test_clips_at_each_interval(clips, tmp_path):
+    fields = tiny(clips, validation_clips=2, batch_size=4)
+    model = train(fields, tmp_path, verbose=0)
+    loss, mse = model.evaluate(scoring_batches(split_clips(clips, "test"), fields, 2, 1), verbose=0)
+    assert len(log(tmp_path)) == 2
+    np.testing.assert_allclose(column(tmp_path, "val_loss")[-1], loss, rtol=1e-5)
+    np.testing.assert_allclose(column(tmp_path, "val_frame_mse")[-1], mse, rtol=1e-5)
+    frames = CLIPS[18:, ..., None].astype("float32") / 255
+    forecast = model.predict(frames[:, :2], verbose=0)[:, -2:].clip(0, 1)
+    np.testing.assert_allclose(((frames[:, 2:] - forecast) ** 2).sum(axis=(2, 3, 4)).mean(), mse, rtol=1e-5)
+
+
+def test_a_run_goes_on_with_more_steps_as_if_it_had_not_ended(run, clips, tmp_path):
+    longer = tiny(clips, steps=8)
+    resumed = train(longer, run, resume=True, verbose=0)
+    straight = train(longer, tmp_path / "straight", verbose=0)
+    np.testing.assert_allclose(state(resumed), state(straight), rtol=0, atol=1e-6)
+    assert int(resumed.optimizer.iterations) == 8
+    for name in log(run)[0]:
+        np.testing.assert_allclose(column(run, name), column(tmp_path / "straight", name), rtol=1e-6)
+    assert contents(run)["recipe.json"] == contents(tmp_path / "straight")["recipe.json"]
+
+
+def test_resuming_starts_anew_where_nothing_is(recipe, finished, tmp_path):
+    (tmp_path / ".partial-0-checkpoint.keras").write_bytes(b"half")  # of a process that was killed
+    model = train(recipe, tmp_path, resume=True, verbose=0)
+    saved = keras.models.load_model(finished / "checkpoint.keras")
+    np.testing.assert_allclose(state(model), state(saved), rtol=0, atol=1e-6)
+    assert set(contents(tmp_path)) == {"recipe.json", "checkpoint.keras", "log.csv"}
+
+
+def test_resuming_a_finished_run_changes_nothing(run, recipe):
+    before = contents(run)
+    model = train(recipe, run, resume=True, verbose=0)
+    saved = keras.models.load_model(run / "checkpoint.keras")
+    np.testing.assert_array_equal(state(model), state(saved))
+    assert contents(run) == before
+
+
+def test_lines_behind_the_checkpoint_are_written_again(run, clips, finished):
+    """As if it had been killed between the third line and the third checkpoint."""
+    with (run / "log.csv").open("a") as file:
+        file.write("2,12,1,1,1,6,1\r\n")
+    train(tiny(clips, steps=6), run, resume=True, verbose=0)
+    assert column(run, "step") == [2, 4, 6]
+    assert log(run)[:2] == log(finished)
+    assert float(log(run)[2]["loss"]) > 1
+
+
+def test_a_resumed_run_may_get_new_columns(run, clips):
+    train(tiny(clips, steps=6, validation_clips=2), run, resume=True, verbose=0)
+    assert [line["val_loss"] for line in log(run)[:2]] == ["nan", "nan"]
+    assert np.isfinite(column(run, "val_loss")[2])
+    assert column(run, "step") == [2, 4, 6]
+
+
+def test_a_folder_that_holds_a_run_is_refused_unless_resuming(run, recipe):
+    before = contents(run)
+    message = f"`run_dir` must be new; resume to go on with what it holds. Received: run_dir={str(run)!r}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(recipe, run, verbose=0)
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize(
+    "changes", [{"steps": 2}, {"steps": 12, "interval_steps": 3}], ids=["fewer steps", "other intervals"]
+)
+def test_a_checkpoint_that_the_recipe_passes_by_is_refused(run, clips, changes):
+    before = contents(run)
+    message = (
+        "`steps` must not be below the 4 steps of the checkpoint, and `interval_steps` must divide them. "
+        f"Received: steps={changes['steps']}, "
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(tiny(clips, **changes), run, resume=True, verbose=0)
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"filters": 2}, {"layers": 2}, {"model": "tms_lstm"}],
+    ids=["filters", "layers", "model"],
+)
+def test_a_checkpoint_of_another_model_is_refused(run, clips, changes):
+    before = contents(run)
+    message = "`run_dir` must hold a checkpoint of the recipe's model. Received: "
+    with pytest.raises(ValueError, match=re.escape(message + str(run / "checkpoint.keras"))) as caught:
+        train(tiny(clips, steps=8, **changes), run, resume=True, verbose=0)
+    assert "\n" not in str(caught.value)
+    assert contents(run) == before
+
+
+def truncated(content, rng):
+    return content[: rng.integers(1, len(content))]
+
+
+def last_byte_lost(content, rng):
+    return content[:-1]
+
+
+def middle_lost(content, rng):
+    return content[: len(content) // 3] + content[-len(content) // 3 :]
+
+
+def emptied(content, rng):
+    return b""
+
+
+def text(content, rng):
+    return b"not a model"
+
+
+def zeroed(content, rng):
+    """The weights are gone, the archive's directory is there."""
+    return content[:2000] + bytes(len(content) - 4000) + content[-2000:]
+
+
+@pytest.mark.parametrize("damage", [truncated, last_byte_lost, middle_lost, emptied, text, zeroed])
+def test_a_damaged_checkpoint_is_refused(run, recipe, damage):
+    path = run / "checkpoint.keras"
+    path.write_bytes(damage(path.read_bytes(), np.random.default_rng(3)))
+    before = contents(run)
+    message = f"`run_dir` must hold a checkpoint of the recipe's model. Received: {path} ("
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        train(recipe, run, resume=True, verbose=0)
+    assert "\n" not in str(caught.value)
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.weights.h5", "metadata.json"])
+def test_a_checkpoint_without_one_of_its_parts_is_refused(run, recipe, name):
+    path = run / "checkpoint.keras"
+    with zipfile.ZipFile(path) as archive:
+        parts = {part: archive.read(part) for part in archive.namelist() if part != name}
+    with zipfile.ZipFile(path, "w") as archive:
+        for part, content in parts.items():
+            archive.writestr(part, content)
+    with pytest.raises(
+        ValueError, match=r"`run_dir` must hold a checkpoint of the recipe's model. Received: "
+    ):
+        train(recipe, run, resume=True, verbose=0)
+
+
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "epoch,step\n0\n", "step\nmany\n"])
+def test_a_damaged_log_is_refused(run, recipe, content):
+    (run / "log.csv").write_text(content)
+    before = contents(run)
+    message = f"`run_dir` must hold a log with a column of steps, or none. Received: {run / 'log.csv'}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(recipe, run, resume=True, verbose=0)
+    assert contents(run) == before
+
+
+def test_a_run_without_data_makes_no_folder(clips, tmp_path):
+    with pytest.raises(ValueError, match=r"`data` must be a readable .npy file"):
+        train(tiny(str(tmp_path / "missing.npy")), tmp_path / "run", verbose=0)
+    with pytest.raises(ValueError, match=r"`batch_size` must not be above the 18 clips"):
+        train(tiny(clips, batch_size=19), tmp_path / "run", verbose=0)
+    with pytest.raises(
+        ValueError, match=r"`count`, `validation_clips` of a recipe, must not be above the 2 clips"
+    ):
+        train(tiny(clips, validation_clips=3), tmp_path / "run", verbose=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("interval_steps", "learning_rate", "message"),
+    [
+        (2, 1e30, "The loss is infinite or NaN at step 6: lower `learning_rate` or set `clip_norm`."),
+        (1, float("inf"), "A weight is infinite or NaN at step 5: lower `learning_rate` or set `clip_norm`."),
+    ],
+)
+def test_a_training_that_diverges_ends_and_keeps_its_checkpoint(
+    run, clips, interval_steps, learning_rate, message
+):
+    before = contents(run)
+    changes = {"steps": 8, "interval_steps": interval_steps}
+    with pytest.raises(FloatingPointError, match=re.escape(message)):
+        train(tiny(clips, **changes, learning_rate=learning_rate), run, resume=True, verbose=0)
+    assert contents(run)["checkpoint.keras"] == before["checkpoint.keras"]
+    assert set(contents(run)) == set(before)
+    model = train(tiny(clips, **changes), run, resume=True, verbose=0)  # and goes on with a lower rate
+    assert int(model.optimizer.iterations) == 8
+    assert np.isfinite(state(model)).all()
+
+
+def _train_on_a_full_disk(recipe, run, largest_file, seen):
+    """A process that may only write small files stands for a full disk: both fail in `write`."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    try:
+        train(recipe, run, resume=True, verbose=0)
+    except OSError as error:
+        seen.value = str(run / "checkpoint.keras") in str(error)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(run, clips):
+    before = contents(run)
+    seen = forked.shared_number()
+    half = len(before["checkpoint.keras"]) // 2
+    process = forked.start(_train_on_a_full_disk, tiny(clips, steps=8), run, half, seen)
+    process.join()
+    assert process.exitcode == 0
+    assert seen.value == 1  # an OSError that names the file
+    after = contents(run)
+    assert set(after) == set(before)  # nothing half-written
+    assert after["checkpoint.keras"] == before["checkpoint.keras"]
+    assert column(run, "step") == [2, 4, 6]
+    train(tiny(clips, steps=8), run, resume=True, verbose=0)
+    assert column(run, "step") == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize(
+    ("decay_steps", "rates"),
+    [
+        (0, {0: 1, 50: 1, 99: 1, 100: 1}),
+        (40, {0: 1, 59: 1, 60: 1, 70: 0.5 + 0.5**1.5, 80: 0.5, 90: 0.5 - 0.5**1.5, 100: 0, 101: 0}),
+        (100, {0: 1, 25: 0.5 + 0.5**1.5, 50: 0.5, 75: 0.5 - 0.5**1.5, 100: 0}),
+    ],
+    ids=["constant", "cosine at the end", "cosine all along"],
+)
+def test_learning_rate_is_constant_and_then_a_cosine(clips, decay_steps, rates):
+    fields = tiny(clips, steps=100, interval_steps=50, decay_steps=decay_steps, learning_rate=0.02)
+    schedule = learning_rate_schedule(fields)
+    received = [float(schedule(step)) for step in rates]
+    np.testing.assert_allclose(received, 0.02 * np.array(list(rates.values())), atol=1e-8)
+
+
+def test_initial_weights_depend_on_the_seed(clips, recipe):
+    np.testing.assert_array_equal(state(compiled_model(recipe)), state(compiled_model(recipe)))
+    assert not np.array_equal(state(compiled_model(recipe)), state(compiled_model(tiny(clips, seed=1))))
+
+
+def test_dtype_is_the_models_alone(clips):
+    model = compiled_model(tiny(clips, dtype="mixed_bfloat16"))
+    assert model.compute_dtype == "bfloat16" or find_layer(model, Rollout).compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
+    with pytest.raises(ValueError, match="`layers` must be at least 1"):
+        compiled_model(tiny(clips, dtype="mixed_bfloat16", layers=0))
+    assert keras.config.dtype_policy().name == "float32"

@@ -1,0 +1,158 @@
+"""Recipes as plain data: settings from text, JSON and back, the rules between fields."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from mslstm_keras.models.registry import list_models
+from mslstm_keras.training.data import list_data
+from mslstm_keras.training.recipes import RECIPES, Recipe, find_recipe, list_recipes
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("model", "conv_lstm", "conv_lstm"),
+        ("name", "12", "12"),  # a text stays one, whatever it looks like
+        ("frame_shape", "[32, 16, 3]", (32, 16, 3)),
+        ("steps", "2000", 2000),
+        ("learning_rate", "1e-3", 1e-3),
+        ("learning_rate", "1", 1.0),
+        ("clip_norm", "2.5", 2.5),
+        ("clip_norm", "2", 2.0),
+        ("clip_norm", "null", None),
+        ("scales", "[1, 2, 1]", (1, 2, 1)),
+        ("scales", "null", None),
+        ("stream", "true", True),
+        (
+            "options",
+            '{"kernel_sizes": [3, 5], "deep": {"k": [1]}}',
+            {"kernel_sizes": (3, 5), "deep": {"k": (1,)}},
+        ),
+    ],
+)
+def test_settings_are_read_by_the_type_of_the_field(field, text, value):
+    received = getattr(Recipe("test").with_settings({field: text}), field)
+    assert received == value
+    assert type(received) is type(value)
+
+
+def test_settings_change_nothing_else():
+    recipe = find_recipe("optdigits_quick")
+    changed = recipe.with_settings({"filters": "16", "seed": "3"})
+    assert changed == dataclasses.replace(recipe, filters=16, seed=3)
+    assert recipe.filters == 8
+    assert recipe.with_settings({}) == recipe
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "kind"),
+    [
+        ("filters", "many", "int"),
+        ("filters", "8.5", "int"),
+        ("filters", "true", "int"),
+        ("filters", '"8"', "int"),
+        ("learning_rate", "true", "float"),
+        ("stream", "1", "bool"),
+        ("stream", "yes", "bool"),
+        ("scales", "3", "tuple[int, ...] | None"),
+        ("clip_norm", "false", "float | None"),
+        ("frame_shape", "64,64,1", "tuple"),
+        ("options", "[1]", "Mapping"),
+    ],
+)
+def test_settings_of_another_type_are_refused(field, text, kind):
+    message = f"`{field}` must be {kind}, written as JSON. Received: {text!r}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Recipe("test").with_settings({field: text})
+
+
+def test_unknown_fields_are_refused_with_the_nearest():
+    message = "`recipe` has no such field; it has filters. Received: 'filter'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Recipe("test").with_settings({"filter": "3"})
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Recipe.from_dict({"name": "test", "filter": 3})
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *RECIPES.values(),
+        Recipe("plain"),
+        Recipe(
+            "all", scales=(1, 2, 1), layers=3, options={"kernel_sizes": (1, 3)}, clip_norm=1.0, stream=True
+        ),
+    ],
+    ids=lambda recipe: recipe.name,
+)
+def test_round_trip_through_json(recipe):
+    text = json.dumps(recipe.to_dict())
+    assert Recipe.from_dict(json.loads(text)) == recipe
+    assert set(recipe.to_dict()) == {field.name for field in dataclasses.fields(Recipe)}
+
+
+def test_a_dict_needs_a_name():
+    with pytest.raises(ValueError, match=r"`fields` must hold the name .* Received: {'steps': 10}"):
+        Recipe.from_dict({"steps": 10})
+
+
+def test_recipes_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Recipe("test").steps = 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"steps": 0}, "`steps` must be at least 1. Received: steps=0"),
+        ({"batch_size": -1}, "`batch_size` must be at least 1. Received: batch_size=-1"),
+        ({"sampling_steps": 0}, "`sampling_steps` must be at least 1. Received: sampling_steps=0"),
+        ({"interval_steps": 0}, "`interval_steps` must be at least 1. Received: interval_steps=0"),
+        (
+            {"steps": 10, "interval_steps": 4},
+            "`interval_steps` must divide `steps`, so that the last step is a checkpoint. Received: "
+            "interval_steps=4, steps=10",
+        ),
+        ({"decay_steps": 1001}, "`decay_steps` must lie in 0 .. steps=1000. Received: decay_steps=1001"),
+        ({"decay_steps": -1}, "`decay_steps` must lie in 0 .. steps=1000. Received: decay_steps=-1"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be positive. Received: learning_rate=0.0"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be positive. Received: learning_rate=nan"),
+        ({"clip_norm": 0.0}, "`clip_norm` must be positive. Received: clip_norm=0.0"),
+        ({"validation_clips": -1}, "`validation_clips` must be 0 or more. Received: validation_clips=-1"),
+    ],
+)
+def test_fields_that_break_a_rule_are_refused(fields, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Recipe("test", **fields)
+
+
+def test_settings_obey_the_rules_too():
+    with pytest.raises(ValueError, match="`interval_steps` must divide `steps`"):
+        Recipe("test").with_settings({"steps": "150"})
+
+
+def test_named_recipes():
+    assert list_recipes() == sorted(RECIPES)
+    for name, recipe in RECIPES.items():
+        assert find_recipe(name) is recipe
+        assert recipe.name == name
+        assert recipe.model in list_models()
+        assert recipe.data in list_data()
+
+
+def test_the_paper_recipe_is_the_papers():
+    recipe = find_recipe("paper_moving_mnist")
+    assert (recipe.learning_rate, recipe.batch_size, recipe.filters, recipe.layers) == (3e-4, 4, 32, 6)
+    assert recipe.steps * recipe.batch_size == 40 * 10_500  # epochs x clips
+    assert not recipe.stream
+
+
+def test_unknown_recipes_are_refused_with_the_nearest():
+    message = "`recipe` must be a known recipe, such as optdigits_quick. Received: 'optdigits_quik'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        find_recipe("optdigits_quik")
+    with pytest.raises(ValueError, match="such as ms_lstm_moving_mnist, optdigits_quick, paper_moving_mnist"):
+        find_recipe("x")
