@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ValueError, OSError, FloatingPointError) as error:
+    except _faults() as error:
         print(f"mslstm: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -39,11 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _faults():
+    # TensorFlow has errors of its own for a full disk and for too little memory. It may not have been imported.
+    tensorflow = sys.modules.get("tensorflow")
+    return ValueError, OSError, FloatingPointError, *((tensorflow.errors.OpError,) if tensorflow else ())
+
+
 def _one_line(error):
     # Keras wraps the message of a failed layer in several lines and colours; the message itself is the coloured one.
-    text = str(error)
-    inner = re.search(r"\x1b\[1m(.*?)\x1b\[0m", text, re.DOTALL)
-    return " ".join((inner.group(1) if inner else text).split()) or type(error).__name__
+    inner = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
+    text = inner.group(1) if inner else str(error)
+    text = re.sub(r"\{\{\w+ .*?\}\}|\[Op:\w+\]", "", text)  # TensorFlow's names of its nodes
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _train(options):

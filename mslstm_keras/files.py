@@ -38,7 +38,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         _flush(temporary)
         _rename(temporary, path)
     except BaseException as error:
-        _remove(temporary)
+        with contextlib.suppress(OSError):  # what cannot be removed must not hide why it has to be
+            _remove(temporary)
         if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary), temporary):
             error.filename = str(path)  # nobody knows the temporary name
         raise

@@ -60,6 +60,8 @@ def check_export(model, folder):
 
 
 def check_every_weight_has_a_gradient(model):
+    unused = [layer.path for layer in find_layer(model, Rollout).step._flatten_layers() if not layer.built]
+    assert not unused, f"never called: {unused}"
     variables = model.trainable_variables
     with tf.GradientTape() as tape:
         loss = FrameL1L2()(random_frames(seed=1), model(random_frames(), training=True))

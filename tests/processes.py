@@ -1,5 +1,7 @@
-"""Scripts that need a process of their own."""
+"""Scripts that need a process of their own, and limits that a process has."""
 
+import contextlib
+import resource
 import subprocess
 import sys
 import textwrap
@@ -23,3 +25,20 @@ def run_without_keras(script, folder):
     child = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert child.returncode == 0, child.stderr
     return child.stdout.splitlines()
+
+
+@contextlib.contextmanager
+def no_file_larger_than(size):
+    """Stands for a full disk: both fail in `write`."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def run_script(script, folder, *arguments, **options):
+    """Runs a script in a process of its own, in `folder`, and returns the process that has ended."""
+    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, **options)

@@ -39,10 +39,14 @@ def modules(package):
 
 
 class Imports(ast.NodeVisitor):
-    """Collects the modules that a file imports anywhere, but for type checkers alone."""
+    """Collects the modules that a file imports, in functions too if asked, but not for type checkers alone."""
 
-    def __init__(self):
-        self.names = set()
+    def __init__(self, functions=True):
+        self.names, self.functions = set(), functions
+
+    def visit_FunctionDef(self, node):
+        if self.functions:
+            self.generic_visit(node)
 
     def visit_If(self, node):
         type_checking = ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")

@@ -4,6 +4,7 @@ A clip is an array (time, height, width, channels) of values in [0, 1].
 """
 
 import contextlib
+import io
 import os
 import re
 import warnings
@@ -88,8 +89,10 @@ def write_clip(
         )
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.save(file, frames.astype("float32", copy=False))
+        content = io.BytesIO()  # NumPy's own way to write a file does not tell a full disk from other faults
+        np.save(content, frames.astype("float32", copy=False))
+        with replacing(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
     elif suffix == ".gif":
         least = -(-GIF_SIDE // min(frames.shape[1:3]))
         write_gif(path, _enlarge(_to_bytes(frames), least if scale is None else scale), fps=fps)

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,7 +83,7 @@ def list_pretrained(zoo: str | os.PathLike | None = None) -> dict[str, ZooEntry]
             name: ZooEntry(name=name, **{**fields, "recipe": Recipe.from_dict(fields["recipe"])})
             for name, fields in sorted(entries.items())
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"`zoo` must be a folder with a readable {INDEX}. Received: {index} ({error})"
         ) from error
@@ -188,14 +189,18 @@ def add_pretrained(
         The new entry.
 
     Raises:
-        ValueError: if a run folder holds no checkpoint, or the recipe's data is not prepared.
+        ValueError: if a run folder holds no checkpoint, the recipe's data is not prepared, or the name is no plain
+            name of a folder.
         OSError: if the zoo cannot be written; it then is as it was.
     """
     zoo = Path(zoo_folder() if zoo is None else zoo)
     model, recipe = _read_run(run_dir)
+    name = recipe.name if name is None else name
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(f"`name` must be letters, digits, `_`, `-` and `.`. Received: name={name!r}")
     clips = split_clips(recipe.data, "test", data_dir)
     entry = ZooEntry(
-        name=name or recipe.name,
+        name=name,
         recipe=recipe,
         clips_seen=int(model.optimizer.iterations) * recipe.batch_size,
         parameters=sum(math.prod(variable.shape) for variable in model.trainable_variables),
@@ -207,7 +212,8 @@ def add_pretrained(
     zoo.mkdir(parents=True, exist_ok=True)
     remove_partial(zoo)
     entries = list_pretrained(zoo) if (zoo / INDEX).exists() else {}
-    with replacing(zoo / entry.name) as folder:
+    # The index is written before the folder takes its place: a disk that is full by then changes neither.
+    with replacing(zoo / INDEX) as index, replacing(zoo / entry.name) as folder:
         version = folder / VERSION
         export_saved_model(model, version)
         _save_keras_folder(model, version)
@@ -217,7 +223,7 @@ def add_pretrained(
         write_card(entry, version)
         sums = {path: _sum(folder / path) for path in _files(folder)}
         entries[entry.name] = dataclasses.replace(entry, files=sums)
-    _write_index(zoo / INDEX, entries)
+        _write_index(index, entries)
     return entries[entry.name]
 
 
@@ -235,7 +241,7 @@ def _scored_run(run_dir, clips, count):
 
 
 def _draw_samples(model, clips, path):
-    frames = clips.read(np.arange(SAMPLES)).astype("float32") / 255
+    frames = clips.read(np.arange(min(SAMPLES, clips.count))).astype("float32") / 255
     context = find_layer(model, Rollout).context_frames
     prediction = forecast(model, frames[:, :context])
     truth = frames[:, context:][:, : prediction.shape[1]]
@@ -266,8 +272,7 @@ def _save_keras_folder(model, folder):
 
 def _write_index(path, entries):
     fields = {name: _plain(entry) for name, entry in sorted(entries.items())}
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"entries": fields}, indent=1) + "\n")
+    path.write_text(json.dumps({"entries": fields}, indent=1) + "\n")
 
 
 def _plain(entry):

@@ -38,5 +38,6 @@ class ScheduledSampling(keras.callbacks.Callback):
         step = int(self.model.optimizer.iterations)
         find_layer(self.model, ObservedFrames).set_truth_rate(1.0, self.truth_rate(step), step)
 
-    def on_train_end(self, logs=None):
+    def on_epoch_end(self, epoch, logs=None):
+        # What is saved or used between epochs is a model that sees the context alone.
         find_layer(self.model, ObservedFrames).set_truth_rate(1.0, 0.0, 0)

@@ -1,5 +1,7 @@
 """Scores of a model on clips, beside the forecast that nothing moves."""
 
+import math
+
 import keras
 import numpy as np
 
@@ -49,12 +51,16 @@ def evaluate(
         [float, ...]}. Predictions are clipped to [0, 1].
 
     Raises:
-        ValueError: if `count` is not in 1 .. the number of clips, or the clips do not fit the model.
+        ValueError: if `count` is not in 1 .. the number of clips, `batch_size` is below 1, or the clips do not
+            fit the model.
     """
     rollout = find_layer(model, Rollout)
     count = clips.count if count is None else count
-    if count is None or count < 1 or (clips.count is not None and count > clips.count):
-        raise ValueError(f"`count` must lie in 1 .. {clips.count} clips. Received: count={count}")
+    available = math.inf if clips.count is None else clips.count
+    if count is None or not 1 <= count <= available:
+        raise ValueError(f"`count` must lie in 1 .. {available} clips. Received: count={count}")
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
     length = rollout.context_frames + rollout.forecast_frames
     counted = rollout.steps if all_frames else rollout.forecast_frames
     scores = {

@@ -1,11 +1,9 @@
-import contextlib
-import resource
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from mslstm_keras.deploy.clips import check_frames, read_clip, write_clip
+from tests.processes import no_file_larger_than
 
 
 def random_frames(*shape, seed=0):
@@ -25,16 +23,6 @@ def save_folder(folder, levels, names):
     folder.mkdir()
     for name, image in zip(names, levels, strict=True):
         Image.fromarray(image).save(folder / name)
-
-
-@contextlib.contextmanager
-def no_file_larger_than(size):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 # Reading

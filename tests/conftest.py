@@ -1,0 +1,84 @@
+"""Small runs, a small data set and a small zoo that several files read. Tests copy what they change."""
+
+import pytest
+
+from mslstm_keras.deploy.zoo import add_pretrained
+from mslstm_keras.training.data import find_builder, prepare
+from mslstm_keras.training.fit import train
+from mslstm_keras.training.recipes import Recipe
+
+OPTDIGITS = "moving_mnist_clips/optdigits"
+
+
+@pytest.fixture(scope="session")
+def optdigits_dir(tmp_path_factory):
+    """Folder with the data set optdigits prepared, cut down to 20 test clips."""
+    folder = tmp_path_factory.mktemp("optdigits")
+    with pytest.MonkeyPatch.context() as patch:
+        config = find_builder(OPTDIGITS).builder_config
+        patch.setattr(config, "train_clips", 4)
+        patch.setattr(config, "test_clips", 20)
+        prepare(OPTDIGITS, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, optdigits_dir):
+    """Folder of a run of four steps: one cell that forecasts four frames of 64 x 64 from three."""
+    recipe = Recipe(
+        "tiny",
+        model="conv_lstm",
+        context_frames=3,
+        forecast_frames=4,
+        filters=2,
+        layers=1,
+        patch_size=8,
+        data=OPTDIGITS,
+        stream=True,
+        batch_size=2,
+        steps=4,
+        interval_steps=2,
+        learning_rate=0.01,
+        sampling_steps=4,
+        validation_clips=3,
+    )
+    run = tmp_path_factory.mktemp("tiny") / "run"
+    train(recipe, run, data_dir=optdigits_dir, verbose=0)
+    return run
+
+
+@pytest.fixture(scope="session")
+def other_run(tmp_path_factory):
+    """Folder of a run of two steps: one cell that forecasts five frames of 64 x 64 from two."""
+    recipe = Recipe(
+        "other",
+        model="conv_lstm",
+        context_frames=2,
+        forecast_frames=5,
+        filters=1,
+        layers=1,
+        patch_size=16,
+        data=OPTDIGITS,
+        stream=True,
+        batch_size=2,
+        steps=2,
+        interval_steps=2,
+    )
+    run = tmp_path_factory.mktemp("other") / "run"
+    train(recipe, run, verbose=0)
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_zoo(tmp_path_factory, tiny_run, other_run, optdigits_dir):
+    """Folder of a zoo whose one entry, made of the tiny run, has the name that the demo asks for."""
+    zoo = tmp_path_factory.mktemp("zoo")
+    add_pretrained(
+        tiny_run,
+        name="ms_lstm_moving_mnist",
+        zoo=zoo,
+        count=5,
+        data_dir=optdigits_dir,
+        beside={"the other": other_run},
+    )
+    return zoo

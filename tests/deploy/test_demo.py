@@ -1,0 +1,66 @@
+"""The demo, on a small model of the name that it asks for."""
+
+import re
+import shutil
+import socket
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mslstm_keras.deploy import demo as demo_module
+from mslstm_keras.deploy.demo import CLIPS, MODEL, demo
+from mslstm_keras.deploy.forecast import forecast
+from mslstm_keras.deploy.zoo import load_pretrained
+from mslstm_keras.training.data import split_clips
+from mslstm_keras.training.scores import evaluate
+
+
+@pytest.fixture(scope="module")
+def digits(optdigits_dir):
+    """The test clips of embedded digits, as they come out of the prepared data set."""
+    return split_clips("moving_mnist_clips/optdigits", "test", optdigits_dir)
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def connect(*arguments):
+        raise AssertionError("the demo reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", connect)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_scores_embedded_digits_and_writes_two_pictures(tiny_zoo, tmp_path, digits):
+    folder = tmp_path / "new" / "pictures"
+    scores = demo(folder, tiny_zoo)
+    assert scores == evaluate(load_pretrained(MODEL, tiny_zoo), digits, count=CLIPS)
+    assert sorted(path.name for path in folder.iterdir()) == ["demo.gif", "demo.png"]
+    with Image.open(folder / "demo.gif") as gif:
+        assert gif.n_frames == 3 + 4
+    with Image.open(folder / "demo.png") as png:
+        assert min(png.size) > 300
+
+
+def test_shows_input_truth_and_forecast_of_the_first_clip(tiny_zoo, tmp_path, digits, monkeypatch):
+    shown = []
+    monkeypatch.setattr(demo_module, "forecast_figure", lambda *arrays, title: shown.append(arrays))
+    monkeypatch.setattr(demo_module, "forecast_animation", lambda *arrays: shown.append(arrays))
+    demo(tmp_path, tiny_zoo)
+    frames = digits.read(np.array([0]))[0] / np.float32(255)
+    prediction = forecast(load_pretrained(MODEL, tiny_zoo), frames[:3])
+    assert [arrays[-1].name for arrays in shown] == ["demo.png", "demo.gif"]
+    for context, truth, future, _ in shown:
+        np.testing.assert_array_equal(context, frames[:3])
+        np.testing.assert_array_equal(truth, frames[3:7])
+        np.testing.assert_array_equal(future, prediction)
+
+
+def test_a_damaged_zoo_is_refused_before_anything_is_written(tiny_zoo, tmp_path):
+    zoo = shutil.copytree(tiny_zoo, tmp_path / "zoo")
+    file = zoo / MODEL / "1" / "model.weights.h5"
+    file.unlink()
+    with pytest.raises(ValueError, match=f"{re.escape(str(file))} is missing"):
+        demo(tmp_path / "pictures", zoo)
+    assert not (tmp_path / "pictures").exists()

@@ -1,0 +1,597 @@
+"""The command line: what it prints, what it writes, and one line and status 2 for whatever the user got wrong."""
+
+import argparse
+import json
+import re
+import shlex
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import mslstm_keras
+from mslstm_keras import cli
+from mslstm_keras.cli import main
+from mslstm_keras.deploy.clips import read_clip, write_clip
+from mslstm_keras.deploy.forecast import forecast
+from mslstm_keras.deploy.zoo import load_model
+from mslstm_keras.training.data import find_builder, split_clips
+from mslstm_keras.training.recipes import RECIPES
+from mslstm_keras.training.scores import evaluate
+from tests.processes import no_file_larger_than, run_script
+
+ROOT = Path(__file__).parents[1]
+NAME = "ms_lstm_moving_mnist"
+OPTDIGITS = "moving_mnist_clips/optdigits"
+TINY = {
+    "model": "conv_lstm",
+    "filters": 1,
+    "layers": 1,
+    "patch_size": 16,
+    "context_frames": 2,
+    "forecast_frames": 2,
+}
+TINY |= {"batch_size": 2, "steps": 4, "interval_steps": 2, "decay_steps": 0}
+SETTINGS = [word for name, value in TINY.items() for word in ("--set", f"{name}={value}")]
+ENTRY_POINT = """
+    import sys
+    from {module} import {function}
+    sys.exit({function}())
+"""
+
+
+@pytest.fixture
+def mslstm(capsys):
+    """Runs a command line in this process."""
+
+    def run(*words):
+        capsys.readouterr()
+        status = main([str(word) for word in words])
+        out, error = capsys.readouterr()
+        return SimpleNamespace(status=status, out=out, error=error)
+
+    return run
+
+
+@pytest.fixture
+def succeed(mslstm):
+    def run(*words):
+        ended = mslstm(*words)
+        assert (ended.status, ended.error) == (0, "")
+        return ended.out
+
+    return run
+
+
+@pytest.fixture
+def fail(mslstm, tmp_path):
+    """Runs a command line that must end in one line about its fault and leave the folder of the test as it was."""
+
+    def run(*words):
+        before = listing(tmp_path)
+        ended = mslstm(*words)
+        assert (ended.status, ended.out) == (2, "")
+        assert re.fullmatch(r"mslstm: [^\n]+\n", ended.error)
+        assert listing(tmp_path) == before
+        return ended.error
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def clip(optdigits_dir):
+    """Ten frames of a test clip, as numbers in [0, 1]."""
+    frames = split_clips(OPTDIGITS, "test", optdigits_dir).read(np.array([0]))[0]
+    return frames[:10] / np.float32(255)
+
+
+@pytest.fixture
+def files(tmp_path, clip):
+    """A folder with clips, whole and broken."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    np.save(folder / "clip.npy", clip)
+    write_clip(folder / "clip.gif", clip, scale=1)
+    (folder / "frames").mkdir()
+    for index, frame in enumerate(clip):
+        Image.fromarray((frame[..., 0] * 255).astype("uint8")).save(folder / "frames" / f"{index}.png")
+    for name in ("clip.npy", "clip.gif"):
+        content = (folder / name).read_bytes()
+        (folder / f"cut{name[4:]}").write_bytes(content[: len(content) // 2])
+    np.save(folder / "short.npy", clip[:2])
+    np.save(folder / "nan.npy", np.where(clip > 0.5, np.nan, clip))
+    np.save(folder / "large.npy", clip * 255)
+    np.save(folder / "narrow.npy", clip[:, :, :32])
+    (folder / "clip.txt").write_text("no clip")
+    (folder / "model.keras").write_text("no model")
+    return folder
+
+
+def listing(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def parsers(parser=None, words=()):
+    """Yields the words of every sub-command, and its parser."""
+    parser = cli._parser() if parser is None else parser
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for name, child in ((name, child) for group in groups for name, child in group.choices.items()):
+        yield from parsers(child, (*words, name))
+    if not groups:
+        yield words, parser
+
+
+COMMANDS = dict(parsers())
+
+
+# Help
+
+
+def test_these_are_the_commands():
+    zoo = {("zoo", name) for name in ("list", "show", "verify", "add")}
+    data = {("data", name) for name in ("list", "prepare")}
+    single = {(name,) for name in ("demo", "forecast", "train", "evaluate", "models", "recipes")}
+    assert set(COMMANDS) == zoo | data | single
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_has_an_example_that_is_a_command(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    assert stop.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    program, *example = shlex.split(text.partition("example: ")[2])
+    assert program == "mslstm"
+    assert tuple(example[: len(words)]) == words
+    assert cli._parser().parse_args(example).run
+
+
+@pytest.mark.parametrize("words", [[], ["zoo"], ["data"]])
+def test_groups_name_their_commands(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for command in COMMANDS:
+        if command[: len(words)] == tuple(words):
+            assert f" {command[len(words)]} " in text
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"{mslstm_keras.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "nonsense", "forecast", "forecast --model a --input b", "forecast --horizon ten", "train",
+     "train optdigits_quick --set filters", "zoo show", "evaluate a --clips many", "zoo add r --beside b"],
+)  # fmt: skip
+def test_words_that_are_no_command_end_with_status_2(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words.split())
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert re.search(r"^mslstm.*: error: ", error, re.MULTILINE)
+    assert "Traceback" not in error
+
+
+# What it does
+
+
+def test_models_recipes_and_data_are_listed(succeed):
+    assert succeed("models").split() == mslstm_keras.list_models()
+    assert json.loads(succeed("models", "--json")) == mslstm_keras.list_models()
+    assert [line.split()[0] for line in succeed("recipes").splitlines()] == list(RECIPES)
+    assert json.loads(succeed("recipes", "--json")) == {name: one.to_dict() for name, one in RECIPES.items()}
+    names = [f"moving_mnist_clips/{name}" for name in ("paper", "srivastava", "fashion", "optdigits")]
+    assert succeed("data", "list").split() == json.loads(succeed("data", "list", "--json")) == names
+
+
+def test_data_is_prepared(mslstm, tmp_path, monkeypatch):
+    config = find_builder(OPTDIGITS).builder_config
+    monkeypatch.setattr(config, "train_clips", 3)
+    monkeypatch.setattr(config, "test_clips", 2)
+    first = mslstm("data", "prepare", OPTDIGITS, "--data-dir", tmp_path)
+    folder = tmp_path / OPTDIGITS / "1.0.0"
+    assert first.status == 0
+    assert first.out.splitlines()[-1] == f"{folder}: 3 train clips, 2 test clips"
+    again = mslstm("data", "prepare", OPTDIGITS, "--data-dir", tmp_path, "--json")
+    expected = {"data": OPTDIGITS, "folder": str(folder), "clips": {"train": 3, "test": 2}}
+    assert json.loads(again.out) == expected
+    assert split_clips(OPTDIGITS, "test", tmp_path).count == 2
+
+
+def test_training_is_resumed(mslstm, tmp_path):
+    run = tmp_path / "run"
+    words = ["train", "optdigits_quick", "--run-dir", run, *SETTINGS]
+    first = mslstm(*words)
+    assert (first.status, first.error) == (0, "")
+    assert first.out.splitlines()[-1] == f"{run}: 4 steps, 8 clips"
+    recipe = json.loads((run / "recipe.json").read_text())
+    assert {name: recipe[name] for name in TINY} == TINY
+    refused = mslstm(*words)
+    assert (refused.status, refused.out) == (2, "")
+    assert (
+        refused.error
+        == f"mslstm: `run_dir` must be new; resume to go on with what it holds. Received: run_dir='{run}'\n"
+    )
+    # The recipe is that of the run: only what changes is said again.
+    more = mslstm("train", "optdigits_quick", "--run-dir", run, "--resume", "--set", "steps=6")
+    assert (more.status, more.error) == (0, "")
+    assert more.out.splitlines()[-1] == f"{run}: 6 steps, 12 clips"
+    assert json.loads((run / "recipe.json").read_text()) == {**recipe, "steps": 6}
+    assert load_model(run).optimizer.iterations == 6
+    other = mslstm("train", "paper_moving_mnist", "--run-dir", run, "--resume")
+    assert other.status == 2
+    assert (
+        "`recipe` must be that of the run, 'optdigits_quick'. Received: 'paper_moving_mnist'" in other.error
+    )
+
+
+def test_the_run_folder_is_called_as_the_recipe(mslstm, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert mslstm("train", "optdigits_quick", *SETTINGS).status == 0
+    assert (tmp_path / "runs" / "optdigits_quick" / "checkpoint.keras").exists()
+
+
+def test_evaluation_is_a_table_and_a_file(succeed, tiny_run, tmp_path, optdigits_dir):
+    file = tmp_path / "scores.json"
+    words = ["evaluate", tiny_run, "--data", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 6]
+    text = succeed(*words, "--output", file)
+    clips = split_clips(OPTDIGITS, "test", optdigits_dir)
+    expected = evaluate(load_model(tiny_run), clips, count=6)
+    assert json.loads(file.read_text()) == expected
+    assert json.loads(succeed(*words, "--json")) == expected
+    head, titles, model, persistence, lead, model_by_lead, persistence_by_lead = text.splitlines()
+    assert (head, lead) == ("6 clips, forecast frames", "MSE by lead time")
+    assert re.split(r"\s{2,}", titles.strip()) == [
+        "MSE (sum over a frame)",
+        "MAE (sum over a frame)",
+        "SSIM",
+        "PSNR (dB)",
+    ]
+    lines = {"model": (model, model_by_lead), "persistence": (persistence, persistence_by_lead)}
+    for who, (means, by_lead) in lines.items():
+        label = str(tiny_run) if who == "model" else who
+        scores = expected[who]
+        assert means.split() == [
+            label,
+            *(f"{scores[name]['mean']:.3f}" for name in ("mse", "mae", "ssim", "psnr")),
+        ]
+        assert by_lead.split() == [label, *(f"{value:.1f}" for value in scores["mse"]["per_frame"])]
+
+
+def test_evaluation_of_all_frames_and_of_ones_own_clips(succeed, tiny_run, tmp_path, optdigits_dir):
+    levels = split_clips(OPTDIGITS, "test", optdigits_dir).read(np.arange(20))
+    np.save(tmp_path / "own.npy", levels)
+    scores = json.loads(
+        succeed("evaluate", tiny_run, "--data", tmp_path / "own.npy", "--all-frames", "--json")
+    )
+    assert scores["frames"] == "all"
+    assert scores["clips"] == 2  # the last tenth
+    assert len(scores["model"]["mse"]["per_frame"]) == 6
+
+
+@pytest.mark.parametrize("source", ["clip.npy", "clip.gif", "frames"])
+def test_every_kind_of_input_is_forecast(succeed, tiny_zoo, files, clip, source):
+    output = files / "out.npy"
+    text = succeed(
+        *("forecast", "--model", NAME, "--zoo", tiny_zoo, "--input", files / source),
+        *("--horizon", 6, "--output", output),
+    )
+    assert text == f"{output}: 6 frames of (64, 64, 1)\n"
+    model = load_model(NAME, tiny_zoo)
+    np.testing.assert_array_equal(np.load(output), forecast(model, read_clip(files / source), 6))
+    # Pictures have 256 levels.
+    np.testing.assert_allclose(np.load(output), forecast(model, clip, 6), atol=0.02)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "gif", "png"])
+def test_every_kind_of_output_is_written(succeed, tiny_run, files, clip, suffix):
+    output = files / f"out.{suffix}"
+    words = ["forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", output, "--json"]
+    assert json.loads(succeed(*words)) == {"output": str(output), "frames": 4, "shape": [4, 64, 64, 1]}
+    expected = forecast(load_model(tiny_run), clip)
+    if suffix == "png":
+        with Image.open(output) as strip:
+            assert strip.width > 4 * 64
+    elif suffix == "gif":
+        np.testing.assert_allclose(read_clip(output)[:, ::4, ::4], np.clip(expected, 0, 1), atol=0.01)
+    else:
+        np.testing.assert_array_equal(np.load(output), expected)
+
+
+def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path):
+    text = succeed("demo", "--zoo", tiny_zoo, "--output", tmp_path / "demo").splitlines()
+    assert text[0] == "16 clips, forecast frames"
+    assert [line.split()[0] for line in text[2:4]] == [NAME, "persistence"]
+    assert text[-1] == f"Wrote {tmp_path / 'demo' / 'demo.png'} and demo.gif"
+    scores = json.loads(succeed("demo", "--zoo", tiny_zoo, "--output", tmp_path / "demo", "--json"))
+    assert text[2].split()[1] == f"{scores['model']['mse']['mean']:.3f}"
+    assert listing(tmp_path / "demo") == ["demo.gif", "demo.png"]
+
+
+def test_zoo_is_listed_shown_and_verified(succeed, tiny_zoo):
+    (line,) = succeed("zoo", "list", "--zoo", tiny_zoo).splitlines()
+    entry = mslstm_keras.list_pretrained(tiny_zoo)[NAME]
+    mse = entry.scores["model"]["mse"]["mean"]
+    assert line.split() == [NAME, "conv_lstm", OPTDIGITS, "8", "clips", "seen", "MSE", f"{mse:.1f}"]
+    (facts,) = json.loads(succeed("zoo", "list", "--zoo", tiny_zoo, "--json")).values()
+    assert json.loads(succeed("zoo", "show", NAME, "--zoo", tiny_zoo, "--json")) == facts
+    assert facts["scores"] == entry.scores
+    assert facts["recipe"]["name"] == "tiny"
+    card = (tiny_zoo / NAME / "1" / "README.md").read_text()
+    assert succeed("zoo", "show", NAME, "--zoo", tiny_zoo) == card
+    assert succeed("zoo", "verify", "--zoo", tiny_zoo) == f"{NAME}: every file is as listed\n"
+    folders = json.loads(succeed("zoo", "verify", NAME, "--zoo", tiny_zoo, "--json"))
+    assert folders == {NAME: str(tiny_zoo / NAME / "1")}
+
+
+def test_a_run_is_added_to_a_zoo(succeed, tiny_run, other_run, tmp_path, optdigits_dir):
+    zoo = tmp_path / "zoo"
+    facts = succeed(
+        *("zoo", "add", tiny_run, "--zoo", zoo, "--name", "mine", "--clips", 2, "--data-dir", optdigits_dir),
+        *("--beside", f"the other={other_run}", "--json"),
+    )
+    entry = mslstm_keras.list_pretrained(zoo)["mine"]
+    assert json.loads(facts)["scores"] == entry.scores
+    assert entry.scores["clips"] == 2
+    assert list(entry.comparison) == ["the other"]
+    mslstm_keras.load_pretrained("mine", zoo)
+
+
+def test_the_console_script(tiny_run, files, clip, tmp_path):
+    """In a process of its own, by the entry point that pyproject.toml declares."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, function = scripts["mslstm"].split(":")
+    script = ENTRY_POINT.format(module=module, function=function)
+    words = ["forecast", "--model", tiny_run, "--input", files / "clip.gif", "--output"]
+    child = run_script(script, ROOT, *words, tmp_path / "out.npy")
+    assert child.returncode == 0, child.stderr
+    assert child.stdout == f"{tmp_path / 'out.npy'}: 4 frames of (64, 64, 1)\n"
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), forecast(load_model(tiny_run), clip), atol=0.02)
+    child = run_script(script, ROOT, *words, tmp_path / "out.txt")
+    assert (child.returncode, child.stdout) == (2, "")
+    ours = [line for line in child.stderr.splitlines() if line.startswith("mslstm: ")]
+    assert ours == [f"mslstm: `path` must end in .npy, .gif or .png. Received: {tmp_path / 'out.txt'}"]
+    assert "Traceback" not in child.stderr
+    assert listing(tmp_path) == sorted(["out.npy", "files", *(f"files/{name}" for name in listing(files))])
+
+
+# What the user got wrong
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"--model": "ms_lstm_mnist"}, f"`name` must be a model of the zoo, such as {NAME}. Received: name='ms_lstm_mnist'"),
+        ({"--model": "files/model.keras"}, "`model` must be a Keras model that can be read. Received: files/model.keras"),
+        ({"--model": "files"}, "`model` must be a Keras model that can be read. Received: files ("),
+        ({"--zoo": "files"}, "`zoo` must be a folder with a readable index.json. Received: files/index.json"),
+        ({"--input": "missing.npy"}, "`missing.npy` must be a clip that can be read. Received: No such file"),
+        ({"--input": "files/cut.npy"}, "`files/cut.npy` must be a clip that can be read. Received: damaged, cut off"),
+        ({"--input": "files/cut.gif"}, "`files/cut.gif` must be a clip that can be read. Received: damaged, cut off"),
+        ({"--input": "files/clip.txt"}, "`path` must be a folder of images or end in one of"),
+        ({"--input": "files/short.npy"}, "at least the model's 3 context frames. Received: 2 frames"),
+        ({"--input": "files/nan.npy"}, "`files/nan.npy` must be finite. Received: "),
+        ({"--input": "files/large.npy"}, "`files/large.npy` must lie in [0, 1]. Received: values from 0.0 to"),
+        ({"--input": "files/narrow.npy"}, "Received: frames.shape=(10, 64, 32, 1)"),
+        ({"--horizon": "0"}, "`horizon` must be a positive number of frames. Received: horizon=0"),
+        ({"--output": "out.mp4"}, "`path` must end in .npy, .gif or .png. Received: out.mp4"),
+        ({"--output": "missing/out.gif"}, "No such file or directory: 'missing/out.gif'"),
+        ({"--output": "files/clip.txt/out.gif"}, "Not a directory: 'files/clip.txt/out.gif'"),
+        ({"--output": "files/clip.npy/out.npy"}, "Not a directory: 'files/clip.npy/out.npy'"),
+    ],
+)  # fmt: skip
+def test_faults_of_a_forecast(fail, tiny_zoo, files, monkeypatch, changes, message):
+    monkeypatch.chdir(files.parent)
+    options = {
+        "--model": NAME,
+        "--zoo": tiny_zoo,
+        "--input": "files/clip.npy",
+        "--output": "out.gif",
+        **changes,
+    }
+    assert message in fail("forecast", *(word for option in options.items() for word in option))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train optdigits_quik", "`recipe` must be a known recipe, such as optdigits_quick. Received: 'optdigits_quik'"),
+        ("train optdigits_quick --set filter=2", "`recipe` has no such field; it has filters. Received: 'filter'"),
+        ("train optdigits_quick --set filters=two", "`filters` must be int, written as JSON. Received: 'two'"),
+        ("train optdigits_quick --set model=ms_lstn", "`name` must be a known model, such as ms_lstm"),
+        ("train optdigits_quick --set frame_shape=[60,64,1]", "`frame_shape` must have a height and width that divide"),
+        ("train optdigits_quick --set data=moving_mnist", "`data` must be a known data set, such as moving_mnist_clips."),
+        ("train optdigits_quick --set stream=false --data-dir .", "`mslstm data prepare moving_mnist_clips/optdigits`"),
+        ("train optdigits_quick --manual-dir missing", "`manual_dir` must be a folder. Received: manual_dir='missing'"),
+        (f"train optdigits_quick --run-dir file {' '.join(SETTINGS)}", "File exists: 'file'"),
+        (f"train optdigits_quick --run-dir file/run {' '.join(SETTINGS)}", "Not a directory: 'file/run'"),
+        ("evaluate {run} --data moving_mnist", "`data` must be a known data set, such as moving_mnist_clips."),
+        ("evaluate {run} --data moving_mnist_clips/papr", "`data` must be a known config of moving_mnist_clips, such as paper."),
+        ("evaluate {run} --data-dir .", "`data` must be prepared, by `mslstm data prepare moving_mnist_clips/paper`"),
+        ("evaluate {run} --data missing.npy", "`data` must be a readable .npy file. Received: missing.npy"),
+        ("evaluate {run} {data} --clips 0", "`count` must lie in 1 .. 20 clips. Received: count=0"),
+        ("evaluate {run} {data} --clips 21", "`count` must lie in 1 .. 20 clips. Received: count=21"),
+        ("evaluate {run} {data} --clips 1 --output missing/a.json", "No such file or directory: 'missing/a.json'"),
+        ("evaluate file {data}", "`model` must be a Keras model that can be read. Received: file ("),
+        ("evaluate nothing {data} --zoo {zoo}", "`name` must be a model of the zoo, such as ms_lstm_moving_mnist"),
+        ("data prepare moving_mnist --data-dir .", "`data` must be a known data set, such as moving_mnist_clips"),
+        ("data prepare moving_mnist_clips/x --data-dir .", "`data` must be a known config of moving_mnist_clips, such as"),
+        ("data prepare moving_mnist_clips/optdigits --data-dir . --manual-dir file", "`manual_dir` must be a folder"),
+        ("zoo list --zoo missing", "`zoo` must be a folder with a readable index.json. Received: missing/index.json"),
+        ("zoo show ms_lstm --zoo {zoo}", "`name` must be a model of the zoo, such as ms_lstm_moving_mnist"),
+        ("zoo verify a b --zoo {zoo}", "`name` must be a model of the zoo, such as ms_lstm_moving_mnist. Received: name='a'"),
+        ("zoo add missing --zoo new", "`run_dir` must hold a checkpoint.keras. Received: run_dir='missing'"),
+        ("zoo add {run} --zoo new --name a/b", "`name` must be letters, digits"),
+        ("zoo add {run} --zoo file --clips 1 --data-dir {folder}", "File exists: 'file'"),
+        ("zoo add {run} --zoo new --data-dir .", "`mslstm data prepare moving_mnist_clips/optdigits`"),
+        ("demo --zoo missing", "`zoo` must be a folder with a readable index.json. Received: missing/index.json"),
+        ("demo --zoo {zoo} --output file", "File exists: 'file'"),
+    ],
+)  # fmt: skip
+def test_faults_of_the_other_commands(
+    fail, tiny_zoo, tiny_run, optdigits_dir, tmp_path, monkeypatch, words, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+    data = f"--data {OPTDIGITS} --data-dir {optdigits_dir}"
+    error = fail(*words.format(run=tiny_run, zoo=tiny_zoo, data=data, folder=optdigits_dir).split())
+    assert message in error
+
+
+def test_a_source_file_that_is_another_is_named(mslstm, tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\x00\x00\x08\x03" + bytes(12))
+    words = [
+        "data",
+        "prepare",
+        "moving_mnist_clips/paper",
+        "--data-dir",
+        tmp_path / "data",
+        "--manual-dir",
+        tmp_path,
+    ]
+    ended = mslstm(*words)
+    assert ended.status == 2
+    assert re.search(r"^mslstm: .*train-images-idx3-ubyte.*$", ended.error.splitlines()[-1])
+    assert not list(tmp_path.rglob("*.tfrecord*"))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "gif", "png"])
+def test_a_disk_that_is_full_when_a_forecast_is_written(fail, tiny_run, files, suffix):
+    output = files / f"out.{suffix}"
+    with no_file_larger_than(1000):
+        error = fail("forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", output)
+    assert error == f"mslstm: [Errno 27] File too large: '{output}'\n"
+
+
+def test_a_disk_that_is_full_when_scores_are_written(fail, tiny_run, tmp_path, optdigits_dir):
+    output = tmp_path / "scores.json"
+    words = ["--data", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 1, "--output", output]
+    with no_file_larger_than(100):
+        assert fail("evaluate", tiny_run, *words) == f"mslstm: [Errno 27] File too large: '{output}'\n"
+
+
+def test_a_disk_that_is_full_when_a_checkpoint_is_written(mslstm, tmp_path):
+    run = tmp_path / "run"
+    words = ["train", "optdigits_quick", "--run-dir", run, *SETTINGS, "--set", "steps=2"]
+    assert mslstm(*words).status == 0
+    before = (run / "checkpoint.keras").read_bytes()
+    with no_file_larger_than(5000):
+        ended = mslstm(*words, "--resume", "--set", "steps=4")
+    assert ended.status == 2
+    assert ended.error == f"mslstm: [Errno 27] File too large: '{run / 'checkpoint.keras'}'\n"
+    assert (run / "checkpoint.keras").read_bytes() == before
+    assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoint.keras",
+        "log.csv",
+        "recipe.json",
+        "tensorboard",
+    ]
+    assert mslstm(*words, "--resume", "--set", "steps=4").status == 0
+
+
+def test_a_disk_that_is_full_when_a_zoo_is_written(tiny_zoo, other_run, tmp_path, optdigits_dir):
+    """The whole command, in a process of its own: TensorFlow, HDF5 and Pillow all write to that disk."""
+    zoo = shutil.copytree(tiny_zoo, tmp_path / "zoo")
+    before = {path: (zoo / path).read_bytes() for path in listing(zoo) if (zoo / path).is_file()}
+    script = """
+        import resource, sys
+        from mslstm_keras.cli import main
+        statuses = []
+        for size in (100, 20_000, 100_000):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, -1))
+            statuses.append(main(sys.argv[1:]))
+        print(statuses)
+    """
+    words = ["zoo", "add", other_run, "--zoo", zoo, "--name", NAME, "--clips", 1, "--data-dir", optdigits_dir]
+    child = run_script(script, ROOT, *words)
+    assert child.stdout == "[2, 2, 2]\n", child.stderr
+    ours = [line for line in child.stderr.splitlines() if line.startswith("mslstm: ")]
+    assert len(ours) == 3
+    assert all("File too large" in line and "{{" not in line and "[Op:" not in line for line in ours)
+    assert "Traceback" not in child.stderr
+    assert {path: (zoo / path).read_bytes() for path in listing(zoo) if (zoo / path).is_file()} == before
+    assert sorted(path.name for path in zoo.iterdir()) == ["index.json", NAME]
+    mslstm_keras.load_pretrained(NAME, zoo)
+
+
+def test_what_keras_wraps_is_one_line(fail, tiny_run, files, monkeypatch):
+    """The model's own error about too few frames comes wrapped in colours and in the arguments of the layer."""
+    monkeypatch.setattr(
+        "mslstm_keras.deploy.forecast.forecast", lambda model, frames, horizon: model(frames[np.newaxis, :2])
+    )
+    error = fail(
+        "forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", files / "out.npy"
+    )
+    assert error.startswith("mslstm: `frames` must be 3 frames long to predict, or 6 to train")
+    assert error.endswith("Received: frames.shape=(1, 2, 64, 64, 1)\n")
+
+
+def test_what_tensorflow_says_of_a_full_disk_is_one_line(fail, monkeypatch):
+    def write(name):
+        raise tf.errors.ResourceExhaustedError(
+            None,
+            None,
+            "{{function_node __wrapped__Save_device_/job:localhost}} /a/b; No space left\n\ton device [Op:Save]",
+        )
+
+    monkeypatch.setattr("mslstm_keras.training.recipes.find_recipe", write)
+    assert fail("train", "any") == "mslstm: /a/b; No space left on device\n"
+
+
+def test_an_error_without_words_is_named(fail, monkeypatch):
+    def fault():
+        raise OSError
+
+    monkeypatch.setattr("mslstm_keras.models.registry.list_models", fault)
+    assert fail("models") == "mslstm: OSError\n"
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(mslstm, tmp_path):
+    ended = mslstm(
+        *(
+            "train",
+            "optdigits_quick",
+            "--run-dir",
+            tmp_path / "run",
+            *SETTINGS,
+            "--set",
+            "learning_rate=1e30",
+        ),
+    )
+    assert ended.status == 2
+    assert re.fullmatch(
+        r"mslstm: The loss is infinite or NaN at step \d+: lower `learning_rate` [^\n]+\n", ended.error
+    )
+
+
+def test_an_interruption_is_no_fault(mslstm, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mslstm_keras.training.fit.train", interrupt)
+    ended = mslstm("train", "optdigits_quick")
+    assert (ended.status, ended.out, ended.error) == (130, "", "mslstm: interrupted\n")
+
+
+def test_a_mistake_of_ours_is_not_hidden(mslstm, monkeypatch):
+    def mistake():
+        raise KeyError("bug")
+
+    monkeypatch.setattr("mslstm_keras.models.registry.list_models", mistake)
+    with pytest.raises(KeyError):
+        mslstm("models")
