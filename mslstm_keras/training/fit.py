@@ -34,7 +34,8 @@ def train(
     The run folder holds `recipe.json`, `checkpoint.keras` (model and optimiser, written whole or not at all
     every `interval_steps`), `log.csv` (one line per interval) and `tensorboard/`. Initial weights, clips, their
     order, sampling and learning rate are functions of the seed and of the step number, so a run that is killed
-    and resumed ends with the weights of one that was not.
+    and resumed ends with the weights of one that was not. That holds on one machine, on its CPU as it stands; on
+    a GPU only after `tf.config.experimental.enable_op_determinism()`.
 
     Args:
         recipe: the recipe. On resuming it may differ from that of the run in how to go on, such as `steps`.

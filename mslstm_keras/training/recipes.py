@@ -39,7 +39,7 @@ class Recipe:
             the context falls from 1 to 0.
         clip_norm: float or None. Largest norm of all gradients together.
         validation_clips: int. Clips of the test split scored at each interval; 0 for none.
-        dtype: str. Keras dtype policy of the model.
+        dtype: str. Keras dtype policy of the model, such as "float32" or "mixed_bfloat16".
         seed: int. Of weights, data order, streamed clips and sampling.
     """
 
@@ -83,6 +83,11 @@ class Recipe:
         for name in ("learning_rate", "clip_norm"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be positive. Received: {name}={getattr(self, name)}")
+        if self.dtype in ("float16", "mixed_float16"):
+            raise ValueError(
+                "`dtype` must have the range of float32, as mixed_bfloat16 has: in float16 steps are left out, and a "
+                f"run could not be resumed by its step number. Received: dtype={self.dtype!r}"
+            )
         if self.validation_clips < 0:
             raise ValueError(
                 f"`validation_clips` must be 0 or more. Received: validation_clips={self.validation_clips}"

@@ -32,29 +32,31 @@ def no_network(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_network")
-def test_scores_embedded_digits_and_writes_two_pictures(tiny_zoo, tmp_path, digits):
+def test_forecasts_the_first_clip_and_scores_them_all(tiny_zoo, tmp_path, digits, monkeypatch):
+    shown = []
+    for name in ("forecast_figure", "forecast_animation"):
+
+        def draw(*arrays, draw=getattr(demo_module, name), **options):
+            shown.append(arrays)
+            draw(*arrays, **options)
+
+        monkeypatch.setattr(demo_module, name, draw)
     folder = tmp_path / "new" / "pictures"
     scores = demo(folder, tiny_zoo)
-    assert scores == evaluate(load_pretrained(MODEL, tiny_zoo), digits, count=CLIPS)
+
+    model = load_pretrained(MODEL, tiny_zoo)
+    assert scores == evaluate(model, digits, count=CLIPS)
+    frames = digits.read(np.array([0]))[0] / np.float32(255)
+    assert [arrays[-1] for arrays in shown] == [folder / "demo.png", folder / "demo.gif"]
+    for context, truth, prediction, _ in shown:
+        np.testing.assert_array_equal(context, frames[:3])
+        np.testing.assert_array_equal(truth, frames[3:7])
+        np.testing.assert_array_equal(prediction, forecast(model, frames[:3]))
     assert sorted(path.name for path in folder.iterdir()) == ["demo.gif", "demo.png"]
     with Image.open(folder / "demo.gif") as gif:
         assert gif.n_frames == 3 + 4
     with Image.open(folder / "demo.png") as png:
         assert min(png.size) > 300
-
-
-def test_shows_input_truth_and_forecast_of_the_first_clip(tiny_zoo, tmp_path, digits, monkeypatch):
-    shown = []
-    monkeypatch.setattr(demo_module, "forecast_figure", lambda *arrays, title: shown.append(arrays))
-    monkeypatch.setattr(demo_module, "forecast_animation", lambda *arrays: shown.append(arrays))
-    demo(tmp_path, tiny_zoo)
-    frames = digits.read(np.array([0]))[0] / np.float32(255)
-    prediction = forecast(load_pretrained(MODEL, tiny_zoo), frames[:3])
-    assert [arrays[-1].name for arrays in shown] == ["demo.png", "demo.gif"]
-    for context, truth, future, _ in shown:
-        np.testing.assert_array_equal(context, frames[:3])
-        np.testing.assert_array_equal(truth, frames[3:7])
-        np.testing.assert_array_equal(future, prediction)
 
 
 def test_a_damaged_zoo_is_refused_before_anything_is_written(tiny_zoo, tmp_path):

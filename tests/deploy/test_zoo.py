@@ -268,40 +268,42 @@ def test_a_field_too_many_is_an_unreadable_index(zoo):
 
 
 @pytest.fixture
-def scored(tiny_zoo, monkeypatch):
-    """Scores at once, for tests about something else."""
+def quick(tiny_zoo, monkeypatch):
+    """Adds without scores, SavedModel and pictures of its own, for tests about something else."""
+
+    def export(model, folder):
+        folder.mkdir(parents=True)
+        (folder / "saved_model.pb").write_text("enough for a test")
+
     scores = find_pretrained(NAME, tiny_zoo).scores
     monkeypatch.setattr(zoo_module, "evaluate", lambda model, clips, count: scores)
+    monkeypatch.setattr(zoo_module, "export_saved_model", export)
+    for name in ("_draw_samples", "_draw_curve"):
+        monkeypatch.setattr(zoo_module, name, lambda *arguments: None)
 
 
-@pytest.mark.usefixtures("scored")
+@pytest.mark.usefixtures("quick")
 def test_entries_stay_beside_new_ones_and_are_replaced(zoo, other_run, optdigits_dir):
     before = contents(zoo / NAME)
     (zoo / ".partial-00000000-killed").mkdir()
     added = add_pretrained(other_run, zoo=zoo, count=2, data_dir=optdigits_dir)
     assert added.name == "other"
-    assert list_pretrained(zoo)["other"] == added
-    assert list(list_pretrained(zoo)) == [NAME, "other"]
+    assert list_pretrained(zoo) == {NAME: list_pretrained(zoo)[NAME], "other": added}
     assert contents(zoo / NAME) == before
     (zoo / NAME / "1" / "left.txt").write_text("of the old entry")
     replaced = add_pretrained(other_run, name=NAME, zoo=zoo, count=2, data_dir=optdigits_dir)
     assert list_pretrained(zoo) == {NAME: replaced, "other": added}
     assert replaced.recipe.name == "other"
     for name in (NAME, "other"):
-        verify_pretrained(name, zoo)
         assert load_pretrained(name, zoo).optimizer.iterations == 2
     assert sorted(path.name for path in zoo.iterdir()) == ["index.json", NAME, "other"]
 
 
-def export_little(model, folder):
-    folder.mkdir(parents=True)
-    (folder / "saved_model.pb").write_text("enough for a test")
-
-
-@pytest.mark.usefixtures("scored")
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("full_at", ["saved_model.pb", "README.md", "index.json"])
+@pytest.mark.parametrize("name", [NAME, "new"])
 def test_a_failure_while_writing_leaves_the_zoo_as_it_was(
-    zoo, other_run, optdigits_dir, monkeypatch, full_at
+    zoo, other_run, optdigits_dir, monkeypatch, full_at, name
 ):
     write_text = Path.write_text
 
@@ -311,17 +313,16 @@ def test_a_failure_while_writing_leaves_the_zoo_as_it_was(
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         return write_text(path, text)
 
-    monkeypatch.setattr(zoo_module, "export_saved_model", export_little)
     monkeypatch.setattr(Path, "write_text", write_half)
     before = contents(zoo)
-    for name in (NAME, "new"):
-        with pytest.raises(OSError, match="No space left on device"):
-            add_pretrained(other_run, name=name, zoo=zoo, count=1, data_dir=optdigits_dir)
-        assert contents(zoo) == before
-        assert sorted(path.name for path in zoo.iterdir()) == ["index.json", NAME]
-    load_pretrained(NAME, zoo)
+    with pytest.raises(OSError, match="No space left on device"):
+        add_pretrained(other_run, name=name, zoo=zoo, count=1, data_dir=optdigits_dir)
+    assert contents(zoo) == before
+    assert sorted(path.name for path in zoo.iterdir()) == ["index.json", NAME]
+    verify_pretrained(NAME, zoo)
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_zoo_whose_index_is_unreadable_is_not_written_over(zoo, other_run, optdigits_dir):
     (zoo / "index.json").write_text("{")
     before = contents(zoo)

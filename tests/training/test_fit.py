@@ -305,9 +305,6 @@ def test_a_training_that_diverges_ends_and_keeps_its_checkpoint(
         train(tiny(clips, **changes, learning_rate=learning_rate), run, resume=True, verbose=0)
     assert contents(run)["checkpoint.keras"] == before["checkpoint.keras"]
     assert set(contents(run)) == set(before)
-    model = train(tiny(clips, **changes), run, resume=True, verbose=0)  # and goes on with a lower rate
-    assert int(model.optimizer.iterations) == 8
-    assert np.isfinite(state(model)).all()
 
 
 def _train_on_a_full_disk(recipe, run, largest_file, seen):
@@ -330,9 +327,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(run, clips):
     after = contents(run)
     assert set(after) == set(before)  # nothing half-written
     assert after["checkpoint.keras"] == before["checkpoint.keras"]
-    assert column(run, "step") == [2, 4, 6]
-    train(tiny(clips, steps=8), run, resume=True, verbose=0)
-    assert column(run, "step") == [2, 4, 6, 8]
+    assert int(keras.models.load_model(run / "checkpoint.keras").optimizer.iterations) == 4
 
 
 @pytest.mark.parametrize(
@@ -358,7 +353,7 @@ def test_initial_weights_depend_on_the_seed(clips, recipe):
 
 def test_dtype_is_the_models_alone(clips):
     model = compiled_model(tiny(clips, dtype="mixed_bfloat16"))
-    assert model.compute_dtype == "bfloat16" or find_layer(model, Rollout).compute_dtype == "bfloat16"
+    assert find_layer(model, Rollout).compute_dtype == "bfloat16"
     assert keras.config.dtype_policy().name == "float32"
     with pytest.raises(ValueError, match="`layers` must be at least 1"):
         compiled_model(tiny(clips, dtype="mixed_bfloat16", layers=0))

@@ -121,6 +121,7 @@ def test_recipes_are_frozen():
         ({"learning_rate": 0.0}, "`learning_rate` must be positive. Received: learning_rate=0.0"),
         ({"learning_rate": float("nan")}, "`learning_rate` must be positive. Received: learning_rate=nan"),
         ({"clip_norm": 0.0}, "`clip_norm` must be positive. Received: clip_norm=0.0"),
+        ({"dtype": "mixed_float16"}, "`dtype` must have the range of float32"),
         ({"validation_clips": -1}, "`validation_clips` must be 0 or more. Received: validation_clips=-1"),
     ],
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mslstm_keras.models.registry import create_model
-from mslstm_keras.models.rollout import ObservedFrames, find_layer
+from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
 from mslstm_keras.training.sampling import ScheduledSampling
 
 FRAMES = np.random.default_rng(0).random((6, 5, 4, 4, 1), dtype="float32")
@@ -81,7 +81,7 @@ def test_draws_depend_on_seed_and_step_alone():
 def test_what_is_drawn_is_what_the_model_is_fed():
     """The loss of a step is that of the plane which its rate and number give."""
     model = compiled(seed=7)
-    layer, rollout = find_layer(model, ObservedFrames), model.layers[-1]
+    layer, rollout = find_layer(model, ObservedFrames), find_layer(model, Rollout)
     layer.set_truth_rate(1.0, 0.5, 2)
     plane = layer(FRAMES, training=True)
     assert 0 < np.mean(plane[:, 2:]) < 1

@@ -61,7 +61,9 @@ def assert_equal_scores(scores, expected):
     assert list(scores) == ["mse", "mae", "ssim", "psnr"]
     for name, values in expected.items():
         assert list(scores[name]) == ["mean", "per_frame"]
-        np.testing.assert_allclose(scores[name]["per_frame"], values["per_frame"], rtol=1e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            scores[name]["per_frame"], values["per_frame"], rtol=1e-5, atol=1e-6, err_msg=name
+        )
         np.testing.assert_allclose(scores[name]["mean"], values["mean"], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
