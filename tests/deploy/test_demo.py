@@ -34,13 +34,16 @@ def no_network(monkeypatch):
 @pytest.mark.usefixtures("no_network")
 def test_forecasts_the_first_clip_and_scores_them_all(tiny_zoo, tmp_path, digits, monkeypatch):
     shown = []
-    for name in ("forecast_figure", "forecast_animation"):
 
-        def draw(*arrays, draw=getattr(demo_module, name), **options):
+    def recording(draw):
+        def record(*arrays, **options):
             shown.append(arrays)
             draw(*arrays, **options)
 
-        monkeypatch.setattr(demo_module, name, draw)
+        return record
+
+    for name in ("forecast_figure", "forecast_animation"):
+        monkeypatch.setattr(demo_module, name, recording(getattr(demo_module, name)))
     folder = tmp_path / "new" / "pictures"
     scores = demo(folder, tiny_zoo)
 

@@ -199,7 +199,7 @@ def test_two_forecasters_of_a_model_know_nothing_of_each_other(model):
             np.float32(0.5),
             "`frame` must have shape (8, 4, 2) or (batch, *(8, 4, 2)). Received: frame.shape=()",
         ),
-        (frames(1, 1), "frame.shape=(1, 1, 8, 4, 2)"),
+        (frames(1, 1), "`frame` must have shape (8, 4, 2) or (batch, *(8, 4, 2))"),
         (frames()[:4], "frame.shape=(4, 4, 2)"),
         (frames()[..., :1], "frame.shape=(8, 4, 1)"),
         (np.full(FRAME, np.nan), "`frame` must be finite"),
