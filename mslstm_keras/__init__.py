@@ -5,10 +5,10 @@ from mslstm_keras.cells.conv_lstm import ConvLSTMCell
 from mslstm_keras.cells.mk_lstm import MKLSTMCell
 from mslstm_keras.deploy.clips import read_clip, write_clip
 from mslstm_keras.deploy.convert import load_reference_parameters
+from mslstm_keras.deploy.entry import ZooEntry
 from mslstm_keras.deploy.export import export_saved_model
 from mslstm_keras.deploy.forecast import Forecaster, forecast
 from mslstm_keras.deploy.zoo import (
-    ZooEntry,
     add_pretrained,
     list_pretrained,
     load_model,

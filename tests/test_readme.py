@@ -48,7 +48,9 @@ def test_zoo_table_is_what_the_zoo_holds():
         assert entry.scores["clips"] == 4500
 
 
-@pytest.mark.parametrize("command", re.findall(r"^mslstm ([^\n\\#]+)", "\n".join(blocks("bash")), re.MULTILINE))
+@pytest.mark.parametrize(
+    "command", re.findall(r"^mslstm ([^\n\\#]+)", "\n".join(blocks("bash")), re.MULTILINE)
+)
 def test_commands_exist(command, capsys):
     words = [word for word in command.split() if not word.startswith("--")]
     depth = 2 if words[0] in ("zoo", "data") else 1

@@ -1,13 +1,9 @@
 """The card of a zoo entry: what a person wants to know before using a model."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mslstm_keras.deploy.zoo import ZooEntry
+from mslstm_keras.deploy.entry import ZooEntry
 
 UNITS = {
     "mse": "MSE (sum over a frame)",

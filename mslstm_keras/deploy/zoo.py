@@ -13,12 +13,12 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from mslstm_keras.deploy.card import write_card
+from mslstm_keras.deploy.entry import ZooEntry
 from mslstm_keras.deploy.export import export_saved_model
 from mslstm_keras.deploy.forecast import forecast
 from mslstm_keras.files import remove_partial, replacing
@@ -33,31 +33,6 @@ from mslstm_keras.training.scores import evaluate
 INDEX, VERSION = "index.json", "1"
 SAMPLES = 3
 RECORDED_PACKAGES = ("mslstm-keras", "keras", "tensorflow", "numpy")
-
-
-@dataclasses.dataclass(frozen=True)
-class ZooEntry:
-    """A trained model of a zoo.
-
-    Attributes:
-        name: str. Name of the entry and of its folder.
-        recipe: the recipe that it was trained by.
-        clips_seen: int. Training clips seen so far.
-        parameters: int. Trained parameters.
-        scores: result of `mslstm_keras.evaluate` on the test split of the recipe's data.
-        comparison: label -> {"recipe", "clips_seen", "scores"} of other runs, made to compare with.
-        versions: package -> version it was trained with.
-        files: path below the entry's folder -> {"size": bytes, "sha256": str}.
-    """
-
-    name: str
-    recipe: Recipe
-    clips_seen: int
-    parameters: int
-    scores: Mapping[str, Any]
-    comparison: Mapping[str, Any]
-    versions: Mapping[str, str]
-    files: Mapping[str, Mapping[str, Any]]
 
 
 def zoo_folder() -> Path:

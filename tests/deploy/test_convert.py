@@ -145,7 +145,11 @@ def test_golden_first_step_layer_by_layer(file):
     states = [np.zeros((1, *state.shape[1:]), "float32") for state in step.inputs[1:]]
     for index, output in enumerate(probe([frame, *states])):
         np.testing.assert_allclose(
-            output, channels_last(arrays[f"trace/t0/layer{index}"]), atol=1e-5, rtol=0, err_msg=f"layer {index}"
+            output,
+            channels_last(arrays[f"trace/t0/layer{index}"]),
+            atol=1e-5,
+            rtol=0,
+            err_msg=f"layer {index}",
         )
 
 
