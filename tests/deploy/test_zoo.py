@@ -28,7 +28,7 @@ from mslstm_keras.deploy.zoo import (
     verify_pretrained,
     zoo_folder,
 )
-from mslstm_keras.training.data import split_clips
+from mslstm_keras.training.data import Clips, split_clips
 from mslstm_keras.training.fit import read_recipe
 from mslstm_keras.training.scores import evaluate
 from tests.equations import assert_close
@@ -355,6 +355,13 @@ def test_runs_that_cannot_be_added(tmp_path, tiny_run, optdigits_dir):
     with pytest.raises(ValueError, match=r"`count` must lie in 1 \.\. 20 clips. Received: count=21"):
         add_pretrained(tiny_run, zoo=zoo, count=21, data_dir=optdigits_dir)
     assert not zoo.exists()
+
+
+def test_a_single_test_clip_is_sample_enough(tiny_run, tmp_path, frames):
+    one = Clips(lambda indices: (frames[:1] * 255).astype("uint8")[indices], 1)
+    zoo_module._draw_samples(load_model(tiny_run), one, tmp_path / "samples.gif")
+    with Image.open(tmp_path / "samples.gif") as samples:
+        assert samples.n_frames == 3 + 4
 
 
 # Loading by name or path
