@@ -131,6 +131,10 @@ def load_model(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = 
     elif path.is_dir() and (path / VERSION / "config.json").exists():
         path = path / VERSION
     elif not path.exists():
+        if len(path.parts) > 1 or path.suffix == ".keras":
+            raise ValueError(
+                f"`model` must be a file or folder that exists, or a name in the zoo. Received: {path}"
+            )
         return load_pretrained(os.fspath(name_or_path), zoo)
     try:
         return keras.models.load_model(path)

@@ -416,3 +416,9 @@ def test_the_trained_model_beats_persistence_and_the_promise():
     model = load_pretrained(NAME)
     assert_close(serve(frames=tf.constant(frames))["forecast"], forecast(model, frames), 1e-5)
     assert_close(model.predict(frames, verbose=0)[:, -future:], forecast(model, frames), 1e-5)
+
+
+@pytest.mark.parametrize("path", ["missing.keras", "runs/missing"])
+def test_a_model_file_that_is_missing_is_not_looked_for_in_the_zoo(path, tiny_zoo):
+    with pytest.raises(ValueError, match=f"`model` must be a file or folder that exists.* Received: {path}"):
+        load_model(path, tiny_zoo)
