@@ -158,9 +158,9 @@ def check_mixed_precision(model):
         keras.config.set_dtype_policy(policy)
 
 
-def check_jit_compiled_training(name):
-    loss, weights = trained_one_step(small_model(name), run_eagerly=True)
-    jit_loss, jit_weights = trained_one_step(small_model(name), jit_compile=True)
+def check_jit_compiled_training(name, **options):
+    loss, weights = trained_one_step(small_model(name, **options), run_eagerly=True)
+    jit_loss, jit_weights = trained_one_step(small_model(name, **options), jit_compile=True)
     np.testing.assert_allclose(jit_loss, loss, rtol=1e-5)
     for jit, plain in zip(jit_weights, weights, strict=True):
         np.testing.assert_allclose(jit, plain, rtol=0, atol=1e-5 * np.abs(plain).max())
@@ -173,3 +173,30 @@ def check_plain_and_pyramid(name):
     plain, pyramid = (np.array(model(random_frames())) for model in (plain, pyramid))
     assert plain.shape == pyramid.shape == (2, STEPS, *FRAME_SHAPE)
     assert np.all(np.isfinite(plain)) and np.all(np.isfinite(pyramid)) and np.any(plain != pyramid)
+
+
+def loss_and_gradients(model, function=None):
+    """Returns loss, gradient of the frames and gradients of all weights, in training with the model's own sampling."""
+
+    def differentiate(frames, targets):
+        with tf.GradientTape() as tape:
+            tape.watch(frames)
+            loss = FrameL1L2()(targets, model(frames, training=True))
+        variables = [variable.value for variable in model.trainable_variables]
+        return loss, *tape.gradient(loss, [frames, *variables])
+
+    frames, targets = (tf.constant(random_frames(seed=seed)) for seed in (0, 1))
+    return [np.array(value) for value in (function or tf.function)(differentiate)(frames, targets)]
+
+
+def check_same_gradients(model, other):
+    """Two builds of one model have the same loss and gradients, to 1e-5 of each tensor's maximum."""
+    for one, two in zip(loss_and_gradients(model), loss_and_gradients(other), strict=True):
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-5 * np.abs(two).max())
+
+
+def check_fast_paths_change_nothing(name):
+    fast, plain = small_model(name), small_model(name, fast=False)
+    assert find_layer(fast, Rollout).fast and not find_layer(plain, Rollout).fast
+    assert_close(fast(random_frames()), np.array(plain(random_frames())), 1e-6)
+    check_same_gradients(fast, plain)

@@ -5,7 +5,7 @@ from typing import ClassVar
 import keras
 from keras import ops
 
-from mslstm_keras.layers.gates import GateConv
+from mslstm_keras.layers.gates import Conv, GateConv, Parameters, fold_last_gate
 
 Shape = tuple[int | None, ...]
 
@@ -37,6 +37,10 @@ class SpatiotemporalCell(keras.layers.Layer):
     zigzag_states: ClassVar[tuple[str, ...]] = ()
     """States handed up the stack within a step, then from the top to the bottom of the next step."""
 
+    summed_gates: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Pairs of attributes, `GateConv`s over the same inputs whose last gates are only ever added. Whoever runs the
+    cell may fold the two into one: then one of them returns a gate less, and the other the sum."""
+
     def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
         super().__init__(**kwargs)
         for name, value in (("filters", filters), ("kernel_size", kernel_size)):
@@ -47,7 +51,7 @@ class SpatiotemporalCell(keras.layers.Layer):
 
     def conv(self, filters: int | None = None, kernel_size: int | None = None, use_bias: bool = True):
         """Returns a new "same" convolution with the cell's filters, kernel size and dtype by default."""
-        return keras.layers.Conv2D(
+        return Conv(
             filters or self.filters,
             kernel_size or self.kernel_size,
             padding="same",
@@ -58,6 +62,13 @@ class SpatiotemporalCell(keras.layers.Layer):
     def gates(self, count: int, kernel_size: int | None = None):
         """Returns a new `GateConv` of `count` gates with the cell's filters and dtype."""
         return GateConv(self.filters, count, kernel_size or self.kernel_size, dtype=self.dtype_policy.name)
+
+    def folded_parameters(self) -> dict[Conv, Parameters]:
+        """Returns the parameters that fold `summed_gates`, for `mslstm_keras.layers.gates.using`."""
+        folded = {}
+        for one, other in self.summed_gates:
+            folded |= fold_last_gate(getattr(self, one), getattr(self, other))
+        return folded
 
     def state_shapes(self, inputs_shape: Shape) -> list[Shape]:
         """Shapes (batch, height, width, channels) of the states for inputs of a given shape."""

@@ -41,6 +41,7 @@ class MKLSTMCell(SpatiotemporalCell):
     """
 
     state_names = ("h", "c3", "c5")
+    summed_gates = (("gates_3", "gates_5"),)
 
     def __init__(self, filters: int, kernel_sizes: tuple[int, int] = (3, 5), **kwargs):
         if not _are_two_sizes(kernel_sizes):
@@ -57,11 +58,11 @@ class MKLSTMCell(SpatiotemporalCell):
 
     def call(self, inputs, states):
         h, c3, c5 = states
-        i3, f3, g3, o3 = self.gates_3([inputs, h])
-        i5, f5, g5, o5 = self.gates_5([inputs, h])
+        i3, f3, g3, *o3 = self.gates_3([inputs, h])
+        i5, f5, g5, *o5 = self.gates_5([inputs, h])  # o3 + o5 come as one where they are folded
         c3 = memory(c3, i3, f3, g3)
         c5 = memory(c5, i5, f5, g5)
-        o = ops.sigmoid(o3 + o5 + self.c3_to_o(c3) + self.c5_to_o(c5))
+        o = ops.sigmoid(sum(o3 + o5, self.c3_to_o(c3) + self.c5_to_o(c5)))
         h = o * ops.tanh(self.fuse(ops.concatenate([c3, c5], axis=-1)))
         return h, [h, c3, c5]
 

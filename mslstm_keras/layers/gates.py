@@ -1,9 +1,27 @@
 """Gates of convolutional recurrent cells."""
 
-from collections.abc import Sequence
+import contextlib
+import contextvars
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 from keras import ops
+
+Parameters = tuple[Any, Any]  # kernel and bias of a convolution
+
+_replaced = contextvars.ContextVar("parameters that `using` has put in place of those of a convolution")
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class Conv(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` whose kernel and bias can be replaced for a while, by `using`."""
+
+    def call(self, inputs):
+        if self not in _replaced.get({}):
+            return super().call(inputs)
+        kernel, bias = _replaced.get()[self]
+        return ops.conv(inputs, kernel, padding=self.padding) + ops.reshape(bias, (1, 1, 1, -1))
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -32,7 +50,7 @@ class GateConv(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters = filters
         self.gates = gates
-        self.conv = keras.layers.Conv2D(
+        self.conv = Conv(
             gates * filters,
             kernel_size,
             padding="same",
@@ -45,10 +63,57 @@ class GateConv(keras.layers.Layer):
         self.conv.build((*inputs_shape[0][:-1], sum(shape[-1] for shape in inputs_shape)))
 
     def call(self, inputs: Sequence):
-        return ops.split(self.conv(ops.concatenate(inputs, axis=-1)), self.gates, axis=-1)
+        outputs = self.conv(ops.concatenate(inputs, axis=-1))
+        return ops.split(outputs, outputs.shape[-1] // self.filters, axis=-1)  # fewer gates if one is folded
 
     def compute_output_shape(self, inputs_shape):
         return [(*inputs_shape[0][:-1], self.filters)] * self.gates
+
+
+def fold_last_gate(one: GateConv, other: GateConv) -> dict[Conv, Parameters]:
+    """Folds the last gates of two `GateConv`s over the same inputs, which are only ever added, into one.
+
+        U * x + V * x = (U + V) * x
+
+    where the smaller kernel is enlarged with zeros to the size of the larger.
+
+    Args:
+        one: built `GateConv` with biases.
+        other: built `GateConv` with biases and as many filters.
+
+    Returns:
+        Parameters for `using`: with them the `GateConv` of the smaller kernel returns one gate less, the other the
+        sum of both last gates.
+    """
+    small, large = sorted((one.conv, other.conv), key=lambda conv: conv.kernel_size)
+    before = (large.kernel_size[0] - 1) // 2 - (small.kernel_size[0] - 1) // 2
+    behind = large.kernel_size[0] - small.kernel_size[0] - before
+    sides = ((before, behind), (before, behind), (0, 0), (0, 0))
+
+    def add_to_last(parameter, last):
+        parameter = ops.convert_to_tensor(parameter)
+        parts = [parameter[..., : -one.filters], parameter[..., -one.filters :] + last]
+        return ops.cast(ops.concatenate(parts, axis=-1), large.compute_dtype)
+
+    kernel, bias = ops.convert_to_tensor(small.kernel), ops.convert_to_tensor(small.bias)
+    rest = [ops.cast(parameter[..., : -one.filters], small.compute_dtype) for parameter in (kernel, bias)]
+    return {
+        small: tuple(rest),
+        large: (
+            add_to_last(large.kernel, ops.pad(kernel[..., -one.filters :], sides)),
+            add_to_last(large.bias, bias[-one.filters :]),
+        ),
+    }
+
+
+@contextlib.contextmanager
+def using(parameters: Mapping[Conv, Parameters]) -> Iterator[None]:
+    """Within it, these convolutions use these kernels and biases."""
+    token = _replaced.set(parameters)
+    try:
+        yield
+    finally:
+        _replaced.reset(token)
 
 
 def memory(c, i, f, g):

@@ -58,6 +58,8 @@ def create_model(
     scales: Sequence[int] | None = None,
     patch_size: int = 1,
     unroll: bool = False,
+    fast: bool = True,
+    checkpoint: str | None = None,
     seed: int = 0,
     **options,
 ) -> keras.Model:
@@ -79,6 +81,8 @@ def create_model(
         patch_size: int. Side, in pixels, of the square patches that become channels before the embedding.
         unroll: bool. Copies the step for each frame instead of looping; slower to compile, needed by some
             exports.
+        fast: bool. Takes the faster ways of `Rollout`; False turns them all off.
+        checkpoint: None, "step" or "sqrt". How much training keeps in memory; see `Rollout`.
         seed: int. Seed of the frames drawn by scheduled sampling.
         **options: further arguments of the model's cells, for example `kernel_size`.
 
@@ -105,7 +109,8 @@ def create_model(
     step = build_step(frame_shape, filters, levels, scales, patch_size=patch_size)
     frames = keras.Input((None, *frame_shape), name="frames")
     observed = ObservedFrames(context_frames, forecast_frames, seed=seed, name="observed")(frames)
-    predictions = Rollout(step, context_frames, forecast_frames, unroll=unroll, name="rollout")(
-        frames, observed
+    rollout = Rollout(
+        step, context_frames, forecast_frames, unroll, fast=fast, checkpoint=checkpoint, name="rollout"
     )
+    predictions = rollout(frames, observed)
     return keras.Model(frames, predictions, name=name)

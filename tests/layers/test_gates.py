@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from mslstm_keras.layers.gates import GateConv, memory
+from mslstm_keras.layers.gates import GateConv, fold_last_gate, memory, using
 from tests.equations import assert_close, conv, randomise, sigmoid, weights
 
 
@@ -79,3 +79,20 @@ def test_memory_keeps_takes_and_forgets():
     assert_close(memory(c, shut, open_, g), c)
     assert_close(memory(c, open_, shut, g), np.tanh(g))
     assert_close(memory(c, shut, shut, g), np.zeros_like(c))
+
+
+@pytest.mark.parametrize("sizes", [(3, 5), (5, 3), (1, 5), (2, 5), (2, 4), (3, 3), (1, 4)])
+def test_folded_last_gates(sizes):
+    """Kernels of different and of even sizes: where the padding falls depends on both."""
+    maps = random_maps(3, 4)
+    one, other = (built(maps, 4, 3, size) for size in sizes)
+    *apart, (last, other_last) = zip(one(maps), other(maps), strict=True)
+    with using(fold_last_gate(one, other)):
+        gates = one(maps), other(maps)
+    assert sorted(len(each) for each in gates) == [2, 3]
+    (folded,) = gates[0][2:] + gates[1][2:]
+    assert_close(folded, np.array(last + other_last))
+    for expected, *ours in zip(apart, *gates, strict=False):
+        for gate, value in zip(ours, expected, strict=True):
+            assert_close(gate, np.array(value))
+    assert len(one(maps)) == len(other(maps)) == 3

@@ -69,6 +69,16 @@ def test_unrolled_is_the_loop(name, model):
     contracts.check_unrolled_is_the_loop(model, small_model(name, unroll=True))
 
 
+def test_fast_paths_change_nothing(name):
+    contracts.check_fast_paths_change_nothing(name)
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize("checkpoint", ["step", "sqrt"])
+def test_checkpoints_change_nothing(name, model, checkpoint, unroll):
+    contracts.check_same_gradients(small_model(name, checkpoint=checkpoint, unroll=unroll), model)
+
+
 def test_streaming_is_the_roll_out(model):
     contracts.check_streaming_is_the_roll_out(model)
 
@@ -94,5 +104,6 @@ def test_plain_and_pyramid(name):
 
 
 @pytest.mark.slow
-def test_jit_compiled_training():
-    contracts.check_jit_compiled_training("ms_lstm")
+@pytest.mark.parametrize("checkpoint", [None, "step", "sqrt"])
+def test_jit_compiled_training(name, checkpoint):
+    contracts.check_jit_compiled_training(name, checkpoint=checkpoint)
