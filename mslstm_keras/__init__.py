@@ -20,6 +20,7 @@ from mslstm_keras.layers.patch import DepthToSpace, SpaceToDepth
 from mslstm_keras.models.registry import architecture, create_model, list_models
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, SpatiotemporalRNN
 from mslstm_keras.models.step import build_step
+from mslstm_keras.study.memory import training_memory
 from mslstm_keras.training.data import Clips, prepare, split_clips, stream_clips
 from mslstm_keras.training.fit import train
 from mslstm_keras.training.losses import FrameL1L2
@@ -69,6 +70,7 @@ __all__ = [
     "split_clips",
     "stream_clips",
     "train",
+    "training_memory",
     "verify_pretrained",
     "write_clip",
 ]

@@ -54,7 +54,7 @@ def _one_line(error):
 
 
 def _train(options):
-    from mslstm_keras.training.fit import RECIPE, read_recipe, train
+    from mslstm_keras.training.fit import RECIPE, read_recipe, set_threads, train
     from mslstm_keras.training.recipes import find_recipe
 
     recipe = find_recipe(options.recipe)
@@ -66,8 +66,26 @@ def _train(options):
                 f"`recipe` must be that of the run, {recipe.name!r}. Received: {options.recipe!r}"
             )
     recipe = recipe.with_settings(dict(options.set or ()))
+    set_threads(recipe.batch_size)
+    _warn_of_memory(recipe)
     train(recipe, run, resume=options.resume, data_dir=options.data_dir, manual_dir=options.manual_dir)
     print(f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
+
+
+def _warn_of_memory(recipe):
+    import psutil
+
+    from mslstm_keras.study.memory import training_memory
+    from mslstm_keras.training.fit import compiled_model
+
+    needed = training_memory(compiled_model(recipe), recipe.batch_size, recipe.checkpoint)
+    free = psutil.virtual_memory().available
+    if needed > free:
+        print(
+            f"mslstm: warning: training will take about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; "
+            "--set checkpoint=step or a smaller batch_size takes less",
+            file=sys.stderr,
+        )
 
 
 def _evaluate(options):

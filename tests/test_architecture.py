@@ -25,7 +25,7 @@ LINES = (
     ("",),  # the package's __init__, which offers all of the above
     ("cli",),
 )
-TENSORFLOW = {"training.data", "training.fit", "deploy.export", "deploy.zoo", "layers.fast"}
+TENSORFLOW = {"training.data", "training.fit", "deploy.export", "deploy.zoo", "layers.fast", "study.memory"}
 HEAVY = {"tensorflow_datasets", "matplotlib", "imageio", "sklearn", "keras_tuner"}
 
 

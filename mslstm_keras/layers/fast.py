@@ -1,6 +1,6 @@
-"""What TensorFlow has to be told: a loop over time that keeps less, and a batch cut for its threads.
+"""A loop over time that keeps less, and a batch cut for the threads of a processor.
 
-The only code of layers, cells and models that is written for one backend. Results are those of the stock loop of
+The only code of layers, cells and models that knows one backend from another. Results are those of the stock loop of
 `keras.layers.RNN`.
 """
 
@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import keras
+from keras import ops
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -61,7 +62,33 @@ def scan(
 
     Reference: Chen et al., "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174.
     """
-    steps = sequence.shape[1]
+    run = _backpropagating if keras.backend.backend() == "tensorflow" else _rematerialised
+    return _swap_time(run(step, _swap_time(sequence), list(states), list(weights), stretch, unroll))
+
+
+def _rematerialised(step, sequence, states, weights, stretch, unroll):
+    """The scan by `keras.remat`, which works in the loops of other backends but not in those of TensorFlow."""
+    steps = sequence.shape[0]
+
+    def once(states, inputs):
+        states = step(inputs, states, weights)
+        return states, states[0]
+
+    def through(states, inputs):
+        return ops.scan(keras.remat(once), states, inputs)
+
+    if stretch == 1:
+        return through(states, sequence)[1]
+    # What is added behind the end is computed and thrown away.
+    padded = ops.pad(sequence, ((0, -steps % stretch), *((0, 0),) * (len(sequence.shape) - 1)))
+    stretches = ops.reshape(padded, (-1, stretch, *sequence.shape[1:]))
+    _, outputs = ops.scan(keras.remat(through), states, stretches)
+    return ops.reshape(outputs, (-1, *outputs.shape[2:]))[:steps]
+
+
+def _backpropagating(step, sequence, states, weights, stretch, unroll):
+    """The scan with its gradient written out, on TensorFlow."""
+    steps = sequence.shape[0]
     stretches = math.ceil(steps / stretch)
 
     def span(number):
@@ -137,12 +164,12 @@ def scan(
 
         return _unstack(outputs, states[0], steps), gradient
 
-    return _swap_time(run(_swap_time(sequence), list(states), list(weights)))
+    return run(sequence, states, weights)
 
 
 def _swap_time(tensor):
     """Exchanges batch and time."""
-    return tf.transpose(tensor, (1, 0, *range(2, len(tensor.shape))))
+    return ops.transpose(tensor, (1, 0, *range(2, len(tensor.shape))))
 
 
 def _stack(like, size):

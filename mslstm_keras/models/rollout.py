@@ -5,6 +5,9 @@ import math
 import keras
 import numpy as np
 from keras import ops
+from keras.src.backend import (
+    AutocastScope,  # not public, and there is no public way to read a variable unrounded
+)
 
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.layers import fast as fast_paths
@@ -68,7 +71,8 @@ class ObservedFrames(keras.layers.Layer):
     Args:
         context_frames: int. Frames given.
         forecast_frames: int. Frames to forecast.
-        seed: int. Seed of the draws, which are a pure function of it and of the training step.
+        seed: int. Seed of the draws, which are a pure function of it and of the training step. They are others on
+            another backend, and under `jit_compile`.
 
     Call arguments:
         frames: tensor (batch, time, height, width, channels); only its batch size matters.
@@ -187,6 +191,10 @@ class Rollout(SpatiotemporalRNN):
         """Number of predictions: context_frames + forecast_frames - 1."""
         return self.context_frames + self.forecast_frames - 1
 
+    def stretch(self, checkpoint: str) -> int:
+        """Steps from one set of kept states to the next."""
+        return 1 if checkpoint == "step" else math.ceil(math.sqrt(self.steps))
+
     def build(self, frames_shape, observed_shape):
         batch, _, *map_shape = frames_shape
         super().build((batch, self.steps, *map_shape[:-1], map_shape[-1] + 1))
@@ -214,7 +222,7 @@ class Rollout(SpatiotemporalRNN):
         return {conv: parameters for cell in cells for conv, parameters in cell.folded_parameters().items()}
 
     def _largest_map(self):
-        return max(math.prod(state.shape[1:-1]) for state in self.step.inputs[1:])
+        return max((math.prod(state.shape[1:-1]) for state in self.step.inputs[1:]), default=0)
 
     def _keeping(self, sequence, folded, training):
         with using(folded):
@@ -222,8 +230,8 @@ class Rollout(SpatiotemporalRNN):
 
     def _recomputing(self, sequence, folded, training):
         variables = self.step.trainable_variables
-        # Not their `value`, which is already rounded under mixed precision.
-        weights = [ops.convert_to_tensor(variable._value) for variable in variables]
+        with AutocastScope(None):  # their gradients add up unrounded under mixed precision
+            weights = [ops.convert_to_tensor(variable.value) for variable in variables]
         kernels_and_biases = [parameter for pair in folded.values() for parameter in pair]
 
         def step(inputs, states, weights):
@@ -237,7 +245,7 @@ class Rollout(SpatiotemporalRNN):
             sequence,
             self.cell.get_initial_state(ops.shape(sequence)[0]),
             weights + kernels_and_biases,
-            stretch=1 if self.checkpoint == "step" else math.ceil(math.sqrt(self.steps)),
+            stretch=self.stretch(self.checkpoint),
             unroll=self.unroll,
         )
 

@@ -80,7 +80,9 @@ def build_step(
 
 
 def _enlarge(x):
-    return keras.layers.UpSampling2D(2, interpolation="bilinear")(x)
+    # In half precision XLA cannot compile its gradient (keras issue 20931).
+    dtype = keras.config.dtype_policy().variable_dtype
+    return keras.layers.UpSampling2D(2, interpolation="bilinear", dtype=dtype)(x)
 
 
 def _check_levels(levels, scales):

@@ -40,6 +40,8 @@ class Recipe:
         clip_norm: float or None. Largest norm of all gradients together.
         validation_clips: int. Clips of the test split scored at each interval; 0 for none.
         dtype: str. Keras dtype policy of the model, such as "float32" or "mixed_bfloat16".
+        checkpoint: None, "step" or "sqrt". How much a training step keeps in memory; see `Rollout`.
+        fast: bool. Takes the faster ways of `Rollout`, whose results differ by rounding.
         seed: int. Of weights, data order, streamed clips and sampling.
     """
 
@@ -65,6 +67,8 @@ class Recipe:
     clip_norm: float | None = None
     validation_clips: int = 0
     dtype: str = "float32"
+    checkpoint: str | None = None
+    fast: bool = True
     seed: int = 0
 
     def __post_init__(self):

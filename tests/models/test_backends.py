@@ -1,0 +1,166 @@
+"""The JAX backend computes what TensorFlow computes: predictions, a training step, files, scheduled sampling."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from mslstm_keras import ObservedFrames, Rollout, ScheduledSampling, list_models
+from mslstm_keras.models.rollout import find_layer
+from tests.contracts import random_frames, small_model, trained_one_step
+from tests.equations import randomise
+from tests.processes import run_script
+
+PLANE = np.array([[1, 1, 0, 1], [1, 0, 1, 0]], "float32")
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+
+
+def outputs(model, **options):
+    """Returns predictions, those fed with a given plane, and loss and weights after one step."""
+    frames = random_frames()
+    predictions = model(frames)
+    sampled = find_layer(model, Rollout)(frames, PLANE, training=True)
+    # A large step: the weights show the gradients, not what they were before.
+    loss, weights = trained_one_step(model, optimizer=keras.optimizers.SGD(1.0), **options)
+    results = {"predictions": predictions, "sampled": sampled, "loss": loss}
+    results.update({f"weight {number}": weight for number, weight in enumerate(weights)})
+    return {key: keras.ops.convert_to_numpy(value) for key, value in results.items()}
+
+
+def write_outputs(folder):
+    """Writes the outputs of all models of a folder, built anew with their weights and loaded from their files."""
+    for path in sorted(Path(folder).glob("*.keras")):
+        model = small_model(path.stem)
+        with np.load(path.with_suffix(".weights.npz")) as weights:
+            model.set_weights(list(weights.values()))
+        loaded = keras.models.load_model(path)(random_frames())
+        np.savez(path.with_suffix(".npz"), loaded=keras.ops.convert_to_numpy(loaded), **outputs(model))
+
+
+def write_checkpoints(folder):
+    """Writes the outputs of one model for each way of keeping less."""
+    for checkpoint in (None, "step", "sqrt"):
+        model = small_model("ms_lstm", checkpoint=checkpoint)
+        np.savez(Path(folder, f"checkpoint_{checkpoint}.npz"), **outputs(model))
+
+
+def write_sampling(folder):
+    """Writes the mean losses that `fit` reports under a falling rate, and those of the frames it should draw."""
+    model = small_model("conv_lstm", layers=1)
+    layer, rollout = find_layer(model, ObservedFrames), find_layer(model, Rollout)
+    frames, truth = random_frames(), random_frames(seed=1)
+    losses = []
+    for step in range(3):
+        layer.set_truth_rate(1.0, 1.0 - step / 4, step)
+        predictions = rollout(frames, layer(frames, training=True), training=True)
+        losses.append(float(keras.ops.mean(keras.ops.square(predictions - truth))))
+    layer.set_truth_rate(1.0, 0.0, 0)
+    model.compile(keras.optimizers.SGD(0.0), "mse")  # the weights stay, so each loss is that of its draws
+    reported = []
+    model.fit(
+        *(np.concatenate([each] * 3) for each in (frames, truth)),
+        batch_size=len(frames),
+        shuffle=False,
+        verbose=0,
+        callbacks=[
+            ScheduledSampling(4),
+            keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, logs: reported.append(logs["loss"])),
+        ],
+    )
+    np.savez(
+        Path(folder, "sampling.npz"),
+        backend=keras.backend.backend(),
+        losses=losses,
+        reported=np.array(reported, "float32"),
+        rates=layer.truth_rate.numpy(),
+        steps=int(model.optimizer.iterations),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Folder with every model's outputs on TensorFlow, and in one other process on JAX."""
+    folder = tmp_path_factory.mktemp("backends")
+    for name in list_models():
+        model = small_model(name)
+        randomise(model, seed=1)  # weights that JAX can have from here alone
+        model.save(folder / f"{name}.keras")
+        np.savez(folder / f"{name}.weights.npz", *model.get_weights())
+        np.savez(folder / f"{name}.tensorflow.npz", **outputs(model, run_eagerly=True))
+    script = """
+        import sys
+        from tests.models.test_backends import write_checkpoints, write_outputs, write_sampling
+        write_outputs(sys.argv[1])
+        write_checkpoints(sys.argv[1])
+        write_sampling(sys.argv[1])
+    """
+    options = {
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",  # an accelerator may be taken by the process of the tests
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiling takes longer than all that is run
+    }
+    child = run_script(script, Path(__file__).parents[2], folder, env={**os.environ, **options})
+    assert child.returncode == 0, child.stderr
+    return folder
+
+
+@pytest.fixture(params=list_models())
+def both(request, folder):
+    """The outputs of a model on JAX and on TensorFlow."""
+    with (
+        np.load(folder / f"{request.param}.npz") as jax,
+        np.load(folder / f"{request.param}.tensorflow.npz") as tensorflow,
+    ):
+        return dict(jax), dict(tensorflow)
+
+
+def assert_agree(jax, tensorflow):
+    np.testing.assert_allclose(jax, tensorflow, rtol=0, atol=1e-5 * np.abs(tensorflow).max())
+
+
+def test_predictions_agree(both):
+    jax, tensorflow = both
+    assert_agree(jax["predictions"], tensorflow["predictions"])
+
+
+def test_frames_drawn_by_scheduled_sampling_are_fed_alike(both):
+    jax, tensorflow = both
+    assert_agree(jax["sampled"], tensorflow["sampled"])
+    assert np.any(tensorflow["sampled"] != tensorflow["predictions"])
+
+
+def test_training_steps_agree(both):
+    jax, tensorflow = both
+    assert_agree(jax["loss"], tensorflow["loss"])
+    for key in tensorflow:
+        if key.startswith("weight"):
+            assert_agree(jax[key], tensorflow[key])
+
+
+@pytest.mark.parametrize("checkpoint", ["step", "sqrt"])
+def test_checkpoints_change_nothing(folder, checkpoint):
+    with (
+        np.load(folder / "checkpoint_None.npz") as kept,
+        np.load(folder / f"checkpoint_{checkpoint}.npz") as less,
+    ):
+        for key in kept:
+            assert_agree(less[key], kept[key])
+
+
+def test_a_file_of_one_backend_is_read_by_the_other(both):
+    jax, _ = both
+    np.testing.assert_array_equal(jax["loaded"], jax["predictions"])
+
+
+def test_fit_brings_rate_and_step_of_scheduled_sampling_into_each_step(folder):
+    with np.load(folder / "sampling.npz") as sampling:
+        losses, reported = sampling["losses"], sampling["reported"]
+        assert sampling["backend"] == "jax" and sampling["steps"] == 3
+        np.testing.assert_array_equal(sampling["rates"], [1, 0])
+    means = np.cumsum(losses) / [1, 2, 3]  # Keras reports the mean of the epoch so far
+    assert np.abs(np.diff(means)).min() > 1e-3 * means.max()
+    np.testing.assert_allclose(reported, means, rtol=1e-5)

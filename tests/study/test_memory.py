@@ -1,0 +1,56 @@
+"""The predicted memory beside what a process really grows by."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mslstm_keras import create_model, training_memory
+from tests.contracts import small_model
+
+PEAK = """
+import resource, sys
+import keras, numpy as np
+import mslstm_keras as ms
+checkpoint = sys.argv[1] if sys.argv[1] != "None" else None
+model = ms.create_model("ms_lstm", (64, 64, 1), 10, 10, filters=16, patch_size=2, checkpoint=checkpoint)
+model.compile("adam", ms.FrameL1L2(), jit_compile=False)
+model.optimizer.build(model.trainable_variables)
+clips = np.zeros((8, 20, 64, 64, 1), "float32")
+before = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+for _ in range(2):
+    model.train_on_batch(clips[:, :-1], clips[:, 1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+print(ms.training_memory(model, 8, checkpoint))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process from /proc")
+@pytest.mark.parametrize("checkpoint", ["None", "step", "sqrt"])
+def test_predicts_what_a_process_grows_by(checkpoint):
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", PEAK, checkpoint]
+    done = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
+    measured, predicted = map(int, done.stdout.split())
+    assert abs(predicted / measured - 1) < 0.15, f"predicted {predicted:,}, measured {measured:,} bytes"
+
+
+def test_grows_with_the_batch_and_shrinks_with_checkpoints():
+    model = create_model("conv_lstm", (32, 32, 1), 10, 10, filters=8, layers=2)
+    kept, step, sqrt = (training_memory(model, 64, checkpoint) for checkpoint in (None, "step", "sqrt"))
+    assert kept > step > sqrt
+    assert training_memory(model, 128) - kept == pytest.approx(kept - training_memory(model, 1), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0,), "`batch_size` must be a positive integer. Received: batch_size=0"),
+        ((2, "half"), r"`checkpoint` must be one of \(None, 'step', 'sqrt'\). Received: checkpoint='half'"),
+    ],
+)
+def test_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        training_memory(small_model("conv_lstm"), *arguments)
