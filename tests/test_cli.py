@@ -235,6 +235,18 @@ def test_training_is_resumed(mslstm, tmp_path, monkeypatch):
     )
 
 
+def test_training_warns_when_it_will_not_fit(mslstm, tmp_path, monkeypatch):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=50_000_000))
+    ended = mslstm("train", "optdigits_quick", "--run-dir", tmp_path / "run", *SETTINGS)
+    assert ended.status == 0
+    (line,) = ended.error.splitlines()
+    assert re.fullmatch(
+        r"mslstm: warning: training will take about 0\.\d GB, and 0\.1 GB are free; --set checkpoint=step or a "
+        "smaller batch_size takes less",
+        line,
+    )
+
+
 def test_evaluation_is_a_table_and_a_file(succeed, tiny_run, tmp_path, optdigits_dir):
     file = tmp_path / "scores.json"
     words = ["evaluate", tiny_run, "--data", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 6]

@@ -2,10 +2,14 @@
 
 import csv
 import json
+import os
 import re
 import resource
 import shutil
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -358,3 +362,25 @@ def test_dtype_is_the_models_alone(clips):
     with pytest.raises(ValueError, match="`layers` must be at least 1"):
         compiled_model(tiny(clips, dtype="mixed_bfloat16", layers=0))
     assert keras.config.dtype_policy().name == "float32"
+
+
+THREADS = """
+import os
+import tensorflow as tf
+from mslstm_keras.training.fit import set_threads
+processors = len(os.sched_getaffinity(0))
+print(processors == 1 or set_threads(2 * processors + 1), tf.config.threading.get_intra_op_parallelism_threads())
+print(set_threads(2 * processors), tf.config.threading.get_intra_op_parallelism_threads())
+print(tf.config.threading.get_inter_op_parallelism_threads() == processors)
+tf.constant(0) + 1
+print(set_threads(processors))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the script counts processors by it")
+def test_threads_are_set_where_the_batch_can_be_cut_and_tensorflow_has_not_begun():
+    command = [sys.executable, "-c", THREADS]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True, text=True)
+    refused, *rest = done.stdout.splitlines()
+    assert refused in ("False 0", "True 0")
+    assert rest == ["True 1", "True", "True"]  # set to what they are: nothing to refuse
