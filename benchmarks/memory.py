@@ -136,10 +136,10 @@ def _predicted(workload, name):
     import mslstm_keras as ms
     from benchmarks.networks import create
 
-    predict = getattr(ms, "training_memory", None)
-    if predict is None or name == STOCK or keras.config.backend() != "tensorflow":
+    if name == STOCK or keras.config.backend() != "tensorflow":
         return None
-    return predict(create(workload, name), workload.batch_size, VARIANTS[name].get("checkpoint")) / MIB
+    checkpoint = VARIANTS[name].get("checkpoint")
+    return ms.training_memory(create(workload, name), workload.batch_size, checkpoint) / MIB
 
 
 def _streaming(report: Report, workload: Workload, horizons: Sequence[int]) -> None:

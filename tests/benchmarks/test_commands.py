@@ -102,7 +102,7 @@ def test_memory(run, monkeypatch):
         assert (model.name, batch_size, checkpoint) == ("conv_lstm", 2, "sqrt")
         return 3 * 2**20
 
-    monkeypatch.setattr(mslstm_keras, "training_memory", predict, raising=False)
+    monkeypatch.setattr(mslstm_keras, "training_memory", predict)
     found = run("memory", "--steps 1 --variants checkpoint_sqrt stock")
     assert [(one["variant"], one["predicted_mib"]) for one in found] == [
         ("checkpoint_sqrt", 3),
