@@ -66,19 +66,22 @@ def _train(options):
                 f"`recipe` must be that of the run, {recipe.name!r}. Received: {options.recipe!r}"
             )
     recipe = recipe.with_settings(dict(options.set or ()))
-    set_threads(recipe.batch_size)
+    if recipe.fast:
+        set_threads(recipe.batch_size)
     _warn_of_memory(recipe)
     train(recipe, run, resume=options.resume, data_dir=options.data_dir, manual_dir=options.manual_dir)
     print(f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
 
 
 def _warn_of_memory(recipe):
+    import keras
     import psutil
 
     from mslstm_keras.study.memory import training_memory
     from mslstm_keras.training.fit import compiled_model
 
     needed = training_memory(compiled_model(recipe), recipe.batch_size, recipe.checkpoint)
+    keras.utils.clear_session()  # the layers of the model that is trained are named as if it were the first
     free = psutil.virtual_memory().available
     if needed > free:
         print(

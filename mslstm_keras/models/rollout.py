@@ -229,7 +229,7 @@ class Rollout(SpatiotemporalRNN):
             return super().call(sequence, training=training)
 
     def _recomputing(self, sequence, folded, training):
-        variables = self.step.trainable_variables
+        variables = self.step.weights  # frozen ones too: the loop may read nothing but its arguments
         with AutocastScope(None):  # their gradients add up unrounded under mixed precision
             weights = [ops.convert_to_tensor(variable.value) for variable in variables]
         kernels_and_biases = [parameter for pair in folded.values() for parameter in pair]

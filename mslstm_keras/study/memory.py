@@ -43,9 +43,8 @@ def training_memory(model: keras.Model, batch_size: int, checkpoint: str | None 
     if checkpoint not in CHECKPOINTS:
         raise ValueError(f"`checkpoint` must be one of {CHECKPOINTS}. Received: checkpoint={checkpoint!r}")
     kept, states, passing, operations = _measures_of_a_step(rollout.cell, batch_size)
-    gradients = 2 * sum(
-        _bytes(weight) for weight in model.trainable_variables
-    )  # their sum, and those of one step
+    # Those of one step, and their sum.
+    gradients = 2 * sum(_bytes(weight) for weight in model.trainable_variables)
     if checkpoint is None:
         activations = rollout.steps * kept
     else:

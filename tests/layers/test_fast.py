@@ -101,6 +101,12 @@ pixels = fast.LANE_PIXELS
 assert [fast.lanes(batch, pixels) for batch in (None, 1, 2, 3, 4, 6, 8)] == [1, 1, 2, 1, 4, 2, 4]
 assert [fast.lanes(8, pixels // part) for part in (2, 3)] == [4, 1]
 fast.LANE_PIXELS = 1
+from unittest import mock
+from mslstm_keras import Rollout
+whole = small_model("ms_lstm")
+with mock.patch.object(Rollout, "_keeping", autospec=True, side_effect=Rollout._keeping) as run:
+    whole(np.zeros((2, 4, 8, 8, 1), "float32"), training=True)
+assert run.call_count == 2
 for name, options in (("loop", {}), ("step", {"checkpoint": "step"}), ("plain", {"fast": False})):
     np.savez(sys.argv[1] + name, *loss_and_gradients(small_model("ms_lstm", **options)))
 """

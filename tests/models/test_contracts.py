@@ -79,6 +79,15 @@ def test_checkpoints_change_nothing(name, model, checkpoint, unroll):
     contracts.check_same_gradients(small_model(name, checkpoint=checkpoint, unroll=unroll), model)
 
 
+@pytest.mark.parametrize("checkpoint", [None, "step"])
+def test_a_frozen_layer_stays_out_of_the_gradients(checkpoint):
+    kept, less = small_model("ms_lstm"), small_model("ms_lstm", checkpoint=checkpoint)
+    for model in (kept, less):
+        contracts.find_layer(model, contracts.Rollout).step.get_layer("embed").trainable = False
+    assert len(less.trainable_variables) == len(less.weights) - 3  # and `truth_rate`
+    contracts.check_same_gradients(less, kept)
+
+
 def test_streaming_is_the_roll_out(model):
     contracts.check_streaming_is_the_roll_out(model)
 
