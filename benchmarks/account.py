@@ -152,5 +152,5 @@ def _draw_parts(axes, parts, title):
     axes.invert_yaxis()
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("s")
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, ncols=len(GROUPS), loc="upper center", bbox_to_anchor=(0.5, -0.15))
     axes.spines[["top", "right"]].set_visible(False)

@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import os
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,7 +123,7 @@ def draw_bars(axes: Any, samples: Mapping[str, Sample], *, title: str, unit: str
     below = [samples[name].median - samples[name].low for name in names]
     above = [samples[name].high - samples[name].median for name in names]
     axes.barh(names, medians, xerr=[below, above], color=LINES[0], ecolor=INK, height=0.6)
-    axes.set_title(title, fontsize=10)
+    axes.set_title(textwrap.fill(title, 90), fontsize=10)
     axes.set_xlabel(unit)
     axes.set_xlim(left=0)
     _plain(axes, EDGE)
