@@ -14,7 +14,9 @@ from mslstm_keras.files import replacing
 
 DATA_DIR = "folder of prepared data sets (default: that of TensorFlow Datasets)"
 MANUAL_DIR = "folder of source files that are at hand, such as MNIST's four idx files"
+MODELS = "name of `mslstm models` (untrained), name in the zoo, .keras file, zoo folder or run folder"
 ZOO = "folder of a zoo (default: the one that comes with the package)"
+CONTEXT_FRAMES, FORECAST_FRAMES = 10, 10  # of untrained models
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _faults():
     # TensorFlow has errors of its own for a full disk and for too little memory. It may not have been imported.
     tensorflow = sys.modules.get("tensorflow")
-    return ValueError, OSError, FloatingPointError, *((tensorflow.errors.OpError,) if tensorflow else ())
+    return (
+        ValueError,
+        ImportError,
+        OSError,
+        FloatingPointError,
+        *((tensorflow.errors.OpError,) if tensorflow else ()),
+    )
 
 
 def _one_line(error):
@@ -166,6 +174,47 @@ def _recipes(options):
     )
 
 
+def _cost(options):
+    from mslstm_keras.study.cost import cost, cost_table
+    from mslstm_keras.study.published import DATA_SETS, find_data_set
+
+    if options.frame and None in (options.context, options.forecast):
+        raise ValueError(
+            "`--context` and `--forecast` must come with `--frame`. Received: "
+            f"context={options.context}, forecast={options.forecast}"
+        )
+    if options.frame:
+        frames = options.frame, options.context, options.forecast
+        names = [name for data_set in DATA_SETS.values() for name in data_set.table]
+    else:
+        data_set = find_data_set(options.dataset)
+        frames = data_set.frame_shape, data_set.context_frames, data_set.forecast_frames
+        names = data_set.table
+    costs = [
+        cost(name, *frames, options.filters, options.batch_size, measure=options.measure)
+        for name in dict.fromkeys(options.models or names)
+    ]
+    _show(options, [each.to_dict() for each in costs], lambda: cost_table(costs))
+
+
+def _convert(options):
+    from mslstm_keras.deploy.convert import convert, read_checkpoint
+
+    settings = {name: _value(text) for name, text in options.set or ()}
+    parameters = read_checkpoint(options.checkpoint)
+    model = convert(parameters, options.model, options.frame, options.context, options.forecast, **settings)
+    with replacing(options.output) as temporary:
+        model.save(temporary)
+    print(f"{options.output}: {options.model}, {model.count_params():,} parameters")
+
+
+def _value(text):
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
 def _data_list(options):
     from mslstm_keras.training.data import list_data
 
@@ -227,6 +276,79 @@ def _zoo_add(options):
     _show(options, dataclasses.asdict(entry), lambda: [_zoo_line(entry)])
 
 
+def _study_receptive_field(options):
+    from mslstm_keras.deploy.clips import read_clip
+    from mslstm_keras.models.rollout import Rollout, find_layer
+    from mslstm_keras.study.plots import receptive_field_figure
+    from mslstm_keras.study.receptive_field import (
+        effective_receptive_field,
+        effective_side,
+        theoretical_receptive_field,
+    )
+
+    if options.output and not options.input:
+        raise ValueError("`--input` must name a clip to draw by gradients. Received: --output alone")
+    facts, drawn = {}, {}
+    for name in options.models:
+        model = _named_model(name, options)
+        field = theoretical_receptive_field(model)
+        facts[name] = {**dataclasses.asdict(field), "paper": field.paper, "side": field.side}
+        if options.input:
+            context = find_layer(model, Rollout).context_frames
+            clips = [read_clip(path, channels=model.input_shape[-1])[-context:] for path in options.input]
+            dependence = effective_receptive_field(model, clips)
+            facts[name]["effective"] = effective_side(dependence[-1])
+            drawn[name] = dependence, field.cells[-1].box(*dependence.shape[1:])
+    if options.output:
+        receptive_field_figure(drawn, options.output, title="What the centre of the encoder depends on")
+    _show(options, facts, lambda: _receptive_field_table(facts))
+
+
+def _receptive_field_table(facts):
+    width = max(map(len, (*facts, "model")))
+    effective = any("effective" in fact for fact in facts.values())
+    yield f"{'model':<{width}}{'cells':>7}{'paper':>10}{'all paths':>12}" + effective * f"{'effective':>12}"
+    for name, fact in facts.items():
+        row = f"{name:<{width}}{len(fact['cells']):>7}{_square(fact['paper']):>10}{_square(fact['side']):>12}"
+        row += f"{fact['effective']:>12.1f}" if effective else ""
+        yield row + (f"  {fact['note']}" if fact["note"] else "")
+
+
+def _square(side):
+    return f"{side}x{side}" if side else "-"
+
+
+def _study_layers(options):
+    from mslstm_keras.deploy.clips import read_clip
+    from mslstm_keras.models.rollout import Rollout, find_layer
+    from mslstm_keras.study.plots import layers_figure
+    from mslstm_keras.study.receptive_field import layer_outputs
+
+    model = _named_model(options.model, options)
+    outputs = layer_outputs(model, read_clip(options.input, channels=model.input_shape[-1]), options.horizon)
+    context = find_layer(model, Rollout).context_frames
+    layers_figure(
+        outputs, options.output, context_frames=context, step=options.step, title=str(options.model)
+    )
+    print(f"{options.output}: {len(outputs) - 2} cells, {len(outputs['input'])} steps")
+
+
+def _study_architecture(options):
+    from mslstm_keras.study.architecture import draw_architecture
+
+    draw_architecture(_named_model(options.model, options), options.output)
+    print(options.output)
+
+
+def _named_model(name, options):
+    from mslstm_keras.deploy.zoo import load_model
+    from mslstm_keras.models.registry import create_model, list_models
+
+    if name in list_models():
+        return create_model(name, options.frame, CONTEXT_FRAMES, FORECAST_FRAMES)
+    return load_model(name, options.zoo)
+
+
 def _show(options, facts, lines: Callable):
     """Prints facts as JSON where a program asked for it, else as lines for a person."""
     if options.json:
@@ -234,6 +356,24 @@ def _show(options, facts, lines: Callable):
     else:
         for line in lines():
             print(line)
+
+
+def _keras_file(text):
+    if not text.endswith(".keras"):
+        raise argparse.ArgumentTypeError(f"must end in .keras. Received: {text!r}")
+    return Path(text)
+
+
+def _frame_size(text):
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH. Received: {text!r}")
+    return tuple(map(int, text.split("x")))
+
+
+def _frame_shape(text):
+    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){2}", text):
+        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTHxCHANNELS. Received: {text!r}")
+    return tuple(map(int, text.split("x")))
 
 
 def _setting(text):
@@ -311,9 +451,65 @@ def _parser():
 
     _command(commands, "models", _models, "list the models", "mslstm models --json")
     _command(commands, "recipes", _recipes, "list the recipes", "mslstm recipes")
+    _add_convert_command(commands)
+    _add_cost_command(commands)
     _add_data_commands(commands)
     _add_zoo_commands(commands)
+    _add_study_commands(commands)
     return parser
+
+
+def _add_convert_command(commands):
+    command = _command(
+        commands,
+        "convert",
+        _convert,
+        "turn weights of the public PyTorch code into a model",
+        "mslstm convert checkpoint.pth model.keras --model ms_lstm --frame 64x64",
+        json=False,
+    )
+    command.add_argument("checkpoint", type=Path, help="state dict saved by PyTorch; nothing in it is run")
+    command.add_argument("output", type=_keras_file, help=".keras file to write")
+    command.add_argument("--model", required=True, help="name of the model; `mslstm models` lists them")
+    command.add_argument("--frame", type=_frame_size, required=True, metavar="HxW", help="size of a frame")
+    command.add_argument(
+        "--context", type=int, default=CONTEXT_FRAMES, help="frames given (default: %(default)s)"
+    )
+    command.add_argument(
+        "--forecast", type=int, default=FORECAST_FRAMES, help="frames to forecast (default: %(default)s)"
+    )
+    command.add_argument(
+        "--set",
+        type=_setting,
+        action="append",
+        metavar="OPTION=VALUE",
+        help="option of the model, such as links=5",
+    )
+
+
+def _add_cost_command(commands):
+    command = _command(
+        commands,
+        "cost",
+        _cost,
+        "count what models cost, beside the paper's figures",
+        "mslstm cost --dataset taxibj --models ms_lstm cms_lstm",
+    )
+    frames = command.add_mutually_exclusive_group()
+    frames.add_argument(
+        "--dataset", default="moving_mnist", help="moving_mnist (default), taxibj, kth or germany"
+    )
+    frames.add_argument("--frame", type=_frame_shape, metavar="HxWxC", help="other frames, such as 128x96x3")
+    command.add_argument("--context", type=int, metavar="N", help="frames given, with --frame")
+    command.add_argument("--forecast", type=int, metavar="N", help="frames to forecast, with --frame")
+    command.add_argument(
+        "--models", nargs="+", metavar="NAME", help="models (default: those of the paper's tables)"
+    )
+    command.add_argument("--filters", type=int, default=32, help="channels of the cells (default: 32)")
+    command.add_argument("--batch-size", type=int, default=1, help="clips in a training step (default: 1)")
+    command.add_argument(
+        "--measure", action="store_true", help="also run each model, in a process of its own, where it fits"
+    )
 
 
 def _add_data_commands(commands):
@@ -362,6 +558,65 @@ def _add_zoo_commands(commands):
         help="another run to compare with on the card",
     )
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    _add_zoo(command)
+
+
+def _add_study_commands(commands):
+    group = commands.add_parser("study", help="look into models").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    command = _command(
+        group,
+        "receptive-field",
+        _study_receptive_field,
+        "tell what the encoder of a model sees of a frame, by its kernels and by gradients",
+        "mslstm study receptive-field conv_lstm sms_lstm ms_lstm --input clip.npy --output fields.png",
+    )
+    command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
+    command.add_argument(
+        "--input", type=Path, nargs="+", help="clips to average gradients over (default: none)"
+    )
+    command.add_argument("--output", type=Path, help="PNG file to draw the gradients into")
+    _add_model_source(command)
+
+    command = _command(
+        group,
+        "layers",
+        _study_layers,
+        "draw what every cell puts out while a clip is forecast",
+        "mslstm study layers ms_lstm_moving_mnist --input clip.npy --output layers.png",
+        json=False,
+    )
+    command.add_argument("model", help=MODELS)
+    command.add_argument("--input", required=True, type=Path, help=".npy, .gif or a folder of images")
+    command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
+    command.add_argument(
+        "--step", type=int, help="draw the channels at one step, 1 for the first (default: all steps)"
+    )
+    command.add_argument("--output", required=True, type=Path, help="PNG file to write")
+    _add_model_source(command)
+
+    command = _command(
+        group,
+        "architecture",
+        _study_architecture,
+        "draw one time step of a model (needs pydot and Graphviz)",
+        "mslstm study architecture ms_lstm --output ms_lstm.png",
+        json=False,
+    )
+    command.add_argument("model", help=MODELS)
+    command.add_argument("--output", required=True, type=Path, help=".png, .svg or .pdf file to write")
+    _add_model_source(command)
+
+
+def _add_model_source(command):
+    command.add_argument(
+        "--frame",
+        type=_frame_shape,
+        default=(64, 64, 1),
+        metavar="HxWxC",
+        help="frame of a model that `mslstm models` lists (default: 64x64x1)",
+    )
     _add_zoo(command)
 
 

@@ -64,7 +64,7 @@ def check_every_weight_has_a_gradient(model):
     assert not unused, f"never called: {unused}"
     variables = model.trainable_variables
     with tf.GradientTape() as tape:
-        loss = FrameL1L2()(random_frames(seed=1), model(random_frames(), training=True))
+        loss = FrameL1L2()(random_frames(seed=1), model(random_frames(), training=True)) + sum(model.losses)
     for variable, gradient in zip(variables, tape.gradient(loss, [v.value for v in variables]), strict=True):
         assert gradient is not None, f"{variable.path} has no gradient"
         assert np.all(np.isfinite(gradient)), f"{variable.path} has a gradient that is not finite"
@@ -181,7 +181,7 @@ def loss_and_gradients(model, function=None):
     def differentiate(frames, targets):
         with tf.GradientTape() as tape:
             tape.watch(frames)
-            loss = FrameL1L2()(targets, model(frames, training=True))
+            loss = FrameL1L2()(targets, model(frames, training=True)) + sum(model.losses)
         variables = [variable.value for variable in model.trainable_variables]
         return loss, *tape.gradient(loss, [frames, *variables])
 

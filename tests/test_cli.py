@@ -131,8 +131,9 @@ COMMANDS = dict(parsers())
 def test_these_are_the_commands():
     zoo = {("zoo", name) for name in ("list", "show", "verify", "add")}
     data = {("data", name) for name in ("list", "prepare")}
-    single = {(name,) for name in ("demo", "forecast", "train", "evaluate", "models", "recipes")}
-    assert set(COMMANDS) == zoo | data | single
+    study = {("study", name) for name in ("receptive-field", "layers", "architecture")}
+    single = {(name,) for name in ("demo", "forecast", "train", "evaluate", "models", "recipes", "cost")}
+    assert set(COMMANDS) == zoo | data | study | single
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -147,7 +148,7 @@ def test_help_has_an_example_that_is_a_command(words, capsys):
     assert cli._parser().parse_args(example).run
 
 
-@pytest.mark.parametrize("words", [[], ["zoo"], ["data"]])
+@pytest.mark.parametrize("words", [[], ["zoo"], ["data"], ["study"]])
 def test_groups_name_their_commands(words, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*words, "--help"])
@@ -155,7 +156,7 @@ def test_groups_name_their_commands(words, capsys):
     text = capsys.readouterr().out
     for command in COMMANDS:
         if command[: len(words)] == tuple(words):
-            assert f" {command[len(words)]} " in text
+            assert command[len(words)] in text.split()
     with pytest.raises(SystemExit) as stop:
         main(words)
     assert stop.value.code == 2
@@ -171,7 +172,8 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     "words",
     ["", "nonsense", "forecast", "forecast --model a --input b", "forecast --horizon ten", "train",
-     "train optdigits_quick --set filters", "zoo show", "evaluate a --clips many", "zoo add r --beside b"],
+     "train optdigits_quick --set filters", "zoo show", "evaluate a --clips many", "zoo add r --beside b",
+     "cost --frame 8x8"],
 )  # fmt: skip
 def test_words_that_are_no_command_end_with_status_2(words, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -192,6 +194,16 @@ def test_models_recipes_and_data_are_listed(succeed):
     assert json.loads(succeed("recipes", "--json")) == {name: one.to_dict() for name, one in RECIPES.items()}
     names = [f"moving_mnist_clips/{name}" for name in ("paper", "srivastava", "fashion", "optdigits")]
     assert succeed("data", "list").split() == json.loads(succeed("data", "list", "--json")) == names
+
+
+def test_costs_of_the_papers_models_and_of_ones_own_frames(succeed):
+    table = succeed("cost", "--dataset", "taxibj", "--models", "conv_lstm", "ms_lstm").splitlines()
+    assert [line.split()[0] for line in table[2:4]] == ["conv_lstm", "ms_lstm"]
+    assert [line.split()[7] for line in table[2:4]] == ["3.2", "5.9"]
+    words = ["--frame", "16x8x3", "--context", 2, "--forecast", 1, "--filters", 4, "--batch-size", 3]
+    (found,) = json.loads(succeed("cost", *words, "--models", "conv_lstm", "--json"))
+    expected = mslstm_keras.cost("conv_lstm", (16, 8, 3), 2, 1, 4, 3).to_dict()
+    assert found == json.loads(json.dumps(expected))
 
 
 def test_data_is_prepared(mslstm, tmp_path, monkeypatch):
@@ -353,6 +365,61 @@ def test_a_run_is_added_to_a_zoo(succeed, tiny_run, other_run, tmp_path, optdigi
     mslstm_keras.load_pretrained("mine", zoo)
 
 
+def test_receptive_fields_of_named_and_of_trained_models(succeed, tiny_run, files):
+    words = ["study", "receptive-field", "conv_lstm", "motion_rnn", tiny_run]
+    head, *lines = succeed(*words, "--frame", "32x32x1").splitlines()
+    assert head.split() == ["model", "cells", "paper", "all", "paths"]
+    rows = [
+        ["conv_lstm", "3", "7x7", "7x7"],
+        ["motion_rnn", "3", "7x7", "-"],
+        [str(tiny_run), "1", "24x24", "24x24"],
+    ]
+    assert [line.split()[:4] for line in lines] == rows
+    assert lines[1].endswith("  without bound: maps are sampled along flows, which depend on the data")
+    output = files / "fields.png"
+    clips = ["--input", files / "clip.npy", files / "clip.gif"]
+    facts = json.loads(succeed("study", "receptive-field", tiny_run, "--json", *clips, "--output", output))
+    field = facts[str(tiny_run)]
+    assert (field["paper"], field["side"], field["cells"][0]["kernel_size"]) == (24, 24, 3)
+    assert 0 < field["effective"] <= 24
+    with Image.open(output) as picture:
+        assert picture.width > 3 * 64
+
+
+def test_layers_are_drawn(succeed, tiny_run, files):
+    output = files / "layers.png"
+    words = ["study", "layers", tiny_run, "--input", files / "clip.npy", "--output", output]
+    assert succeed(*words) == f"{output}: 1 cells, 6 steps\n"
+    with Image.open(output) as picture:
+        in_time = picture.size
+    assert succeed(*words, "--horizon", 2, "--step", 4) == f"{output}: 1 cells, 4 steps\n"
+    with Image.open(output) as picture:
+        assert picture.size != in_time
+
+
+def test_architectures_are_drawn(succeed, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "mslstm_keras.study.architecture.draw_architecture", lambda model, path: drawn.append(model.name)
+    )
+    assert (
+        succeed("study", "architecture", "sms_lstm", "--output", tmp_path / "a.svg")
+        == f"{tmp_path / 'a.svg'}\n"
+    )
+    assert drawn == ["sms_lstm"]
+
+
+def test_faults_of_studies(fail, tiny_run, files, monkeypatch):
+    monkeypatch.chdir(files)
+    assert "`--input` must name a clip" in fail("study", "receptive-field", "conv_lstm", "--output", "a.png")
+    assert "`name` must be a model of the zoo" in fail("study", "receptive-field", "conv_lstn")
+    drawing = ["study", "layers", tiny_run, "--output", "a.png", "--input"]
+    assert "at least 3 frames" in fail(*drawing, "short.npy")
+    assert "`step` must be from 1 to 6. Received: step=7" in fail(*drawing, "clip.npy", "--step", 7)
+    assert "`path` must end in .png" in fail("study", "architecture", "conv_lstm", "--output", "a.txt")
+    assert "`frame_shape` must have" in fail("study", "receptive-field", "ms_lstm", "--frame", "30x32x1")
+
+
 def test_the_console_script(tiny_run, files, clip, tmp_path):
     """In a process of its own, by the entry point that pyproject.toml declares."""
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
@@ -434,6 +501,9 @@ def test_faults_of_a_forecast(fail, tiny_zoo, files, monkeypatch, changes, messa
         ("zoo add {run} --zoo new --name a/b", "`name` must be letters, digits"),
         ("zoo add {run} --zoo file --clips 1 --data-dir {folder}", "File exists: 'file'"),
         ("zoo add {run} --zoo new --data-dir .", "`mslstm data prepare moving_mnist_clips/optdigits`"),
+        ("cost --dataset kht", "`dataset` must be one of moving_mnist, taxibj, kth, germany. Received: dataset='kht'"),
+        ("cost --frame 8x8x1", "`--context` and `--forecast` must come with `--frame`. Received: context=None"),
+        ("cost --models conv_lst", "`name` must be a known model, such as conv_lstm"),
         ("demo --zoo missing", "`zoo` must be a folder with a readable index.json. Received: missing/index.json"),
         ("demo --zoo {zoo} --output file", "File exists: 'file'"),
     ],

@@ -43,9 +43,7 @@ class SpatiotemporalCell(keras.layers.Layer):
 
     def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
         super().__init__(**kwargs)
-        for name, value in (("filters", filters), ("kernel_size", kernel_size)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+        require_positive_integers(filters=filters, kernel_size=kernel_size)
         self.filters = filters
         self.kernel_size = kernel_size
 
@@ -74,6 +72,18 @@ class SpatiotemporalCell(keras.layers.Layer):
         """Shapes (batch, height, width, channels) of the states for inputs of a given shape."""
         return [(*inputs_shape[:-1], self.filters) for _ in self.state_names]
 
+    def require_filters_channels(self, inputs_shape: Shape) -> None:
+        """For cells that add their inputs to what has `filters` channels.
+
+        Raises:
+            ValueError: if the inputs have another number of channels.
+        """
+        if inputs_shape[-1] not in (None, self.filters):
+            raise ValueError(
+                f"`inputs` must have as many channels as the cell has filters, {self.filters}. Received: "
+                f"inputs.shape={tuple(inputs_shape)}"
+            )
+
     @property
     def state_size(self) -> list[int]:
         """One number for each state: `keras.layers.RNN` counts them. Their sizes are `state_shapes`."""
@@ -100,3 +110,14 @@ class SpatiotemporalCell(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape, states_shape=None):
         return (*inputs_shape[:-1], self.filters), self.state_shapes(inputs_shape)
+
+
+def require_positive_integers(**arguments: int) -> None:
+    """Checks arguments of a cell, given by name.
+
+    Raises:
+        ValueError: if one of them is no positive integer.
+    """
+    for name, value in arguments.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")

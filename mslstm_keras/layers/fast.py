@@ -58,12 +58,13 @@ def scan(
         unroll: bool. Copies the step for each time instead of looping.
 
     Returns:
-        Tensor (batch, time, ...): the outputs y_t.
+        Tensor (batch, time, ...): the outputs y_t. Behind it the last states s_T, a list.
 
     Reference: Chen et al., "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174.
     """
     run = _backpropagating if keras.backend.backend() == "tensorflow" else _rematerialised
-    return _swap_time(run(step, _swap_time(sequence), list(states), list(weights), stretch, unroll))
+    outputs, states = run(step, _swap_time(sequence), list(states), list(weights), stretch, unroll)
+    return _swap_time(outputs), states
 
 
 def _rematerialised(step, sequence, states, weights, stretch, unroll):
@@ -77,13 +78,14 @@ def _rematerialised(step, sequence, states, weights, stretch, unroll):
     def through(states, inputs):
         return ops.scan(keras.remat(once), states, inputs)
 
-    if stretch == 1:
-        return through(states, sequence)[1]
-    # What is added behind the end is computed and thrown away.
-    padded = ops.pad(sequence, ((0, -steps % stretch), *((0, 0),) * (len(sequence.shape) - 1)))
-    stretches = ops.reshape(padded, (-1, stretch, *sequence.shape[1:]))
-    _, outputs = ops.scan(keras.remat(through), states, stretches)
-    return ops.reshape(outputs, (-1, *outputs.shape[2:]))[:steps]
+    whole = steps - steps % stretch
+    stretches = ops.reshape(sequence[:whole], (-1, stretch, *sequence.shape[1:]))
+    states, outputs = ops.scan(keras.remat(through), states, stretches)
+    outputs = ops.reshape(outputs, (whole, *outputs.shape[2:]))
+    if whole < steps:
+        states, rest = keras.remat(through)(states, sequence[whole:])
+        outputs = ops.concatenate([outputs, rest], axis=0)
+    return outputs, states
 
 
 def _backpropagating(step, sequence, states, weights, stretch, unroll):
@@ -124,9 +126,9 @@ def _backpropagating(step, sequence, states, weights, stretch, unroll):
             return _push(stack, states), *loop(length, advance, (states, outputs))
 
         values = _stack(states, stretches), states, _stack(states[:1], steps)
-        kept, _, outputs = loop(stretches, forward, values)
+        kept, last, outputs = loop(stretches, forward, values)
 
-        def gradient(d_outputs):
+        def gradient(d_outputs, *d_last):
             def backward(number, values):
                 kept, *gradients = values
                 kept, start = _pop(kept, states)
@@ -157,14 +159,15 @@ def _backpropagating(step, sequence, states, weights, stretch, unroll):
                 _, *gradients = loop(length, step_back, (between, *gradients))
                 return kept, *gradients
 
-            zeros = [tf.zeros_like(state) for state in states], [tf.zeros_like(weight) for weight in weights]
-            values = kept, *zeros, _stack([sequence[0]], steps)
+            zeros = [tf.zeros_like(weight) for weight in weights]
+            values = kept, list(d_last), zeros, _stack([sequence[0]], steps)
             _, d_states, d_weights, d_sequence = loop(stretches, backward, values)
             return tf.reverse(_unstack(d_sequence, sequence[0], steps), [0]), d_states, d_weights
 
-        return _unstack(outputs, states[0], steps), gradient
+        return (_unstack(outputs, states[0], steps), *last), gradient
 
-    return run(sequence, states, weights)
+    outputs, *states = run(sequence, states, weights)
+    return outputs, states
 
 
 def _swap_time(tensor):

@@ -116,6 +116,11 @@ def using(parameters: Mapping[Conv, Parameters]) -> Iterator[None]:
         _replaced.reset(token)
 
 
+def increment(i, g):
+    """What an LSTM takes into its memory: sigmoid(i) . tanh(g), of input gate and modulation before activation."""
+    return ops.sigmoid(i) * ops.tanh(g)
+
+
 def memory(c, i, f, g):
     """Memory update of an LSTM: forgets a part of the old memory, takes in a part of the new.
 
@@ -130,4 +135,4 @@ def memory(c, i, f, g):
     Returns:
         The new memory, shaped as `c`.
     """
-    return ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
+    return ops.sigmoid(f) * c + increment(i, g)

@@ -10,27 +10,34 @@ from mslstm_keras.naming import nearest
 
 Stack = Callable[..., list[Level]]
 
-_ARCHITECTURES: dict[str, tuple[Stack, bool]] = {}  # name -> (stack, is it a pyramid)
+Penalty = Callable[[], keras.layers.Layer]
+
+_ARCHITECTURES: dict[
+    str, tuple[Stack, bool, Penalty | None]
+] = {}  # name -> (stack, is it a pyramid, penalty)
 
 
-def architecture(stack: Stack | None = None, *, pyramid: str | None = None):
+def architecture(stack: Stack | None = None, *, pyramid: str | None = None, penalty: Penalty | None = None):
     """Registers a stack of cells under its function's name, and its mirrored pyramid beside it.
 
     Args:
         stack: function (filters, layers, **options) -> list of levels, each a fresh cell or a tuple of
             fresh cells run one after the other.
         pyramid: str. Name of the pyramid; "ms_" + the plain name by default.
+        penalty: function () -> a fresh layer, for models that have a loss besides that of the frames; see
+            `build_step`.
 
     Returns:
         The function itself, so that it serves as a decorator, with or without arguments.
     """
     if stack is None:
-        return lambda function: architecture(function, pyramid=pyramid)
+        return lambda function: architecture(function, pyramid=pyramid, penalty=penalty)
     names = stack.__name__, pyramid or f"ms_{stack.__name__}"
     for name in names:
         if name in _ARCHITECTURES or names.count(name) > 1:
             raise ValueError(f"`name` of an architecture must be new. Received: name={name!r}")
-    _ARCHITECTURES.update(zip(names, ((stack, False), (stack, True)), strict=True))
+    plain, pyramid = names
+    _ARCHITECTURES.update({plain: (stack, False, penalty), pyramid: (stack, True, penalty)})
     return stack
 
 
@@ -97,7 +104,7 @@ def create_model(
         raise ValueError(f"`name` must be a known model, such as {near}. Received: name={name!r}")
     if layers < 1:
         raise ValueError(f"`layers` must be at least 1. Received: layers={layers}")
-    stack, is_pyramid = _ARCHITECTURES[name]
+    stack, is_pyramid, penalty = _ARCHITECTURES[name]
     if scales is None:
         scales = pyramid_scales(layers) if is_pyramid else (1,) * layers
     try:
@@ -106,7 +113,8 @@ def create_model(
         raise ValueError(
             f"`options` must be arguments of the cells of {name!r}. Received: options={options} ({error})"
         ) from None
-    step = build_step(frame_shape, filters, levels, scales, patch_size=patch_size)
+    penalty = penalty and penalty()
+    step = build_step(frame_shape, filters, levels, scales, patch_size=patch_size, penalty=penalty)
     frames = keras.Input((None, *frame_shape), name="frames")
     observed = ObservedFrames(context_frames, forecast_frames, seed=seed, name="observed")(frames)
     rollout = Rollout(

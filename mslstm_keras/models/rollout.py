@@ -12,6 +12,7 @@ from keras.src.backend import (
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.layers import fast as fast_paths
 from mslstm_keras.layers.gates import using
+from mslstm_keras.models.step import PENALTY
 
 CHECKPOINTS = None, "step", "sqrt"
 
@@ -214,8 +215,11 @@ class Rollout(SpatiotemporalRNN):
         folded = self._folded_parameters() if self.fast else {}
         run = self._recomputing if training and self.checkpoint else self._keeping
         parts = fast_paths.lanes(frames.shape[0], self._largest_map()) if training and self.fast else 1
-        predictions = [run(part, folded, training) for part in ops.split(sequence, parts, axis=0)]
-        return ops.concatenate(predictions, axis=0)
+        results = [run(part, folded, training) for part in ops.split(sequence, parts, axis=0)]
+        predictions, *states = (ops.concatenate(result, axis=0) for result in zip(*results, strict=True))
+        if self.step.inputs[-1].name == PENALTY:
+            self.add_loss(ops.mean(states[-1]) / self.steps)
+        return predictions
 
     def _folded_parameters(self):
         cells = [layer for layer in self.step.layers if isinstance(layer, SpatiotemporalCell)]
@@ -225,8 +229,11 @@ class Rollout(SpatiotemporalRNN):
         return max((math.prod(state.shape[1:-1]) for state in self.step.inputs[1:]), default=0)
 
     def _keeping(self, sequence, folded, training):
+        # Not `RNN.call`, which rounds all states, the sum of the penalty too, to half precision.
+        states = self.cell.get_initial_state(ops.shape(sequence)[0])
         with using(folded):
-            return super().call(sequence, training=training)
+            _, predictions, states = self.inner_loop(sequence, states, mask=None, training=training)
+        return predictions, *states
 
     def _recomputing(self, sequence, folded, training):
         variables = self.step.weights  # frozen ones too: the loop may read nothing but its arguments
@@ -240,7 +247,7 @@ class Rollout(SpatiotemporalRNN):
             with keras.StatelessScope(list(zip(variables, values, strict=True))), using(replaced):
                 return self.cell(inputs, states, training=training)[1]
 
-        return fast_paths.scan(
+        predictions, states = fast_paths.scan(
             step,
             sequence,
             self.cell.get_initial_state(ops.shape(sequence)[0]),
@@ -248,6 +255,7 @@ class Rollout(SpatiotemporalRNN):
             stretch=self.stretch(self.checkpoint),
             unroll=self.unroll,
         )
+        return predictions, *states
 
     def compute_output_shape(self, frames_shape, observed_shape):
         return super().compute_output_shape((frames_shape[0], self.steps, *frames_shape[2:]))
@@ -287,12 +295,17 @@ class _FeedbackCell(keras.layers.Layer):
         frame = ops.where(observed > 0.5, frame, last_prediction)
         outputs = self.step([frame, *states], training=training)
         # A loop keeps the dtype of its states, while cells may compute in another one than the step.
-        prediction, *states = (ops.cast(output, self.compute_dtype) for output in outputs)
-        return prediction, [prediction, *states]
+        states = [ops.cast(output, dtype) for output, dtype in zip(outputs, self.state_dtypes, strict=True)]
+        return states[0], states
+
+    @property
+    def state_dtypes(self) -> list[str]:
+        return [self.compute_dtype, *(state.dtype for state in self.step.inputs[1:])]
 
     def get_initial_state(self, batch_size=None):
         return [
-            ops.zeros((batch_size, *state.shape[1:]), dtype=self.compute_dtype) for state in self.step.outputs
+            ops.zeros((batch_size, *state.shape[1:]), dtype=dtype)
+            for state, dtype in zip(self.step.outputs, self.state_dtypes, strict=True)
         ]
 
     def compute_output_shape(self, inputs_shape, states_shape=None):

@@ -8,6 +8,8 @@ import keras
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.layers.patch import DepthToSpace, SpaceToDepth
 
+PENALTY = "penalty"  # name of the state that sums it
+
 Level = SpatiotemporalCell | Sequence[SpatiotemporalCell]
 
 
@@ -18,6 +20,7 @@ def build_step(
     scales: Sequence[int],
     *,
     patch_size: int = 1,
+    penalty: keras.layers.Layer | None = None,
 ) -> keras.Model:
     """Draws one time step: embed, the cells at their scales, head.
 
@@ -33,10 +36,13 @@ def build_step(
         scales: ints, one for each level: how many times smaller its maps are than the patched frame.
         patch_size: int. Side, in pixels, of the square patches that become channels before the embedding.
 
+        penalty: layer whose `reads` names states; called with a list of them, over all cells that have them, for
+            each name, it returns what a step adds to the loss of a sample: (batch, 1, 1, 1).
+
     Returns:
         `keras.Model` with inputs [frame, *states] and outputs [next_frame, *new_states]. Each state is a
         named input: `cell_2_c` is state "c" of the second cell; a zigzag state, of which there is one for
-        the whole stack, carries its own name.
+        the whole stack, carries its own name. With a penalty the last state is "penalty", its sum so far.
 
     Raises:
         ValueError: if an argument breaks its rule; the message names the argument and the value received.
@@ -49,6 +55,7 @@ def build_step(
     x = keras.layers.Conv2D(filters, 1, name="embed")(x)
     before, after = {}, {}  # every state as it comes in, and as it stands while walking up
     zigzag, skips, number = set(), [], 0
+    read = {name: [] for name in penalty.reads} if penalty else {}
     for level, scale, scale_below in zip(levels, scales, (1, *scales), strict=False):
         if scale > scale_below:
             skips.append(x)
@@ -68,12 +75,19 @@ def build_step(
                     before[name] = after[name] = keras.Input(shape[1:], dtype=cell.compute_dtype, name=name)
             x, states = cell(x, [after[name] for name in names])
             after.update(zip(names, states, strict=True))
+            for name, state in zip(cell.state_names, states, strict=True):
+                if name in read:
+                    read[name].append(state)
     for name in sorted(zigzag):
         if before[name].shape != after[name].shape:
             raise ValueError(
                 "`levels` must hand up a zigzag state that leaves the top as it enters the bottom. Received: "
                 f"{name!r} of shape {before[name].shape[1:]} below and {after[name].shape[1:]} above"
             )
+    if penalty:
+        dtype = penalty.variable_dtype
+        before[PENALTY] = keras.Input((1, 1, 1), dtype=dtype, name=PENALTY)
+        after[PENALTY] = keras.layers.Add(dtype=dtype)([before[PENALTY], penalty(*read.values())])
     x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head")(x)
     x = DepthToSpace(patch_size, name="unpatch")(x) if patch_size > 1 else x
     return keras.Model([frame, *before.values()], [x, *after.values()], name="step")

@@ -55,19 +55,26 @@ def training_memory(model: keras.Model, batch_size: int, checkpoint: str | None 
 
 def _measures_of_a_step(cell, batch_size):
     """Returns bytes that the gradient reads of a step, of its states, of all that passes by; number of operations."""
-    dtype = cell.compute_dtype
+    dtypes = cell.state_dtypes
     variables = cell.step.trainable_variables
     with tf.Graph().as_default() as graph:
-        before = [_placeholder(dtype, (batch_size, *state.shape[1:])) for state in cell.step.outputs]
+        before = [
+            _placeholder(dtype, (batch_size, *state.shape[1:]))
+            for dtype, state in zip(dtypes, cell.step.outputs, strict=True)
+        ]
         *map_shape, channels = before[0].shape
-        frame_and_plane = _placeholder(dtype, (*map_shape, channels + 1))
+        frame_and_plane = _placeholder(dtypes[0], (*map_shape, channels + 1))
         weights = [_placeholder(variable.dtype, variable.shape) for variable in variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch((before, weights))
             with keras.StatelessScope(list(zip(variables, weights, strict=True))):
                 _, after = cell(frame_and_plane, before, training=True)
         forward = set(graph.get_operations())
-        tape.gradient(after, (before, weights), [_placeholder(dtype, state.shape) for state in after])
+        tape.gradient(
+            after,
+            (before, weights),
+            [_placeholder(*each) for each in zip(dtypes, (state.shape for state in after), strict=True)],
+        )
         backward = [operation for operation in graph.get_operations() if operation not in forward]
         computed = _computed_once(graph)
     # A state is what the step before has put out: kept once. Weights are there anyway.

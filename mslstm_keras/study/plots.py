@@ -1,10 +1,11 @@
-"""Figures and animations: forecasts beside the truth, and training curves.
+"""Figures and animations: forecasts beside the truth, training curves, and what layers see and put out.
 
 Each is drawn on a canvas of its own, so what a program has set up for its own figures stays as it is.
 """
 
 import math
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ LARGEST_PANEL = 220
 ANIMATED_PANEL = 256
 GAP = 6
 LABEL_WIDTH = 150  # of row names
+LABEL_LETTERS = 10  # of a line of a row name
 BAR_WIDTH = 100  # of the colour bar and its numbers
 TEXT_HEIGHT = 36
 TEXT = 20
@@ -64,8 +66,7 @@ def forecast_figure(
         raise ValueError(
             f"`lead_labels` must be one per forecast frame, {len(forecast)}. Received: {len(lead_labels)}"
         )
-    context_labels = [f"t\N{MINUS SIGN}{age}" for age in range(len(context) - 1, 0, -1)] + ["t"]
-    rows = [("input", context, context_labels), ("forecast", forecast, lead_labels)]
+    rows = [("input", context, _time_labels(len(context))), ("forecast", forecast, lead_labels)]
     if truth is not None:
         rows[1:] = [
             ("truth", truth, lead_labels),
@@ -156,6 +157,100 @@ def curve_figure(
     _save(figure, path)
 
 
+def layers_figure(
+    outputs: Mapping[str, np.ndarray],
+    path: str | os.PathLike,
+    *,
+    context_frames: int,
+    step: int | None = None,
+    title: str | None = None,
+) -> None:
+    """Draws what layers put out as a PNG: one row per layer.
+
+    Without `step` the columns are steps in time and each picture is the mean size, whatever the sign, over the
+    channels; with it they are channels at that step. More than ten are thinned out evenly. Each row has its own grey:
+    black is its least value.
+
+    Args:
+        outputs: name -> floats (time, height, width, channels), as `layer_outputs` returns them.
+        path: PNG file to write.
+        context_frames: int. The steps that were fed with the truth; they are labelled t-1, t, the others t+1, t+2, ...
+        step: int. Number of the step to draw, 1 for the first. Default: all.
+        title: str. Heading. Default: none.
+
+    Raises:
+        ValueError: if there is no output, or no such step.
+        OSError: if the file cannot be written; what was there before stays.
+
+    Reference: Ma, Zhang & Liu, "MS-LSTM", Applied Soft Computing 147 (2023), figures 4 and 5.
+    """
+    if not outputs:
+        raise ValueError("`outputs` must hold at least one layer. Received: none")
+    steps = min(map(len, outputs.values()))
+    if step is not None and step not in range(1, steps + 1):
+        raise ValueError(f"`step` must be from 1 to {steps}. Received: step={step!r}")
+    rows = []
+    for index, (name, maps) in enumerate(outputs.items()):
+        if step is None:
+            images = np.abs(maps).mean(axis=-1)
+            labels = None if index else _time_labels(context_frames, steps)
+        else:
+            images = np.moveaxis(maps[step - 1], -1, 0)
+            labels = [f"channel {channel}" for channel in range(1, len(images) + 1)]
+        rows.append((name, *_thinned(_stretched(images), labels)))
+    _save(_draw_rows(rows, title), path)
+
+
+def receptive_field_figure(
+    fields: Mapping[str, tuple[np.ndarray, tuple[int, int, int] | None]],
+    path: str | os.PathLike,
+    *,
+    title: str | None = None,
+) -> None:
+    """Draws effective receptive fields as a PNG: one row per model, one column per frame.
+
+    The grey is the square root of the dependence, so that what is weak is seen; white is the largest of the row. The
+    red square in the last column is the theoretical receptive field, where it has a bound.
+
+    Args:
+        fields: name -> (floats (time, height, width) of `effective_receptive_field`, `CellField.box` of its cell).
+        path: PNG file to write.
+        title: str. Heading. Default: none.
+
+    Raises:
+        ValueError: if there is no field.
+        OSError: if the file cannot be written; what was there before stays.
+    """
+    from matplotlib.patches import Rectangle
+
+    if not fields:
+        raise ValueError("`fields` must hold at least one model. Received: none")
+    rows = []
+    for name, (dependence, _) in fields.items():
+        rows.append((name, *_thinned(_stretched(np.sqrt(dependence)), _time_labels(len(dependence)))))
+    figure = _draw_rows(rows, title)
+    last_columns = np.cumsum([len(images) for _, images, _ in rows]) - 1
+    for column, (_, box) in zip(last_columns, fields.values(), strict=True):
+        if box:
+            top, left, side = box
+            style = {"fill": False, "edgecolor": LINES[1], "linewidth": 1.8}
+            figure.axes[column].add_patch(Rectangle((left - 0.5, top - 0.5), side, side, **style))
+    _save(figure, path)
+
+
+def _time_labels(context_frames: int, steps: int | None = None) -> list[str]:
+    """Returns t-2, t-1, t for the context, and t+1, t+2, ... for the steps behind it."""
+    past = [f"t\N{MINUS SIGN}{age}" for age in range(context_frames - 1, 0, -1)]
+    future = [f"t+{lead}" for lead in range(1, (steps or 0) - context_frames + 1)]
+    return [*past, "t", *future]
+
+
+def _stretched(images: np.ndarray) -> np.ndarray:
+    """Returns images whose least value is 0 and whose largest is 1; 0 where all are equal."""
+    low, high = np.min(images), np.max(images)
+    return (images - low) / (high - low or 1)
+
+
 def _reference_line(axes, label: str, value: float) -> None:
     """Draws a dashed line across, its label above its right end."""
     axes.axhline(value, color=FAINT, linestyle="--", linewidth=1.8)
@@ -241,7 +336,8 @@ def _draw_rows(rows: list[tuple[str, np.ndarray, list[str] | None]], title: str 
         heading.set_fontsize(heading.get_fontsize() * min(1, room))
     for name, images, labels in rows:
         top += TEXT_HEIGHT if labels else 0
-        _write(figure, LABEL_WIDTH - 16, top + height / 2, name, TEXT + 2, ha="right", weight="bold")
+        name_lines = "\n".join(textwrap.wrap(name.replace("_", " "), LABEL_LETTERS))
+        _write(figure, LABEL_WIDTH - 16, top + height / 2, name_lines, TEXT + 2, ha="right", weight="bold")
         style = _difference_style(images) if name == "difference" else {}
         for index, image in enumerate(images):
             left = LABEL_WIDTH + index * (width + GAP)

@@ -15,7 +15,7 @@ from mslstm_keras.training.data import scoring_batches, split_clips, stream_clip
 from mslstm_keras.training.losses import FrameL1L2
 from mslstm_keras.training.metrics.frame import FrameMSE
 from mslstm_keras.training.recipes import Recipe
-from mslstm_keras.training.sampling import ScheduledSampling
+from mslstm_keras.training.sampling import ReverseScheduledSampling, ScheduledSampling
 
 CHECKPOINT, LOG, RECIPE = "checkpoint.keras", "log.csv", "recipe.json"
 
@@ -72,6 +72,7 @@ def train(
     first_step = _restore(model, checkpoint, recipe) if checkpoint.exists() else 0
     batches = training_batches(clips, recipe, first_step)
     log = _Log(run_dir / LOG, first_step)
+    sampling = sampling_schedule(recipe)
 
     run_dir.mkdir(parents=True, exist_ok=True)
     remove_partial(run_dir)
@@ -86,9 +87,9 @@ def train(
         shuffle=False,  # the batches come in the order of their step numbers
         verbose=verbose,
         callbacks=[
-            ScheduledSampling(recipe.sampling_steps),
+            sampling,
             _StopOnNonFiniteLoss(),
-            _Progress(recipe),
+            _Progress(recipe, sampling),
             keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
             log,
             _Checkpoint(checkpoint),  # last: a line of the log without its checkpoint is written again
@@ -184,6 +185,12 @@ def learning_rate_schedule(recipe: Recipe) -> keras.optimizers.schedules.Learnin
     )
 
 
+def sampling_schedule(recipe: Recipe) -> ScheduledSampling | ReverseScheduledSampling:
+    """Returns the callback by which a recipe's model is fed the truth."""
+    schedules = {"scheduled": ScheduledSampling, "reverse": ReverseScheduledSampling}
+    return schedules[recipe.sampling](recipe.sampling_steps)
+
+
 def _restore(model, checkpoint, recipe):
     """Takes over weights and optimiser of a checkpoint; returns the number of steps that it has seen."""
     try:
@@ -208,10 +215,10 @@ def _restore(model, checkpoint, recipe):
 class _Progress(keras.callbacks.Callback):
     """Adds to each line of the log: steps and clips seen, learning rate, probability of feeding the truth."""
 
-    def __init__(self, recipe):
+    def __init__(self, recipe, sampling):
         super().__init__()
         self.recipe = recipe
-        self.sampling = ScheduledSampling(recipe.sampling_steps)
+        self.sampling = sampling
 
     def on_epoch_end(self, epoch, logs=None):
         step = (epoch + 1) * self.recipe.interval_steps

@@ -9,6 +9,8 @@ from typing import Any
 
 from mslstm_keras.naming import nearest
 
+SAMPLINGS = "scheduled", "reverse"
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -35,8 +37,9 @@ class Recipe:
         learning_rate: float. Of Adam.
         decay_steps: int. Over how many steps at the end the learning rate falls to zero along a cosine; 0 keeps
             it constant.
-        sampling_steps: int. Over how many steps at the beginning the probability of feeding the truth behind
-            the context falls from 1 to 0.
+        sampling: "scheduled" or "reverse". Schedule by which a model in training is fed the truth,
+            `ScheduledSampling` or `ReverseScheduledSampling`.
+        sampling_steps: int. Steps of that schedule, from the beginning; after them the model is fed as in a forecast.
         clip_norm: float or None. Largest norm of all gradients together.
         validation_clips: int. Clips of the test split scored at each interval; 0 for none.
         dtype: str. Keras dtype policy of the model, such as "float32" or "mixed_bfloat16".
@@ -63,6 +66,7 @@ class Recipe:
     l1_weight: float = 1.0
     learning_rate: float = 3e-4
     decay_steps: int = 0
+    sampling: str = "scheduled"
     sampling_steps: int = 1000
     clip_norm: float | None = None
     validation_clips: int = 0
@@ -75,6 +79,8 @@ class Recipe:
         for name in ("steps", "interval_steps", "batch_size", "sampling_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {name}={getattr(self, name)}")
+        if self.sampling not in SAMPLINGS:
+            raise ValueError(f"`sampling` must be one of {SAMPLINGS}. Received: sampling={self.sampling!r}")
         if self.steps % self.interval_steps:
             raise ValueError(
                 "`interval_steps` must divide `steps`, so that the last step is a checkpoint. Received: "

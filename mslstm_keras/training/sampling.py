@@ -1,11 +1,46 @@
 """Schedules of how often a model in training is fed the truth."""
 
+import math
+
 import keras
 
 from mslstm_keras.models.rollout import ObservedFrames, find_layer
 
 
-class ScheduledSampling(keras.callbacks.Callback):
+class _Schedule(keras.callbacks.Callback):
+    """Sets, before each optimiser step k = 0, 1, ..., how often the model is fed the truth.
+
+    The step is read off the optimiser, so the schedule goes on where it was when a training is resumed; the draws
+    are a pure function of the model's seed and of k.
+    """
+
+    def __init__(self, sampling_steps: int):
+        super().__init__()
+        if sampling_steps < 1:
+            raise ValueError(
+                f"`sampling_steps` must be at least 1. Received: sampling_steps={sampling_steps}"
+            )
+        self.sampling_steps = sampling_steps
+
+    def context_truth_rate(self, step: int) -> float:
+        """Returns the probability of feeding the truth in the context, frame 0 apart, at an optimiser step."""
+        raise NotImplementedError
+
+    def truth_rate(self, step: int) -> float:
+        """Returns the probability of feeding the truth behind the context at an optimiser step."""
+        raise NotImplementedError
+
+    def on_train_batch_begin(self, batch, logs=None):
+        step = int(self.model.optimizer.iterations)
+        rates = self.context_truth_rate(step), self.truth_rate(step)
+        find_layer(self.model, ObservedFrames).set_truth_rate(*rates, step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        # What is saved or used between epochs is a model that sees the context alone.
+        find_layer(self.model, ObservedFrames).set_truth_rate(1.0, 0.0, 0)
+
+
+class ScheduledSampling(_Schedule):
     """Weans a model from the truth behind the context.
 
         P(frame t is fed, not the last prediction) = max(0, 1 - k / sampling_steps)        t >= context_frames
@@ -22,22 +57,43 @@ class ScheduledSampling(keras.callbacks.Callback):
     Reference: Bengio et al., "Scheduled Sampling", NeurIPS 2015.
     """
 
-    def __init__(self, sampling_steps: int):
-        super().__init__()
-        if sampling_steps < 1:
-            raise ValueError(
-                f"`sampling_steps` must be at least 1. Received: sampling_steps={sampling_steps}"
-            )
-        self.sampling_steps = sampling_steps
+    def context_truth_rate(self, step: int) -> float:
+        """Returns 1: the context is the truth at every step."""
+        return 1.0
 
     def truth_rate(self, step: int) -> float:
         """Returns the probability of feeding the truth behind the context at an optimiser step."""
         return max(0.0, 1.0 - step / self.sampling_steps)
 
-    def on_train_batch_begin(self, batch, logs=None):
-        step = int(self.model.optimizer.iterations)
-        find_layer(self.model, ObservedFrames).set_truth_rate(1.0, self.truth_rate(step), step)
 
-    def on_epoch_end(self, epoch, logs=None):
-        # What is saved or used between epochs is a model that sees the context alone.
-        find_layer(self.model, ObservedFrames).set_truth_rate(1.0, 0.0, 0)
+class ReverseScheduledSampling(_Schedule):
+    """Begins with a model that forecasts its context too, half of the time, and ends with forecasting alone.
+
+        P(frame t is fed, not the last prediction) = 1 - exp(-5 s) / 2, or 1 at s = 1         0 < t < context_frames
+                                                     (1 - s) / 2                              t >= context_frames
+        s = min(max(3 k / sampling_steps - 1, 0), 1)
+
+    at optimiser step k = 0, 1, ...: s is 0 over the first third of the schedule, rises over the second and stays at
+    1. The step is read off the optimiser, so the schedule goes on where it was when a training is resumed; the draws
+    are a pure function of the model's seed and of k.
+
+    Args:
+        sampling_steps: int. Steps of the whole schedule, the third included in which both rates have come to an end.
+
+    Raises:
+        ValueError: if `sampling_steps` is not positive, or the model has no `ObservedFrames` layer.
+
+    Reference: Wang et al., "PredRNN: A Recurrent Neural Network for Spatiotemporal Predictive Learning", TPAMI 2022.
+    """
+
+    def context_truth_rate(self, step: int) -> float:
+        """Returns the probability of feeding the truth in the context, frame 0 apart, at an optimiser step."""
+        part = self._part_of_second_third(step)
+        return 1.0 if part == 1 else 1.0 - 0.5 * math.exp(-5.0 * part)
+
+    def truth_rate(self, step: int) -> float:
+        """Returns the probability of feeding the truth behind the context at an optimiser step."""
+        return 0.5 * (1.0 - self._part_of_second_third(step))
+
+    def _part_of_second_third(self, step):
+        return min(max(3 * step / self.sampling_steps - 1.0, 0.0), 1.0)

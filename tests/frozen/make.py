@@ -14,7 +14,7 @@ import tensorflow as tf
 from mslstm_keras import FrameL1L2, create_model, list_models
 
 FOLDER = Path(__file__).parent
-FRAME_SHAPE = (8, 12, 2)
+FRAME_SHAPE = (16, 32, 2)
 CONTEXT_FRAMES, FORECAST_FRAMES = 2, 2
 
 
@@ -33,12 +33,12 @@ def assign_fixed_weights(model):
 
 def frozen_outputs(name):
     """Returns a model's predictions, and the norm of the loss's gradient for every weight, in their order."""
-    model = create_model(name, FRAME_SHAPE, CONTEXT_FRAMES, FORECAST_FRAMES, filters=3)
+    model = create_model(name, FRAME_SHAPE, CONTEXT_FRAMES, FORECAST_FRAMES, filters=4)
     assign_fixed_weights(model)
     clip = fixed_numbers((1, CONTEXT_FRAMES + FORECAST_FRAMES, *FRAME_SHAPE), 0).astype("float32")
     with tf.GradientTape() as tape:
         predictions = model(clip[:, :-1])
-        loss = FrameL1L2()(clip[:, 1:], predictions)
+        loss = FrameL1L2()(clip[:, 1:], predictions) + sum(model.losses)
     gradients = tape.gradient(loss, [weight.value for weight in model.trainable_variables])
     return {
         "predictions": keras.ops.convert_to_numpy(predictions),

@@ -8,7 +8,8 @@ from tests import contracts
 from tests.contracts import random_frames, small_model
 from tests.equations import assert_close
 
-WIDE_SHAPE = (8, 24, 3)
+PLAIN = [name for name in list_models() if f"ms_{name}" in list_models()] + ["conv_lstm", "tms_lstm"]
+WIDE_SHAPE = (16, 32, 3)
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +70,20 @@ def test_unrolled_is_the_loop(name, model):
     contracts.check_unrolled_is_the_loop(model, small_model(name, unroll=True))
 
 
+@pytest.mark.parametrize("name", ["conv_lstm", "tms_lstm", "ms_lstm"])
 def test_fast_paths_change_nothing(name):
     contracts.check_fast_paths_change_nothing(name)
 
 
-@pytest.mark.parametrize("unroll", [False, True])
-@pytest.mark.parametrize("checkpoint", ["step", "sqrt"])
-def test_checkpoints_change_nothing(name, model, checkpoint, unroll):
+def test_checkpoints_change_nothing(name, model):
+    checkpoint, unroll = ("sqrt", False) if name in PLAIN else ("step", True)
     contracts.check_same_gradients(small_model(name, checkpoint=checkpoint, unroll=unroll), model)
+
+
+@pytest.mark.parametrize(("checkpoint", "unroll"), [("step", False), ("sqrt", True)])
+def test_every_checkpoint_in_a_loop_and_unrolled(models, checkpoint, unroll):
+    less = small_model("ms_lstm", checkpoint=checkpoint, unroll=unroll)
+    contracts.check_same_gradients(less, models["ms_lstm"])
 
 
 @pytest.mark.parametrize("checkpoint", [None, "step"])
@@ -108,6 +115,7 @@ def test_mixed_precision(model):
     contracts.check_mixed_precision(model)
 
 
+@pytest.mark.parametrize("name", PLAIN)
 def test_plain_and_pyramid(name):
     contracts.check_plain_and_pyramid(name)
 

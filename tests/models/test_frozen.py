@@ -15,4 +15,4 @@ def test_frozen_outputs(name):
     with np.load(path) as frozen:
         np.testing.assert_allclose(outputs["predictions"], frozen["predictions"], rtol=0, atol=1e-5)
         np.testing.assert_allclose(outputs["gradient_norms"], frozen["gradient_norms"], rtol=1e-4)
-    assert np.std(outputs["predictions"]) > 0.1 and np.all(outputs["gradient_norms"] > 1e-3)
+    assert np.std(outputs["predictions"]) > 0.1 and np.all(outputs["gradient_norms"] > 1e-4)

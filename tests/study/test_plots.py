@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mslstm_keras.study.plots import curve_figure, forecast_animation, forecast_figure
+from mslstm_keras.study.plots import (
+    curve_figure,
+    forecast_animation,
+    forecast_figure,
+    layers_figure,
+    receptive_field_figure,
+)
 from tests.processes import run_without_keras
 
 LABEL, PANEL, GAP, TEXT = 150, 128, 6, 36  # pixels of the layout for ten frames of 64 x 64
@@ -225,6 +231,68 @@ def test_one_point_is_seen(tmp_path):
 def test_curves_that_are_not_drawn(tmp_path, curves, message):
     with pytest.raises(ValueError, match=message):
         curve_figure(curves, tmp_path / "a.png", x="step", y="loss")
+
+
+def layers():
+    maps = np.zeros((4, 8, 8, 3), "float32")
+    maps[:, :4] = np.array([-3, 0, 3])
+    maps[2:, :4] /= 2
+    return {"input": moving_square(4), "cell 1": maps, "output": moving_square(4)}
+
+
+def test_layers_in_time(tmp_path):
+    layers_figure(layers(), tmp_path / "a.png", context_frames=2)
+    picture = pixels(tmp_path / "a.png")
+    side = 192  # a multiple of 64 pixels
+    assert picture.shape == (TEXT + 3 * (side + GAP) + GAP, LABEL + 4 * (side + GAP) - GAP + 12, 3)
+    top, rows = TEXT + side + GAP, []
+    for column in range(4):
+        left = LABEL + column * (side + GAP)
+        shown = picture[top : top + side, left : left + side, 0]
+        rows.append((shown[side // 4, side // 2], shown[3 * side // 4, side // 2]))
+    np.testing.assert_allclose(rows, [(255, 0), (255, 0), (128, 0), (128, 0)], atol=1)
+
+
+def test_channels_of_layers_at_a_step(tmp_path):
+    layers_figure(layers(), tmp_path / "a.png", context_frames=2, step=1, title="cells")
+    picture, side = pixels(tmp_path / "a.png"), 192
+    top = (TEXT + 12) + (TEXT + side + GAP) + TEXT
+    shown = [picture[top + side // 4, LABEL + column * (side + GAP) + side // 2, 0] for column in range(3)]
+    np.testing.assert_allclose(shown, [0, 128, 255], atol=1)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "step", "message"),
+    [
+        ({}, None, "`outputs` must hold at least one layer. Received: none"),
+        (layers(), 0, "`step` must be from 1 to 4. Received: step=0"),
+        (layers(), 5, "`step` must be from 1 to 4. Received: step=5"),
+    ],
+)
+def test_layers_that_are_not_drawn(tmp_path, outputs, step, message):
+    with pytest.raises(ValueError, match=message):
+        layers_figure(outputs, tmp_path / "a.png", context_frames=2, step=step)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_receptive_fields(tmp_path):
+    dependence = np.zeros((2, 16, 16), "float32")
+    dependence[0, 8, 8] = 0.25
+    dependence[1, 6:11, 6:11] = 1
+    fields = {"bounded": (dependence, (6, 6, 5)), "a_long_name_without_bound": (dependence, None)}
+    receptive_field_figure(fields, tmp_path / "a.png", title="fields")
+    picture, side = pixels(tmp_path / "a.png"), 208  # a multiple of 16 pixels
+    top, left = (TEXT + 12) + TEXT, LABEL + side + GAP
+    edge = coloured(picture, (209, 73, 91))
+    assert len(edge) > 200
+    ends = [top + 6 * 13, left + 6 * 13, top + 11 * 13, left + 11 * 13]
+    np.testing.assert_allclose([*edge.min(0), *edge.max(0)], ends, atol=3)
+    assert abs(picture[top + 8 * 13 + 6, LABEL + 8 * 13 + 6, 0] - 128) <= 1  # the root of a quarter
+    label = picture[top + side + TEXT :, :LABEL]
+    assert (label < 100).any()
+    assert (label[:, :GAP] > 250).all()  # in lines, not cut off
+    with pytest.raises(ValueError, match=r"`fields` must hold at least one model. Received: none"):
+        receptive_field_figure({}, tmp_path / "b.png")
 
 
 @pytest.mark.parametrize("draw", ["forecast_figure", "forecast_animation", "curve_figure"])

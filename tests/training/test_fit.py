@@ -18,8 +18,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
 from mslstm_keras.training.data import scoring_batches, split_clips, training_batches
-from mslstm_keras.training.fit import compiled_model, learning_rate_schedule, train
-from mslstm_keras.training.recipes import Recipe
+from mslstm_keras.training.fit import compiled_model, learning_rate_schedule, sampling_schedule, train
+from mslstm_keras.training.recipes import SAMPLINGS, Recipe
+from mslstm_keras.training.sampling import ReverseScheduledSampling, ScheduledSampling
 from tests.training import forked
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 4), dtype="uint8")
@@ -348,6 +349,28 @@ def test_learning_rate_is_constant_and_then_a_cosine(clips, decay_steps, rates):
     schedule = learning_rate_schedule(fields)
     received = [float(schedule(step)) for step in rates]
     np.testing.assert_allclose(received, 0.02 * np.array(list(rates.values())), atol=1e-8)
+
+
+def test_every_sampling_has_its_schedule(clips):
+    schedules = [sampling_schedule(tiny(clips, sampling=sampling)) for sampling in SAMPLINGS]
+    assert [type(schedule) for schedule in schedules] == [ScheduledSampling, ReverseScheduledSampling]
+    assert {schedule.sampling_steps for schedule in schedules} == {5}
+
+
+def test_reverse_sampling_is_trained_by_and_logged(clips, tmp_path, monkeypatch):
+    rates = []
+    set_truth_rate = ObservedFrames.set_truth_rate
+    monkeypatch.setattr(
+        ObservedFrames,
+        "set_truth_rate",
+        lambda layer, *received: (rates.append(received), set_truth_rate(layer, *received)),
+    )
+    train(tiny(clips, sampling="reverse", sampling_steps=6), tmp_path / "run", verbose=0)
+    halfway = (1 - np.exp(-2.5) / 2, 0.25, 3)
+    between = (1.0, 0.0, 0)
+    expected = [(0.5, 0.5, 0), (0.5, 0.5, 1), between, (0.5, 0.5, 2), halfway, between]
+    np.testing.assert_allclose(rates, expected)
+    np.testing.assert_allclose(column(tmp_path / "run", "truth_rate"), [0.5, 0.0], atol=1e-12)
 
 
 def test_initial_weights_depend_on_the_seed(clips, recipe):

@@ -26,6 +26,7 @@ from mslstm_keras.training.recipes import RECIPES, Recipe, find_recipe, list_rec
         ("scales", "[1, 2, 1]", (1, 2, 1)),
         ("scales", "null", None),
         ("stream", "true", True),
+        ("sampling", "reverse", "reverse"),
         (
             "options",
             '{"kernel_sizes": [3, 5], "deep": {"k": [1]}}',
@@ -83,7 +84,13 @@ def test_unknown_fields_are_refused_with_the_nearest():
         *RECIPES.values(),
         Recipe("plain"),
         Recipe(
-            "all", scales=(1, 2, 1), layers=3, options={"kernel_sizes": (1, 3)}, clip_norm=1.0, stream=True
+            "all",
+            scales=(1, 2, 1),
+            layers=3,
+            options={"kernel_sizes": (1, 3)},
+            clip_norm=1.0,
+            stream=True,
+            sampling="reverse",
         ),
     ],
     ids=lambda recipe: recipe.name,
@@ -92,6 +99,20 @@ def test_round_trip_through_json(recipe):
     text = json.dumps(recipe.to_dict())
     assert Recipe.from_dict(json.loads(text)) == recipe
     assert set(recipe.to_dict()) == {field.name for field in dataclasses.fields(Recipe)}
+
+
+@pytest.mark.parametrize(
+    "field", [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
+)
+def test_a_field_that_is_newer_than_the_file_has_its_default(field):
+    fields = find_recipe("optdigits_quick").to_dict()
+    del fields[field]
+    recipe = Recipe.from_dict(fields)
+    assert getattr(recipe, field) == getattr(Recipe("plain"), field)
+
+
+def test_recipes_of_before_reverse_sampling_are_scheduled():
+    assert Recipe.from_dict({"name": "old", "sampling_steps": 600}).sampling == "scheduled"
 
 
 def test_a_dict_needs_a_name():
@@ -121,6 +142,10 @@ def test_recipes_are_frozen():
         ({"learning_rate": 0.0}, "`learning_rate` must be positive. Received: learning_rate=0.0"),
         ({"learning_rate": float("nan")}, "`learning_rate` must be positive. Received: learning_rate=nan"),
         ({"clip_norm": 0.0}, "`clip_norm` must be positive. Received: clip_norm=0.0"),
+        (
+            {"sampling": "revers"},
+            "`sampling` must be one of ('scheduled', 'reverse'). Received: sampling='revers'",
+        ),
         ({"dtype": "mixed_float16"}, "`dtype` must have the range of float32"),
         ({"validation_clips": -1}, "`validation_clips` must be 0 or more. Received: validation_clips=-1"),
     ],

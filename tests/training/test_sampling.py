@@ -1,4 +1,4 @@
-"""Scheduled sampling: the rate by step, the draws by seed and step, both set by `fit`."""
+"""Schedules of sampling: the rates by step, the draws by seed and step, both set by `fit`."""
 
 import keras
 import numpy as np
@@ -6,8 +6,10 @@ import pytest
 
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
-from mslstm_keras.training.sampling import ScheduledSampling
+from mslstm_keras.training.sampling import ReverseScheduledSampling, ScheduledSampling
+from tests.golden import load_golden
 
+SCHEDULES = [ScheduledSampling, ReverseScheduledSampling]
 FRAMES = np.random.default_rng(0).random((6, 5, 4, 4, 1), dtype="float32")
 
 
@@ -43,19 +45,68 @@ def test_rate_falls_linearly_and_stays_at_zero(step, rate):
     assert ScheduledSampling(4).truth_rate(step) == rate
 
 
-def test_fit_sets_rate_and_step_before_each_step():
+@pytest.mark.parametrize(
+    ("step", "context", "forecast"),
+    [
+        (0, 0.5, 0.5),
+        (10, 0.5, 0.5),
+        (11, 1 - np.exp(-0.5) / 2, 0.45),
+        (15, 1 - np.exp(-2.5) / 2, 0.25),
+        (19, 1 - np.exp(-4.5) / 2, 0.05),
+        (20, 1.0, 0.0),
+        (30, 1.0, 0.0),
+        (1000, 1.0, 0.0),
+    ],
+)
+def test_reverse_rates_part_in_the_second_third_and_stay_apart(step, context, forecast):
+    schedule = ReverseScheduledSampling(30)
+    assert schedule.context_truth_rate(step) == pytest.approx(context, abs=1e-12)
+    assert schedule.truth_rate(step) == pytest.approx(forecast, abs=1e-12)
+
+
+@pytest.mark.parametrize("steps_per_epoch", [1, 7])
+@pytest.mark.parametrize("epochs", [12, 16, 20, 30])
+def test_reverse_rates_are_those_of_the_public_code(epochs, steps_per_epoch):
+    arrays, _ = load_golden("metrics/reverse_scheduled_sampling_schedule")
+    context, forecast, numbers = (arrays[f"f64/epochs{epochs}/{name}"] for name in ("eta_r", "eta", "epoch"))
+    assert len(numbers) == epochs + 1
+    schedule = ReverseScheduledSampling(epochs * steps_per_epoch)
+    steps = [int(number) * steps_per_epoch for number in numbers]
+    np.testing.assert_allclose([schedule.context_truth_rate(step) for step in steps], context, atol=1e-12)
+    np.testing.assert_allclose([schedule.truth_rate(step) for step in steps], forecast, atol=1e-12)
+
+
+def test_the_context_is_always_the_truth_unless_reversed():
+    assert {ScheduledSampling(4).context_truth_rate(step) for step in range(6)} == {1.0}
+
+
+def test_fit_sets_rates_and_step_before_each_step():
     record = Record()
     fit(compiled(), ScheduledSampling(4), record, epochs=2)
     assert record.rates == [[1, 1], [1, 0.75], [1, 0.5], [1, 0.25], [1, 0], [1, 0]]
     assert record.steps == [0, 1, 2, 3, 4, 5]
 
 
-def test_schedule_goes_on_where_the_optimiser_is():
+def test_fit_sets_reverse_rates_too():
+    record = Record()
+    fit(compiled(), ReverseScheduledSampling(6), record, epochs=2)
+    halfway = [1 - np.exp(-2.5) / 2, 0.25]
+    expected = [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5], halfway, [1, 0], [1, 0]]
+    np.testing.assert_allclose(record.rates, expected, rtol=1e-6)
+    assert record.steps == [0, 1, 2, 3, 4, 5]
+    first = np.array(record.planes[:3])  # of a context of two frames
+    assert (first[..., 0] == 1).all()
+    assert 0 < first[..., 1].mean() < 1 and 0 < first[..., 2:].mean() < 1
+    np.testing.assert_array_equal(record.planes[4:], [[[1, 1, 0, 0, 0]] * len(FRAMES)] * 2)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_schedule_goes_on_where_the_optimiser_is(schedule):
     straight, resumed = Record(), Record()
-    fit(compiled(), ScheduledSampling(8), straight, epochs=2)
+    fit(compiled(), schedule(8), straight, epochs=2)
     model = compiled()
     model.optimizer.iterations.assign(3)
-    fit(model, ScheduledSampling(8), resumed)
+    fit(model, schedule(8), resumed)
     assert resumed.rates == straight.rates[3:]
     assert resumed.steps == straight.steps[3:]
     np.testing.assert_array_equal(resumed.planes, straight.planes[3:])
@@ -93,9 +144,10 @@ def test_what_is_drawn_is_what_the_model_is_fed():
     np.testing.assert_allclose(history.history["loss"], [expected], rtol=1e-5)
 
 
-def test_training_leaves_a_model_that_sees_the_context_alone():
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_training_leaves_a_model_that_sees_the_context_alone(schedule):
     model = compiled()
-    fit(model, ScheduledSampling(100))
+    fit(model, schedule(100))
     layer = find_layer(model, ObservedFrames)
     assert layer.truth_rate.numpy().tolist() == [1, 0]
     assert int(layer.draws.state[1]) == 0
@@ -104,15 +156,17 @@ def test_training_leaves_a_model_that_sees_the_context_alone():
     np.testing.assert_array_equal(model(hidden, training=False), model(FRAMES, training=False))
 
 
-def test_steps_must_be_positive():
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_steps_must_be_positive(schedule):
     with pytest.raises(ValueError, match=r"`sampling_steps` must be at least 1. Received: sampling_steps=0"):
-        ScheduledSampling(0)
+        schedule(0)
 
 
-def test_other_models_are_refused():
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_other_models_are_refused(schedule):
     model = keras.Sequential([keras.Input((5, 4, 4, 1)), keras.layers.Dense(1)], name="dense")
     model.compile("sgd", "mse")
     with pytest.raises(
         ValueError, match=r"`model` must have one ObservedFrames layer.* Received: 'dense' with 0"
     ):
-        fit(model, ScheduledSampling(4))
+        fit(model, schedule(4))

@@ -1,0 +1,63 @@
+"""PredRNN-V2: PredRNN whose two memories are kept from learning the same."""
+
+import keras
+from keras import ops, saving
+
+from mslstm_keras.cells.pred_rnn import PredRNNCell
+from mslstm_keras.models.registry import architecture
+
+
+@saving.register_keras_serializable(package="mslstm_keras")
+class Decoupling(keras.layers.Layer):
+    """Decoupling loss of PredRNN-V2: what the two memories take in should not be alike.
+
+        a, b    = W_1x1 * delta_c + b, W_1x1 * delta_m + b
+        penalty = weight sum_cells sum_channels |<a, b>| / (||a|| ||b||)
+
+    with scalar product and norms over the pixels of a channel. W and b are the same for all cells.
+
+    Args:
+        weight: float. Weight beside the loss of the frames.
+
+    Call arguments:
+        delta_c: list of tensors (batch, height, width, filters), one for each cell; sizes may differ.
+        delta_m: list of tensors shaped as `delta_c`.
+
+    Returns:
+        Tensor (batch, 1, 1, 1), in the dtype of the weights: a sum over thousands of numbers.
+
+    Reference: Wang et al., "PredRNN: A Recurrent Neural Network for Spatiotemporal Predictive Learning", TPAMI 2022,
+    in the form of the reference code: the adapter has a bias, and the cosine is not shifted.
+    """
+
+    reads = ("delta_c", "delta_m")
+    """States that the penalty is of."""
+
+    def __init__(self, weight: float = 0.01, **kwargs):
+        super().__init__(**kwargs)
+        self.weight = weight
+
+    def build(self, delta_c_shape, delta_m_shape):
+        filters = delta_c_shape[0][-1]
+        self.adapter = keras.layers.Conv2D(filters, 1, dtype=self.dtype_policy.name, name="adapter")
+        self.adapter.build(delta_c_shape[0])
+
+    def call(self, delta_c, delta_m):
+        total = sum(self._alike(c, m) for c, m in zip(delta_c, delta_m, strict=True))
+        return self.weight * total
+
+    def _alike(self, delta_c, delta_m):
+        a, b = (self._unit(ops.cast(self.adapter(each), self.variable_dtype)) for each in (delta_c, delta_m))
+        cosine = ops.sum(a * b, axis=(1, 2), keepdims=True)
+        return ops.sum(ops.abs(cosine), axis=-1, keepdims=True)
+
+    def _unit(self, x):
+        # The gradient of `ops.normalize` is NaN for a map of zeros, which black frames give at first, on JAX and XLA.
+        square = ops.sum(ops.square(x), axis=(1, 2), keepdims=True)
+        return x / ops.sqrt(ops.maximum(square, keras.config.epsilon() ** 2))
+
+
+@architecture(penalty=Decoupling)
+def pred_rnn_v2(filters: int, layers: int, **options) -> list[PredRNNCell]:
+    """A stack of ST-LSTMs that hand out what their memories take in, for `Decoupling`."""
+    return [PredRNNCell(filters, increments=True, **options) for _ in range(layers)]
