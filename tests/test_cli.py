@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from mslstm_keras.training.data import find_builder, split_clips
 from mslstm_keras.training.fit import read_recipe
 from mslstm_keras.training.recipes import RECIPES
 from mslstm_keras.training.scores import evaluate
+from tests.deploy.test_convert import reference_parameters
 from tests.processes import no_file_larger_than, run_script
 
 ROOT = Path(__file__).parents[1]
@@ -132,8 +134,8 @@ def test_these_are_the_commands():
     zoo = {("zoo", name) for name in ("list", "show", "verify", "add")}
     data = {("data", name) for name in ("list", "prepare")}
     study = {("study", name) for name in ("receptive-field", "layers", "architecture")}
-    single = {(name,) for name in ("demo", "forecast", "train", "evaluate", "models", "recipes", "cost")}
-    assert set(COMMANDS) == zoo | data | study | single
+    names = "demo", "forecast", "train", "evaluate", "models", "recipes", "convert", "cost"
+    assert set(COMMANDS) == zoo | data | study | {(name,) for name in names}
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -194,6 +196,33 @@ def test_models_recipes_and_data_are_listed(succeed):
     assert json.loads(succeed("recipes", "--json")) == {name: one.to_dict() for name, one in RECIPES.items()}
     names = [f"moving_mnist_clips/{name}" for name in ("paper", "srivastava", "fashion", "optdigits")]
     assert succeed("data", "list").split() == json.loads(succeed("data", "list", "--json")) == names
+
+
+def test_weights_of_pytorch_become_a_model(succeed, fail, monkeypatch, tmp_path):
+    """PyTorch's own reader is tested in `deploy/test_convert.py`."""
+    model = mslstm_keras.create_model(
+        "traj_gru", (8, 12, 2), 2, 3, filters=4, layers=2, links=3, half_pixel_offset=True
+    )
+    parameters, clip = (
+        reference_parameters(model),
+        np.random.default_rng(0).random((1, 2, 8, 12, 2), "float32"),
+    )
+    mslstm_keras.load_reference_parameters(model, parameters)
+    monkeypatch.setattr("mslstm_keras.deploy.convert.read_checkpoint", lambda path: parameters)
+    words = ["--model", "traj_gru", "--frame", "8x12", "--context", 2, "--forecast", 3, "--set", "links=3"]
+    output = tmp_path / "model.keras"
+    assert succeed("convert", "a.pth", output, *words).startswith(f"{output}: traj_gru, ")
+    np.testing.assert_array_equal(load_model(output)(clip), model(clip))
+    output.unlink()
+    assert "as (3, 3, 4, 10)" in fail("convert", "a.pth", output, *words, "--set", "links=5")
+    del parameters["fc.conv_fc.bias"]
+    assert "missing=['fc.conv_fc.bias']" in fail("convert", "a.pth", output, *words)
+
+
+def test_pytorch_is_asked_for_by_name(fail, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    words = ["--model", "ms_lstm", "--frame", "64x64"]
+    assert "pip install 'mslstm_keras[torch]'" in fail("convert", "a.pth", tmp_path / "b.keras", *words)
 
 
 def test_costs_of_the_papers_models_and_of_ones_own_frames(succeed):

@@ -1,5 +1,6 @@
 """Parity with the public PyTorch implementation, forward and backward."""
 
+import contextlib
 import sys
 
 import keras
@@ -242,8 +243,9 @@ def golden_plane(arrays, meta):
     return plane
 
 
-@pytest.fixture
-def floatx(file):
+@contextlib.contextmanager
+def precision(file):
+    """Computes in double precision where a file needs it."""
     dtype = "float64" if file in CLOSE_CALLS else "float32"
     policy = keras.config.dtype_policy()
     keras.config.set_floatx(dtype)
@@ -253,25 +255,30 @@ def floatx(file):
     keras.config.set_dtype_policy(policy)
 
 
+def run_model(file):
+    """Returns a golden file's arrays and meta data, our predictions and loss, placements and their gradients."""
+    with precision(file) as dtype:
+        model, arrays, meta = golden_model(file)
+        clips = batch_major(arrays["input/x"]).astype(dtype)
+        rollout, loss = find_layer(model, Rollout), FrameL1L2()
+        placements = list(model_placements(model))
+        variables = [placement.variable.value for placement in placements]
+
+        @tf.function
+        def forward_backward(frames, truth, plane):
+            with tf.GradientTape() as tape:
+                predictions = rollout(frames, plane)
+                value = loss(truth, predictions) + sum(rollout.losses)
+            return predictions, value, tape.gradient(value, variables)
+
+        plane = golden_plane(arrays, meta).astype(dtype)
+        predictions, value, gradients = forward_backward(clips[:, :-1], clips[:, 1:], plane)
+    return arrays, meta, predictions, value, placements, gradients
+
+
 @pytest.mark.parametrize("file", MODEL_FILES)
-def test_golden_model(file, floatx):
-    model, arrays, meta = golden_model(file)
-    clips = batch_major(arrays["input/x"]).astype(floatx)
-    rollout, loss = find_layer(model, Rollout), FrameL1L2()
-    placements = list(model_placements(model))
-    variables = [placement.variable.value for placement in placements]
-
-    @tf.function
-    def forward_backward(frames, truth, plane):
-        with tf.GradientTape() as tape:
-            predictions = rollout(frames, plane)
-            value = loss(truth, predictions) + sum(rollout.losses)
-        return predictions, value, tape.gradient(value, variables)
-
-    predictions, value, gradients = forward_backward(
-        clips[:, :-1], clips[:, 1:], golden_plane(arrays, meta).astype(floatx)
-    )
-
+def test_golden_model(file):
+    arrays, meta, predictions, value, placements, gradients = run_model(file)
     np.testing.assert_allclose(predictions, batch_major(arrays["output/frames"]), atol=1e-5, rtol=0)
     np.testing.assert_allclose(value, arrays["output/loss"], rtol=1e-6)
     assert_gradients_agree(placements, gradients, without_effect_left_out(arrays, placements))

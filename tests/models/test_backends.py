@@ -118,8 +118,8 @@ def both(request, folder):
         return dict(jax), dict(tensorflow)
 
 
-def assert_agree(jax, tensorflow):
-    np.testing.assert_allclose(jax, tensorflow, rtol=0, atol=1e-5 * np.abs(tensorflow).max())
+def assert_agree(jax, tensorflow, tolerance=1e-5):
+    np.testing.assert_allclose(jax, tensorflow, rtol=0, atol=tolerance * np.abs(tensorflow).max())
 
 
 def test_predictions_agree(both):
@@ -137,8 +137,8 @@ def test_training_steps_agree(both):
     jax, tensorflow = both
     assert_agree(jax["loss"], tensorflow["loss"])
     for key in tensorflow:
-        if key.startswith("weight"):
-            assert_agree(jax[key], tensorflow[key])
+        if key.startswith("weight"):  # to what gradients agree with the public code: CMS-LSTM's sums are long
+            assert_agree(jax[key], tensorflow[key], 1e-4)
 
 
 @pytest.mark.parametrize("checkpoint", ["step", "sqrt"])

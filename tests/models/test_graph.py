@@ -155,7 +155,7 @@ def test_training_step_never_waits_for_the_host(name, dtype):
         frame_shape=FRAME_SHAPE,
         context_frames=CONTEXT_FRAMES,
         forecast_frames=FORECAST_FRAMES,
-        filters=2,
+        filters=4,
         layers=3,
         decay_steps=10,
         clip_norm=1.0,
@@ -170,7 +170,7 @@ def test_training_step_never_waits_for_the_host(name, dtype):
 
 def sampling_model(name):
     """Returns a model that is fed every second frame, drawn by lot, and the plane that it draws under XLA."""
-    model = small_model(name, filters=2)
+    model = small_model(name)
     layer = find_layer(model, ObservedFrames)
     layer.set_truth_rate(0.5, 0.5, 3)
     # XLA has another generator than TensorFlow's own kernels.
