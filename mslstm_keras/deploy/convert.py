@@ -325,12 +325,11 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError):
+        # What PyTorch says advises to let the file run its code.
         raise ValueError(
-            f"`path` must be a state dict of tensors saved by PyTorch. Received: {os.fspath(path)!r} ({reason})"
+            "`path` must be a state dict saved by PyTorch, with nothing in it but tensors. Received: "
+            f"{os.fspath(path)!r}"
         ) from None
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(

@@ -448,7 +448,8 @@ def test_read_checkpoint(tmp_path):
     np.testing.assert_array_equal(state["a.weight"], [[0, 1, 2], [3, 4, 5]])
     torch.save({"a": torch.ones(2), "code": keras.Model}, path)
     with pytest.raises(
-        ValueError, match=r"`path` must be a state dict of tensors saved by PyTorch\. Received: "
+        ValueError,
+        match=r"`path` must be a state dict saved by PyTorch, with nothing in it but tensors\. Received: ",
     ):
         read_checkpoint(path)
     torch.save({"a": {"b": torch.ones(2)}}, path)
@@ -456,7 +457,8 @@ def test_read_checkpoint(tmp_path):
         read_checkpoint(path)
     path.write_bytes(b"no file of PyTorch")
     with pytest.raises(
-        ValueError, match=r"`path` must be a state dict of tensors saved by PyTorch\. Received: "
+        ValueError,
+        match=r"`path` must be a state dict saved by PyTorch, with nothing in it but tensors\. Received: ",
     ):
         read_checkpoint(path)
 
