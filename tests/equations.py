@@ -29,12 +29,12 @@ def weights(layer):
     return [np.array(weight, "float64") for weight in layer.weights]
 
 
-def randomise(layer, seed=0):
+def randomise(layer, seed=0, scale=1.5):
     """Gives a layer weights that drive its activations well away from their linear part, biases included."""
     rng = np.random.default_rng(seed)
     for weight in layer.trainable_variables:
         fan_in = np.prod(weight.shape[:-1]) if len(weight.shape) > 1 else 1
-        weight.assign(rng.normal(scale=1.5 / np.sqrt(fan_in), size=weight.shape))
+        weight.assign(rng.normal(scale=scale / np.sqrt(fan_in), size=weight.shape))
 
 
 def random_cell(cell_class, filters=4, map_shape=(5, 7, 3), seed=0, **options):

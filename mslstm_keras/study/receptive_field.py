@@ -13,25 +13,13 @@ from mslstm_keras.models.rollout import Rollout, find_layer
 
 VISIBLE = 0.0455  # of the maximum: what a Gaussian has left two standard deviations away, by Luo et al.
 
-# Operations whose output at a pixel depends on their inputs at that pixel alone, if height and width stay as they are.
+# Operations whose output at a pixel depends on their inputs at that pixel alone, if height and width stay.
 POINTWISE = {
-    *(
-        "Absolute",
-        "Add",
-        "Cast",
-        "Clip",
-        "Concatenate",
-        "Divide",
-        "Exp",
-        "Floor",
-        "GetItem",
-        "GreaterEqual",
-        "Less",
-    ),
-    *("Log", "LogicalAnd", "Maximum", "Minimum", "Multiply", "Negative", "Power", "Reshape", "Split", "Sqrt"),
-    *("Square", "Subtract", "TrueDivide", "Where"),
-    *("Elu", "Gelu", "HardSigmoid", "LeakyRelu", "Relu", "Selu", "Sigmoid", "Silu", "Softplus", "Tanh"),
-}
+    "Absolute", "Add", "Cast", "Clip", "Concatenate", "Divide", "Elu", "Exp", "Floor", "Gelu", "GetItem",
+    "GreaterEqual", "HardSigmoid", "LeakyRelu", "Less", "Log", "LogicalAnd", "Maximum", "Minimum", "Multiply",
+    "Negative", "Power", "Relu", "Reshape", "Selu", "Sigmoid", "Silu", "Softplus", "Split", "Sqrt", "Square",
+    "Subtract", "Tanh", "TrueDivide", "Where",
+}  # fmt: skip
 CONSTANT = {"OnesLike", "ZerosLike"}
 WHOLE_MAP = "the whole map, by attention"
 ALONG_FLOWS = "without bound: maps are sampled along flows, which depend on the data"

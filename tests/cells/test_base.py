@@ -6,12 +6,36 @@ import keras
 import numpy as np
 import pytest
 
-from mslstm_keras.cells.base import SpatiotemporalCell
-from mslstm_keras.cells.conv_lstm import ConvLSTMCell
-from mslstm_keras.cells.mk_lstm import MKLSTMCell
+from mslstm_keras import (
+    CausalLSTMCell,
+    CMSLSTMCell,
+    ConvLSTMCell,
+    GradientHighwayUnit,
+    MIMCell,
+    MKLSTMCell,
+    MoDeRNNCell,
+    MotionCell,
+    PrecipLSTMCell,
+    PredRNNCell,
+    SpatiotemporalCell,
+    TrajGRUCell,
+)
 from tests.equations import assert_close, conv, random_cell, weights
 
-CELLS = [ConvLSTMCell, MKLSTMCell]
+CELLS = [
+    CMSLSTMCell,
+    CausalLSTMCell,
+    ConvLSTMCell,
+    GradientHighwayUnit,
+    MIMCell,
+    MKLSTMCell,
+    MoDeRNNCell,
+    MotionCell,
+    PrecipLSTMCell,
+    PredRNNCell,
+    TrajGRUCell,
+]
+MAP_SHAPE = (8, 12, 4)
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -57,33 +81,33 @@ def test_a_cell_may_give_its_states_other_shapes():
 @pytest.mark.parametrize("cell_class", CELLS)
 def test_states_start_at_zero(cell_class):
     cell = cell_class(4)
-    cell.build((None, 5, 7, 3))
+    cell.build((None, *MAP_SHAPE))
     states = cell.get_initial_state(batch_size=2)
     assert len(states) == len(cell.state_names)
-    for state in states:
-        np.testing.assert_array_equal(state, np.zeros((2, 5, 7, 4), "float32"))
+    for state, shape in zip(states, cell.state_shapes((2, *MAP_SHAPE)), strict=True):
+        np.testing.assert_array_equal(state, np.zeros(shape, "float32"))
 
 
 @pytest.mark.parametrize("cell_class", CELLS)
 def test_build_makes_every_weight(cell_class):
     cell = cell_class(4)
-    cell.build((None, 5, 7, 3))
+    cell.build((None, *MAP_SHAPE))
     before = [weight.path for weight in cell.weights]
     assert before and all(layer.built for layer in cell._flatten_layers())
-    cell(np.zeros((2, 5, 7, 3), "float32"), cell.get_initial_state(2))
+    cell(np.zeros((2, *MAP_SHAPE), "float32"), cell.get_initial_state(2))
     assert [weight.path for weight in cell.weights] == before
 
 
 @pytest.mark.parametrize("cell_class", CELLS)
 def test_symbolic_shapes_are_the_eager_ones(cell_class):
     cell = cell_class(4)
-    symbolic, symbolic_states = cell(keras.Input((5, 7, 3)), [keras.Input((5, 7, 4))] * len(cell.state_names))
-    eager, eager_states = cell(np.zeros((2, 5, 7, 3), "float32"), cell.get_initial_state(2))
-    assert symbolic.shape[1:] == tuple(eager.shape)[1:] == (5, 7, 4)
-    assert {state.shape[1:] for state in symbolic_states} == {
-        tuple(state.shape)[1:] for state in eager_states
-    }
-    assert cell.compute_output_shape((2, 5, 7, 3)) == ((2, 5, 7, 4), [(2, 5, 7, 4)] * len(cell.state_names))
+    shapes = cell.state_shapes((2, *MAP_SHAPE))
+    symbolic, symbolic_states = cell(keras.Input(MAP_SHAPE), [keras.Input(shape[1:]) for shape in shapes])
+    eager, eager_states = cell(np.zeros((2, *MAP_SHAPE), "float32"), cell.get_initial_state(2))
+    assert symbolic.shape[1:] == tuple(eager.shape)[1:] == (8, 12, 4)
+    assert [state.shape[1:] for state in symbolic_states] == [shape[1:] for shape in shapes]
+    assert [tuple(state.shape) for state in eager_states] == shapes
+    assert cell.compute_output_shape((2, *MAP_SHAPE)) == ((2, 8, 12, 4), shapes)
 
 
 def test_conv_has_the_cell_s_sizes_unless_told_otherwise():
@@ -139,7 +163,7 @@ def test_configuration_is_derived(cell, options, copy_of):
 def test_dtype_reaches_every_part_and_the_copy(cell_class, dtype):
     cell = cell_class(4, dtype=dtype)
     for each in (cell, cell_class.from_config(cell.get_config())):
-        each.build((None, 5, 7, 3))
+        each.build((None, *MAP_SHAPE))
         assert {layer.dtype_policy.name for layer in each._flatten_layers()} == {dtype}
         assert {str(state.dtype.name) for state in each.get_initial_state(1)} == {each.compute_dtype}
 
@@ -147,7 +171,19 @@ def test_dtype_reaches_every_part_and_the_copy(cell_class, dtype):
 def test_registered_names():
     """They are written in every saved model: one that changes makes files unreadable."""
     names = [keras.saving.get_registered_name(cell) for cell in CELLS]
-    assert names == ["mslstm_keras>ConvLSTMCell", "mslstm_keras>MKLSTMCell"]
+    assert names == [
+        "mslstm_keras>CMSLSTMCell",
+        "mslstm_keras>CausalLSTMCell",
+        "mslstm_keras>ConvLSTMCell",
+        "mslstm_keras>GradientHighwayUnit",
+        "mslstm_keras>MIMCell",
+        "mslstm_keras>MKLSTMCell",
+        "mslstm_keras>MoDeRNNCell",
+        "mslstm_keras>MotionCell",
+        "mslstm_keras>PrecipLSTMCell",
+        "mslstm_keras>PredRNNCell",
+        "mslstm_keras>TrajGRUCell",
+    ]
 
 
 @pytest.mark.parametrize("cell_class", CELLS)

@@ -27,7 +27,7 @@ def plain_loop(step, sequence, states, weights):
     for time in range(STEPS):
         states = step(sequence[:, time], states, weights)
         outputs.append(states[0])
-    return tf.stack(outputs, axis=1)
+    return tf.stack(outputs, axis=1), states
 
 
 def numbers(batch=2):
@@ -51,9 +51,9 @@ def differentiated(run):
     def gradients(sequence, states, weights):
         with tf.GradientTape() as tape:
             tape.watch((sequence, states, weights))
-            outputs = run(step, sequence, states, weights)
-            loss = tf.reduce_sum(outputs * direction)
-        return outputs, tape.gradient(loss, (sequence, states, weights))
+            outputs, last = run(step, sequence, states, weights)
+            loss = tf.reduce_sum(outputs * direction) + sum(tf.reduce_sum(state**2) for state in last)
+        return outputs, last, tape.gradient(loss, (sequence, states, weights))
 
     return tf.nest.flatten(gradients(sequence, states, weights))
 
@@ -72,9 +72,10 @@ def test_scan_is_the_plain_loop(stretch, unroll):
 
 def test_scan_runs_eagerly():
     sequence, states, weights, _ = numbers()
-    assert_close(
-        fast.scan(step, sequence, states, weights, stretch=3), plain_loop(step, sequence, states, weights)
-    )
+    outputs, last = fast.scan(step, sequence, states, weights, stretch=3)
+    expected, expected_last = plain_loop(step, sequence, states, weights)
+    for ours, theirs in zip((outputs, *last), (expected, *expected_last), strict=True):
+        assert_close(ours, theirs)
 
 
 def test_a_weight_without_effect_has_a_gradient_of_zero():
@@ -82,7 +83,9 @@ def test_a_weight_without_effect_has_a_gradient_of_zero():
     idle = tf.ones(5)
     with tf.GradientTape() as tape:
         tape.watch(idle)
-        outputs = fast.scan(lambda x, s, w: step(x, s, w[:2]), sequence, states, [*weights, idle], stretch=1)
+        outputs, _ = fast.scan(
+            lambda x, s, w: step(x, s, w[:2]), sequence, states, [*weights, idle], stretch=1
+        )
     np.testing.assert_array_equal(tape.gradient(outputs, idle), np.zeros(5))
 
 

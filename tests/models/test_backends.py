@@ -16,7 +16,10 @@ from tests.processes import run_script
 
 PLANE = np.array([[1, 1, 0, 1], [1, 0, 1, 0]], "float32")
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed"),
+    pytest.mark.xdist_group("jax"),  # one process of JAX for all
+]
 
 
 def outputs(model, **options):
@@ -87,7 +90,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("backends")
     for name in list_models():
         model = small_model(name)
-        randomise(model, seed=1)  # weights that JAX can have from here alone
+        randomise(model, seed=1, scale=1.0)  # weights that JAX can have from here alone
         model.save(folder / f"{name}.keras")
         np.savez(folder / f"{name}.weights.npz", *model.get_weights())
         np.savez(folder / f"{name}.tensorflow.npz", **outputs(model, run_eagerly=True))
@@ -118,8 +121,8 @@ def both(request, folder):
         return dict(jax), dict(tensorflow)
 
 
-def assert_agree(jax, tensorflow, tolerance=1e-5):
-    np.testing.assert_allclose(jax, tensorflow, rtol=0, atol=tolerance * np.abs(tensorflow).max())
+def assert_agree(jax, tensorflow):
+    np.testing.assert_allclose(jax, tensorflow, rtol=0, atol=1e-5 * np.abs(tensorflow).max())
 
 
 def test_predictions_agree(both):
@@ -137,8 +140,8 @@ def test_training_steps_agree(both):
     jax, tensorflow = both
     assert_agree(jax["loss"], tensorflow["loss"])
     for key in tensorflow:
-        if key.startswith("weight"):  # to what gradients agree with the public code: CMS-LSTM's sums are long
-            assert_agree(jax[key], tensorflow[key], 1e-4)
+        if key.startswith("weight"):
+            assert_agree(jax[key], tensorflow[key])
 
 
 @pytest.mark.parametrize("checkpoint", ["step", "sqrt"])

@@ -180,5 +180,7 @@ def test_unknown_recipes_are_refused_with_the_nearest():
     message = "`recipe` must be a known recipe, such as optdigits_quick. Received: 'optdigits_quik'"
     with pytest.raises(ValueError, match=re.escape(message)):
         find_recipe("optdigits_quik")
-    with pytest.raises(ValueError, match="such as conv_lstm_moving_mnist, .*, optdigits_quick, paper_moving_mnist"):
+    with pytest.raises(
+        ValueError, match=r"such as conv_lstm_moving_mnist, .*, optdigits_quick, paper_moving_mnist"
+    ):
         find_recipe("x")
