@@ -16,10 +16,7 @@ from tests.processes import run_script
 
 PLANE = np.array([[1, 1, 0, 1], [1, 0, 1, 0]], "float32")
 
-pytestmark = [
-    pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed"),
-    pytest.mark.xdist_group("jax"),  # one process of JAX for all
-]
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 
 
 def outputs(model, **options):
