@@ -9,12 +9,10 @@ from mslstm_keras.models.step import Level, build_step
 from mslstm_keras.naming import nearest
 
 Stack = Callable[..., list[Level]]
-
 Penalty = Callable[[], keras.layers.Layer]
 
-_ARCHITECTURES: dict[
-    str, tuple[Stack, bool, Penalty | None]
-] = {}  # name -> (stack, is it a pyramid, penalty)
+# name -> (stack, is it a pyramid, penalty)
+_ARCHITECTURES: dict[str, tuple[Stack, bool, Penalty | None]] = {}
 
 
 def architecture(stack: Stack | None = None, *, pyramid: str | None = None, penalty: Penalty | None = None):

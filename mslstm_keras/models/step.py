@@ -35,7 +35,6 @@ def build_step(
         levels: list of cells or of tuples of cells, which run one after the other.
         scales: ints, one for each level: how many times smaller its maps are than the patched frame.
         patch_size: int. Side, in pixels, of the square patches that become channels before the embedding.
-
         penalty: layer whose `reads` names states; called with a list of them, over all cells that have them, for
             each name, it returns what a step adds to the loss of a sample: (batch, 1, 1, 1).
 
