@@ -175,7 +175,7 @@ def test_version(capsys):
     "words",
     ["", "nonsense", "forecast", "forecast --model a --input b", "forecast --horizon ten", "train",
      "train optdigits_quick --set filters", "zoo show", "evaluate a --clips many", "zoo add r --beside b",
-     "cost --frame 8x8"],
+     "cost --frame 8x8", "convert a b.txt --model ms_lstm --frame 8x8", "convert a b.keras --model ms_lstm --frame 8"],
 )  # fmt: skip
 def test_words_that_are_no_command_end_with_status_2(words, capsys):
     with pytest.raises(SystemExit) as stop:
