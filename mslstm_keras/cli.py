@@ -365,14 +365,16 @@ def _keras_file(text):
 
 
 def _frame_size(text):
-    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
-        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH. Received: {text!r}")
-    return tuple(map(int, text.split("x")))
+    return _sides(text, "HEIGHTxWIDTH")
 
 
 def _frame_shape(text):
-    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){2}", text):
-        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTHxCHANNELS. Received: {text!r}")
+    return _sides(text, "HEIGHTxWIDTHxCHANNELS")
+
+
+def _sides(text, form):
+    if not re.fullmatch(r"[1-9]\d*" + r"x[1-9]\d*" * form.count("x"), text):
+        raise argparse.ArgumentTypeError(f"must be {form}. Received: {text!r}")
     return tuple(map(int, text.split("x")))
 
 

@@ -13,6 +13,27 @@ import pytest
 
 FOLDER = Path(os.environ.get("MSLSTM_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))
 
+MODELS = {
+    "ConvLSTM": "conv_lstm",
+    "MS_ConvLSTM": "sms_lstm",
+    "MK_LSTM": "tms_lstm",
+    "MS_LSTM": "ms_lstm",
+    "TrajGRU": "traj_gru",
+    "PredRNN": "pred_rnn",
+    "PredRNN_Plus2": "pred_rnn_plus_plus",
+    "PredRNN_V2": "pred_rnn_v2",
+    "MIM": "mim",
+    "MotionRNN": "motion_rnn",
+    "PrecipLSTM": "precip_lstm",
+    "CMS_LSTM": "cms_lstm",
+    "MoDeRNN": "mode_rnn",
+}
+MODELS |= {f"MS_{public}": f"ms_{name}" for public, name in list(MODELS.items())[4:]}
+"""Name in the public code -> our name."""
+
+OPTIONS = {"links": "links", "la_window": "window", "ce_iters": "iterations"}
+"""Options of our models, by the names they have in the golden files."""
+
 
 def load_golden(name):
     """Returns the arrays of a golden file such as "cells/ConvLSTM" and its meta data; skips without it."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from mslstm_keras import cost, list_models
 from mslstm_keras.study.published import DATA_SETS
-from tests.deploy.test_convert import MODEL_FILES, MODELS, batch_major, named, run_model
+from tests.deploy.test_convert import MODEL_FILES, batch_major, named, run_model
+from tests.golden import MODELS
 
 PAPERS = {
     "conv_lstm": "ConvLSTM",

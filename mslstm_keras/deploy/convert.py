@@ -373,8 +373,8 @@ def convert(
             f"Received: {sorted(names)[:3]} and others, {len(names)} in all"
         )
     filters, channels = parameters[embed].shape[:2]
-    layers = {key.split(".")[2] for key in names if key.startswith("rnns.lstm.")}
-    sizes = {"filters": int(filters), "layers": len(layers), **options}
+    levels = {key.split(".")[2] for key in names if key.startswith("rnns.lstm.")}
+    sizes = {"filters": int(filters), "layers": len(levels), **options}
     arguments = name, (*frame_size, int(channels)), context_frames, forecast_frames
     model = create_model(*arguments, **sizes)
     layers = find_layer(model, Rollout).step._flatten_layers()

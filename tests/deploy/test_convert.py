@@ -34,7 +34,7 @@ from mslstm_keras.deploy.convert import (
 )
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.training.losses import FrameL1L2
-from tests.golden import load_golden
+from tests.golden import MODELS, OPTIONS, load_golden
 
 OFFSET = {"half_pixel_offset": True}
 CELLS = {
@@ -65,23 +65,6 @@ OUTER_CELLS = {
 STATES = {"c3": "c_3", "c5": "c_5", "motion": "F", "trend": "D"}
 """Names of our states in the reference, where they are others."""
 
-MODELS = {
-    "ConvLSTM": "conv_lstm",
-    "MS_ConvLSTM": "sms_lstm",
-    "MK_LSTM": "tms_lstm",
-    "MS_LSTM": "ms_lstm",
-    "TrajGRU": "traj_gru",
-    "PredRNN": "pred_rnn",
-    "PredRNN_Plus2": "pred_rnn_plus_plus",
-    "PredRNN_V2": "pred_rnn_v2",
-    "MIM": "mim",
-    "MotionRNN": "motion_rnn",
-    "PrecipLSTM": "precip_lstm",
-    "CMS_LSTM": "cms_lstm",
-    "MoDeRNN": "mode_rnn",
-}
-for each in list(MODELS)[4:]:
-    MODELS[f"MS_{each}"] = f"ms_{MODELS[each]}"
 OTHER_PYRAMIDS = "MS_MIM", "MS_MotionRNN"
 """Their previous inputs lack the skips of the pyramid: no target."""
 
@@ -97,9 +80,6 @@ TRACED_FILES = [
 ]
 CLOSE_CALLS = {"MS_PredRNN_Plus2_b1"}
 """Two values of a pooled window differ by less than float32 resolves: which of them has the gradient is rounding."""
-
-OPTIONS = {"links": "links", "la_window": "window", "ce_iters": "iterations"}
-"""Options of our models, by the names they have in the golden files."""
 
 
 def named(arrays, prefix):

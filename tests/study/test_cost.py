@@ -21,7 +21,7 @@ from mslstm_keras.study.cost import cost_table
 from mslstm_keras.study.counting import count
 from mslstm_keras.study.measurement import measure_training
 from mslstm_keras.study.published import DATA_SETS, Excess, excesses, find_data_set
-from tests.golden import FOLDER, load_golden
+from tests.golden import FOLDER, MODELS, OPTIONS, load_golden
 
 STEPS, PIXELS, FILTERS = 4, 64, 4
 FRAMES = (8, 8, 1), 2, 3
@@ -153,39 +153,17 @@ def test_other_models_have_no_figure_in_the_paper(changes, no_prediction):
 # What the public code has besides
 
 
-NAMES = {
-    "ConvLSTM": "conv_lstm",
-    "MS_ConvLSTM": "sms_lstm",
-    "MK_LSTM": "tms_lstm",
-    "MS_LSTM": "ms_lstm",
-    "TrajGRU": "traj_gru",
-    "PredRNN": "pred_rnn",
-    "PredRNN_Plus2": "pred_rnn_plus_plus",
-    "PredRNN_V2": "pred_rnn_v2",
-    "MIM": "mim",
-    "MotionRNN": "motion_rnn",
-    "PrecipLSTM": "precip_lstm",
-    "CMS_LSTM": "cms_lstm",
-    "MoDeRNN": "mode_rnn",
-}
-NAMES |= {
-    f"MS_{public}": f"ms_{name}" for public, name in NAMES.items() if f"ms_{name}" in registry.list_models()
-}
-
-
 def golden_files(folder):
     found = {path.stem for path in FOLDER.glob(f"{folder}/*.npz") if not path.stem.startswith("unit_")}
-    return sorted(found) or [f"{name}_b1" for name in NAMES]
+    return sorted(found) or [f"{name}_b1" for name in MODELS]
 
 
 def meta_of(file):
-    options = {"links", "la_window", "ce_iters"}
     _, meta = load_golden(file)
-    names = {"la_window": "window", "ce_iters": "iterations"}
-    return SimpleNamespace(**meta, options={names.get(key, key): meta[key] for key in options & {*meta}})
+    return SimpleNamespace(**meta, options={OPTIONS[key]: meta[key] for key in OPTIONS if key in meta})
 
 
-@pytest.mark.parametrize("public", NAMES)
+@pytest.mark.parametrize("public", MODELS)
 def test_parameters_of_public_models(public, no_prediction):
     metas = [
         meta_of(f"models/{file}") for file in golden_files("models") if file.split("_b")[0].startswith(public)
@@ -194,7 +172,7 @@ def test_parameters_of_public_models(public, no_prediction):
     assert metas
     for meta in {(each.n_params, *each.options.items()): each for each in metas}.values():
         frames = (meta.height, meta.width, meta.in_channels), meta.in_len, meta.out_len
-        found = cost(NAMES[public], *frames, filters=meta.hidden, layers=meta.layers, **meta.options)
+        found = cost(MODELS[public], *frames, filters=meta.hidden, layers=meta.layers, **meta.options)
         assert found.public_parameters == meta.n_params
 
 
@@ -233,7 +211,7 @@ def test_parameters_of_public_cells(files, stack):
 
 
 def test_every_public_cell_is_compared():
-    assert set(golden_files("cells")) - {f"{name}_b1" for name in NAMES} <= {
+    assert set(golden_files("cells")) - {f"{name}_b1" for name in MODELS} <= {
         file for files, _ in STACKS for file in files
     }
 
