@@ -22,6 +22,7 @@ from mslstm_keras.deploy.zoo import (
     list_pretrained,
     load_model,
     load_pretrained,
+    load_runs,
     verify_pretrained,
 )
 from mslstm_keras.layers.gates import GateConv
@@ -30,17 +31,39 @@ from mslstm_keras.models.registry import architecture, create_model, list_models
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, SpatiotemporalRNN
 from mslstm_keras.models.step import build_step
 from mslstm_keras.study.architecture import draw_architecture
+from mslstm_keras.study.comparison import (
+    comparison_animation,
+    comparison_figure,
+    contact_sheet,
+    lead_time_figure,
+)
 from mslstm_keras.study.cost import Cost, cost
+from mslstm_keras.study.evaluation import evaluate_models, sample_forecasts
+from mslstm_keras.study.extrapolation import optical_flow_extrapolation
 from mslstm_keras.study.memory import training_memory
 from mslstm_keras.study.receptive_field import (
     effective_receptive_field,
     layer_outputs,
     theoretical_receptive_field,
 )
-from mslstm_keras.training.data import Clips, prepare, split_clips, stream_clips
-from mslstm_keras.training.fit import train
+from mslstm_keras.study.report import write_report
+from mslstm_keras.training.data import Clips, describe, prepare, split_clips, stream_clips
+from mslstm_keras.training.fit import train, train_seeds
 from mslstm_keras.training.losses import FrameL1L2
-from mslstm_keras.training.metrics.frame import FrameMAE, FrameMSE, FramePSNR, FrameSSIM
+from mslstm_keras.training.metrics.categorical import CSI, FAR, FSS, HSS, POD
+from mslstm_keras.training.metrics.frame import (
+    BalancedMAE,
+    BalancedMSE,
+    FrameGDL,
+    FrameMAE,
+    FrameMSE,
+    FramePSNR,
+    FrameSSIM,
+    PixelMAE,
+    PixelMSE,
+)
+from mslstm_keras.training.metrics.perceptual import lpips_distance
+from mslstm_keras.training.protocols import Protocol, find_protocol
 from mslstm_keras.training.recipes import Recipe, find_recipe, list_recipes
 from mslstm_keras.training.sampling import ReverseScheduledSampling, ScheduledSampling
 from mslstm_keras.training.scores import evaluate
@@ -48,6 +71,13 @@ from mslstm_keras.training.scores import evaluate
 __version__ = "0.1.0"
 
 __all__ = [
+    "CSI",
+    "FAR",
+    "FSS",
+    "HSS",
+    "POD",
+    "BalancedMAE",
+    "BalancedMSE",
     "CMSLSTMCell",
     "CausalLSTMCell",
     "Clips",
@@ -56,6 +86,7 @@ __all__ = [
     "Decoupling",
     "DepthToSpace",
     "Forecaster",
+    "FrameGDL",
     "FrameL1L2",
     "FrameMAE",
     "FrameMSE",
@@ -68,8 +99,11 @@ __all__ = [
     "MoDeRNNCell",
     "MotionCell",
     "ObservedFrames",
+    "PixelMAE",
+    "PixelMSE",
     "PrecipLSTMCell",
     "PredRNNCell",
+    "Protocol",
     "Recipe",
     "ReverseScheduledSampling",
     "Rollout",
@@ -82,28 +116,41 @@ __all__ = [
     "add_pretrained",
     "architecture",
     "build_step",
+    "comparison_animation",
+    "comparison_figure",
+    "contact_sheet",
     "cost",
     "create_model",
+    "describe",
     "draw_architecture",
     "effective_receptive_field",
     "evaluate",
+    "evaluate_models",
     "export_saved_model",
+    "find_protocol",
     "find_recipe",
     "forecast",
     "layer_outputs",
+    "lead_time_figure",
     "list_models",
     "list_pretrained",
     "list_recipes",
     "load_model",
     "load_pretrained",
     "load_reference_parameters",
+    "load_runs",
+    "lpips_distance",
+    "optical_flow_extrapolation",
     "prepare",
     "read_clip",
+    "sample_forecasts",
     "split_clips",
     "stream_clips",
     "theoretical_receptive_field",
     "train",
+    "train_seeds",
     "training_memory",
     "verify_pretrained",
     "write_clip",
+    "write_report",
 ]

@@ -41,7 +41,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         with contextlib.suppress(OSError):  # what cannot be removed must not hide why it has to be
             _remove(temporary)
         if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary), temporary):
-            error.filename = str(path)  # nobody knows the temporary name
+            with contextlib.suppress(AttributeError):  # errors of some libraries cannot be told it
+                error.filename = str(path)  # nobody knows the temporary name
         raise
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 BARE_PACKAGE = """
 import sys, types
+sys.path.insert(0, sys.argv[1])
 package = types.ModuleType("mslstm_keras")
-package.__path__ = [sys.argv[1]]
+package.__path__ = [sys.argv[1] + "/mslstm_keras"]
 sys.modules["mslstm_keras"] = package
 """
 
@@ -20,8 +21,8 @@ def run_without_keras(script, folder):
 
     The package is bare there: its modules are imported one by one and Keras, which takes seconds, is not.
     """
-    package = Path(__file__).parents[1] / "mslstm_keras"
-    command = [sys.executable, "-W", "error", "-c", BARE_PACKAGE + textwrap.dedent(script), str(package)]
+    checkout = Path(__file__).parents[1]
+    command = [sys.executable, "-W", "error", "-c", BARE_PACKAGE + textwrap.dedent(script), str(checkout)]
     child = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert child.returncode == 0, child.stderr
     return child.stdout.splitlines()

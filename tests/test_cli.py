@@ -21,10 +21,10 @@ from mslstm_keras.cli import main
 from mslstm_keras.deploy.clips import read_clip, write_clip
 from mslstm_keras.deploy.forecast import forecast
 from mslstm_keras.deploy.zoo import load_model
-from mslstm_keras.training.data import find_builder, split_clips
+from mslstm_keras.study.evaluation import evaluate_models, evaluation_csv, evaluation_table
+from mslstm_keras.training.data import find_builder, list_data, split_clips
 from mslstm_keras.training.fit import read_recipe
 from mslstm_keras.training.recipes import RECIPES
-from mslstm_keras.training.scores import evaluate
 from tests.deploy.test_convert import reference_parameters
 from tests.processes import no_file_larger_than, run_script
 
@@ -110,6 +110,11 @@ def files(tmp_path, clip):
     return folder
 
 
+def width_of(picture):
+    with Image.open(picture) as image:
+        return image.width
+
+
 def listing(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
@@ -132,8 +137,8 @@ COMMANDS = dict(parsers())
 
 def test_these_are_the_commands():
     zoo = {("zoo", name) for name in ("list", "show", "verify", "add")}
-    data = {("data", name) for name in ("list", "prepare")}
-    study = {("study", name) for name in ("receptive-field", "layers", "architecture")}
+    data = {("data", name) for name in ("list", "prepare", "info", "show")}
+    study = {("study", name) for name in ("receptive-field", "layers", "architecture", "compare", "curves")}
     names = "demo", "forecast", "train", "evaluate", "models", "recipes", "convert", "cost"
     assert set(COMMANDS) == zoo | data | study | {(name,) for name in names}
 
@@ -174,7 +179,8 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     "words",
     ["", "nonsense", "forecast", "forecast --model a --input b", "forecast --horizon ten", "train",
-     "train optdigits_quick --set filters", "zoo show", "evaluate a --clips many", "zoo add r --beside b",
+     "train optdigits_quick --set filters", "zoo show", "evaluate --model a --dataset b --clips x",
+     "evaluate --model a --dataset b --output c.txt", "zoo add r --beside b",
      "cost --frame 8x8", "convert a b.txt --model ms_lstm --frame 8x8", "convert a b.keras --model ms_lstm --frame 8"],
 )  # fmt: skip
 def test_words_that_are_no_command_end_with_status_2(words, capsys):
@@ -194,8 +200,7 @@ def test_models_recipes_and_data_are_listed(succeed):
     assert json.loads(succeed("models", "--json")) == mslstm_keras.list_models()
     assert [line.split()[0] for line in succeed("recipes").splitlines()] == list(RECIPES)
     assert json.loads(succeed("recipes", "--json")) == {name: one.to_dict() for name, one in RECIPES.items()}
-    names = [f"moving_mnist_clips/{name}" for name in ("paper", "srivastava", "fashion", "optdigits")]
-    assert succeed("data", "list").split() == json.loads(succeed("data", "list", "--json")) == names
+    assert succeed("data", "list").split() == json.loads(succeed("data", "list", "--json")) == list_data()
 
 
 def test_weights_of_pytorch_become_a_model(succeed, fail, monkeypatch, tmp_path):
@@ -233,6 +238,32 @@ def test_costs_of_the_papers_models_and_of_ones_own_frames(succeed):
     (found,) = json.loads(succeed("cost", *words, "--models", "conv_lstm", "--json"))
     expected = mslstm_keras.cost("conv_lstm", (16, 8, 3), 2, 1, 4, 3).to_dict()
     assert found == json.loads(json.dumps(expected))
+
+
+def test_a_variant_is_prepared_and_looked_at(mslstm, succeed, tmp_path):
+    place = ["--data-dir", tmp_path]
+    settings = ["--set", "train_clips=3", "--set", "test_clips=2"]
+    ended = mslstm("data", "prepare", OPTDIGITS, "--variant", "few", *settings, *place, "--json")
+    facts = json.loads(ended.out.splitlines()[-1])  # the lines before tell of progress
+    assert facts["clips"] == {"train": 3, "test": 2}
+    assert facts["data"] == "moving_mnist_clips/few"
+    lines = succeed("data", "info", "moving_mnist_clips/few", *place).splitlines()
+    assert lines[0] == "moving_mnist_clips/few"
+    assert any(line.startswith("clips: 3 train, 2 test, ") for line in lines)
+    assert lines[-1] == "scored by mse, mae, ssim, psnr"
+    sheet = tmp_path / "sheet.png"
+    text = succeed(
+        "data", "show", "moving_mnist_clips/few", *place, "--clips", 9, "--first", 1, "--output", sheet
+    )
+    assert text == f"{sheet}: 2 of 3 train clips\n"
+    assert width_of(sheet) > 10 * 64
+
+
+def test_what_is_not_prepared_is_told_with_the_command(succeed, tmp_path):
+    lines = succeed("data", "info", "kth_clips/trimmed", "--data-dir", tmp_path).splitlines()
+    assert "not prepared: mslstm data prepare kth_clips/trimmed" in lines
+    facts = json.loads(succeed("data", "info", "kth_clips/trimmed", "--data-dir", tmp_path, "--json"))
+    assert facts["clips"] == {}
 
 
 def test_data_is_prepared(mslstm, tmp_path, monkeypatch):
@@ -288,42 +319,65 @@ def test_training_warns_when_it_will_not_fit(mslstm, tmp_path, monkeypatch):
     )
 
 
-def test_evaluation_is_a_table_and_a_file(succeed, tiny_run, tmp_path, optdigits_dir):
-    file = tmp_path / "scores.json"
-    words = ["evaluate", tiny_run, "--data", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 6]
-    text = succeed(*words, "--output", file)
-    clips = split_clips(OPTDIGITS, "test", optdigits_dir)
-    expected = evaluate(load_model(tiny_run), clips, count=6)
-    assert json.loads(file.read_text()) == expected
-    assert json.loads(succeed(*words, "--json")) == expected
-    head, titles, model, persistence, lead, model_by_lead, persistence_by_lead = text.splitlines()
-    assert (head, lead) == ("6 clips, forecast frames", "MSE by lead time")
-    assert re.split(r"\s{2,}", titles.strip()) == [
-        "MSE (sum over a frame)",
-        "MAE (sum over a frame)",
-        "SSIM",
-        "PSNR (dB)",
+def test_evaluation_is_a_table_and_files(succeed, tiny_run, tmp_path, optdigits_dir):
+    file, table = tmp_path / "scores.json", tmp_path / "scores.csv"
+    words = [
+        "evaluate",
+        "--model",
+        tiny_run,
+        "--dataset",
+        OPTDIGITS,
+        "--data-dir",
+        optdigits_dir,
+        "--clips",
+        6,
     ]
-    lines = {"model": (model, model_by_lead), "persistence": (persistence, persistence_by_lead)}
-    for who, (means, by_lead) in lines.items():
-        label = str(tiny_run) if who == "model" else who
-        scores = expected[who]
-        assert means.split() == [
-            label,
-            *(f"{scores[name]['mean']:.3f}" for name in ("mse", "mae", "ssim", "psnr")),
-        ]
-        assert by_lead.split() == [label, *(f"{value:.1f}" for value in scores["mse"]["per_frame"])]
+    text = succeed(*words, "--output", file, table)
+    clips = split_clips(OPTDIGITS, "test", optdigits_dir)
+    expected = evaluate_models({str(tiny_run): load_model(tiny_run)}, clips, OPTDIGITS, count=6)
+    assert json.loads(file.read_text()) == expected
+    assert table.read_text() == evaluation_csv(expected)
+    assert json.loads(succeed(*words, "--json")) == expected
+    assert text.splitlines() == list(evaluation_table(expected))
 
 
 def test_evaluation_of_all_frames_and_of_ones_own_clips(succeed, tiny_run, tmp_path, optdigits_dir):
     levels = split_clips(OPTDIGITS, "test", optdigits_dir).read(np.arange(20))
     np.save(tmp_path / "own.npy", levels)
-    scores = json.loads(
-        succeed("evaluate", tiny_run, "--data", tmp_path / "own.npy", "--all-frames", "--json")
-    )
+    words = ["evaluate", "--model", tiny_run, "--dataset", tmp_path / "own.npy", "--all-frames", "--json"]
+    scores = json.loads(succeed(*words))
     assert scores["frames"] == "all"
     assert scores["clips"] == 2  # the last tenth
-    assert len(scores["model"]["mse"]["per_frame"]) == 6
+    assert len(scores["models"][str(tiny_run)]["mse"]["per_frame"]) == 6
+
+
+def test_evaluation_is_a_report_and_pictures(succeed, tiny_run, tmp_path, optdigits_dir):
+    data = ["--dataset", OPTDIGITS, "--data-dir", optdigits_dir]
+    scores, report = tmp_path / "scores.json", tmp_path / "report.html"
+    succeed("evaluate", "--model", tiny_run, *data, "--clips", 3, "--output", scores, "--report", report)
+    text = report.read_text()
+    assert f"mslstm evaluate --model {tiny_run} --dataset {OPTDIGITS} --clips 3" in text
+    assert text.count("data:image/gif") == 2  # one of each sample
+    for name in ("compare.png", "compare.gif"):
+        succeed("study", "compare", "--model", tiny_run, *data, "--clip", 1, "--output", tmp_path / name)
+        assert width_of(tmp_path / name) > 64
+    succeed("study", "curves", scores, "--metrics", "mse", "ssim", "--output", tmp_path / "curves.png")
+    assert width_of(tmp_path / "curves.png") > 64
+
+
+def test_several_seeds_are_trained_and_evaluated(succeed, tmp_path, optdigits_dir):
+    run = tmp_path / "runs"
+    ended = succeed("train", "optdigits_quick", "--run-dir", run, "--seeds", 2, *SETTINGS)
+    assert ended.splitlines()[-1] == f"{run}: 4 steps, 8 clips"
+    data = ["--dataset", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 2]
+    scores = json.loads(succeed("evaluate", "--model", run, *data, "--json"))["models"][str(run)]
+    alone = [
+        json.loads(succeed("evaluate", "--model", run / f"seed-{seed}", *data, "--json"))["models"]
+        for seed in (0, 1)
+    ]
+    means = [next(iter(each.values()))["mse"]["mean"] for each in alone]
+    assert scores["mse"]["mean"] == pytest.approx(np.mean(means), rel=1e-5)
+    assert scores["mse"]["deviation"] == pytest.approx(np.std(means, ddof=1), rel=1e-3)
 
 
 @pytest.mark.parametrize("source", ["clip.npy", "clip.gif", "frames"])
@@ -359,7 +413,7 @@ def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
     text = succeed("demo", "--zoo", tiny_zoo, "--output", tmp_path / "demo").splitlines()
     assert listing(tmp_path / "demo") == ["demo.gif", "demo.png"]
     assert text[0] == "16 clips, forecast frames"
-    assert [line.split()[0] for line in text[2:4]] == [NAME, "persistence"]
+    assert [line.split()[1] for line in text[3:5]] == [NAME, "persistence"]
     assert text[-1] == f"Wrote {tmp_path / 'demo' / 'demo.png'} and demo.gif"
     monkeypatch.setattr("mslstm_keras.deploy.demo.demo", lambda folder, zoo: [str(folder), zoo])
     assert json.loads(succeed("demo", "--json")) == [".", None]
@@ -511,15 +565,15 @@ def test_faults_of_a_forecast(fail, tiny_zoo, files, monkeypatch, changes, messa
         ("train optdigits_quick --set stream=false --data-dir .", "`mslstm data prepare moving_mnist_clips/optdigits`"),
         (f"train optdigits_quick --run-dir file {' '.join(SETTINGS)}", "File exists: 'file'"),
         (f"train optdigits_quick --run-dir file/run {' '.join(SETTINGS)}", "Not a directory: 'file/run'"),
-        ("evaluate {run} --data moving_mnist", "must be a known data set, such as moving_mnist_clips."),
-        ("evaluate {run} --data moving_mnist_clips/papr", "must be a known config of moving_mnist_clips, such as p"),
-        ("evaluate {run} --data-dir .", "`data` must be prepared, by `mslstm data prepare moving_mnist_clips/paper`"),
-        ("evaluate {run} --data missing.npy", "`data` must be a readable .npy file. Received: missing.npy"),
-        ("evaluate {run} {data} --clips 0", "`count` must lie in 1 .. 20 clips. Received: count=0"),
-        ("evaluate {run} {data} --clips 21", "`count` must lie in 1 .. 20 clips. Received: count=21"),
-        ("evaluate {run} {data} --clips 1 --output missing/a", "No such file or directory: 'missing/a'"),
-        ("evaluate file {data}", "`model` must be a Keras model that can be read. Received: file ("),
-        ("evaluate nothing {data} --zoo {zoo}", "`name` must be a model of the zoo, such as ms_lstm_moving_mnist"),
+        ("evaluate --model {run} --dataset moving_mnist", "must be a known data set, such as moving_mnist_clips."),
+        ("evaluate --model {run} --dataset moving_mnist_clips/papr", "must be a known config of moving_mnist_clips"),
+        ("evaluate --model {run} --dataset {digits} --data-dir .", "must be prepared, by `mslstm data prepare mov"),
+        ("evaluate --model {run} --dataset missing.npy", "`data` must be a readable .npy file. Received: missing.npy"),
+        ("evaluate --model {run} {data} --clips 0", "`count` must lie in 1 .. 20 clips. Received: count=0"),
+        ("evaluate --model {run} {data} --clips 21", "`count` must lie in 1 .. 20 clips. Received: count=21"),
+        ("evaluate --model {run} {data} --clips 1 --output no/a.json", "No such file or directory: 'no/a.json'"),
+        ("evaluate --model file {data}", "`model` must be a Keras model that can be read. Received: file ("),
+        ("evaluate --model nothing {data} --zoo {zoo}", "`name` must be a model of the zoo, such as ms_lstm_m"),
         ("data prepare moving_mnist --data-dir .", "must be a known data set, such as moving_mnist_clips"),
         ("data prepare moving_mnist_clips/x --data-dir .", "must be a known config of moving_mnist_clips, such as"),
         ("data prepare moving_mnist_clips/optdigits --data-dir . --manual-dir file", "`manual_dir` must be a folder"),
@@ -542,8 +596,10 @@ def test_faults_of_the_other_commands(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("x")
-    data = f"--data {OPTDIGITS} --data-dir {optdigits_dir}"
-    error = fail(*words.format(run=tiny_run, zoo=tiny_zoo, data=data, folder=optdigits_dir).split())
+    data = f"--dataset {OPTDIGITS} --data-dir {optdigits_dir}"
+    error = fail(
+        *words.format(run=tiny_run, zoo=tiny_zoo, data=data, digits=OPTDIGITS, folder=optdigits_dir).split()
+    )
     assert message in error
 
 
@@ -574,9 +630,12 @@ def test_a_disk_that_is_full_when_a_forecast_is_written(fail, tiny_run, files, s
 
 def test_a_disk_that_is_full_when_scores_are_written(fail, tiny_run, tmp_path, optdigits_dir):
     output = tmp_path / "scores.json"
-    words = ["--data", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 1, "--output", output]
+    words = ["--dataset", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 1, "--output", output]
     with no_file_larger_than(100):
-        assert fail("evaluate", tiny_run, *words) == f"mslstm: [Errno 27] File too large: '{output}'\n"
+        assert (
+            fail("evaluate", "--model", tiny_run, *words)
+            == f"mslstm: [Errno 27] File too large: '{output}'\n"
+        )
 
 
 def test_a_disk_that_is_full_when_a_checkpoint_is_written(

@@ -1,5 +1,7 @@
 """Windows of consecutive frames: where they may begin."""
 
+import itertools
+
 import numpy as np
 
 
@@ -31,7 +33,7 @@ def contiguous_runs(times: np.ndarray, interval: int | np.timedelta64) -> list[s
             f"Received: {times[first + 1]} at {first + 1} after {times[first]}"
         )
     borders = [0, *(np.flatnonzero(steps != interval) + 1).tolist(), len(times)]
-    return [slice(start, stop) for start, stop in zip(borders, borders[1:], strict=False) if start < stop]
+    return [slice(start, stop) for start, stop in itertools.pairwise(borders) if start < stop]
 
 
 def window_starts(length: int, size: int, stride: int = 1) -> range:

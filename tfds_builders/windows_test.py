@@ -1,5 +1,7 @@
 """Windows against what their definition says, for any series."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ def test_runs_cover_the_series_and_break_at_gaps_only(steps, interval, first):
     assert np.concatenate([times[run] for run in runs]).tolist() == times.tolist()
     for run in runs:
         assert (np.diff(times[run]) == interval).all()
-    for before, after in zip(runs, runs[1:], strict=False):
+    for before, after in itertools.pairwise(runs):
         assert before.stop == after.start
         assert times[after.start] - times[before.stop - 1] != interval
 
@@ -32,7 +34,9 @@ def test_no_series_has_no_run():
 
 @pytest.mark.parametrize("times", [[0, 1, 1, 2], [0, 2, 1]])
 def test_shuffled_or_doubled_times(times):
-    with pytest.raises(ValueError, match=r"`times` must grow from each to the next, none twice. Received: 1 at 2"):
+    with pytest.raises(
+        ValueError, match=r"`times` must grow from each to the next, none twice. Received: 1 at 2"
+    ):
         contiguous_runs(np.array(times), 1)
 
 

@@ -4,13 +4,7 @@ import json
 from pathlib import Path
 
 from mslstm_keras.deploy.entry import ZooEntry
-
-UNITS = {
-    "mse": "MSE (sum over a frame)",
-    "mae": "MAE (sum over a frame)",
-    "ssim": "SSIM",
-    "psnr": "PSNR (dB)",
-}
+from mslstm_keras.training.protocols import find_protocol, metric_label, score_text
 
 
 def write_card(entry: ZooEntry, folder: Path) -> None:
@@ -28,22 +22,21 @@ def write_card(entry: ZooEntry, folder: Path) -> None:
 
 def score_table(rows: dict[str, dict]) -> list[str]:
     """Returns the lines of a Markdown table of scores: one row per label, one column per metric."""
-    lines = ["| | " + " | ".join(UNITS.values()) + " |", "|---|" + "---|" * len(UNITS)]
+    metrics = list(next(iter(rows.values())))
+    lines = ["| | " + " | ".join(map(metric_label, metrics)) + " |", "|---|" + "---|" * len(metrics)]
     for label, scores in rows.items():
-        values = [f"{scores[metric]['mean']:.{3 if metric == 'ssim' else 2}f}" for metric in UNITS]
+        values = [score_text(scores[metric]["mean"]) for metric in metrics]
         lines.append(f"| {label} | " + " | ".join(values) + " |")
     return lines
 
 
-def lead_time_table(rows: dict[str, dict], metric: str = "mse") -> list[str]:
+def lead_time_table(rows: dict[str, dict], metric: str) -> list[str]:
     """Returns the lines of a Markdown table of one score by lead time: one row per label."""
     count = len(next(iter(rows.values()))[metric]["per_frame"])
-    lines = [f"| {UNITS[metric]} | " + " | ".join(f"+{lead}" for lead in range(1, count + 1)) + " |"]
+    lines = [f"| {metric_label(metric)} | " + " | ".join(f"+{lead}" for lead in range(1, count + 1)) + " |"]
     lines.append("|---|" + "---|" * count)
     for label, scores in rows.items():
-        lines.append(
-            f"| {label} | " + " | ".join(f"{value:.1f}" for value in scores[metric]["per_frame"]) + " |"
-        )
+        lines.append(f"| {label} | " + " | ".join(map(score_text, scores[metric]["per_frame"])) + " |")
     return lines
 
 
@@ -73,11 +66,12 @@ def _lines(entry):
     yield (
         f"\nThe {'forecast frames' if scores['frames'] == 'forecast' else 'predicted frames'} of the first "
         f"{scores['clips']:,} test clips of `{recipe.data}`; predictions clipped to [0, 1]. Made by "
-        f"`mslstm evaluate {entry.name} --data {recipe.data} --clips {scores['clips']}`.\n"
+        f"`mslstm evaluate --model {entry.name} --dataset {recipe.data} --clips {scores['clips']}`.\n"
     )
     yield from score_table(rows)
-    yield ""
-    yield from lead_time_table(rows)
+    for metric in find_protocol(recipe.data).by_lead_time:
+        yield ""
+        yield from lead_time_table(rows, metric)
     if entry.comparison:
         yield "\n## Runs made to compare with"
         yield "\nScored on the same clips. What differs from the recipe below stands behind each.\n"

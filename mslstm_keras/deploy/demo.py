@@ -37,7 +37,7 @@ def demo(folder: str | os.PathLike = ".", zoo: str | os.PathLike | None = None) 
     model = load_pretrained(MODEL, zoo)
     digits = load_objects("optdigits", "test")
     clips = Clips(lambda indices: moving_digits(digits, indices, seed=SPLIT_SEEDS["test"]), CLIPS)
-    frames = clips.read(range(1))[0].astype("float32") / 255
+    frames = clips.frames(range(1))[0]
     rollout = find_layer(model, Rollout)
     context, truth = (
         frames[: rollout.context_frames],

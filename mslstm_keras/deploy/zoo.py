@@ -26,7 +26,8 @@ from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.naming import nearest
 from mslstm_keras.study.plots import curve_figure, forecast_animation
 from mslstm_keras.training.data import split_clips
-from mslstm_keras.training.fit import CHECKPOINT, LOG, read_recipe
+from mslstm_keras.training.fit import CHECKPOINT, LOG, read_recipe, seed_folders
+from mslstm_keras.training.protocols import find_protocol
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.scores import evaluate
 
@@ -145,6 +146,19 @@ def load_model(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = 
         ) from error
 
 
+def load_runs(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> list[keras.Model]:
+    """Loads a model, or every model of a folder in which several were trained with different seeds.
+
+    Args:
+        name_or_path: as in `load_model`, or a folder of `train_seeds`.
+        zoo: folder of a zoo; by default that of the package.
+
+    Raises:
+        ValueError: as `load_model`.
+    """
+    return [load_model(run, zoo) for run in seed_folders(name_or_path) or [name_or_path]]
+
+
 def add_pretrained(
     run_dir: str | os.PathLike,
     *,
@@ -183,7 +197,7 @@ def add_pretrained(
         recipe=recipe,
         clips_seen=int(model.optimizer.iterations) * recipe.batch_size,
         parameters=sum(math.prod(variable.shape) for variable in model.trainable_variables),
-        scores=evaluate(model, clips, count=count),
+        scores=evaluate(model, clips, count=count, protocol=find_protocol(recipe.data)),
         comparison={label: _scored_run(run, clips, count) for label, run in (beside or {}).items()},
         versions=_versions(),
         files={},
@@ -216,11 +230,12 @@ def _read_run(run_dir):
 def _scored_run(run_dir, clips, count):
     model, recipe = _read_run(run_dir)
     seen = int(model.optimizer.iterations) * recipe.batch_size
-    return {"recipe": recipe.to_dict(), "clips_seen": seen, "scores": evaluate(model, clips, count=count)}
+    scores = evaluate(model, clips, count=count, protocol=find_protocol(recipe.data))
+    return {"recipe": recipe.to_dict(), "clips_seen": seen, "scores": scores}
 
 
 def _draw_samples(model, clips, path):
-    frames = clips.read(np.arange(min(SAMPLES, clips.count))).astype("float32") / 255
+    frames = clips.frames(np.arange(min(SAMPLES, clips.count)))
     context = find_layer(model, Rollout).context_frames
     prediction = forecast(model, frames[:, :context])
     truth = frames[:, context:][:, : prediction.shape[1]]

@@ -1,21 +1,27 @@
 """Clips for training and scoring: of a prepared TFDS split, of a file, or of a generator that never ends."""
 
+import dataclasses
 import importlib
+import inspect
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mslstm_keras.naming import nearest
+from mslstm_keras.settings import read_settings
+from mslstm_keras.training.protocols import find_protocol
 from mslstm_keras.training.recipes import Recipe
 
 if TYPE_CHECKING:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-BUILDERS = ("moving_mnist_clips",)
+BUILDERS = ("moving_mnist_clips", "taxibj_clips", "kth_clips", "dwd_radar_clips", "frames_from_folder")
 """Data sets of `tfds_builders`."""
 
 
@@ -24,12 +30,18 @@ class Clips:
     """Clips by number.
 
     Attributes:
-        read: function of an int array of numbers, returning uint8 clips (number, time, height, width, channels).
+        read: function of an int array of numbers, returning clips (number, time, height, width, channels), uint8 of
+            0 .. 255 or floats of 0 .. 1.
         count: int, or None where there are endlessly many.
     """
 
     read: Callable[[np.ndarray], np.ndarray]
     count: int | None
+
+    def frames(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns clips as float32 in [0, 1], (number, time, height, width, channels)."""
+        clips = self.read(numbers)
+        return clips / np.float32(255) if clips.dtype == np.uint8 else clips.astype("float32", copy=False)
 
 
 def list_data() -> list[str]:
@@ -41,12 +53,15 @@ def find_builder(data: str, data_dir: str | os.PathLike | None = None) -> "tfds.
     """Returns the TFDS builder of "name/config".
 
     Args:
-        data: str. Name of a data set of `tfds_builders`, and of one of its configs; the first by default.
+        data: str. Name of a data set of `tfds_builders`, and of one of its configs, the first by default, or of a
+            variant in `data_dir` that `prepare` has made.
         data_dir: folder of prepared data sets; TFDS' own (~/tensorflow_datasets) by default.
 
     Raises:
         ValueError: if name or config are unknown (with the nearest names).
     """
+    import tensorflow_datasets as tfds
+
     name, _, config = data.partition("/")
     if name not in BUILDERS:
         raise ValueError(
@@ -54,15 +69,23 @@ def find_builder(data: str, data_dir: str | os.PathLike | None = None) -> "tfds.
         )
     builder = _builder_class(name)
     configs = [known.name for known in builder.BUILDER_CONFIGS]
-    if config and config not in configs:
-        raise ValueError(
-            f"`data` must be a known config of {name}, such as {nearest(config, configs)}. Received: {data!r}"
-        )
-    return builder(config=config or None, data_dir=None if data_dir is None else os.fspath(data_dir))
+    folder = os.fspath(tfds.core.constants.DATA_DIR if data_dir is None else data_dir)
+    if not config or config in configs:
+        return builder(config=config or None, data_dir=folder)
+    place = Path(folder, name, config, str(builder.VERSION))
+    if not (place / "dataset_info.json").exists():
+        known = nearest(config, [*configs, *_variants(Path(folder, name), configs)])
+        raise ValueError(f"`data` must be a known config of {name}, such as {known}. Received: {data!r}")
+    return tfds.builder_from_directory(place)
 
 
 def prepare(
-    data: str, data_dir: str | os.PathLike | None = None, manual_dir: str | os.PathLike | None = None
+    data: str,
+    data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None,
+    *,
+    variant: str | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> "tfds.core.DatasetBuilder":
     """Makes a data set ready for reading; does nothing where it is ready already.
 
@@ -70,12 +93,15 @@ def prepare(
         data: str, "name/config".
         data_dir: folder of prepared data sets; TFDS' own by default.
         manual_dir: folder of source files that are at hand; what is not there is downloaded where it can be.
+        variant: str. Name of a variant of that config, which then is read as "name/variant".
+        settings: fields of the config, as text, in which the variant differs, such as {"interval": "5"}.
 
     Returns:
         Its builder.
 
     Raises:
-        ValueError: if the name is unknown or a source file is not what it should be.
+        ValueError: if the name or a field is unknown, the variant's name is taken, there are settings without a
+            variant, or a source file is not what it should be.
     """
     import tensorflow_datasets as tfds
 
@@ -84,6 +110,8 @@ def prepare(
     if manual_dir is not None and not os.path.isdir(manual_dir):
         raise ValueError(f"`manual_dir` must be a folder. Received: manual_dir={os.fspath(manual_dir)!r}")
     builder = find_builder(data, data_dir)
+    if variant is not None or settings:
+        builder = _variant(builder, variant, settings or {})
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(
             manual_dir=None if manual_dir is None else os.fspath(manual_dir)
@@ -92,6 +120,38 @@ def prepare(
     for split in builder.info.splits:
         random_access(builder, split)
     return builder
+
+
+def describe(data: str, data_dir: str | os.PathLike | None = None) -> dict:
+    """Returns what is known of a data set, as plain data.
+
+    Args:
+        data: str, "name/config" or "name/variant".
+        data_dir: folder of prepared data sets; TFDS' own by default.
+
+    Returns:
+        {"data", "description", "config": field -> value, "features": name -> text, "scores": names of the scores
+        that the data set is judged by, "folder": where it is or would be, "clips": split -> count, none where it is
+        not prepared, "bytes": size on the disk}.
+
+    Raises:
+        ValueError: if name or config are unknown (with the nearest names).
+    """
+    builder = find_builder(data, data_dir)
+    config, kind = builder.builder_config, type(_builder_class(builder.name).BUILDER_CONFIGS[0])
+    fields = (
+        inspect.get_annotations(kind) if isinstance(config, kind) else ()
+    )  # a prepared variant has lost them
+    return {
+        "data": builder.info.full_name.rpartition("/")[0],
+        "description": " ".join((getattr(config, "description", None) or builder.info.description).split()),
+        "config": {name: getattr(config, name) for name in fields},
+        "features": {name: repr(feature) for name, feature in builder.info.features.items()},
+        "scores": list(find_protocol(data).metrics),
+        "folder": str(builder.data_dir),
+        "clips": {name: split.num_examples for name, split in builder.info.splits.items()},
+        "bytes": builder.info.dataset_size or 0,
+    }
 
 
 def split_clips(data: str, split: str, data_dir: str | os.PathLike | None = None) -> Clips:
@@ -125,6 +185,30 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike | None = None
     return Clips(read, len(source))
 
 
+def _variant(builder, name, settings):
+    """Returns the builder of a config that differs from the builder's own."""
+    if not re.fullmatch(r"[a-zA-Z]\w*", name or ""):
+        raise ValueError(
+            f"`variant` must name what the settings make, in letters and digits. Received: {name!r}"
+        )
+    kind = _builder_class(builder.name)
+    if not isinstance(builder, kind):
+        configs = ", ".join(known.name for known in kind.BUILDER_CONFIGS)
+        raise ValueError(f"`data` must be a config that variants start from: {configs}. Received: a variant")
+    place = Path(builder.data_dir).parents[1]
+    if name in (known.name for known in kind.BUILDER_CONFIGS) or (place / name).exists():
+        raise ValueError(f"`variant` must be new. Received: variant={name!r}, known or prepared in {place}")
+    fields = read_settings(type(builder.builder_config), settings, "config")
+    config = dataclasses.replace(builder.builder_config, name=name, **fields)
+    return kind(config=config, data_dir=os.fspath(place.parent))
+
+
+def _variants(place, configs):
+    """Returns the names of prepared variants of a data set."""
+    folders = place.iterdir() if place.is_dir() else ()
+    return sorted(folder.name for folder in folders if folder.is_dir() and folder.name not in configs)
+
+
 def _file_clips(path, split):
     try:
         clips = np.lib.format.open_memmap(path, mode="r")
@@ -151,7 +235,12 @@ def stream_clips(data: str, seed: int, manual_dir: str | os.PathLike | None = No
     from tfds_builders.moving_mnist_clips.moving_digits import moving_digits
     from tfds_builders.moving_mnist_clips.objects import load_objects
 
-    config = find_builder(data).builder_config
+    builder = find_builder(data)
+    if builder.name != "moving_mnist_clips":
+        raise ValueError(
+            f"`data` must be a config of moving_mnist_clips to be made while it is read. Received: {data!r}"
+        )
+    config = builder.builder_config
     images = load_objects(config.source, "train", manual_dir=manual_dir)
     return Clips(lambda indices: moving_digits(images, indices, motion=config.motion, seed=seed), None)
 
@@ -189,7 +278,7 @@ def training_batches(clips: Clips, recipe: Recipe, first_step: int = 0) -> "tf.d
 
     def read(step):
         indices = batch_indices(int(step), recipe.batch_size, clips.count, recipe.seed)
-        return clips.read(indices)[:, : recipe.context_frames + recipe.forecast_frames]
+        return clips.frames(indices)[:, : recipe.context_frames + recipe.forecast_frames]
 
     return _batches(range(first_step, recipe.steps), read, (recipe.batch_size, *_clip_shape(recipe)))
 
@@ -209,7 +298,7 @@ def scoring_batches(clips: Clips, recipe: Recipe, count: int, batch_size: int) -
 
     def read(first):
         indices = np.arange(first, min(int(first) + batch_size, count))
-        return clips.read(indices)[:, : recipe.context_frames + recipe.forecast_frames]
+        return clips.frames(indices)[:, : recipe.context_frames + recipe.forecast_frames]
 
     return _batches(range(0, count, batch_size), read, (None, *_clip_shape(recipe)))
 
@@ -235,8 +324,7 @@ def _batches(numbers, read, shape):
     import tensorflow as tf
 
     def load(number):
-        clips = tf.numpy_function(read, [number], tf.uint8)
-        frames = tf.cast(tf.ensure_shape(clips, shape), tf.float32) / 255.0
+        frames = tf.ensure_shape(tf.numpy_function(read, [number], tf.float32), shape)
         return frames[:, :-1], frames[:, 1:]
 
     batches = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)

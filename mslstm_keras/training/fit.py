@@ -1,10 +1,12 @@
 """A training from its recipe: it can be killed at any moment and goes on to the same weights."""
 
 import csv
+import dataclasses
 import json
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,6 +20,7 @@ from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.sampling import ReverseScheduledSampling, ScheduledSampling
 
 CHECKPOINT, LOG, RECIPE = "checkpoint.keras", "log.csv", "recipe.json"
+SEED = "seed-"
 
 
 def train(
@@ -96,6 +99,40 @@ def train(
         ],
     )
     return model
+
+
+def train_seeds(
+    recipe: Recipe, run_dir: str | os.PathLike, count: int, **options: Any
+) -> dict[int, keras.Model]:
+    """Trains by a recipe several times, each time with another seed, as the paper averages three runs.
+
+    Args:
+        recipe: the recipe of the first; the seeds of the others follow its own.
+        run_dir: folder of the runs, in which each has a folder `seed-N`.
+        count: int. How many trainings.
+        **options: arguments of `train`; with `resume`, those that have ended are left as they are.
+
+    Returns:
+        seed -> trained model.
+
+    Raises:
+        ValueError: if `count` is below 1, and as `train` does.
+    """
+    if count < 1:
+        raise ValueError(f"`count` must be at least 1. Received: count={count}")
+    models = {}
+    for seed in range(recipe.seed, recipe.seed + count):
+        keras.utils.clear_session()  # the layers of each model are named as if it were the first
+        models[seed] = train(
+            dataclasses.replace(recipe, seed=seed), Path(run_dir, f"{SEED}{seed}"), **options
+        )
+    return models
+
+
+def seed_folders(run_dir: str | os.PathLike) -> list[Path]:
+    """Returns the folders of the runs that `train_seeds` has made in a folder, by their seeds."""
+    folders = [path for path in Path(run_dir).glob(f"{SEED}*") if (path / RECIPE).exists()]
+    return sorted(folders, key=lambda path: int(path.name.removeprefix(SEED)))
 
 
 def set_threads(batch_size: int) -> bool:

@@ -86,7 +86,7 @@ def test_holds_the_whole_recipe(tmp_path):
 def test_scores_stand_beside_persistence(tmp_path):
     text = card(tmp_path)
     assert "\nThe forecast frames of the first 4,500 test clips of `moving_mnist_clips/fashion`;" in text
-    assert "`mslstm evaluate walkers --data moving_mnist_clips/fashion --clips 4500`" in text
+    assert "`mslstm evaluate --model walkers --dataset moving_mnist_clips/fashion --clips 4500`" in text
     lines = text.splitlines()
     at = lines.index("| | MSE (sum over a frame) | MAE (sum over a frame) | SSIM | PSNR (dB) |")
     assert lines[at + 1 : at + 4] == [
@@ -97,8 +97,8 @@ def test_scores_stand_beside_persistence(tmp_path):
     at = lines.index("| MSE (sum over a frame) | +1 | +2 |")
     assert lines[at + 1 : at + 4] == [
         "|---|---|---|",
-        "| walkers | 15.0 | 25.2 |",
-        "| persistence (last frame repeated) | 30.0 | 50.5 |",
+        "| walkers | 15.00 | 25.25 |",
+        "| persistence (last frame repeated) | 30.00 | 50.50 |",
     ]
 
 

@@ -276,7 +276,7 @@ def quick(tiny_zoo, monkeypatch):
         (folder / "saved_model.pb").write_text("enough for a test")
 
     scores = find_pretrained(NAME, tiny_zoo).scores
-    monkeypatch.setattr(zoo_module, "evaluate", lambda model, clips, count: scores)
+    monkeypatch.setattr(zoo_module, "evaluate", lambda model, clips, count, protocol: scores)
     monkeypatch.setattr(zoo_module, "export_saved_model", export)
     for name in ("_draw_samples", "_draw_curve"):
         monkeypatch.setattr(zoo_module, name, lambda *arguments: None)

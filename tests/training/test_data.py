@@ -1,5 +1,6 @@
 """Clips by number, the order they come in, and the batches made of them."""
 
+import json
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from mslstm_keras.training.data import (
     Clips,
     batch_indices,
+    describe,
     find_builder,
     list_data,
     prepare,
@@ -190,6 +192,75 @@ def test_a_prepared_split_trains_and_scores(data_dir):
     np.testing.assert_array_equal(y, expected[:, 1:])
 
 
+@pytest.fixture(scope="module")
+def variant(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("variant")
+    settings = {"train_clips": "3", "test_clips": "2", "motion": "srivastava"}
+    builder = prepare(OPTDIGITS, folder, variant="mine", settings=settings)
+    assert builder.info.full_name == "moving_mnist_clips/mine/1.0.0"
+    return folder
+
+
+def test_a_variant_is_read_by_its_name(variant):
+    clips = split_clips("moving_mnist_clips/mine", "train", variant)
+    expected = moving_digits(
+        load_objects("optdigits", "train"), range(3), motion="srivastava", seed=SPLIT_SEEDS["train"]
+    )
+    np.testing.assert_array_equal(clips.read(np.arange(3)), expected)
+
+
+def test_variants_are_described_and_offered(variant):
+    facts = describe("moving_mnist_clips/mine", variant)
+    assert facts["clips"] == {"train": 3, "test": 2}
+    assert facts["data"] == "moving_mnist_clips/mine"
+    assert facts["bytes"] > 0
+    json.dumps(facts)
+    with pytest.raises(ValueError, match="`data` must be a known config of moving_mnist_clips, such as mine"):
+        find_builder("moving_mnist_clips/min", variant)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"variant": "mine"}, "`variant` must be new. Received: variant='mine', known or prepared in "),
+        ({"variant": "paper"}, "`variant` must be new. Received: variant='paper', known or prepared in "),
+        ({"settings": {"train_clips": "3"}}, "`variant` must name what the settings make"),
+        (
+            {"variant": "../x"},
+            "`variant` must name what the settings make, in letters and digits. Received: '../x'",
+        ),
+        (
+            {"variant": "x", "settings": {"train_clip": "3"}},
+            "`config` has no such field; it has train_clips, test_clips. Received: 'train_clip'",
+        ),
+        (
+            {"variant": "x", "settings": {"train_clips": "many"}},
+            "`train_clips` must be int, written as JSON. Received: 'many'",
+        ),
+    ],
+)
+def test_variants_that_cannot_be_made_are_refused(variant, arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        prepare(OPTDIGITS, variant, **arguments)
+
+
+def test_a_variant_of_a_variant_is_refused(variant):
+    with pytest.raises(
+        ValueError, match="`data` must be a config that variants start from: paper, srivastava,"
+    ):
+        prepare("moving_mnist_clips/mine", variant, variant="other")
+
+
+def test_what_is_not_prepared_is_described_all_the_same(tmp_path):
+    facts = describe("dwd_radar_clips/synthetic", tmp_path)
+    assert facts["clips"] == {}
+    assert "synthetic" in facts["description"].lower()
+    assert "csi_0.5" in facts["scores"]
+    assert "frames" in facts["features"]
+    assert facts["config"]["interval"] == 30
+    json.dumps(facts)
+
+
 def test_unprepared_data_is_refused_with_the_command(tmp_path):
     message = (
         f"`data` must be prepared, by `mslstm data prepare {OPTDIGITS}`. Received: {OPTDIGITS!r}, without a "
@@ -229,8 +300,21 @@ def test_unknown_names_are_refused_with_the_nearest(use, data, message):
 def test_listed_names_are_known():
     assert OPTDIGITS in list_data()
     for data in list_data():
-        assert f"moving_mnist_clips/{find_builder(data).builder_config.name}" == data
+        assert find_builder(data).info.full_name == f"{data}/1.0.0"
     assert find_builder("moving_mnist_clips").builder_config.name == "paper"
+
+
+def test_only_moving_objects_are_streamed():
+    message = "`data` must be a config of moving_mnist_clips to be made while it is read. Received: 'kth_clips/trimmed'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        stream_clips("kth_clips/trimmed", seed=0)
+
+
+def test_floats_are_taken_as_they_are():
+    levels = np.random.default_rng(0).random((9, 5, 4, 6, 2))
+    ((x, y),) = arrays(training_batches(Clips(lambda i: levels[i], 9), recipe(steps=1, interval_steps=1)))
+    expected = levels[batch_indices(0, 3, 9, 0)].astype("float32")
+    np.testing.assert_array_equal(np.concatenate([x, y[:, -1:]], axis=1), expected)
 
 
 def test_stream_is_the_generator_with_the_recipes_seed():

@@ -1,6 +1,7 @@
 """A training from its recipe: what it writes, what it refuses, how it ends when something goes wrong."""
 
 import csv
+import dataclasses
 import json
 import os
 import re
@@ -18,7 +19,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
 from mslstm_keras.training.data import scoring_batches, split_clips, training_batches
-from mslstm_keras.training.fit import compiled_model, learning_rate_schedule, sampling_schedule, train
+from mslstm_keras.training.fit import (
+    compiled_model,
+    learning_rate_schedule,
+    sampling_schedule,
+    seed_folders,
+    train,
+    train_seeds,
+)
 from mslstm_keras.training.recipes import SAMPLINGS, Recipe
 from mslstm_keras.training.sampling import ReverseScheduledSampling, ScheduledSampling
 from tests.training import forked
@@ -407,3 +415,32 @@ def test_threads_are_set_where_the_batch_can_be_cut_and_tensorflow_has_not_begun
     refused, *rest = done.stdout.splitlines()
     assert refused in ("False 0", "True 0")
     assert rest == ["True 1", "True", "True"]  # set to what they are: nothing to refuse
+
+
+def test_seeds_are_runs_of_their_own(recipe, tmp_path):
+    recipe = dataclasses.replace(recipe, seed=9)
+    models = train_seeds(recipe, tmp_path / "runs", 2, verbose=0)
+    assert list(models) == [9, 10]
+    assert seed_folders(tmp_path / "runs") == [tmp_path / "runs" / "seed-9", tmp_path / "runs" / "seed-10"]
+    alone = train(dataclasses.replace(recipe, seed=10), tmp_path / "alone", verbose=0)
+    for weight, expected in zip(models[10].weights, alone.weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), expected.numpy())
+    assert any(
+        (a.numpy() != b.numpy()).any()
+        for a, b in zip(*(each.weights for each in models.values()), strict=True)
+    )
+
+
+def test_seeds_that_have_ended_stay_and_others_go_on(recipe, tmp_path):
+    train_seeds(recipe, tmp_path, 1, verbose=0)
+    written = (tmp_path / "seed-0" / "log.csv").read_text()
+    with pytest.raises(ValueError, match="`run_dir` must be new"):
+        train_seeds(recipe, tmp_path, 2, verbose=0)
+    train_seeds(recipe, tmp_path, 2, resume=True, verbose=0)
+    assert (tmp_path / "seed-0" / "log.csv").read_text() == written
+    assert len(seed_folders(tmp_path)) == 2
+
+
+def test_there_is_at_least_one_seed(recipe, tmp_path):
+    with pytest.raises(ValueError, match=r"`count` must be at least 1\. Received: count=0"):
+        train_seeds(recipe, tmp_path, 0)

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from mslstm_keras.models.registry import list_models
+from mslstm_keras.models.registry import create_model, list_models
+from mslstm_keras.study.published import DATA_SETS
 from mslstm_keras.training.data import list_data
 from mslstm_keras.training.recipes import RECIPES, Recipe, find_recipe, list_recipes
 
@@ -169,11 +170,39 @@ def test_named_recipes():
         assert recipe.data in list_data()
 
 
-def test_the_paper_recipe_is_the_papers():
-    recipe = find_recipe("paper_moving_mnist")
+@pytest.mark.parametrize(
+    ("name", "epochs", "clips", "frames"),
+    [
+        ("moving_mnist", 40, 10_500, ((64, 64, 1), 10, 10)),
+        ("taxibj", 15, 19_560, ((32, 32, 1), 4, 4)),
+        ("kth", 20, 6_429, ((128, 128, 1), 10, 10)),
+        ("germany", 20, 19_720, ((180, 180, 1), 4, 4)),
+    ],
+)
+def test_the_paper_recipes_are_the_papers(name, epochs, clips, frames):
+    recipe = find_recipe(f"paper_{name}")
     assert (recipe.learning_rate, recipe.batch_size, recipe.filters, recipe.layers) == (3e-4, 4, 32, 6)
-    assert recipe.steps * recipe.batch_size == 40 * 10_500  # epochs x clips
+    assert recipe.steps == epochs * (clips // recipe.batch_size)
     assert not recipe.stream
+    assert (recipe.frame_shape, recipe.context_frames, recipe.forecast_frames) == frames
+    data_set = DATA_SETS[name]  # as the paper's tables of cost have them
+    assert (data_set.frame_shape, data_set.context_frames, data_set.forecast_frames) == frames
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_models_of_recipes_can_be_built(name):
+    recipe = find_recipe(name)
+    model = create_model(
+        recipe.model,
+        recipe.frame_shape,
+        recipe.context_frames,
+        recipe.forecast_frames,
+        filters=4,
+        layers=recipe.layers,
+        scales=recipe.scales,
+        patch_size=recipe.patch_size,
+    )
+    assert model.output_shape[2:] == recipe.frame_shape
 
 
 def test_unknown_recipes_are_refused_with_the_nearest():
@@ -181,6 +210,6 @@ def test_unknown_recipes_are_refused_with_the_nearest():
     with pytest.raises(ValueError, match=re.escape(message)):
         find_recipe("optdigits_quik")
     with pytest.raises(
-        ValueError, match=r"such as conv_lstm_moving_mnist, .*, optdigits_quick, paper_moving_mnist"
+        ValueError, match=r"such as conv_lstm_moving_fashion, .*, optdigits_quick, paper_germany, paper_kth"
     ):
         find_recipe("x")

@@ -1,13 +1,17 @@
-"""Scores of single frames, averaged over sequences: MSE, MAE, SSIM and PSNR per lead time."""
+"""Scores of single frames, averaged over sequences: MSE, MAE, balanced errors, GDL, PSNR and SSIM."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
+from mslstm_keras.training.metrics.rain import threshold_pixel
+
 SSIM_WINDOW = 11  # pixels
 SSIM_SIGMA = 1.5  # pixels
 PSNR_EPSILON = 1e-5  # bounds the score of a perfect frame to 50 dB
+BALANCE = {2.0: 1, 5.0: 3, 10.0: 5, 30.0: 20}
+"""Rain rate, mm/h -> by how much the weight of a pixel, 1 in light rain, grows where it rains at least so."""
 
 
 class FrameMetric(keras.metrics.Metric):
@@ -19,6 +23,10 @@ class FrameMetric(keras.metrics.Metric):
     with y the truth, x the prediction, s the score of one frame (a subclass' `score`) and w_n the weight
     of sequence n. A model predicts the frames 1 .. context + forecast - 1, so `frames=forecast_frames`
     counts the forecast alone and `frames=context_frames + forecast_frames - 1` every prediction.
+
+    The state is sums over sequences, which the replicas of a `tf.distribute` strategy keep apart and which
+    are added when read: neither the batches nor the devices change a score. What rounding takes from a sum
+    is kept beside it, so that a data set of any length is summed as exactly as one batch.
 
     Args:
         frames: int. How many frames are counted, from the end of what comes in; at least 1.
@@ -44,16 +52,21 @@ class FrameMetric(keras.metrics.Metric):
     counts as 0, which is the best squared error possible.
     """
 
+    PARTS: tuple[int, ...] = ()
+    """Axes of what `score` returns for a frame, beyond batch and frames."""
+
     def __init__(self, frames: int, name: str | None = None, dtype: Any = None):
         if not isinstance(frames, int) or frames < 1:
             raise ValueError(f"`frames` must be a whole number of at least 1. Received: frames={frames!r}")
         super().__init__(name=name, dtype=dtype)
         self.frames = frames
-        self.totals = self.add_variable(shape=(frames,), initializer="zeros", name="totals")
+        shape = (frames, *self.PARTS)
+        self.totals = self.add_variable(shape=shape, initializer="zeros", name="totals")
+        self.remainders = self.add_variable(shape=shape, initializer="zeros", name="remainders")
         self.sequences = self.add_variable(shape=(), initializer="zeros", name="sequences")
 
     def score(self, truth, prediction):
-        """Returns the score of every frame, (batch, frames), of tensors whose values are in [0, 1]."""
+        """Returns the score of every frame, (batch, frames, *PARTS), of values in [0, 1]."""
         raise NotImplementedError
 
     def update_state(self, y_true, y_pred, sample_weight=None) -> None:
@@ -65,12 +78,16 @@ class FrameMetric(keras.metrics.Metric):
             )
         scores = self.score(truth, ops.clip(prediction, 0, 1))
         weights = self._weights(sample_weight, scores)
-        self.totals.assign_add(ops.sum(scores * weights, axis=0))
+        self._add(ops.sum(scores * ops.reshape(weights, (-1, 1, *(1 for _ in self.PARTS))), axis=0))
         self.sequences.assign_add(ops.sum(weights))
+
+    def sums(self):
+        """Returns the weighted sums over sequences of what `score` returns, (frames, ...)."""
+        return self.totals + self.remainders
 
     def per_frame(self):
         """Returns the mean score of each counted frame, (frames,), the earliest lead time first."""
-        return ops.divide_no_nan(self.totals, self.sequences)
+        return ops.divide_no_nan(self.sums(), self.sequences)
 
     def result(self):
         """Returns the mean score over the counted frames, a scalar."""
@@ -78,6 +95,13 @@ class FrameMetric(keras.metrics.Metric):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "frames": self.frames}
+
+    def _add(self, increment):
+        """Adds to the totals, and to the remainders what float32 cannot hold (two-sum of Knuth)."""
+        after = self.totals + increment
+        added = after - self.totals
+        self.remainders.assign_add((self.totals - (after - added)) + (increment - added))
+        self.totals.assign(after)  # last: until here the totals are those before
 
     def _counted(self, frames, argument):
         frames = ops.cast(ops.convert_to_tensor(frames), self.dtype)
@@ -95,14 +119,14 @@ class FrameMetric(keras.metrics.Metric):
 
     def _weights(self, sample_weight, scores):
         if sample_weight is None:
-            return ops.ones_like(scores[:, :1])
+            return ops.ones(ops.shape(scores)[:1], self.dtype)
         weights = ops.cast(ops.convert_to_tensor(sample_weight), self.dtype)
         if len(weights.shape) != 1:
             raise ValueError(
                 "`sample_weight` must hold one weight per sequence, shape (batch,). "
                 f"Received: shape={tuple(weights.shape)}"
             )
-        return ops.expand_dims(weights, axis=1)
+        return weights
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -135,6 +159,130 @@ class FrameMAE(FrameMetric):
 
     def score(self, truth, prediction):
         return ops.sum(ops.abs(truth - prediction), axis=(2, 3, 4))
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class PixelMSE(FrameMetric):
+    """Squared error of a frame, averaged over its pixels and channels.
+
+        s(y, x) = mean_p (y_p - x_p)^2
+
+    Args, call arguments, results and errors: see `FrameMetric`.
+    """
+
+    def __init__(self, frames: int, name: str = "pixel_mse", dtype: Any = None):
+        super().__init__(frames, name, dtype)
+
+    def score(self, truth, prediction):
+        return ops.mean(ops.square(truth - prediction), axis=(2, 3, 4))
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class PixelMAE(FrameMetric):
+    """Absolute error of a frame, averaged over its pixels and channels.
+
+        s(y, x) = mean_p |y_p - x_p|
+
+    Args, call arguments, results and errors: see `FrameMetric`.
+    """
+
+    def __init__(self, frames: int, name: str = "pixel_mae", dtype: Any = None):
+        super().__init__(frames, name, dtype)
+
+    def score(self, truth, prediction):
+        return ops.mean(ops.abs(truth - prediction), axis=(2, 3, 4))
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class FrameGDL(FrameMetric):
+    """Gradient difference of a frame: how much blurrier, or sharper, its edges are than the true ones.
+
+        s(y, x) = sum_p | |dy_p| - |dx_p| |  over neighbours along the height, and again along the width
+
+    with d the difference of a pixel and the one before it; summed over pixels and channels.
+    Args, call arguments, results and errors: see `FrameMetric`.
+
+    Reference: Mathieu, Couprie & LeCun, "Deep multi-scale video prediction beyond mean square error",
+    ICLR 2016 (the loss of equation 6, with exponent 1).
+    """
+
+    def __init__(self, frames: int, name: str = "frame_gdl", dtype: Any = None):
+        super().__init__(frames, name, dtype)
+
+    def score(self, truth, prediction):
+        return sum(
+            ops.sum(ops.abs(_steepness(truth, axis) - _steepness(prediction, axis)), axis=(2, 3, 4))
+            for axis in (2, 3)
+        )
+
+
+def _steepness(frames, axis):
+    return ops.abs(ops.diff(frames, axis=axis))
+
+
+class BalancedError(FrameMetric):
+    """Error of a frame, summed over its pixels and channels with more weight where more rain fell.
+
+        s(y, x) = sum_p w(R(y_p)) e(y_p - x_p)
+        w(R)    = 1 for R < 2, 2 for R < 5, 5 for R < 10, 10 for R < 30, else 30          R in mm/h
+
+    with e the error of a pixel (a subclass' `error`) and R the rain rate that the true pixel stands for.
+
+    Args:
+        frames: int. How many frames are counted, from the end of what comes in; at least 1.
+        rain_scale: str. How pixels code rain rates: "dwd" (Germany), "hko" (Hong Kong), "meteonet", "rainf"
+            or "brasil". Default: "dwd".
+        name: str. Name in logs.
+        dtype: str. See `FrameMetric`, also for call arguments, results and errors.
+
+    Raises:
+        ValueError: also if `rain_scale` is no such name.
+
+    Reference: Shi et al., "Deep learning for precipitation nowcasting: a benchmark and a new model",
+    NeurIPS 2017.
+    """
+
+    def __init__(self, frames: int, rain_scale: str = "dwd", name: str | None = None, dtype: Any = None):
+        super().__init__(frames, name, dtype)
+        self.rain_scale = rain_scale
+        self.balance = {threshold_pixel(rate, rain_scale): more for rate, more in BALANCE.items()}
+
+    def error(self, difference):
+        """Returns the error of every pixel."""
+        raise NotImplementedError
+
+    def weight(self, truth):
+        """Returns the weight of every true pixel."""
+        reached = (more * ops.cast(truth >= pixel, self.dtype) for pixel, more in self.balance.items())
+        return 1 + sum(reached)
+
+    def score(self, truth, prediction):
+        return ops.sum(self.weight(truth) * self.error(truth - prediction), axis=(2, 3, 4))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rain_scale": self.rain_scale}
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class BalancedMSE(BalancedError):
+    """Squared error with the weights of `BalancedError`, which documents arguments and results."""
+
+    def __init__(self, frames: int, rain_scale: str = "dwd", name: str = "balanced_mse", dtype: Any = None):
+        super().__init__(frames, rain_scale, name, dtype)
+
+    def error(self, difference):
+        return ops.square(difference)
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class BalancedMAE(BalancedError):
+    """Absolute error with the weights of `BalancedError`, which documents arguments and results."""
+
+    def __init__(self, frames: int, rain_scale: str = "dwd", name: str = "balanced_mae", dtype: Any = None):
+        super().__init__(frames, rain_scale, name, dtype)
+
+    def error(self, difference):
+        return ops.abs(difference)
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")

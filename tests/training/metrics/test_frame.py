@@ -1,5 +1,7 @@
 """The frame metrics against NumPy, scikit-image and the public implementation's numbers."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -8,11 +10,26 @@ from numpy.lib.stride_tricks import sliding_window_view
 from skimage.metrics import structural_similarity
 
 from mslstm_keras.training.losses import FrameL1L2
-from mslstm_keras.training.metrics.frame import FrameMAE, FrameMetric, FrameMSE, FramePSNR, FrameSSIM
+from mslstm_keras.training.metrics.frame import (
+    BalancedError,
+    BalancedMAE,
+    BalancedMSE,
+    FrameGDL,
+    FrameMAE,
+    FrameMetric,
+    FrameMSE,
+    FramePSNR,
+    FrameSSIM,
+    PixelMAE,
+    PixelMSE,
+)
 from tests.golden import load_golden
+from tests.training.metrics.examples import FRAME_METRICS as METRICS
+from tfds_builders.rain import RAIN_SCALES
 
 SHAPE = (3, 4, 16, 20, 1)  # rectangular
-METRICS = (FrameMSE, FrameMAE, FrameSSIM, FramePSNR)
+BALANCED = (BalancedMSE, BalancedMAE)
+RAIN_SETS = ("dwd", "hko", "meteonet", "rainf", "brasil")
 
 
 def random_frames(shape=SHAPE, seed=0):
@@ -40,9 +57,28 @@ def ssim(truth, prediction):
     return values.mean()
 
 
+def gdl(truth, prediction):
+    """Returns the gradient difference of two frames (height, width, channels)."""
+    return sum(
+        np.abs(np.abs(np.diff(truth, axis=axis)) - np.abs(np.diff(prediction, axis=axis))).sum()
+        for axis in (0, 1)
+    )
+
+
+def weights(truth):
+    """Returns the weights of pixels of the German radar: 10 log10(256 R^1.42) dBZ on -10 .. 60."""
+    rate = (10 ** ((70 * truth - 10) / 10) / 256) ** (1 / 1.42)
+    return np.select([rate < 0.5, rate < 2, rate < 5, rate < 10, rate < 30], [1, 1, 2, 5, 10], 30)
+
+
 SCORES = {
     FrameMSE: lambda y, x: np.sum((y - x) ** 2),
     FrameMAE: lambda y, x: np.sum(np.abs(y - x)),
+    PixelMSE: lambda y, x: np.mean((y - x) ** 2),
+    PixelMAE: lambda y, x: np.mean(np.abs(y - x)),
+    FrameGDL: gdl,
+    BalancedMSE: lambda y, x: np.sum(weights(y) * (y - x) ** 2),
+    BalancedMAE: lambda y, x: np.sum(weights(y) * np.abs(y - x)),
     FrameSSIM: ssim,
     FramePSNR: lambda y, x: 10 * np.log10(1 / (np.mean((y - x) ** 2) + 1e-5)),
 }
@@ -90,7 +126,15 @@ def test_ssim_equals_scikit_image(channels):
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"), [(FrameMSE, 12 * 14 * 2 * 0.25), (FrameMAE, 12 * 14 * 2 * 0.5), (FramePSNR, 6.0204)]
+    ("kind", "value"),
+    [
+        (FrameMSE, 12 * 14 * 2 * 0.25),
+        (FrameMAE, 12 * 14 * 2 * 0.5),
+        (PixelMSE, 0.25),
+        (PixelMAE, 0.5),
+        (FrameGDL, 0),
+        (FramePSNR, 6.0204),
+    ],
 )
 def test_pixels_are_summed_and_sequences_averaged(kind, value):
     # every error is 0.5, in 3 sequences of 2 frames of 12x14 pixels and 2 channels
@@ -109,9 +153,10 @@ def test_psnr_averages_the_ratios_of_sequences():
     np.testing.assert_allclose(metric.result(), (50 + 19.99566) / 2, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "value"), [(FrameMSE, 0), (FrameMAE, 0), (FrameSSIM, 1), (FramePSNR, 50)])
-def test_perfect_prediction(kind, value):
+@pytest.mark.parametrize("kind", METRICS)
+def test_perfect_prediction(kind):
     truth, _ = random_frames()
+    value = {FrameSSIM: 1, FramePSNR: 50}.get(kind, 0)
     metric = kind(4)
     metric.update_state(truth, truth)
     np.testing.assert_allclose(metric.per_frame(), np.full(4, value), rtol=1e-5)
@@ -173,16 +218,21 @@ def test_a_diverged_prediction_does_not_look_perfect(kind):
     assert np.isnan(metric.result())
 
 
-def test_sums_stay_accurate_over_many_batches():
-    # 10,000 sequences in batches of 4; the sums are the only numbers that grow
-    truth, _ = random_frames((4, 2, 3, 3, 1))
-    truth = tf.constant(truth)
-    metric, total = FrameMAE(2), np.zeros(2)
-    update = tf.function(metric.update_state)
-    for prediction in np.random.default_rng(1).random((2500, *truth.shape), dtype="float32"):
-        update(truth, tf.constant(prediction))
-        total += np.abs(truth.numpy().astype("float64") - prediction).sum(axis=(0, 2, 3, 4))
-    np.testing.assert_allclose(metric.per_frame(), total / 10_000, rtol=1e-5)
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "compiled"])
+def test_as_accurate_over_10000_sequences_as_over_one_batch(jit_compile):
+    frames = [tf.constant(each) for each in random_frames((4, 2, 12, 14, 1))]
+    once, often = FrameMSE(2), FrameMSE(2)
+    once.update_state(*frames)
+
+    @tf.function(jit_compile=jit_compile)
+    def update():
+        for _ in tf.range(2500):
+            often.update_state(*frames)
+
+    update()
+    np.testing.assert_allclose(often.per_frame(), once.per_frame(), rtol=1e-6)
+    total = 2500 * np.asarray(once.totals, "float64")
+    assert np.abs(often.totals / total - 1).max() > 5e-6  # what a plain sum would be wrong by
 
 
 @pytest.mark.parametrize("kind", METRICS)
@@ -224,7 +274,8 @@ def test_fit_in_mixed_precision_and_reload(tmp_path):
     model = keras.Sequential([keras.Input(SHAPE[1:]), dense])
     model.compile(optimizer="sgd", loss="mse", metrics=[kind(2) for kind in METRICS])
     history = model.fit(frames, truth, batch_size=2, validation_data=(frames, truth), verbose=0).history
-    names = ["frame_mse", "frame_mae", "frame_ssim", "frame_psnr"]
+    names = [kind(2).name for kind in METRICS]
+    assert {"frame_mse", "pixel_mae", "frame_gdl", "balanced_mse", "frame_ssim"} <= set(names)
     assert all(np.isfinite(history[prefix + name]).all() for name in names for prefix in ("", "val_"))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -237,7 +288,19 @@ def test_serialisation_round_trip(kind):
     metric = kind(3, name="other", dtype="float64")
     copy = keras.metrics.deserialize(keras.metrics.serialize(metric))
     assert type(copy) is kind
-    assert copy.get_config() == metric.get_config() == {"frames": 3, "name": "other", "dtype": "float64"}
+    config = {"frames": 3, "name": "other", "dtype": "float64"}
+    config |= {"rain_scale": "dwd"} if kind in BALANCED else {}
+    assert copy.get_config() == metric.get_config() == config
+
+
+@pytest.mark.parametrize("kind", BALANCED)
+def test_the_rain_scale_is_kept(kind):
+    metric = kind(2, rain_scale="brasil")
+    copy = keras.metrics.deserialize(keras.metrics.serialize(metric))
+    frames = random_frames()
+    for each in (metric, copy):
+        each.update_state(*frames)
+    assert float(metric.result()) == float(copy.result())
 
 
 @pytest.mark.parametrize("frames", [0, -1, 2.5, None])
@@ -291,9 +354,25 @@ def test_time_and_batch_unknown_until_the_graph_runs(kind):
         update(truth[:, :2], prediction[:, :2])
 
 
-def test_base_class_has_no_score():
+@pytest.mark.parametrize("kind", [FrameMetric, BalancedError])
+def test_base_classes_have_no_score(kind):
     with pytest.raises(NotImplementedError):
-        FrameMetric(4).update_state(*random_frames())
+        kind(4).update_state(*random_frames())
+
+
+def test_unknown_rain_scale():
+    message = "`rain_scale` must be one of dwd, hko, meteonet, rainf, brasil. Received: rain_scale='knmi'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        BalancedMSE(4, rain_scale="knmi")
+
+
+def test_weights_change_at_the_very_rates():
+    # pixels of rates below, at and above each limit, as float32 frames hold them
+    limits = np.array([2, 5, 10, 30])
+    truth = RAIN_SCALES["dwd"].to_pixel(np.stack([limits * 0.999, limits, limits * 1.001])).astype("float32")
+    expected = [[1, 2, 5, 10], [2, 5, 10, 30], [2, 5, 10, 30]]
+    np.testing.assert_array_equal(BalancedMSE(1).weight(truth), expected)
+    np.testing.assert_array_equal(BalancedMSE(1, dtype="float64").weight(truth.astype("float64")), expected)
 
 
 def channels_last(frames):
@@ -301,25 +380,53 @@ def channels_last(frames):
     return np.transpose(frames, (1, 0, 3, 4, 2))
 
 
-@pytest.mark.parametrize("kind", METRICS)
-def test_golden_streaming(kind):
-    arrays, meta = load_golden("metrics/pixel")
-    metric, name = kind(meta["frames"]), kind.__name__.removeprefix("Frame").lower()
+GOLDEN_NAMES = {
+    FrameMSE: "mse",
+    FrameMAE: "mae",
+    FrameGDL: "gdl",
+    FrameSSIM: "ssim",
+    FramePSNR: "psnr",
+    BalancedMSE: "balanced_mse",
+    BalancedMAE: "balanced_mae",
+}
+GOLDEN_FILES = {"pixel": "hko", **{f"precip_{name}": name for name in RAIN_SETS}}
+
+
+def golden_frames(arrays, batch):
+    """Returns truth and prediction of a batch."""
+    return [channels_last(arrays[f"input/{which}{batch}"]) for which in ("truth", "pred")]
+
+
+@pytest.mark.parametrize("kind", GOLDEN_NAMES)
+@pytest.mark.parametrize("file", GOLDEN_FILES)
+def test_golden_streaming(kind, file):
+    arrays, meta = load_golden(f"metrics/{file}")
+    options = {"rain_scale": GOLDEN_FILES[file]} if kind in BALANCED else {}
+    metric, name = kind(meta["frames"], **options), GOLDEN_NAMES[kind]
     for batch in range(2):
-        truth, prediction = (channels_last(arrays[f"input/{k}{batch}"]) for k in ("truth", "pred"))
-        metric.update_state(truth, prediction)
+        metric.update_state(*golden_frames(arrays, batch))
     np.testing.assert_allclose(metric.per_frame(), arrays[f"output/per_frame/{name}"], rtol=2e-6)
     np.testing.assert_allclose(metric.result(), arrays[f"output/reported/{name}"], rtol=2e-6)
 
 
-@pytest.mark.parametrize("kind", [FrameSSIM, FramePSNR])
-@pytest.mark.parametrize("batch", [0, 1])
-def test_golden_single_frames(kind, batch):
-    arrays, _ = load_golden("metrics/pixel")
-    truth, prediction = (channels_last(arrays[f"input/{k}{batch}"]) for k in ("truth", "pred"))
-    name = kind.__name__.removeprefix("Frame").lower()
-    scores = kind(truth.shape[1]).score(truth, prediction.clip(0, 1))
-    np.testing.assert_allclose(np.transpose(scores), arrays[f"output/batch{batch}/{name}"], rtol=2e-6)
+@pytest.mark.parametrize("kind", [FrameGDL, FrameSSIM, FramePSNR])
+@pytest.mark.parametrize("file", GOLDEN_FILES)
+def test_golden_single_frames(kind, file):
+    arrays, meta = load_golden(f"metrics/{file}")
+    for batch in range(2):
+        truth, prediction = golden_frames(arrays, batch)
+        scores = kind(meta["frames"]).score(truth, prediction.clip(0, 1))
+        expected = arrays[f"output/batch{batch}/{GOLDEN_NAMES[kind]}"]
+        np.testing.assert_allclose(np.transpose(scores), expected, rtol=5e-6)
+
+
+@pytest.mark.parametrize("file", GOLDEN_FILES)
+def test_golden_weights(file):
+    arrays, meta = load_golden(f"metrics/{file}")
+    metric = BalancedMSE(meta["frames"], rain_scale=GOLDEN_FILES[file])
+    for batch in range(2):
+        expected = channels_last(arrays[f"output/batch{batch}/balancing_weights"])
+        np.testing.assert_array_equal(metric.weight(golden_frames(arrays, batch)[0]), expected)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""The command `mslstm`: each sub-command calls one public function."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+
+from mslstm_keras import __version__
+from mslstm_keras.cli import data, models, study, training, zoo
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line.
+
+    Args:
+        arguments: words behind `mslstm`; those of the process by default.
+
+    Returns:
+        Exit status: 0, or 2 if an argument, a file or the disk was at fault (one line on stderr says which), or
+        130 if it was interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except _faults() as error:
+        print(f"mslstm: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mslstm: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _faults():
+    # TensorFlow has errors of its own for a full disk and for too little memory. It may not have been imported.
+    tensorflow = sys.modules.get("tensorflow")
+    return (
+        ValueError,
+        ImportError,
+        OSError,
+        FloatingPointError,
+        *((tensorflow.errors.OpError,) if tensorflow else ()),
+    )
+
+
+def _one_line(error):
+    # Keras wraps the message of a failed layer in several lines and colours; the message itself is the coloured one.
+    inner = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
+    text = inner.group(1) if inner else str(error)
+    text = re.sub(r"\{\{\w+ .*?\}\}|\[Op:\w+\]", "", text)  # TensorFlow's names of its nodes
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="mslstm", description="Video prediction: train, score, forecast, share."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for group in (models, training, data, zoo, study):
+        group.add_commands(commands)
+    return parser

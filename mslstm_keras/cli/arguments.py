@@ -1,0 +1,73 @@
+"""What commands have in common: arguments, their types, and how results are shown."""
+
+import argparse
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+DATA_DIR = "folder of prepared data sets (default: that of TensorFlow Datasets)"
+MANUAL_DIR = "folder of source files that are at hand, such as MNIST's four idx files"
+ZOO = "folder of a zoo (default: the one that comes with the package)"
+MODEL = "name in the zoo, .keras file, zoo folder or run folder"
+CLIP = "a clip: .npy, .npz, .gif, .h5, .mp4 and others, or a folder of images"
+RUNS = f"{MODEL}, or a folder of runs with several seeds"
+CONTEXT_FRAMES, FORECAST_FRAMES = 10, 10  # of untrained models
+
+
+def add_command(commands, name, run, purpose, example, json=True):
+    command = commands.add_parser(
+        name,
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        epilog=f"example: {example}",
+    )
+    if json:
+        command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=run)
+    return command
+
+
+def add_zoo(command):
+    command.add_argument("--zoo", type=Path, help=ZOO)
+
+
+def show(options, facts, lines: Callable):
+    """Prints facts as JSON where a program asked for it, else as lines for a person."""
+    if options.json:
+        print(json.dumps(facts))
+    else:
+        for line in lines():
+            print(line)
+
+
+def output_file(*suffixes: str) -> Callable[[str], Path]:
+    """Returns the type of an argument that names a file to write, which must end in one of the suffixes."""
+
+    def read(text):
+        if Path(text).suffix not in suffixes:
+            raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}. Received: {text!r}")
+        return Path(text)
+
+    return read
+
+
+def frame_size(text):
+    return _sides(text, "HEIGHTxWIDTH")
+
+
+def frame_shape(text):
+    return _sides(text, "HEIGHTxWIDTHxCHANNELS")
+
+
+def _sides(text, form):
+    if not re.fullmatch(r"[1-9]\d*" + r"x[1-9]\d*" * form.count("x"), text):
+        raise argparse.ArgumentTypeError(f"must be {form}. Received: {text!r}")
+    return tuple(map(int, text.split("x")))
+
+
+def setting(text):
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"must be name=value. Received: {text!r}")
+    return name, value

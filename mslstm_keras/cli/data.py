@@ -1,0 +1,128 @@
+"""Commands on data sets: list, prepare, info, show."""
+
+from pathlib import Path
+
+from mslstm_keras.cli.arguments import (
+    DATA_DIR,
+    MANUAL_DIR,
+    add_command,
+    output_file,
+    setting,
+    show,
+)
+
+NAME = "data set and config; `mslstm data list` lists them"
+
+
+def add_commands(commands):
+    """Adds the parsers of these commands."""
+    group = commands.add_parser("data", help="prepare data sets and look at them").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    add_command(group, "list", _list, "list the data sets", "mslstm data list")
+    command = add_command(
+        group,
+        "prepare",
+        _prepare,
+        "make a data set ready to be read",
+        "mslstm data prepare frames_from_folder --manual-dir my_clips/ --variant mine --set window=8",
+    )
+    command.add_argument("data", help=NAME)
+    command.add_argument("--variant", metavar="NAME", help="prepare a variant of the config under this name")
+    command.add_argument(
+        "--set", type=setting, action="append", metavar="FIELD=VALUE", help="change a field, for a variant"
+    )
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    command.add_argument("--manual-dir", type=Path, help=MANUAL_DIR)
+    command = add_command(
+        group, "info", _info, "tell what a data set holds", "mslstm data info taxibj_clips/synthetic --json"
+    )
+    command.add_argument("data", help=NAME)
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    command = add_command(
+        group,
+        "show",
+        _show,
+        "draw clips of a prepared data set as a contact sheet",
+        "mslstm data show dwd_radar_clips/synthetic --clips 4 --output clips.png",
+        json=False,
+    )
+    command.add_argument("data", help=f"{NAME}, or a .npy file of clips")
+    command.add_argument("--split", default="train", choices=["train", "test"], help="default: %(default)s")
+    command.add_argument("--clips", type=int, default=6, help="how many (default: %(default)s)")
+    command.add_argument("--first", type=int, default=0, help="number of the first (default: 0)")
+    command.add_argument("--output", type=output_file(".png"), required=True, help=".png file to write")
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+
+
+def _list(options):
+    from mslstm_keras.training.data import list_data
+
+    names = list_data()
+    show(options, names, lambda: names)
+
+
+def _prepare(options):
+    from mslstm_keras.training.data import prepare
+
+    builder = prepare(
+        options.data,
+        options.data_dir,
+        options.manual_dir,
+        variant=options.variant,
+        settings=dict(options.set or ()),
+    )
+    splits = {name: split.num_examples for name, split in builder.info.splits.items()}
+    facts = {"data": _name(builder), "folder": str(builder.data_dir), "clips": splits}
+    counts = ", ".join(f"{count:,} {name} clips" for name, count in splits.items())
+    show(options, facts, lambda: [f"{builder.data_dir}: {counts}"])
+
+
+def _name(builder):
+    return builder.info.full_name.rpartition("/")[0]
+
+
+def _info(options):
+    from mslstm_keras.training.data import describe
+
+    facts = describe(options.data, options.data_dir)
+    show(options, facts, lambda: _info_lines(facts))
+
+
+def _info_lines(facts):
+    yield facts["data"]
+    yield facts["description"]
+    for name, value in facts["config"].items():
+        yield f"  {name} = {value}"
+    if facts["clips"]:
+        counts = ", ".join(f"{count:,} {split}" for split, count in facts["clips"].items())
+        yield f"clips: {counts}, {facts['bytes']:,} bytes in {facts['folder']}"
+    else:
+        yield f"not prepared: mslstm data prepare {facts['data']}"
+    for name, feature in facts["features"].items():
+        yield f"  {name}: {feature}"
+    yield f"scored by {', '.join(facts['scores'])}"
+
+
+def _show(options):
+    from mslstm_keras.study.comparison import contact_sheet
+    from mslstm_keras.study.evaluation import is_synthetic
+    from mslstm_keras.training.data import split_clips
+    from mslstm_keras.training.protocols import find_protocol
+
+    clips = split_clips(options.data, options.split, options.data_dir)
+    last = min(options.first + options.clips, clips.count)
+    if not 0 <= options.first < last:
+        raise ValueError(
+            f"`--first` must lie in 0 .. {clips.count - 1} and `--clips` be at least 1. "
+            f"Received: first={options.first}, clips={options.clips}"
+        )
+    numbers = range(options.first, last)
+    contact_sheet(
+        dict(zip(map(str, numbers), clips.frames(list(numbers)), strict=True)),
+        options.output,
+        rain_scale=find_protocol(options.data).scale,
+        title=f"{options.data}, {options.split}",
+        synthetic=is_synthetic(options.data),
+    )
+    print(f"{options.output}: {len(numbers)} of {clips.count:,} {options.split} clips")

@@ -1,0 +1,174 @@
+"""Commands that use models: demo, forecast, models, convert, cost."""
+
+import json
+from pathlib import Path
+
+from mslstm_keras.cli.arguments import (
+    CLIP,
+    CONTEXT_FRAMES,
+    FORECAST_FRAMES,
+    MODEL,
+    add_command,
+    add_zoo,
+    frame_shape,
+    frame_size,
+    output_file,
+    setting,
+    show,
+)
+from mslstm_keras.files import replacing
+
+
+def add_commands(commands):
+    """Adds the parsers of these commands."""
+    command = add_command(
+        commands, "demo", _demo, "forecast embedded digits with the zoo's model", "mslstm demo"
+    )
+    command.add_argument("--output", type=Path, default=Path("."), help="folder for demo.png and demo.gif")
+    add_zoo(command)
+
+    command = add_command(
+        commands,
+        "forecast",
+        _forecast,
+        "forecast the frames that follow a clip of yours",
+        "mslstm forecast --model ms_lstm_moving_mnist --input clip.gif --horizon 20 --output out.gif",
+    )
+    command.add_argument("--model", required=True, help=MODEL)
+    command.add_argument("--input", required=True, type=Path, help=CLIP)
+    command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
+    command.add_argument(
+        "--output", required=True, type=Path, help=".npy (numbers), .gif or .png (film strip)"
+    )
+    add_zoo(command)
+
+    add_command(commands, "models", _models, "list the models", "mslstm models --json")
+    _add_convert_command(commands)
+    _add_cost_command(commands)
+
+
+def _add_convert_command(commands):
+    command = add_command(
+        commands,
+        "convert",
+        _convert,
+        "turn weights of the public PyTorch code into a model",
+        "mslstm convert checkpoint.pth model.keras --model ms_lstm --frame 64x64",
+        json=False,
+    )
+    command.add_argument("checkpoint", type=Path, help="state dict saved by PyTorch; nothing in it is run")
+    command.add_argument("output", type=output_file(".keras"), help=".keras file to write")
+    command.add_argument("--model", required=True, help="name of the model; `mslstm models` lists them")
+    command.add_argument("--frame", type=frame_size, required=True, metavar="HxW", help="size of a frame")
+    command.add_argument(
+        "--context", type=int, default=CONTEXT_FRAMES, help="frames given (default: %(default)s)"
+    )
+    command.add_argument(
+        "--forecast", type=int, default=FORECAST_FRAMES, help="frames to forecast (default: %(default)s)"
+    )
+    command.add_argument(
+        "--set",
+        type=setting,
+        action="append",
+        metavar="OPTION=VALUE",
+        help="option of the model, such as links=5",
+    )
+
+
+def _add_cost_command(commands):
+    command = add_command(
+        commands,
+        "cost",
+        _cost,
+        "count what models cost, beside the paper's figures",
+        "mslstm cost --dataset taxibj --models ms_lstm cms_lstm",
+    )
+    frames = command.add_mutually_exclusive_group()
+    frames.add_argument(
+        "--dataset", default="moving_mnist", help="moving_mnist (default), taxibj, kth or germany"
+    )
+    frames.add_argument("--frame", type=frame_shape, metavar="HxWxC", help="other frames, such as 128x96x3")
+    command.add_argument("--context", type=int, metavar="N", help="frames given, with --frame")
+    command.add_argument("--forecast", type=int, metavar="N", help="frames to forecast, with --frame")
+    command.add_argument(
+        "--models", nargs="+", metavar="NAME", help="models (default: those of the paper's tables)"
+    )
+    command.add_argument("--filters", type=int, default=32, help="channels of the cells (default: 32)")
+    command.add_argument("--batch-size", type=int, default=1, help="clips in a training step (default: 1)")
+    command.add_argument(
+        "--measure", action="store_true", help="also run each model, in a process of its own, where it fits"
+    )
+
+
+def _forecast(options):
+    from mslstm_keras.deploy.clips import read_clip, write_clip
+    from mslstm_keras.deploy.forecast import forecast
+    from mslstm_keras.deploy.zoo import load_model
+
+    model = load_model(options.model, options.zoo)
+    frames = read_clip(options.input, channels=model.input_shape[-1])
+    future = forecast(model, frames, options.horizon)
+    write_clip(options.output, future)
+    facts = {"output": str(options.output), "frames": len(future), "shape": list(future.shape)}
+    show(options, facts, lambda: [f"{options.output}: {len(future)} frames of {future.shape[1:]}"])
+
+
+def _demo(options):
+    from mslstm_keras.deploy.card import score_table
+    from mslstm_keras.deploy.demo import MODEL as NAME
+    from mslstm_keras.deploy.demo import demo
+
+    def lines():
+        yield f"{scores['clips']} clips, forecast frames"
+        yield from score_table({NAME: scores["model"], "persistence": scores["persistence"]})
+        yield f"Wrote {options.output / 'demo.png'} and demo.gif"
+
+    scores = demo(options.output, options.zoo)
+    show(options, scores, lines)
+
+
+def _models(options):
+    from mslstm_keras.models.registry import list_models
+
+    show(options, list_models(), list_models)
+
+
+def _cost(options):
+    from mslstm_keras.study.cost import cost, cost_table
+    from mslstm_keras.study.published import DATA_SETS, find_data_set
+
+    if options.frame and None in (options.context, options.forecast):
+        raise ValueError(
+            "`--context` and `--forecast` must come with `--frame`. Received: "
+            f"context={options.context}, forecast={options.forecast}"
+        )
+    if options.frame:
+        frames = options.frame, options.context, options.forecast
+        names = [name for data_set in DATA_SETS.values() for name in data_set.table]
+    else:
+        data_set = find_data_set(options.dataset)
+        frames = data_set.frame_shape, data_set.context_frames, data_set.forecast_frames
+        names = data_set.table
+    costs = [
+        cost(name, *frames, options.filters, options.batch_size, measure=options.measure)
+        for name in dict.fromkeys(options.models or names)
+    ]
+    show(options, [each.to_dict() for each in costs], lambda: cost_table(costs))
+
+
+def _convert(options):
+    from mslstm_keras.deploy.convert import convert, read_checkpoint
+
+    settings = {name: _value(text) for name, text in options.set or ()}
+    parameters = read_checkpoint(options.checkpoint)
+    model = convert(parameters, options.model, options.frame, options.context, options.forecast, **settings)
+    with replacing(options.output) as temporary:
+        model.save(temporary)
+    print(f"{options.output}: {options.model}, {model.count_params():,} parameters")
+
+
+def _value(text):
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,229 @@
+"""Commands that look into models: receptive-field, layers, architecture, compare, curves."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from mslstm_keras.cli.arguments import (
+    CLIP,
+    CONTEXT_FRAMES,
+    DATA_DIR,
+    FORECAST_FRAMES,
+    MODEL,
+    RUNS,
+    add_command,
+    add_zoo,
+    frame_shape,
+    output_file,
+    show,
+)
+
+MODELS = f"name of `mslstm models` (untrained), {MODEL}"
+
+
+def add_commands(commands):
+    """Adds the parsers of these commands."""
+    group = commands.add_parser("study", help="look into models").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    command = add_command(
+        group,
+        "receptive-field",
+        _receptive_field,
+        "tell what the encoder of a model sees of a frame, by its kernels and by gradients",
+        "mslstm study receptive-field conv_lstm sms_lstm ms_lstm --input clip.npy --output fields.png",
+    )
+    command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
+    command.add_argument(
+        "--input", type=Path, nargs="+", help="clips to average gradients over (default: none)"
+    )
+    command.add_argument("--output", type=Path, help="PNG file to draw the gradients into")
+    _add_model_source(command)
+
+    command = add_command(
+        group,
+        "layers",
+        _layers,
+        "draw what every cell puts out while a clip is forecast",
+        "mslstm study layers ms_lstm_moving_mnist --input clip.npy --output layers.png",
+        json=False,
+    )
+    command.add_argument("model", help=MODELS)
+    command.add_argument("--input", required=True, type=Path, help=CLIP)
+    command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
+    command.add_argument(
+        "--step", type=int, help="draw the channels at one step, 1 for the first (default: all steps)"
+    )
+    command.add_argument("--output", required=True, type=Path, help="PNG file to write")
+    _add_model_source(command)
+
+    command = add_command(
+        group,
+        "architecture",
+        _architecture,
+        "draw one time step of a model (needs pydot and Graphviz)",
+        "mslstm study architecture ms_lstm --output ms_lstm.png",
+        json=False,
+    )
+    command.add_argument("model", help=MODELS)
+    command.add_argument("--output", required=True, type=Path, help=".png, .svg or .pdf file to write")
+    _add_model_source(command)
+
+    command = add_command(
+        group,
+        "compare",
+        _compare,
+        "draw the forecasts of several models for one test clip",
+        "mslstm study compare --model ms_lstm_moving_mnist conv_lstm_moving_mnist "
+        "--dataset moving_mnist_clips/paper --output compare.png",
+        json=False,
+    )
+    command.add_argument("--model", nargs="+", required=True, metavar="MODEL", help=RUNS)
+    command.add_argument("--dataset", required=True, metavar="DATA", help="prepared data set, or a .npy file")
+    command.add_argument("--clip", type=int, default=0, help="number of the test clip (default: 0)")
+    command.add_argument(
+        "--output",
+        type=output_file(".png", ".gif", ".mp4"),
+        required=True,
+        help="picture or animation to write",
+    )
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    add_zoo(command)
+
+    command = add_command(
+        group,
+        "curves",
+        _curves,
+        "draw scores by lead time, from what `mslstm evaluate --output scores.json` wrote",
+        "mslstm study curves scores.json --output curves.png",
+        json=False,
+    )
+    command.add_argument("scores", type=Path, help=".json file of `mslstm evaluate`")
+    command.add_argument(
+        "--metrics", nargs="+", metavar="NAME", help="such as mse csi_2 (default: those of the data set)"
+    )
+    command.add_argument("--cumulative", action="store_true", help="draw means over the lead times so far")
+    command.add_argument("--output", type=output_file(".png"), required=True, help=".png file to write")
+
+
+def _add_model_source(command):
+    command.add_argument(
+        "--frame",
+        type=frame_shape,
+        default=(64, 64, 1),
+        metavar="HxWxC",
+        help="frame of a model that `mslstm models` lists (default: 64x64x1)",
+    )
+    add_zoo(command)
+
+
+def _receptive_field(options):
+    from mslstm_keras.deploy.clips import read_clip
+    from mslstm_keras.models.rollout import Rollout, find_layer
+    from mslstm_keras.study.plots import receptive_field_figure
+    from mslstm_keras.study.receptive_field import (
+        effective_receptive_field,
+        effective_side,
+        theoretical_receptive_field,
+    )
+
+    if options.output and not options.input:
+        raise ValueError("`--input` must name a clip to draw by gradients. Received: --output alone")
+    facts, drawn = {}, {}
+    for name in options.models:
+        model = _named_model(name, options)
+        field = theoretical_receptive_field(model)
+        facts[name] = {**dataclasses.asdict(field), "paper": field.paper, "side": field.side}
+        if options.input:
+            context = find_layer(model, Rollout).context_frames
+            clips = [read_clip(path, channels=model.input_shape[-1])[-context:] for path in options.input]
+            dependence = effective_receptive_field(model, clips)
+            facts[name]["effective"] = effective_side(dependence[-1])
+            drawn[name] = dependence, field.cells[-1].box(*dependence.shape[1:])
+    if options.output:
+        receptive_field_figure(drawn, options.output, title="What the centre of the encoder depends on")
+    show(options, facts, lambda: _receptive_field_table(facts))
+
+
+def _receptive_field_table(facts):
+    width = max(map(len, (*facts, "model")))
+    effective = any("effective" in fact for fact in facts.values())
+    yield f"{'model':<{width}}{'cells':>7}{'paper':>10}{'all paths':>12}" + effective * f"{'effective':>12}"
+    for name, fact in facts.items():
+        row = f"{name:<{width}}{len(fact['cells']):>7}{_square(fact['paper']):>10}{_square(fact['side']):>12}"
+        row += f"{fact['effective']:>12.1f}" if effective else ""
+        yield row + (f"  {fact['note']}" if fact["note"] else "")
+
+
+def _square(side):
+    return f"{side}x{side}" if side else "-"
+
+
+def _layers(options):
+    from mslstm_keras.deploy.clips import read_clip
+    from mslstm_keras.models.rollout import Rollout, find_layer
+    from mslstm_keras.study.plots import layers_figure
+    from mslstm_keras.study.receptive_field import layer_outputs
+
+    model = _named_model(options.model, options)
+    outputs = layer_outputs(model, read_clip(options.input, channels=model.input_shape[-1]), options.horizon)
+    context = find_layer(model, Rollout).context_frames
+    layers_figure(
+        outputs, options.output, context_frames=context, step=options.step, title=str(options.model)
+    )
+    print(f"{options.output}: {len(outputs) - 2} cells, {len(outputs['input'])} steps")
+
+
+def _architecture(options):
+    from mslstm_keras.study.architecture import draw_architecture
+
+    draw_architecture(_named_model(options.model, options), options.output)
+    print(options.output)
+
+
+def _named_model(name, options):
+    from mslstm_keras.deploy.zoo import load_model
+    from mslstm_keras.models.registry import create_model, list_models
+
+    if name in list_models():
+        return create_model(name, options.frame, CONTEXT_FRAMES, FORECAST_FRAMES)
+    return load_model(name, options.zoo)
+
+
+def _compare(options):
+    from mslstm_keras.deploy.zoo import load_runs
+    from mslstm_keras.study.comparison import comparison_animation, comparison_figure
+    from mslstm_keras.study.evaluation import is_synthetic, sample_forecasts
+    from mslstm_keras.training.data import split_clips
+    from mslstm_keras.training.protocols import find_protocol
+
+    protocol = find_protocol(options.dataset)
+    clips = split_clips(options.dataset, "test", options.data_dir)
+    models = {model: load_runs(model, options.zoo) for model in options.model}
+    sample = sample_forecasts(models, clips, options.clip)
+    look = {
+        "rain_scale": protocol.scale,
+        "title": f"{options.dataset}, test clip {options.clip}",
+        "synthetic": is_synthetic(options.dataset),
+        "interval": protocol.interval,
+    }
+    if options.output.suffix == ".png":
+        comparison_figure(sample["context"], sample["truth"], sample["forecasts"], options.output, **look)
+    else:
+        comparison_animation(
+            sample["truth"], sample["forecasts"], options.output, context=sample["context"], **look
+        )
+    print(options.output)
+
+
+def _curves(options):
+    from mslstm_keras.study.comparison import lead_time_figure
+
+    try:
+        evaluation = json.loads(options.scores.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"`scores` must be JSON of `mslstm evaluate`. Received: {options.scores} ({error})"
+        ) from error
+    lead_time_figure(evaluation, options.output, metrics=options.metrics, cumulative=options.cumulative)
+    print(options.output)

@@ -1,0 +1,192 @@
+"""Commands that train and score: train, evaluate, recipes."""
+
+import json
+import sys
+from pathlib import Path
+
+from mslstm_keras.cli.arguments import (
+    DATA_DIR,
+    MANUAL_DIR,
+    RUNS,
+    add_command,
+    add_zoo,
+    output_file,
+    setting,
+    show,
+)
+
+
+def add_commands(commands):
+    """Adds the parsers of these commands."""
+    _add_train_command(commands)
+    _add_evaluate_command(commands)
+    add_command(commands, "recipes", _recipes, "list the recipes", "mslstm recipes")
+
+
+def _add_train_command(commands):
+    command = add_command(
+        commands,
+        "train",
+        _train,
+        "train by a recipe",
+        "mslstm train optdigits_quick --set filters=16",
+        json=False,
+    )
+    command.add_argument("recipe", help="name of a recipe; `mslstm recipes` lists them")
+    command.add_argument("--run-dir", type=Path, help="folder of the run (default: runs/RECIPE)")
+    command.add_argument("--set", type=setting, action="append", metavar="FIELD=VALUE", help="change a field")
+    command.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="train N times, with seeds that follow the recipe's, in folders seed-0, seed-1, ... of the run's",
+    )
+    command.add_argument(
+        "--resume", action="store_true", help="go on with the run in the folder, by its own recipe"
+    )
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    command.add_argument("--manual-dir", type=Path, help=MANUAL_DIR)
+
+
+def _add_evaluate_command(commands):
+    command = add_command(
+        commands,
+        "evaluate",
+        _evaluate,
+        "score models on test clips, beside baselines and the paper's figures",
+        "mslstm evaluate --model ms_lstm_moving_mnist --dataset moving_mnist_clips/paper --output scores.json",
+    )
+    command.add_argument("--model", nargs="+", required=True, metavar="MODEL", help=RUNS)
+    command.add_argument(
+        "--dataset",
+        required=True,
+        metavar="DATA",
+        help="prepared data set, or a .npy file of clips; `mslstm data list` lists them",
+    )
+    command.add_argument("--clips", type=int, help="how many test clips (default: all)")
+    command.add_argument(
+        "--all-frames", action="store_true", help="count the predictions inside the context too"
+    )
+    command.add_argument(
+        "--baselines",
+        nargs="*",
+        default=["persistence"],
+        metavar="NAME",
+        help="persistence (default), optical_flow (needs pysteps)",
+    )
+    command.add_argument(
+        "--output",
+        type=output_file(".json", ".csv"),
+        nargs="+",
+        default=[],
+        help=".json and .csv files to write",
+    )
+    command.add_argument(
+        "--report", type=output_file(".html"), help="report to write, one .html file with tables and pictures"
+    )
+    command.add_argument(
+        "--samples", type=int, default=2, help="clips drawn in the report (default: %(default)s)"
+    )
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    add_zoo(command)
+
+
+def _train(options):
+    from mslstm_keras.training.fit import RECIPE, read_recipe, seed_folders, set_threads, train, train_seeds
+    from mslstm_keras.training.recipes import find_recipe
+
+    recipe = find_recipe(options.recipe)
+    run = Path("runs", recipe.name) if options.run_dir is None else options.run_dir
+    started = run if options.seeds is None else next(iter(seed_folders(run)), run)
+    if options.resume and (started / RECIPE).exists():
+        recipe = read_recipe(started)
+        if recipe.name != options.recipe:
+            raise ValueError(
+                f"`recipe` must be that of the run, {recipe.name!r}. Received: {options.recipe!r}"
+            )
+    recipe = recipe.with_settings(dict(options.set or ()))
+    if recipe.fast:
+        set_threads(recipe.batch_size)
+    _warn_of_memory(recipe)
+    sources = {"resume": options.resume, "data_dir": options.data_dir, "manual_dir": options.manual_dir}
+    if options.seeds is None:
+        train(recipe, run, **sources)
+    else:
+        train_seeds(recipe, run, options.seeds, **sources)
+    print(f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
+
+
+def _warn_of_memory(recipe):
+    import keras
+    import psutil
+
+    from mslstm_keras.study.memory import training_memory
+    from mslstm_keras.training.fit import compiled_model
+
+    needed = training_memory(compiled_model(recipe), recipe.batch_size, recipe.checkpoint)
+    keras.utils.clear_session()  # the layers of the model that is trained are named as if it were the first
+    free = psutil.virtual_memory().available
+    if needed > free:
+        print(
+            f"mslstm: warning: training will take about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; "
+            "--set checkpoint=step or a smaller batch_size takes less",
+            file=sys.stderr,
+        )
+
+
+def _evaluate(options):
+    from mslstm_keras.deploy.zoo import load_runs
+    from mslstm_keras.files import replacing
+    from mslstm_keras.study.evaluation import evaluate_models, evaluation_csv, evaluation_table
+    from mslstm_keras.training.data import split_clips
+
+    clips = split_clips(options.dataset, "test", options.data_dir)
+    models = {model: load_runs(model, options.zoo) for model in options.model}
+    evaluation = evaluate_models(
+        models,
+        clips,
+        options.dataset,
+        baselines=options.baselines,
+        count=options.clips,
+        all_frames=options.all_frames,
+    )
+    texts = {
+        ".json": lambda: json.dumps(evaluation, indent=1) + "\n",
+        ".csv": lambda: evaluation_csv(evaluation),
+    }
+    for path in options.output:
+        with replacing(path) as temporary:
+            temporary.write_text(texts[path.suffix]())
+    if options.report:
+        _write_report(options, evaluation, models, clips)
+    show(options, evaluation, lambda: evaluation_table(evaluation))
+
+
+def _write_report(options, evaluation, models, clips):
+    from mslstm_keras.study.evaluation import sample_forecasts
+    from mslstm_keras.study.report import write_report
+    from mslstm_keras.training.protocols import find_protocol
+
+    numbers = range(min(options.samples, evaluation["clips"]))
+    scale = find_protocol(options.dataset).scale
+    words = ["mslstm", "evaluate", "--model", *options.model, "--dataset", options.dataset]
+    words += ["--clips", str(options.clips)] * (options.clips is not None) + [
+        "--all-frames"
+    ] * options.all_frames
+    write_report(
+        evaluation,
+        options.report,
+        samples=[{**sample_forecasts(models, clips, number), "rain_scale": scale} for number in numbers],
+        command=" ".join(words),
+    )
+
+
+def _recipes(options):
+    from mslstm_keras.training.recipes import RECIPES
+
+    fields = {name: recipe.to_dict() for name, recipe in RECIPES.items()}
+    show(
+        options,
+        fields,
+        lambda: (f"{name:<32}{recipe.model} on {recipe.data}" for name, recipe in RECIPES.items()),
+    )

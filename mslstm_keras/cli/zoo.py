@@ -1,0 +1,83 @@
+"""Commands on trained models: list, show, verify, add."""
+
+import dataclasses
+from pathlib import Path
+
+from mslstm_keras.cli.arguments import DATA_DIR, add_command, add_zoo, setting, show
+
+
+def add_commands(commands):
+    """Adds the parsers of these commands."""
+    group = commands.add_parser("zoo", help="trained models").add_subparsers(required=True, metavar="COMMAND")
+    add_zoo(add_command(group, "list", _list, "list the trained models", "mslstm zoo list --json"))
+    command = add_command(
+        group, "show", _show, "print the card of a model", "mslstm zoo show ms_lstm_moving_mnist"
+    )
+    command.add_argument("name")
+    add_zoo(command)
+    command = add_command(group, "verify", _verify, "check every file of the models", "mslstm zoo verify")
+    command.add_argument("names", nargs="*", help="models (default: all)")
+    add_zoo(command)
+    command = add_command(
+        group,
+        "add",
+        _add,
+        "score a run and put its model into a zoo",
+        "mslstm zoo add runs/ms_lstm_moving_mnist --zoo my_zoo",
+    )
+    command.add_argument("run_dir", type=Path, help="folder of `mslstm train`")
+    command.add_argument("--name", help="name of the entry (default: the recipe's)")
+    command.add_argument("--clips", type=int, help="test clips to score (default: all)")
+    command.add_argument(
+        "--beside",
+        type=setting,
+        action="append",
+        metavar="LABEL=RUN",
+        help="another run to compare with on the card",
+    )
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    add_zoo(command)
+
+
+def _list(options):
+    from mslstm_keras.deploy.zoo import list_pretrained
+
+    entries = list_pretrained(options.zoo)
+    facts = {name: dataclasses.asdict(entry) for name, entry in entries.items()}
+    show(options, facts, lambda: map(_line, entries.values()))
+
+
+def _line(entry):
+    mse = entry.scores["model"]["mse"]["mean"]
+    what = f"{entry.name:<28}{entry.recipe.model:<12}{entry.recipe.data:<28}"
+    return f"{what}{entry.clips_seen:>10,} clips seen  MSE {mse:.1f}"
+
+
+def _show(options):
+    from mslstm_keras.deploy.zoo import find_pretrained, verify_pretrained
+
+    entry = find_pretrained(options.name, options.zoo)
+    card = verify_pretrained(options.name, options.zoo) / "README.md"
+    show(options, dataclasses.asdict(entry), lambda: [card.read_text().rstrip()])
+
+
+def _verify(options):
+    from mslstm_keras.deploy.zoo import list_pretrained, verify_pretrained
+
+    names = options.names or list(list_pretrained(options.zoo))
+    folders = {name: str(verify_pretrained(name, options.zoo)) for name in names}
+    show(options, folders, lambda: (f"{name}: every file is as listed" for name in folders))
+
+
+def _add(options):
+    from mslstm_keras.deploy.zoo import add_pretrained
+
+    entry = add_pretrained(
+        options.run_dir,
+        name=options.name,
+        zoo=options.zoo,
+        count=options.clips,
+        data_dir=options.data_dir,
+        beside=dict(options.beside or ()),
+    )
+    show(options, dataclasses.asdict(entry), lambda: [_line(entry)])

@@ -1,0 +1,474 @@
+"""Several models beside each other: forecasts with truth and difference, scores by lead time, animations."""
+
+import fractions
+import io
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mslstm_keras.files import replacing, write_gif
+from mslstm_keras.study.drawing import (
+    FAINT,
+    GREY,
+    INK,
+    LINES,
+    MINUS,
+    TEXT,
+    WARNING,
+    WIDTH,
+    Bar,
+    Look,
+    Panel,
+    Row,
+    as_drawn,
+    check_same_length,
+    checked_frames,
+    difference,
+    difference_look,
+    draw_panels,
+    draw_rows,
+    dress,
+    new_figure,
+    points,
+    save,
+    thinned,
+)
+from mslstm_keras.study.evaluation import BASELINES, lead_times
+from mslstm_keras.study.evaluation import cumulative as means_so_far
+from mslstm_keras.training.protocols import metric_label
+
+if TYPE_CHECKING:
+    from tfds_builders.rain import RainScale
+
+RAIN_LEVELS = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 50)
+RAIN_DIFFERENCES = (0.5, 2, 5, 10, 20)
+NO_RAIN = "#ededed"
+# From light to dark without a turn, so that the order of rates shows to every kind of colour vision and in grey.
+RAIN_COLOURS = (
+    "#c5e4f3",
+    "#8cc6ec",
+    "#4aa3df",
+    "#2a7fc4",
+    "#4d63bd",
+    "#6c42ad",
+    "#751f80",
+    "#5c0a4c",
+    "#2d0418",
+)
+PANELS_BESIDE = 4
+LARGEST_CURVES = 3  # panels of curves beside each other
+CURVES_HEIGHT = 480
+MOST_TICKS = 10
+LOWER_IS_BETTER = ("mse", "mae", "gdl", "far", "lpips", "balanced_mse", "balanced_mae")
+HIGHER_IS_BETTER = ("ssim", "psnr", "csi", "hss", "pod", "fss")
+DASHES = ("--", "-.", (0, (6, 2, 1, 2, 1, 2)))  # of baselines
+MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">")  # of the paper's curves, more than there are colours
+
+
+def comparison_figure(
+    context: np.ndarray,
+    truth: np.ndarray,
+    forecasts: Mapping[str, np.ndarray],
+    path: str | os.PathLike,
+    *,
+    rain_scale: "RainScale | None" = None,
+    differences: bool = True,
+    every: int = 1,
+    title: str | None = None,
+    synthetic: bool = False,
+    interval: float | None = None,
+) -> None:
+    """Draws forecasts of several models as a PNG: rows input, truth, and forecast and difference of each model.
+
+    The difference is forecast - truth: red where the forecast is too bright, blue where it is too dark. All differences
+    share one scale. More than ten frames of a row are thinned out evenly; the first and the last stay.
+
+    Args:
+        context: floats (time, height, width, channels) in [0, 1], the frames that the models saw. Three channels are
+            red, green and blue; of any other number, the first is drawn.
+        truth: floats (lead time, height, width, channels), what came then.
+        forecasts: name of a model -> floats of the shape of `truth`.
+        path: PNG file to write.
+        rain_scale: code of rain rates, see `tfds_builders.rain`. Rates in mm/h are drawn then, in the colours of
+            `rain_look`. Default: grey pixels.
+        differences: bool. Draws the differences.
+        every: int. Draws each `every`-th frame: the last of the input and every so many before it, of the forecast the
+            lead times every, 2 every, ...
+        title: str. Heading. Default: none.
+        synthetic: bool. The heading says that the data are synthetic.
+        interval: float. Minutes between two frames; times are labelled by them. Default: t-1, t, t+1, ...
+
+    Raises:
+        ValueError: if the arrays do not belong together, hold NaN or infinite values, there is no forecast, or `every`
+            is not in 1 .. the number of forecast frames.
+        OSError: if the file cannot be written; what was there before stays.
+
+    Reference: Ma, Zhang & Liu, "MS-LSTM", Applied Soft Computing 147 (2023), figures 6, 7, 9 and 11.
+    """
+    frames = _checked({"context": context}, truth, forecasts)
+    if every not in range(1, len(frames["truth"]) + 1):
+        raise ValueError(f"`every` must be from 1 to {len(frames['truth'])}. Received: every={every!r}")
+    seen, ahead = slice((len(frames["context"]) - 1) % every, None, every), slice(every - 1, None, every)
+    past = [time_label(age, interval) for age in range(1 - len(frames["context"]), 1)]
+    future = [time_label(lead, interval) for lead in range(1, len(frames["truth"]) + 1)]
+    values = {name: _values(images, rain_scale) for name, images in frames.items()}
+    look = GREY if rain_scale is None else rain_look()
+    rows = [
+        Row("input", *thinned(values["context"][seen], past[seen]), look),
+        Row("truth", *thinned(values["truth"][ahead], future[ahead]), look),
+    ]
+    drawn = {name: thinned(values[_key(name)][ahead], None)[0] for name in forecasts}
+    errors = {name: difference(rows[1].images, images) for name, images in drawn.items()}
+    error_look = _error_look(errors.values(), rain_scale)
+    for name, images in drawn.items():
+        rows.append(Row(name, images, look=look))
+        if differences:
+            rows.append(Row("difference", errors[name], look=error_look))
+    bars = [Bar(look, 0, 1)] if look.ticks else []
+    bars += [Bar(error_look, 2, 3)] if differences else []
+    save(draw_rows(rows, title, bars=bars, synthetic=synthetic), path)
+
+
+def contact_sheet(
+    clips: Mapping[str, np.ndarray],
+    path: str | os.PathLike,
+    *,
+    rain_scale: "RainScale | None" = None,
+    title: str | None = None,
+    synthetic: bool = False,
+) -> None:
+    """Draws clips as a PNG, one row each.
+
+    Args:
+        clips: name -> floats (time, height, width, channels) in [0, 1], all of one shape. Three channels are red,
+            green and blue; of any other number, the first is drawn. More than ten frames are thinned out evenly.
+        path: file to write.
+        rain_scale: code of rain rates; rates in mm/h are drawn then. Default: grey pixels.
+        title: str. Heading. Default: none.
+        synthetic: bool. The heading says that the data are synthetic.
+
+    Raises:
+        ValueError: if there is no clip, shapes differ, or values are NaN or infinite.
+        OSError: if the file cannot be written; what was there before stays.
+    """
+    if not clips:
+        raise ValueError("`clips` must hold at least one clip. Received: none")
+    frames = checked_frames(clips)
+    count = len(next(iter(frames.values())))
+    labels = [str(number) for number in range(1, count + 1)]
+    look = GREY if rain_scale is None else rain_look()
+    rows = [
+        Row(name, *thinned(_values(images, rain_scale), None if index else labels), look)
+        for index, (name, images) in enumerate(frames.items())
+    ]
+    bars = [Bar(look, 0, len(rows) - 1)] if look.ticks else []
+    save(draw_rows(rows, title, bars=bars, synthetic=synthetic), path)
+
+
+def comparison_animation(
+    truth: np.ndarray,
+    forecasts: Mapping[str, np.ndarray],
+    path: str | os.PathLike,
+    *,
+    context: np.ndarray | None = None,
+    rain_scale: "RainScale | None" = None,
+    title: str | None = None,
+    synthetic: bool = False,
+    interval: float | None = None,
+    fps: float = 4,
+) -> None:
+    """Draws truth and forecasts of several models side by side in time, as a GIF that loops for ever or an MP4.
+
+    An MP4 holds H.264 where PyAV has an encoder of it, else MPEG-4 part 2; its sides are made even by a white edge.
+
+    Args:
+        truth: floats (lead time, height, width, channels) in [0, 1]. Three channels are red, green and blue; of any
+            other number, the first is drawn.
+        forecasts: name of a model -> floats of the shape of `truth`.
+        path: file to write; its suffix, .gif or .mp4, says which kind.
+        context: floats (time, height, width, channels), the frames that the models saw; they run first, in all panels
+            alike. Default: none.
+        rain_scale: code of rain rates, see `comparison_figure`. Default: grey pixels.
+        title: str. Heading. Default: none.
+        synthetic: bool. The heading says that the data are synthetic.
+        interval: float. Minutes between two frames; the clock shows them. Default: it counts frames.
+        fps: float in (0, 50]. Frames per second.
+
+    Raises:
+        ValueError: if the arrays do not belong together, hold NaN or infinite values, there is no forecast, `fps` is
+            out of range, or the suffix is another.
+        ImportError: if PyAV, which MP4 needs, is not installed.
+        OSError: if the file cannot be written; what was there before stays.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in (".gif", ".mp4"):
+        raise ValueError(f"`path` must end in .gif or .mp4. Received: path={os.fspath(path)!r}")
+    if not 0 < fps <= 50:
+        raise ValueError(f"`fps` must lie in (0, 50]. Received: fps={fps}")
+    frames = _checked({} if context is None else {"context": context}, truth, forecasts)
+    values = {name: _values(images, rain_scale) for name, images in frames.items()}
+    past = values.get("context", values["truth"][:0])
+    look = GREY if rain_scale is None else rain_look()
+    panels = [Panel("truth", np.concatenate([past, values["truth"]]), look)]
+    panels += [Panel(name, np.concatenate([past, values[_key(name)]]), look) for name in forecasts]
+    rows = -(-len(panels) // PANELS_BESIDE)
+    images = draw_panels(
+        panels,
+        _clock(len(past), len(values["truth"]), interval),
+        len(past),
+        columns=-(-len(panels) // rows),
+        bar=look if look.ticks else None,
+        title=title,
+        synthetic=synthetic,
+    )
+    if suffix == ".gif":
+        write_gif(path, images, fps=fps)
+    else:
+        _write_mp4(path, images, fps)
+
+
+def lead_time_figure(
+    evaluation: Mapping,
+    path: str | os.PathLike,
+    *,
+    metrics: Sequence[str] | None = None,
+    cumulative: bool = False,
+) -> None:
+    """Draws scores by lead time as a PNG, one panel per metric.
+
+    Models have colours, baselines are grey and dashed, the paper's numbers are dotted and marked "the paper's"; a model
+    and the paper's of the same name share their colour. Over several seeds a band shows mean -+ deviation.
+
+    Args:
+        evaluation: of `evaluate_models`.
+        path: PNG file to write.
+        metrics: names of scores. Default: all that are there by lead time.
+        cumulative: bool. Draws the means over the lead times so far, without bands, as the paper does for radar.
+
+    Raises:
+        ValueError: if a metric is not there by lead time, or none is.
+        OSError: if the file cannot be written; what was there before stays.
+
+    Reference: Ma, Zhang & Liu, "MS-LSTM", Applied Soft Computing 147 (2023), figures 8 and 10.
+    """
+    known = lead_time_metrics(evaluation)
+    metrics = known if metrics is None else list(metrics)
+    if not metrics or not set(metrics) <= set(known):
+        raise ValueError(
+            f"`metrics` must be among those that are there by lead time: {', '.join(known) or 'none'}. "
+            f"Received: {', '.join(metrics) or 'none'}"
+        )
+    columns = min(len(metrics), 2 if len(metrics) in (2, 4) else LARGEST_CURVES)
+    rows = -(-len(metrics) // columns)
+    width, height = (WIDTH, CURVES_HEIGHT * rows) if columns > 1 else (1350, 1.4 * CURVES_HEIGHT)
+    figure = new_figure(width, 130 + height, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.2, h_pad=0.15)
+    styles = _line_styles(evaluation)
+    for metric, axes in zip(metrics, figure.subplots(rows, columns, squeeze=False).flat, strict=False):
+        _draw_lead_times(axes, evaluation, metric, styles, cumulative)
+    for axes in figure.axes[len(metrics) :]:
+        axes.remove()
+    warning = f"synthetic data: {evaluation['data']}" if evaluation["synthetic"] else None
+    _write_legend(figure, styles, warning)
+    save(figure, path)
+
+
+def lead_time_metrics(evaluation: Mapping) -> list[str]:
+    """Returns the names of the scores that an evaluation holds by lead time, of models or the paper."""
+    found = dict.fromkeys(
+        metric
+        for scores in (*evaluation["models"].values(), *evaluation["published"].values())
+        for metric, values in scores.items()
+        if values.get("per_frame")
+    )
+    return list(found)
+
+
+def direction(metric: str) -> int:
+    """Returns 1 for scores of which more is better, -1 where less is, and 0 for those that nobody knows."""
+    kind = metric if metric in LOWER_IS_BETTER else metric.partition("_")[0]
+    return (kind in HIGHER_IS_BETTER) - (kind in LOWER_IS_BETTER)
+
+
+def arrow(metric: str) -> str:
+    """Returns a space and an arrow, up for scores of which more is better, down where less is; "" for others."""
+    return (" ↓", "", " ↑")[1 + direction(metric)]
+
+
+def shown_name(source: str, name: str) -> str:
+    """Returns what the scores of a name in "models" or "published" are called."""
+    return f"{name} (the paper's)" if source == "published" else name
+
+
+def time_label(lead: int, interval: float | None) -> str:
+    """Returns what a time is called: t+2, or +60 min where frames are 30 minutes apart."""
+    sign = MINUS if lead < 0 else "+"
+    if interval is None:
+        return f"t{sign}{abs(lead)}" if lead else "t"
+    amount, unit = (interval, "min") if interval >= 1 else (60 * interval, "s")
+    return f"{sign if lead else ''}{abs(lead) * amount:g} {unit}"
+
+
+def rain_look() -> Look:
+    """Returns the look of rain rates in mm/h: steps at 0.1, 0.5, 1, ... 50, light grey below 0.1."""
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    colours = ListedColormap(RAIN_COLOURS[:-1]).with_extremes(under=NO_RAIN, over=RAIN_COLOURS[-1])
+    norm = BoundaryNorm(RAIN_LEVELS, colours.N)
+    norm.extend = colours.colorbar_extend = "both"
+    return Look({"cmap": colours, "norm": norm}, {level: f"{level:g}" for level in RAIN_LEVELS}, "mm/h")
+
+
+def rain_difference_look() -> Look:
+    """Returns the look of differences in mm/h: white up to 0.5, red too much, blue too little."""
+    import matplotlib
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    levels = [*(-level for level in reversed(RAIN_DIFFERENCES)), *RAIN_DIFFERENCES]
+    below, *between, above = matplotlib.colormaps["RdBu_r"](np.linspace(0, 1, len(levels) + 1))
+    between[len(between) // 2] = (1, 1, 1, 1)
+    colours = ListedColormap(between).with_extremes(under=below, over=above)
+    norm = BoundaryNorm(levels, colours.N)
+    norm.extend = colours.colorbar_extend = "both"
+    ticks = {level: f"{MINUS if level < 0 else '+'}{abs(level):g}" for level in levels}
+    return Look({"cmap": colours, "norm": norm}, ticks, "mm/h")
+
+
+def _checked(given, truth, forecasts) -> dict[str, np.ndarray]:
+    """Returns the frames of all arguments; those of a forecast by `_key` of its name."""
+    if not forecasts:
+        raise ValueError("`forecasts` must hold at least one model. Received: none")
+    named = {_key(name): images for name, images in forecasts.items()}
+    frames = checked_frames({**given, "truth": truth, **named})
+    for name in named:
+        check_same_length(frames, name, "truth")
+    return frames
+
+
+def _key(name: str) -> str:
+    return f"forecasts[{name!r}]"
+
+
+def _values(frames: np.ndarray, rain_scale) -> np.ndarray:
+    """Returns what is drawn of frames: grey or colour, or rain rates in mm/h."""
+    return as_drawn(frames) if rain_scale is None else rain_scale.to_rate(np.clip(frames[..., 0], 0, 1))
+
+
+def _error_look(errors, rain_scale) -> Look:
+    """Returns the look that all differences share."""
+    if rain_scale is not None:
+        return rain_difference_look()
+    return difference_look(max(np.abs(error).max() for error in errors))
+
+
+def _clock(context_frames: int, forecast_frames: int, interval: float | None) -> list[str]:
+    """Returns what stands below the pictures of an animation, time by time."""
+    if interval is None:
+        past = [f"input {number}/{context_frames}" for number in range(1, context_frames + 1)]
+        return past + [f"forecast +{lead}" for lead in range(1, forecast_frames + 1)]
+    past = [f"input {time_label(age, interval)}" for age in range(1 - context_frames, 1)]
+    return past + [f"forecast {time_label(lead, interval)}" for lead in range(1, forecast_frames + 1)]
+
+
+def _write_mp4(path: str | os.PathLike, images: np.ndarray, fps: float) -> None:
+    """Writes pictures, uint8 (time, height, width, 3), as a video."""
+    try:
+        import av
+    except ImportError as error:
+        raise ImportError("MP4 needs PyAV: pip install 'mslstm_keras[video]'") from error
+    odd = [(0, side % 2) for side in images.shape[1:3]]
+    images = np.pad(images, [(0, 0), *odd, (0, 0)], constant_values=255)
+    rate = fractions.Fraction(fps).limit_denominator(1000)
+    video = io.BytesIO()
+    with av.open(video, "w", format="mp4") as container:
+        stream = container.add_stream(_encoder(av), rate=rate)
+        stream.height, stream.width = images.shape[1:3]
+        stream.pix_fmt = "yuv420p"  # what every player shows
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    with replacing(path) as temporary:
+        temporary.write_bytes(video.getvalue())
+
+
+def _encoder(av) -> str:
+    """Returns the name of the best encoder that this build of PyAV has."""
+    try:
+        return av.Codec("h264", "w").name
+    except av.codec.codec.UnknownCodecError:
+        return "mpeg4"
+
+
+def _line_styles(evaluation: Mapping) -> dict[tuple[str, str], dict]:
+    """Returns how the curve of each ("models" or "published", name) is drawn."""
+    colours, dashes, markers = (itertools.cycle(each) for each in (LINES, DASHES, MARKERS))
+    styles = {}
+    own = {name: next(colours) for name in evaluation["models"] if name not in BASELINES}
+    for name in evaluation["models"]:
+        style = {"color": own[name]} if name in own else {"color": FAINT, "linestyle": next(dashes)}
+        styles["models", name] = {**style, "marker": "o", "markersize": 6, "linewidth": 2.5}
+    for name in evaluation["published"]:
+        if any(values.get("per_frame") for values in evaluation["published"][name].values()):
+            colour = own.get(name) or next(colours)
+            style = {"color": colour, "linestyle": ":", "marker": next(markers)}
+            styles["published", name] = {**style, "markersize": 6, "linewidth": 1.8}
+    return styles
+
+
+def _draw_lead_times(axes, evaluation: Mapping, metric: str, styles: Mapping, so_far: bool) -> None:
+    """Draws the curves of one metric, with its name as their heading."""
+    step, unit = (evaluation["interval"], "minutes") if evaluation["interval"] else (1, "frames")
+    shown = set()
+    for (source, name), style in styles.items():
+        scores = evaluation[source][name].get(metric, {})
+        if scores.get("per_frame"):
+            leads = step * np.array(lead_times(evaluation, source, len(scores["per_frame"])))
+            _draw_curve(axes, leads, scores, style, so_far)
+            shown |= set(leads.tolist())
+    if len(shown) <= MOST_TICKS:
+        axes.set_xticks(sorted(shown))
+    heading = f"{metric_label(metric)}{', mean so far' if so_far else ''}{arrow(metric)}"
+    style = {"loc": "left", "fontsize": points(TEXT), "fontweight": "bold", "color": INK}
+    axes.set_title(heading, **style, parse_math=False)
+    axes.set_xlabel(f"lead time ({unit})", fontsize=points(TEXT - 2), color=INK)
+    dress(axes)
+    axes.margins(x=0.04)
+
+
+def _draw_curve(axes, leads: np.ndarray, scores: Mapping, style: Mapping, so_far: bool) -> None:
+    """Draws one curve, and the band of its deviation if there is one."""
+    curve = np.array(scores["per_frame"], "float64")  # None, of files, becomes NaN and leaves a gap
+    axes.plot(leads, means_so_far(curve) if so_far else curve, **style)
+    if scores.get("per_frame_deviation") and not so_far:
+        deviation = np.array(scores["per_frame_deviation"], "float64")
+        band = {"color": style["color"], "alpha": 0.18, "linewidth": 0}
+        axes.fill_between(leads, curve - deviation, curve + deviation, **band)
+
+
+def _write_legend(figure, styles: Mapping[tuple[str, str], dict], title: str | None) -> None:
+    """Writes above all panels a title, a warning, and which curve is which."""
+    from matplotlib.lines import Line2D
+
+    names = [shown_name(*each) for each in styles]
+    handles = [Line2D([], [], **style) for style in styles.values()]
+    letters = max(map(len, names))
+    columns = max(1, min(len(names), int(figure.bbox.width // (0.62 * TEXT * letters + 90))))
+    legend = figure.legend(
+        handles,
+        names,
+        loc="outside upper left",
+        ncols=columns,
+        frameon=False,
+        fontsize=points(TEXT),
+        labelcolor=INK,
+        handlelength=2.4,
+        alignment="left",
+        title=title,
+        title_fontproperties={"size": points(TEXT + 4), "weight": "bold"},
+    )
+    legend.get_title().set(color=WARNING, parse_math=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)

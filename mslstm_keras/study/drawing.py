@@ -1,0 +1,351 @@
+"""What figures are made of: pixel-exact panels in rows or side by side, their labels, scales and colour bars.
+
+Each figure has a canvas of its own, so what a program has set up for its own figures stays as it is.
+"""
+
+import math
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mslstm_keras.files import replacing
+
+# Sizes are pixels, chosen to be read when a page shows a figure at half its size.
+WIDTH = 1600
+COLUMNS = 10
+LARGEST_PANEL = 220
+ANIMATED_PANEL = 256
+GAP = 6
+LABEL_WIDTH = 150  # of row names
+LABEL_LETTERS = 10  # of a line of a row name
+LONGEST_WORD = 14  # that is not broken
+BAR_WIDTH = 100  # of the colour bar and its numbers
+TEXT_HEIGHT = 36
+TEXT = 20
+DPI = 100
+INK = "#222222"
+FAINT = "#8a8a8a"
+EDGE = "#cccccc"
+LINES = ("#1f6fb4", "#d1495b", "#2e933c", "#8e5ea2", "#e08e0b", "#00798c", "#7a5c45")
+WARNING = LINES[1]
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How values become colours, and the colour bar that says so.
+
+    Attributes:
+        style: arguments of `Axes.imshow`.
+        ticks: value -> what is written beside it on the colour bar.
+        unit: written above the colour bar.
+    """
+
+    style: dict[str, Any]
+    ticks: dict[float, str] = field(default_factory=dict)
+    unit: str = ""
+
+
+GREY = Look({"cmap": "gray", "vmin": 0, "vmax": 1})
+
+
+@dataclass(frozen=True)
+class Row:
+    """Images of a figure beside each other.
+
+    Attributes:
+        name: what is written left of them.
+        images: floats (count, height, width) or, in colours, (count, height, width, 3).
+        labels: what is written above each image; None leaves no room for it.
+        look: how the images are drawn.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: Sequence[str] | None = None
+    look: Look = GREY
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Images of an animation, one after the other.
+
+    Attributes:
+        name: its heading.
+        images: floats (time, height, width) or, in colours, (time, height, width, 3).
+        look: how the images are drawn.
+        shows_input: bool. Is headed "input" until the forecast begins.
+    """
+
+    name: str
+    images: np.ndarray
+    look: Look = GREY
+    shows_input: bool = True
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A colour bar of a figure.
+
+    Attributes:
+        look: whose colours it shows.
+        first: number of the row that it begins beside.
+        last: number of the row that it ends beside.
+    """
+
+    look: Look
+    first: int
+    last: int
+
+
+def checked_frames(given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Returns frames as float32 if they can be drawn together.
+
+    Args:
+        given: name of an argument -> floats (time, height, width, channels); all have the frames of the first.
+
+    Raises:
+        ValueError: if one has not four axes, an empty axis, NaN or infinite values, or other frames.
+    """
+    checked, first = {}, next(iter(given))
+    for name, values in given.items():
+        frames = checked[name] = np.asarray(values, "float32")
+        if frames.ndim != 4 or not frames.size:
+            raise ValueError(
+                f"`{name}` must be (time, height, width, channels), no axis empty. "
+                f"Received: shape {frames.shape}"
+            )
+        if not np.isfinite(frames).all():
+            raise ValueError(f"`{name}` must be finite. Received: NaN or infinite values")
+        if frames.shape[1:] != checked[first].shape[1:]:
+            raise ValueError(
+                f"`{name}` must have frames of the shape of `{first}`, {checked[first].shape[1:]}. "
+                f"Received: {frames.shape[1:]}"
+            )
+    return checked
+
+
+def check_same_length(frames: Mapping[str, np.ndarray], name: str, other: str) -> None:
+    """Raises a ValueError if one of the arrays has not as many frames as another."""
+    if len(frames[name]) != len(frames[other]):
+        raise ValueError(
+            f"`{name}` must have as many frames as `{other}`, {len(frames[other])}. "
+            f"Received: {len(frames[name])}"
+        )
+
+
+def as_drawn(frames: np.ndarray) -> np.ndarray:
+    """Returns frames as images in [0, 1]: three channels are colours, of any other number the first is drawn."""
+    return np.clip(frames if frames.shape[-1] == 3 else frames[..., 0], 0, 1)
+
+
+def difference(truth: np.ndarray, forecast: np.ndarray) -> np.ndarray:
+    """Returns forecast - truth of images, the mean over colours, (time, height, width)."""
+    signed = forecast - truth
+    return signed.mean(-1) if signed.ndim == 4 else signed
+
+
+def difference_look(largest: float) -> Look:
+    """Returns the look of differences up to a size: white for none, full colour at the next tenth."""
+    limit = max(math.ceil(largest * 10) / 10, 0.1)
+    ticks = {-limit: f"{MINUS}{limit:.1f}", 0: "0", limit: f"+{limit:.1f}"}
+    return Look({"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}, ticks)
+
+
+def time_labels(context_frames: int, steps: int | None = None) -> list[str]:
+    """Returns t-2, t-1, t for the context, and t+1, t+2, ... for the steps behind it."""
+    past = [f"t{MINUS}{age}" for age in range(context_frames - 1, 0, -1)]
+    future = [f"t+{lead}" for lead in range(1, (steps or 0) - context_frames + 1)]
+    return [*past, "t", *future]
+
+
+def thinned(images: np.ndarray, labels: Sequence[str] | None) -> tuple[np.ndarray, list[str] | None]:
+    """Returns at most ten images with their labels, evenly spaced in time."""
+    chosen = np.linspace(0, len(images) - 1, min(len(images), COLUMNS)).round().astype(int)
+    return images[chosen], labels and [labels[index] for index in chosen]
+
+
+def draw_rows(rows: Sequence[Row], title: str | None, *, bars: Sequence[Bar] = (), synthetic: bool = False):
+    """Draws rows of images as a figure, its axes in the order of the images; colour bars stand on the right."""
+    columns = max(len(row.images) for row in rows)
+    free = WIDTH - LABEL_WIDTH - BAR_WIDTH - (columns - 1) * GAP
+    width, height = panel_size(rows[0].images, min(free // columns, LARGEST_PANEL))
+    top = TEXT_HEIGHT + 2 * GAP if title or synthetic else 0
+    tops = []
+    for row in rows:
+        tops.append(top + (TEXT_HEIGHT if row.labels else 0))
+        top = tops[-1] + height + GAP
+    right = LABEL_WIDTH + columns * (width + GAP) - GAP
+    figure = new_figure(right + (BAR_WIDTH if bars else 2 * GAP), top + GAP)
+    _write_title(figure, LABEL_WIDTH, title, synthetic)
+    for row, top in zip(rows, tops, strict=True):
+        _write_row_name(figure, row.name, top + height / 2)
+        for index, image in enumerate(row.images):
+            left = LABEL_WIDTH + index * (width + GAP)
+            if row.labels:
+                place = (left + width / 2, top - TEXT_HEIGHT / 2 + 2)
+                write_text(figure, *place, row.labels[index], TEXT, color=FAINT)
+            draw_panel(figure, (left, top, width, height), image, row.look)
+    for bar in bars:
+        box = (right + 2 * GAP, tops[bar.first], 14, tops[bar.last] + height - tops[bar.first])
+        _draw_bar(figure, box, bar.look)
+    return figure
+
+
+def draw_panels(
+    panels: Sequence[Panel],
+    clock: Sequence[str],
+    context_frames: int,
+    *,
+    columns: int | None = None,
+    bar: Look | None = None,
+    title: str | None = None,
+    synthetic: bool = False,
+) -> np.ndarray:
+    """Draws panels side by side, so many beside each other, one picture per time: uint8 (time, height, width, 3).
+
+    Below the panels stands the clock's text of each time; a colour bar stands right of the first row.
+    """
+    columns = columns or len(panels)
+    width, height = panel_size(panels[0].images, ANIMATED_PANEL)
+    margin, rows = 2 * GAP, -(-len(panels) // columns)
+    first = GAP + (TEXT_HEIGHT + GAP if title or synthetic else 0)
+    right = 2 * margin + columns * (width + margin) - margin
+    bottom = first + rows * (TEXT_HEIGHT + height + margin) + GAP + TEXT_HEIGHT
+    figure = new_figure(right + (BAR_WIDTH - margin if bar else 0), bottom)
+    _write_title(figure, margin, title, synthetic)
+    headings, pictures = [], []
+    for index, panel in enumerate(panels):
+        left = margin + index % columns * (width + margin)
+        top = first + index // columns * (TEXT_HEIGHT + height + margin) + TEXT_HEIGHT
+        heading = write_text(figure, left + width / 2, top - TEXT_HEIGHT / 2, panel.name, TEXT, weight="bold")
+        headings.append(_fitted(heading, width))
+        pictures.append(draw_panel(figure, (left, top, width, height), panel.images[0], panel.look))
+    if bar:
+        _draw_bar(figure, (right, first + TEXT_HEIGHT, 14, height), bar)
+    clock_text = write_text(figure, right / 2, bottom - TEXT_HEIGHT / 2 - GAP, "", TEXT)
+    frames = []
+    for time, reading in enumerate(clock):
+        clock_text.set_text(reading)
+        ahead = time >= context_frames
+        for panel, heading, picture in zip(panels, headings, pictures, strict=True):
+            picture.set_data(panel.images[time])
+            heading.set_text(panel.name if ahead or not panel.shows_input else "input")
+            heading.set_color(INK if ahead else FAINT)
+        figure.canvas.draw()
+        frames.append(np.array(figure.canvas.buffer_rgba())[..., :3])
+    return np.stack(frames)
+
+
+def panel_size(images: np.ndarray, width: int) -> tuple[int, int]:
+    """Returns the size of a panel at most `width` wide; pixels that are enlarged stay equal squares."""
+    rows, columns = images.shape[1:3]
+    if width >= 2 * columns:
+        width -= width % columns
+    return width, max(1, round(width * rows / columns))
+
+
+def new_figure(width: int, height: int, layout: str | None = None):
+    """Returns an empty figure with its own canvas, of a size in pixels."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((width / DPI, height / DPI), dpi=DPI, facecolor="white", layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def draw_panel(figure, box: tuple[float, float, float, float], image: np.ndarray, look: Look = GREY):
+    """Draws one image in a thin frame at (left, top, width, height)."""
+    axes = _add_axes(figure, box)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(color=EDGE, linewidth=0.8)
+    return axes.imshow(image, aspect="auto", **look.style)
+
+
+def write_text(
+    figure, x: float, y: float, text: str, size: float, *, color: str = INK, ha="center", **style: Any
+):
+    """Writes text of a size in pixels, its middle `y` pixels below the top."""
+    across, down = figure.bbox.width, figure.bbox.height
+    style |= {"fontsize": points(size), "color": color, "ha": ha, "va": "center", "parse_math": False}
+    return figure.text(x / across, 1 - y / down, text, **style)
+
+
+def dress(axes) -> None:
+    """Gives the axes of curves a light grid and takes away what is not needed."""
+    axes.tick_params(labelsize=points(TEXT - 2), colors=INK, length=0)
+    axes.grid(color=EDGE, linewidth=0.8, alpha=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(EDGE)
+    axes.margins(x=0.01)
+
+
+def points(pixels: float) -> float:
+    """Returns a font size in points."""
+    return pixels * 72 / DPI
+
+
+def save(figure, path: str | os.PathLike) -> None:
+    """Writes a figure as a PNG."""
+    with replacing(path) as temporary:
+        figure.canvas.print_png(temporary)
+
+
+def _write_title(figure, left: float, title: str | None, synthetic: bool) -> None:
+    """Writes a heading, made to fit; that of synthetic data says so, in the colour of warnings."""
+    if title or synthetic:
+        words = ("synthetic data" if synthetic else "", title or "")
+        style = {"color": WARNING if synthetic else INK, "ha": "left", "weight": "bold"}
+        heading = write_text(
+            figure, left, (TEXT_HEIGHT + 3 * GAP) / 2, ": ".join(filter(None, words)), TEXT + 6, **style
+        )
+        _fitted(heading, figure.bbox.width - left - 2 * GAP)
+
+
+def _write_row_name(figure, name: str, middle: float) -> None:
+    """Writes the name of a row in lines; only words that would be too small to read are broken."""
+    words = name.replace("_", " ")
+    longest = max(map(len, words.split()), default=0)
+    lines = textwrap.wrap(words, max(LABEL_LETTERS, min(longest, LONGEST_WORD)))
+    label = write_text(
+        figure, LABEL_WIDTH - 16, middle, "\n".join(lines), TEXT + 2, ha="right", weight="bold"
+    )
+    _fitted(label, LABEL_WIDTH - 16 - GAP)
+
+
+def _fitted(text, width: float):
+    """Returns a text, made smaller where it is wider than so many pixels."""
+    for _ in range(2):  # letters are set on whole pixels, so that small ones are wider than their size says
+        text.set_fontsize(text.get_fontsize() * min(1, width / (text.get_window_extent().width or 1)))
+    return text
+
+
+def _draw_bar(figure, box: tuple[float, float, float, float], look: Look) -> None:
+    """Draws the colours of a look and what they stand for, its unit above them."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    left, top, width, height = box
+    style = dict(look.style)
+    norm = style.get("norm") or Normalize(style["vmin"], style["vmax"])
+    if look.unit:
+        write_text(figure, left, top + TEXT / 2, look.unit, TEXT - 3, ha="left")
+        top, height = top + TEXT + GAP, height - TEXT - GAP
+    axes = _add_axes(figure, (left, top, width, height))
+    bar = figure.colorbar(ScalarMappable(norm, style["cmap"]), cax=axes, extendfrac=0.04)
+    bar.set_ticks(list(look.ticks), labels=list(look.ticks.values()))
+    bar.ax.minorticks_off()
+    axes.tick_params(labelsize=points(TEXT - 3), colors=INK, length=0)
+    axes.spines["outline"].set_edgecolor(EDGE)
+
+
+def _add_axes(figure, box: tuple[float, float, float, float]):
+    """Adds axes at (left, top, width, height) in pixels from the upper left."""
+    left, top, width, height = box
+    across, down = figure.bbox.width, figure.bbox.height
+    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))

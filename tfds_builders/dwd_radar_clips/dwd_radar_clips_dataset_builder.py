@@ -1,0 +1,259 @@
+"""TFDS builder of `dwd_radar_clips`: rain radar maps of Germany, or of the Netherlands, that follow each other."""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tfds_builders.dwd_radar_clips.clips import MEANS, make_clips, reduce_map, split_series, time_windows
+from tfds_builders.dwd_radar_clips.hdf5_radar import open_hdf5_maps, open_rydl
+from tfds_builders.dwd_radar_clips.radar_maps import STEP, Series
+from tfds_builders.dwd_radar_clips.radolan import open_radolan
+from tfds_builders.dwd_radar_clips.synthetic_rain import synthetic_rain
+
+SIZES = {
+    "rydl": (900, 900),
+    "ry": (900, 900),
+    "yw": (1100, 900),
+    "knmi": (765, 700),
+    "synthetic": (180, 180),
+}
+"""Source -> height and width of its maps in pixels."""
+
+_FOLDERS = {"rydl": "rydl", "ry": "radolan", "yw": "radolan", "knmi": "knmi"}
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class DwdRadarClipsConfig(tfds.core.BuilderConfig):
+    """Where the maps come from and how clips are made of them.
+
+    Attributes:
+        source: `"rydl"` (the file RYDL.hdf5), `"ry"` or `"yw"` (a folder of RADOLAN files), `"knmi"` (a folder
+            of KNMI or ODIM HDF5 files) or `"synthetic"`.
+        interval: minutes between two maps of a clip, a multiple of 5. Default: 30.
+        window: maps of a clip. Default: 8, four given and four to forecast.
+        stride: least minutes between the starts of two clips, a multiple of 5. None, the default: window times
+            interval, so that clips do not overlap.
+        block: source pixels per side that become one pixel. Default: 5.
+        mean: `"rate"`, `"pixel"` or `"centre"`, see `reduce_map`. Default: `"rate"`.
+        dtype: `"float32"`, pixels in [0, 1], or `"uint8"`, 0 .. 255. Default: `"float32"`.
+        map_size: height and width of the source's maps in pixels. None, the default: what is usual for the
+            source, see `SIZES`.
+        crop: height and width that are kept of a map, from its first row and column; multiples of `block`.
+            None, the default: the whole map.
+        test_share: share of the maps, the last in time, that are the test part; 0 or 1 make one part only.
+            None, the default: parts by years.
+        train_years: first and last year of the train part. Default: 2006 and 2014.
+        test_years: first and last year of the test part. Default: 2015 and 2017.
+
+    Raises:
+        ValueError: if a field is out of range.
+    """
+
+    source: str
+    interval: int = 30
+    window: int = 8
+    stride: int | None = None
+    block: int = 5
+    mean: str = "rate"
+    dtype: str = "float32"
+    map_size: tuple[int, int] | None = None
+    crop: tuple[int, int] | None = None
+    test_share: float | None = None
+    train_years: tuple[int, int] = (2006, 2014)
+    test_years: tuple[int, int] = (2015, 2017)
+
+    def __post_init__(self) -> None:
+        for name, values in (("source", tuple(SIZES)), ("mean", MEANS), ("dtype", ("float32", "uint8"))):
+            if getattr(self, name) not in values:
+                raise ValueError(
+                    f"`{name}` must be one of {values}. Received: {name}={getattr(self, name)!r}"
+                )
+        for name in ("interval", "stride"):
+            value = getattr(self, name)
+            if value is not None and (value < STEP or value % STEP):
+                raise ValueError(
+                    f"`{name}` must be a multiple of {STEP} minutes, at least {STEP}. Received: {name}={value}"
+                )
+        if self.window < 2:
+            raise ValueError(f"`window` must be at least 2 maps. Received: window={self.window}")
+        if self.block < 1 or any(side % self.block for side in self.kept):
+            raise ValueError(
+                f"`block` must divide the height and width that are kept, {self.kept}. Received: block={self.block}"
+            )
+        if any(not 0 < kept <= side for kept, side in zip(self.kept, self.size, strict=True)):
+            raise ValueError(f"`crop` must lie within maps of {self.size}. Received: crop={self.crop}")
+        if self.test_share is not None and not 0 <= self.test_share <= 1:
+            raise ValueError(f"`test_share` must lie in [0, 1]. Received: test_share={self.test_share}")
+        (train_first, train_last), (test_first, test_last) = self.train_years, self.test_years
+        if max(train_first, test_first) <= min(train_last, test_last):
+            raise ValueError(
+                "`train_years` and `test_years` must not share a year. "
+                f"Received: train_years={self.train_years}, test_years={self.test_years}"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the source's maps in pixels."""
+        return tuple(self.map_size or SIZES[self.source])
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Height and width that are kept of a map."""
+        return tuple(self.crop or self.size)
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Clips of radar maps coded as pixels, float32 or uint8 (time, height, width, 1)."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    Configs `germany` and `germany_reference`: RYDL.hdf5 (https://doi.org/10.5281/zenodo.3629951) in the manual
+    folder or its subfolder rydl/.
+    Config `radolan`: RADOLAN files under their own names (raa01-ry_10000-YYMMDDHHMM-dwd---bin, plain or .gz;
+    raa01-yw... with source="yw") in the subfolder radolan/ or the manual folder itself, subfolders included.
+    Config `knmi`: HDF5 files with YYYYMMDDHHMM in their names in the subfolder knmi/ or the manual folder.
+    Config `synthetic` needs no files.
+    """
+    BUILDER_CONFIGS: ClassVar[list[DwdRadarClipsConfig]] = [
+        DwdRadarClipsConfig(
+            name="germany",
+            description="RYDL.hdf5, means of the rain rate, float32; clips do not overlap.",
+            source="rydl",
+        ),
+        DwdRadarClipsConfig(
+            name="germany_reference",
+            description="RYDL.hdf5, means of 8-bit pixels; clips do not overlap.",
+            source="rydl",
+            mean="pixel",
+            dtype="uint8",
+        ),
+        DwdRadarClipsConfig(
+            name="radolan",
+            description="RADOLAN RY files; the last fifth of the maps is the test part.",
+            source="ry",
+            test_share=0.2,
+        ),
+        DwdRadarClipsConfig(
+            name="knmi",
+            description="KNMI or ODIM files; a clip may start every 5 minutes; the last fifth is the test part.",
+            source="knmi",
+            stride=5,
+            crop=(760, 700),
+            test_share=0.2,
+        ),
+        DwdRadarClipsConfig(
+            name="synthetic",
+            description="Synthetic showers that grow, drift and decay; imitates the clips of `germany`.",
+            source="synthetic",
+            block=1,
+        ),
+    ]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        config = self.builder_config
+        shape = (config.window, *(side // config.block for side in config.kept), 1)
+        tensor = functools.partial(tfds.features.Tensor, shape=shape, encoding="zlib")
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "frames": tensor(dtype=np.dtype(config.dtype).type),
+                    "mask": tensor(dtype=np.bool_),
+                    "time": tfds.features.Text(),
+                }
+            ),
+            homepage="https://doi.org/10.5281/zenodo.3629951",
+            disable_shuffling=True,  # clips come in the order of time
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        config = self.builder_config
+        series = _open(config, dl_manager)
+        parts = split_series(
+            series,
+            test_share=config.test_share,
+            train_years=config.train_years,
+            test_years=config.test_years,
+        )
+        _say_left_out(series, parts)
+        windows = {
+            name: time_windows(
+                part.times,
+                window=config.window,
+                interval=config.interval,
+                stride=config.stride or config.window * config.interval,
+            )
+            for name, part in parts.items()
+        }
+        for name, of_part in windows.items():
+            if not len(of_part):
+                raise ValueError(
+                    f"The {name} part must hold {config.window} maps that follow each other every "
+                    f"{config.interval} min; see `test_share`, `train_years`, `test_years`. Received: "
+                    f"{len(parts[name].times)} maps of {series.source}, which has maps of {_years(series)}"
+                )
+        # Not in the folder of the data set: TFDS removes that one when preparing fails.
+        store = Path(self.data_dir).parents[2] / "downloads" / "dwd_radar_clips"
+        return {name: self._generate_examples(parts[name], windows[name], store) for name in parts}
+
+    def _generate_examples(
+        self, series: Series, windows: np.ndarray, store: Path
+    ) -> Iterator[tuple[int, dict[str, object]]]:
+        config = self.builder_config
+        height, width = config.kept
+        reduction = {"block": config.block, "mean": config.mean, "dtype": config.dtype}
+
+        def reduce(*maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return reduce_map(*(values[:height, :width] for values in maps), **reduction)
+
+        recipe = f"{self.version} {config.size} {config.kept} {reduction}"
+        clips = make_clips(series, windows, reduce, store, recipe)
+        starts = np.datetime_as_string(series.times[windows[:, 0]])
+        for index, (start, (pixels, observed)) in enumerate(zip(starts, clips, strict=True)):
+            example = {
+                "frames": pixels[..., np.newaxis],
+                "mask": observed[..., np.newaxis],
+                "time": str(start),
+            }
+            yield index, example
+
+
+def _open(config: DwdRadarClipsConfig, dl_manager: tfds.download.DownloadManager) -> Series:
+    """Finds the source in the manual folder and opens it."""
+    if config.source == "synthetic":
+        return synthetic_rain(config.size)
+    try:
+        folder = Path(dl_manager.manual_dir)
+    except AssertionError as error:  # TFDS: the folder does not exist or is empty
+        raise ValueError(f"The manual folder must hold the files of {config.name}. {error}") from error
+    if (folder / _FOLDERS[config.source]).is_dir():
+        folder = folder / _FOLDERS[config.source]
+    if config.source == "knmi":
+        return open_hdf5_maps(folder, size=config.size)
+    if config.source in ("ry", "yw"):
+        return open_radolan(folder, product=config.source, size=config.size)
+    if not (folder / "RYDL.hdf5").is_file():
+        raise ValueError(
+            f"The manual folder must hold RYDL.hdf5, from https://doi.org/10.5281/zenodo.3629951. Received: {folder}"
+        )
+    return open_rydl(folder / "RYDL.hdf5", size=config.size)
+
+
+def _years(series: Series) -> str:
+    years, counts = np.unique(series.times.astype("datetime64[Y]"), return_counts=True)
+    return ", ".join(f"{year} ({count})" for year, count in zip(years, counts, strict=True)) or "no year"
+
+
+def _say_left_out(series: Series, parts: dict[str, Series]) -> None:
+    used = np.concatenate([part.times for part in parts.values()])
+    left_out = series.where(~np.isin(series.times, used))
+    if len(left_out.times):
+        logging.getLogger(__name__).warning(
+            "%s: left out the maps of %s, which are in neither part", series.source, _years(left_out)
+        )

@@ -1,0 +1,329 @@
+"""Tests of the TFDS builder on the small files of `dummy_data/` and on real radar maps."""
+
+import dataclasses
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+from typing import ClassVar
+from unittest import mock
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from tfds_builders.dwd_radar_clips import clips
+from tfds_builders.dwd_radar_clips.dwd_radar_clips_dataset_builder import Builder, DwdRadarClipsConfig
+from tfds_builders.dwd_radar_clips.make_dummy_data import FOLDER as DUMMY_DATA
+from tfds_builders.dwd_radar_clips.make_dummy_data import KNMI_SIZE, SIZE, depth, times, write_rydl
+
+REAL = Path(os.environ.get("MSLSTM_DATA", Path(__file__).parents[3] / "shared" / "data")) / "radar"
+needs_real_maps = pytest.mark.skipif(
+    not REAL.is_dir(), reason="real radar maps are not at hand (set MSLSTM_DATA to the folder of radar/)"
+)
+needs_wradlib = pytest.mark.skipif(
+    importlib.util.find_spec("wradlib") is None, reason="wradlib is not installed"
+)
+
+# The same configs for the small maps of the dummy files.
+SMALL = {
+    "germany": {"map_size": SIZE},
+    "germany_reference": {"map_size": SIZE},
+    "radolan": {"map_size": SIZE, "test_share": 0.5},
+    "knmi": {"map_size": KNMI_SIZE, "crop": SIZE, "test_share": 0.5},
+    "synthetic": {"map_size": (24, 24)},
+}
+
+
+def small(config, **changes):
+    fields = {"name": f"{config}_small"} | SMALL[config] | changes
+    return dataclasses.replace(Builder.builder_configs[config], **fields)
+
+
+class _SmallMapsTest(tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = Builder
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for config in Builder.BUILDER_CONFIGS:
+            for field, value in SMALL[config.name].items():
+                cls.enterClassContext(mock.patch.object(config, field, value))
+
+
+class DwdRadarClipsTest(_SmallMapsTest):
+    """Prepares and reads the configs of RYDL.hdf5."""
+
+    BUILDER_CONFIG_NAMES_TO_TEST: ClassVar[list[str]] = ["germany", "germany_reference"]
+    SPLITS: ClassVar[dict[str, int]] = {"train": 2, "test": 1}
+
+
+class KnmiTest(_SmallMapsTest):
+    """Prepares and reads the config of KNMI files."""
+
+    BUILDER_CONFIG_NAMES_TO_TEST: ClassVar[list[str]] = ["knmi"]
+    SPLITS: ClassVar[dict[str, int]] = {"train": 1, "test": 1}
+
+
+@needs_wradlib
+class RadolanTest(_SmallMapsTest):
+    """Prepares and reads the config of RADOLAN files."""
+
+    BUILDER_CONFIG_NAMES_TO_TEST: ClassVar[list[str]] = ["radolan"]
+    SPLITS: ClassVar[dict[str, int]] = {"train": 1, "test": 1}
+
+
+class SyntheticTest(_SmallMapsTest):
+    """Prepares and reads the synthetic clips."""
+
+    BUILDER_CONFIG_NAMES_TO_TEST: ClassVar[list[str]] = ["synthetic"]
+    SPLITS: ClassVar[dict[str, int]] = {"train": 240, "test": 60}
+
+
+del _SmallMapsTest  # not a test itself
+
+
+def prepare(config, data_dir, manual_dir=DUMMY_DATA):
+    builder = Builder(data_dir=data_dir, config=config)
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+    return builder
+
+
+def read(builder, split):
+    return list(tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False)))
+
+
+def pixel(rate):
+    """(10 log10(256 R^1.42) + 10) / 70 of a rate in mm/h, clipped, one number at a time."""
+    return min(max((10 * np.log10(256 * rate**1.42) + 10) / 70, 0), 1) if rate > 0 else 0.0
+
+
+def expected_frame(number, size=SIZE):
+    """Frame of dummy map `number`, block by block."""
+    rate = (depth(number, size)[: SIZE[0]] / 100).astype(np.float16).astype(np.float64) * 12
+    blocks = [[rate[i : i + 5, j : j + 5].mean() for j in range(0, 10, 5)] for i in range(0, 10, 5)]
+    return np.array([[pixel(value) for value in row] for row in blocks])[..., np.newaxis]
+
+
+def test_frames_are_the_pixels_of_the_mean_rates_of_their_maps(tmp_path):
+    builder = prepare(small("germany"), tmp_path)
+    train, test = read(builder, "train"), read(builder, "test")
+    assert [str(clip["time"], "ascii") for clip in train + test] == [
+        "2013-06-01T00:00",
+        "2014-06-01T00:00",
+        "2016-06-01T00:00",
+    ]
+    # In the dummy file map 8 of the first night, at 00:05, lies between the maps of the first clip.
+    for clip, first in zip(train + test, (0, 9, 18), strict=True):
+        expected = [expected_frame(first + k) for k in range(8)]
+        np.testing.assert_allclose(clip["frames"], expected, rtol=1e-5, atol=1e-6)
+        assert clip["frames"].dtype == np.float32 and clip["mask"].dtype == bool and clip["mask"].all()
+
+
+def test_reference_config_has_8_bit_means_of_pixels(tmp_path):
+    frames = read(prepare(small("germany_reference"), tmp_path), "train")[1]["frames"]
+    rate = (depth(9) / 100).astype(np.float16).astype(np.float64) * 12
+    pixels = np.array([[pixel(value) for value in row] for row in rate])
+    expected = [
+        [round(255 * pixels[i : i + 5, j : j + 5].mean()) for j in range(0, 10, 5)] for i in range(0, 10, 5)
+    ]
+    np.testing.assert_array_equal(frames[0, ..., 0], expected)
+    assert frames.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("part", "share"), [("train", 0), ("test", 1)])
+def test_one_part_only(tmp_path, part, share):
+    builder = prepare(small("knmi", test_share=share), tmp_path)
+    # 16 half-hours, windows of 8 starting every 5 minutes: 9 starts, at the maps that are there.
+    assert {name: split.num_examples for name, split in builder.info.splits.items()} == {part: 9}
+
+
+def test_years_in_neither_part_are_left_out_and_said(tmp_path, caplog):
+    prepare(small("germany"), tmp_path)
+    assert "left out the maps of 2018 (2), which are in neither part" in caplog.text
+
+
+def test_nothing_left_out_nothing_said(tmp_path, caplog):
+    prepare(small("knmi"), tmp_path)
+    assert "left out" not in caplog.text
+
+
+def nothing_prepared(data_dir):
+    # TFDS keeps the names of the configs in `.config`, prepared or not.
+    found = (data_dir / "dwd_radar_clips").rglob("*")
+    return not [path for path in found if path.is_file() and ".config" not in path.parts]
+
+
+def test_empty_part_names_the_years(tmp_path):
+    config = small("germany", name="late", test_years=(2017, 2017))
+    with pytest.raises(
+        ValueError,
+        match=r"The test part must hold 8 maps.*every 30 min.* 0 maps.*2013 \(9\), 2014 \(9\), 2016 \(8\)",
+    ):
+        prepare(config, tmp_path)
+    assert nothing_prepared(tmp_path)
+
+
+def test_gap_that_leaves_no_window(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"The train part must hold 9 maps.*Received: 8 maps.*knmi, .* 2010 \(16\)"
+    ):
+        prepare(small("knmi", window=9), tmp_path)
+
+
+def copy_of_dummy_data(tmp_path):
+    shutil.copytree(DUMMY_DATA, tmp_path / "manual")
+    return tmp_path / "manual"
+
+
+def test_damaged_map_stops_with_its_name_and_preparing_goes_on_where_it_was(tmp_path):
+    manual = tmp_path / "manual"
+    manual.mkdir()
+    stamps = np.concatenate([times("2013-06-01T00:00", 64, 30), times("2016-06-01T00:00", 8, 30)])
+    maps = {time: (depth(n) / 100).astype(np.float32) for n, time in enumerate(stamps)}
+    bad = {stamps[60]: maps[stamps[60]][:9]}
+    write_rydl(manual / "RYDL.hdf5", maps | bad)
+    with pytest.raises(
+        ValueError, match=r"Received: .*RYDL.hdf5/201306020600 .*must have shape \(10, 10\), has \(9, 10\)"
+    ):
+        prepare(small("germany"), tmp_path, manual)
+    assert nothing_prepared(tmp_path)
+    stored = [path.name for path in (tmp_path / "downloads").rglob("*") if path.is_file()]
+    assert stored == ["000000.h5"]
+
+
+def test_second_run_reads_nothing_twice(tmp_path):
+    manual = copy_of_dummy_data(tmp_path)
+    first = [clip["frames"] for clip in read(prepare(small("germany"), tmp_path, manual), "train")]
+    shutil.rmtree(tmp_path / "dwd_radar_clips")
+    with mock.patch.object(clips, "_save", side_effect=AssertionError("made again")):
+        again = [clip["frames"] for clip in read(prepare(small("germany"), tmp_path, manual), "train")]
+    np.testing.assert_array_equal(first, again)
+    with (
+        mock.patch.object(clips, "_save", side_effect=ZeroDivisionError("made anew")),
+        pytest.raises(ZeroDivisionError, match="made anew"),
+    ):
+        prepare(small("germany", name="other", block=2), tmp_path, manual)
+
+
+def test_full_disk_leaves_nothing(tmp_path):
+    with (
+        mock.patch.object(clips.os, "replace", side_effect=OSError(28, "No space left on device")),
+        pytest.raises(OSError, match="No space left on device"),
+    ):
+        prepare(small("germany"), tmp_path)
+    assert nothing_prepared(tmp_path)
+    assert not [path for path in (tmp_path / "downloads").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["germany", "knmi", "radolan"])
+def test_manual_folder_without_the_files(tmp_path, name):
+    manual = tmp_path / "manual"
+    with pytest.raises(
+        ValueError, match=f"The manual folder must hold the files of {name}_small. .*does not exist or is"
+    ):
+        prepare(small(name), tmp_path, manual)
+    manual.mkdir()
+    (manual / "notes.txt").write_text("none")
+    message = "must hold RYDL.hdf5, from" if name == "germany" else "must hold some named"
+    with pytest.raises(ValueError, match=f"{message}.*Received: {manual}"):
+        prepare(small(name), tmp_path, manual)
+    assert nothing_prepared(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": "hail"}, r"`source` must be one of .*Received: source='hail'"),
+        ({"mean": "median"}, r"`mean` must be one of .*Received: mean='median'"),
+        ({"dtype": "float16"}, r"`dtype` must be one of .*Received: dtype='float16'"),
+        ({"interval": 0}, "`interval` must be a multiple of 5 minutes, at least 5. Received: interval=0"),
+        ({"interval": 12}, "`interval` must be a multiple of 5 .*interval=12"),
+        ({"stride": -5}, "`stride` must be a multiple of 5 .*stride=-5"),
+        ({"window": 1}, "`window` must be at least 2 maps. Received: window=1"),
+        ({"block": 0}, "`block` must divide .*Received: block=0"),
+        ({"block": 7}, r"`block` must divide the height and width that are kept, \(900, 900\). .*block=7"),
+        ({"crop": (1000, 900)}, r"`crop` must lie within maps of \(900, 900\). Received: crop=\(1000, 900\)"),
+        ({"crop": (0, 900)}, r"`crop` must lie within .*Received: crop=\(0, 900\)"),
+        ({"test_share": 1.5}, r"`test_share` must lie in \[0, 1\]. Received: test_share=1.5"),
+        ({"test_years": (2014, 2015)}, r"must not share a year. .*test_years=\(2014, 2015\)"),
+    ],
+)
+def test_config_out_of_range(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(Builder.builder_configs["germany"], **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype"),
+    [
+        ("germany", (8, 180, 180, 1), np.float32),
+        ("germany_reference", (8, 180, 180, 1), np.uint8),
+        ("radolan", (8, 180, 180, 1), np.float32),
+        ("knmi", (8, 152, 140, 1), np.float32),
+        ("synthetic", (8, 180, 180, 1), np.float32),
+    ],
+)
+def test_declared_configs(tmp_path, name, shape, dtype):
+    builder = Builder(data_dir=tmp_path, config=name)
+    features = builder.info.features
+    assert features["frames"].shape == features["mask"].shape == shape
+    assert features["frames"].np_dtype == dtype
+    assert builder.info.disable_shuffling
+    assert "RADOLAN" in builder.info.description and "ayzel2020rainnet" in builder.info.citation
+    assert next(iter(Builder.builder_configs)) == "germany" and len(Builder.builder_configs) == 5
+    assert ("synthetic" in builder.builder_config.description.lower()) == (name == "synthetic")
+
+
+def test_sizes_of_yw_and_its_own_window():
+    config = DwdRadarClipsConfig(name="yw", source="yw", window=12, test_share=0)
+    assert config.size == config.kept == (1100, 900) and config.test_share == 0
+
+
+def test_bilinear_resizing_to_a_fifth_takes_the_centre():
+    rate = (np.random.default_rng(6).random((20, 30)) * 9).astype(np.float32)
+    resized = tf.image.resize(rate[..., np.newaxis], (4, 6), antialias=False)
+    np.testing.assert_allclose(resized[..., 0], rate[2::5, 2::5], rtol=1e-6)
+
+
+@needs_real_maps
+def test_real_knmi_hours(tmp_path):
+    # 62 maps in a row; 8 half-hours span 43 of them, so that two parts would have none.
+    config = dataclasses.replace(Builder.builder_configs["knmi"], name="hours", test_share=0)
+    builder = prepare(config, tmp_path, REAL)
+    assert builder.info.splits["train"].num_examples == 62 - 43 + 1
+    first, second, *_ = read(builder, "train")
+    assert (first["time"], second["time"]) == (b"2010-08-26T00:00", b"2010-08-26T00:05")
+    assert first["frames"].shape == (8, 152, 140, 1) and 0.05 < (first["frames"] > 0).mean() < 0.25
+    assert not (first["frames"][~first["mask"]] > 0.9).any() and first["mask"].any()
+    with pytest.raises(ValueError, match=r"The test part must hold 8 maps.* 12 maps of .*2010 \(62\)"):
+        prepare(Builder.builder_configs["knmi"], tmp_path, REAL)
+
+
+@needs_real_maps
+def test_no_real_map_is_in_both_parts(tmp_path):
+    config = dataclasses.replace(
+        Builder.builder_configs["knmi"], name="fast", interval=10, test_share=0.5, stride=5
+    )
+    builder = prepare(config, tmp_path, REAL)
+    used = {}
+    for split in ("train", "test"):
+        starts = [np.datetime64(clip["time"].decode(), "m") for clip in read(builder, split)]
+        assert len(starts) == 31 - 15 + 1
+        used[split] = {start + 10 * k for start in starts for k in range(8)}
+    assert max(used["train"]) < min(used["test"])
+
+
+@needs_real_maps
+@needs_wradlib
+@pytest.mark.parametrize(
+    ("source", "shape", "clips_"), [("ry", (8, 180, 180, 1), 1), ("yw", (8, 220, 180, 1), 1)]
+)
+def test_real_radolan_hour(tmp_path, source, shape, clips_):
+    config = DwdRadarClipsConfig(name=source, source=source, interval=5, test_share=0)
+    builder = prepare(config, tmp_path, REAL)
+    clip, *others = read(builder, "train")
+    assert len(others) == clips_ - 1 and clip["frames"].shape == shape
+    assert clip["time"] == {"ry": b"2020-01-01T15:00", "yw": b"2017-08-16T00:55"}[source]
+    assert not clip["frames"][:, :2, :2].any() and not clip["mask"].all()

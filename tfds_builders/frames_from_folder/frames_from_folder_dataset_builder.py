@@ -1,0 +1,117 @@
+"""TFDS builder of the user's own clips. See README.md."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tfds_builders.clip_files import check_size
+from tfds_builders.frames_from_folder.sources import WindowReader, list_sources, split_sources
+
+_DTYPES = ("uint8", "float32")
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class FramesFromFolderConfig(tfds.core.BuilderConfig):
+    """How the clips of a folder are cut, converted and split.
+
+    Attributes:
+        window: int, frames per example.
+        stride: int, frames from the start of an example to the start of the next. None: `window`, so that no
+            frame is in two examples.
+        channels: int, 1 (grey), 3 (red, green, blue), or what array files have.
+        size: (height, width) in pixels that frames are resized to (Pillow's `BILINEAR`, each side on its own).
+            None: as in the files, which must then be of one size.
+        dtype: "uint8", levels 0 .. 255, to which floats are rounded; or "float32", values in [0, 1].
+        test_share: float between 0 and 1, share of the files (not of the frames) kept for the test split.
+        skip_short: bool, pass over files of fewer frames than `window` with a warning; otherwise an error.
+        data_set: name of the data set in every HDF5 file. None: the only one of 3 or 4 axes.
+    """
+
+    window: int = 20
+    stride: int | None = None
+    channels: int = 1
+    size: tuple[int, int] | None = None
+    dtype: str = "uint8"
+    test_share: float = 0.1
+    skip_short: bool = False
+    data_set: str | None = None
+
+    def __post_init__(self):
+        for field in ("window", "stride", "channels"):
+            value = getattr(self, field)
+            if not (field == "stride" and value is None) and not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"`{field}` must be an integer of at least 1. Received: {field}={value!r}")
+        if self.size is not None:
+            check_size(self.size)
+        if self.dtype not in _DTYPES:
+            raise ValueError(f"`dtype` must be one of {', '.join(_DTYPES)}. Received: dtype={self.dtype!r}")
+        if not 0 < self.test_share < 1:
+            raise ValueError(f"`test_share` must lie between 0 and 1. Received: test_share={self.test_share}")
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Windows of the user's own clips, uint8 or float32 (window, height, width, channels)."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    The manual folder is the folder of your clips: .npy, .npz, .gif, .webp, .tif, .mp4, .avi, .mov, .mkv, .webm,
+    .h5 and .hdf5 files, and sub-folders of images, each one clip. Nothing else may be in it, except hidden files.
+    """
+    BUILDER_CONFIGS: ClassVar[list[FramesFromFolderConfig]] = [
+        FramesFromFolderConfig(
+            name="clips",
+            description="20 frames after 20 frames, grey, as large as in the files; a tenth of the files is test.",
+        ),
+    ]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        config = self.builder_config
+        frames = tfds.features.Tensor(
+            shape=(config.window, *(config.size or (None, None)), config.channels),
+            dtype=np.dtype(config.dtype),
+            encoding="zlib",
+        )
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {"frames": frames, "source": tfds.features.Text(), "first_frame": np.int64}
+            ),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        try:
+            manual_dir = dl_manager.manual_dir
+        except AssertionError as error:  # TFDS: the folder does not exist or is empty
+            raise ValueError(f"`manual_dir` must be the folder of your clips. Received: {error}") from error
+        config = self.builder_config
+        splits = split_sources(list_sources(manual_dir), config.test_share)
+        reader = WindowReader(
+            window=config.window,
+            stride=config.stride or config.window,
+            channels=config.channels,
+            size=config.size,
+            dtype=config.dtype,
+            skip_short=config.skip_short,
+            data_set=config.data_set,
+        )
+        return {split: self._generate_examples(sources, reader) for split, sources in splits.items()}
+
+    def _generate_examples(
+        self, sources: list[Path], reader: WindowReader
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        number = 0
+        for source in sources:
+            for first, frames in reader.windows(source):
+                name = bytes(Path(source.name))  # as there are names that are no UTF-8
+                yield number, {"frames": frames, "source": name, "first_frame": first}
+                number += 1
+        if not number:
+            raise ValueError(
+                f"`manual_dir` must hold a clip of at least `window` = {reader.window} frames for each split. "
+                f"Received: none among {', '.join(source.name for source in sources)}"
+            )

@@ -1,0 +1,123 @@
+"""The sources of a folder, which are its clip files and its sub-folders of images: found, split and read."""
+
+import dataclasses
+import hashlib
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tfds_builders.clip_files import CLIPS, HDF5, counting_order, read_clip
+from tfds_builders.windows import window_starts
+
+
+def list_sources(folder: str | os.PathLike) -> list[Path]:
+    """Lists the clip files and the sub-folders of a folder, 2 before 10; hidden ones (`.name`) are left out.
+
+    A file of another kind is an error, as one that were passed over would be missed in silence.
+
+    Raises:
+        ValueError: if there is no such folder, nothing in it, or something that is no clip file and no folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"`manual_dir` must be the folder of your clips. Received: {folder}, not a folder")
+    sources = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    if not sources:
+        raise ValueError(f"`manual_dir` must hold clip files or folders of images. Received: {folder}, empty")
+    for path in sorted(sources):
+        if not path.is_dir() and not (path.is_file() and path.suffix.lower() in CLIPS):
+            raise ValueError(
+                "`manual_dir` must hold nothing but clip files, which end in one of "
+                f"{', '.join(CLIPS)}, and sub-folders of images, each one clip (files that begin with a dot "
+                f"are passed over). Received: {path}"
+            )
+    return sorted(sources, key=counting_order)
+
+
+def split_sources(sources: list[Path], test_share: float) -> dict[str, list[Path]]:
+    """Splits sources into "train" and "test", each whole in one of the two and in the given order.
+
+    The test sources are those whose names have the smallest SHA-256, so that the same names give the same
+    split on every machine, and one more source moves at most one of the others.
+
+    Args:
+        sources: at least two.
+        test_share: float between 0 and 1. Share of the sources, rounded to whole ones, one at least on each side.
+
+    Raises:
+        ValueError: if there are fewer than two sources.
+    """
+    if len(sources) < 2:
+        raise ValueError(
+            "`manual_dir` must hold at least two clip files or folders of images, one to train on and one to "
+            f"test. Received: {', '.join(map(str, sources)) or 'none'}"
+        )
+    count = min(max(round(test_share * len(sources)), 1), len(sources) - 1)
+    by_hash = sorted(sources, key=lambda path: hashlib.sha256(os.fsencode(path.name)).digest())
+    test = set(by_hash[:count])
+    return {
+        "train": [path for path in sources if path not in test],
+        "test": [path for path in sources if path in test],
+    }
+
+
+@dataclasses.dataclass(kw_only=True)
+class WindowReader:
+    """Cuts sources into windows, one source in memory at a time; all that it reads has one size.
+
+    Attributes:
+        window: int. Frames of a window.
+        stride: int. Frames from the start of a window to the start of the next.
+        channels: int, see `read_clip`.
+        size: (height, width) that frames are resized to, see `read_clip`. None: as in the files, which must
+            agree.
+        dtype: "uint8" (levels 0 .. 255; floats are rounded to them) or "float32" ([0, 1]).
+        skip_short: bool. Pass over a source of fewer frames than a window, with a warning.
+        data_set: name of the data set in every HDF5 file. None: the one of 3 or 4 axes.
+    """
+
+    window: int
+    stride: int
+    channels: int
+    size: tuple[int, int] | None
+    dtype: str
+    skip_short: bool
+    data_set: str | None
+    _first: tuple[Path, tuple[int, ...]] | None = dataclasses.field(default=None, init=False)
+
+    def windows(self, source: Path) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields every window of a source: the number of its first frame, and its frames.
+
+        Yields:
+            int, and `dtype` (window, height, width, channels).
+
+        Raises:
+            ValueError: if the source cannot be read, is shorter than a window (unless `skip_short`), or has
+                another size than those before.
+        """
+        frames = self._read(source)
+        if len(frames) < self.window:
+            if not self.skip_short:
+                raise ValueError(
+                    f"`{source}` must have at least `window` = {self.window} frames (`skip_short` passes over "
+                    f"such files). Received: {len(frames)}"
+                )
+            warnings.warn(
+                f"`{source}` is passed over: {len(frames)} frames, `window` = {self.window}", stacklevel=2
+            )
+        for first in window_starts(len(frames), self.window, self.stride):
+            yield first, frames[first : first + self.window]
+
+    def _read(self, source: Path) -> np.ndarray:
+        named = self.data_set and source.suffix.lower() in HDF5 and source.is_file()
+        frames = read_clip(f"{source}:{self.data_set}" if named else source, self.channels, size=self.size)
+        self._first = self._first or (source, frames.shape[1:3])
+        if frames.shape[1:3] != self._first[1]:
+            raise ValueError(
+                f"`{source}` must have frames (height, width) as large as those of {self._first[0].name}, "
+                f"{self._first[1]}, unless `size` is given. Received: {frames.shape[1:3]}"
+            )
+        return np.rint(frames * 255).astype("uint8") if self.dtype == "uint8" else frames

@@ -1,0 +1,159 @@
+"""TFDS builder of `kth_clips`: windows of grey frames of people who walk, jog and run."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tfds_builders.kth_clips.sequences import ACTIONS, FrameRange, by_video, window_firsts
+from tfds_builders.kth_clips.synthetic_walkers import GAITS, synthetic_ranges, walking_figure
+from tfds_builders.kth_clips.videos import LISTS, find_videos, read_frames, read_lists
+from tfds_builders.video import resized
+
+_SYNTHETIC = "synthetic"
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class KthClipsConfig(tfds.core.BuilderConfig):
+    """Which videos the clips come from, and how they are cut.
+
+    Attributes:
+        actions: actions in the order of the examples, of walking, jogging, running, boxing, handwaving and
+            handclapping.
+        strides: frames from one window to the next, for each action.
+        window: frames of a clip. Default 20.
+        from_end: whether windows are cut backward from the last frame of each run of frames, see
+            `window_firsts`. Default False: forward within each range.
+        size: pixels, height and width of a frame. Default 128.
+        lists: frame ranges, `"sequences"` (`00sequences.txt`), `"trimmed"` (MCNet's lists) or `"synthetic"`
+            (made-up walkers instead of videos; walking, jogging and running only). Default `"sequences"`.
+        verify: whether zips and lists must have the published checksums. Default True.
+    """
+
+    actions: tuple[str, ...] = ("walking", "jogging", "running")
+    strides: tuple[int, ...] = (10, 10, 3)
+    window: int = 20
+    from_end: bool = False
+    size: int = 128
+    lists: str = "sequences"
+    verify: bool = True
+
+    def __post_init__(self):
+        known = tuple(GAITS) if self.lists == _SYNTHETIC else ACTIONS
+        if (
+            not self.actions
+            or len(set(self.actions)) < len(self.actions)
+            or not set(self.actions) <= set(known)
+        ):
+            raise ValueError(f"`actions` must be different ones of {known}. Received: actions={self.actions}")
+        if len(self.strides) != len(self.actions) or min(self.strides) < 1:
+            raise ValueError(
+                "`strides` must be a positive integer for each of `actions`. "
+                f"Received: strides={self.strides}, actions={self.actions}"
+            )
+        if min(self.window, self.size) < 1:
+            raise ValueError(
+                f"`window` and `size` must be positive. Received: window={self.window}, size={self.size}"
+            )
+        if self.lists not in (*LISTS, _SYNTHETIC):
+            raise ValueError(f"`lists` must be one of {(*LISTS, _SYNTHETIC)}. Received: lists={self.lists!r}")
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Clips of walking, jogging and running people, uint8 (20, 128, 128, 1)."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    Files that are in the manual folder are used; those that are not there are downloaded. Wanted are
+    walking.zip, jogging.zip and running.zip (for `six_actions` boxing.zip, handwaving.zip and handclapping.zip
+    too) and 00sequences.txt from https://www.csc.kth.se/cvap/actions/, each as it comes; for `trimmed` and
+    `six_actions`, instead of 00sequences.txt, train_data_list_trimmed.txt and test_data_list.txt from
+    https://github.com/rubenvillegas/iclr2017mcnet/tree/master/data/KTH. In place of a zip the unpacked videos
+    may lie in a subfolder: walking/person01_walking_d1_uncomp.avi and so on. The data set is for
+    non-commercial use. `synthetic` needs nothing.
+    """
+    BUILDER_CONFIGS: ClassVar[list[KthClipsConfig]] = [
+        KthClipsConfig(
+            name="three_actions",
+            description="Walking, jogging, running; frame ranges of the data set's own 00sequences.txt.",
+        ),
+        KthClipsConfig(
+            name="trimmed",
+            description="Walking, jogging, running; MCNet's trimmed frame lists, without frames that are empty.",
+            lists="trimmed",
+        ),
+        KthClipsConfig(
+            name="six_actions",
+            description="All six actions, 30 frames cut backward (10 -> 20), as PredRNN and OpenSTL do.",
+            actions=("boxing", "handclapping", "handwaving", "walking", "jogging", "running"),
+            strides=(30, 30, 30, 30, 3, 3),
+            window=30,
+            from_end=True,
+            lists="trimmed",
+        ),
+        KthClipsConfig(
+            name=_SYNTHETIC,
+            description="Synthetic: made-up figures that walk, jog and run, no people. Needs no download.",
+            lists=_SYNTHETIC,
+        ),
+    ]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        config = self.builder_config
+        shape = (config.window, config.size, config.size, 1)
+        features = {
+            "frames": tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding="zlib"),
+            "video": tfds.features.Text(),
+            "first_frame": np.int64,
+        }
+        # Without shuffling, clips keep the order of actions, videos and frames.
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features),
+            homepage="https://www.csc.kth.se/cvap/actions/",
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        config = self.builder_config
+        if config.lists == _SYNTHETIC:
+            ranges, places = synthetic_ranges(), dict.fromkeys(config.actions)
+        else:
+            try:
+                manual_dir = dl_manager.manual_dir
+            except AssertionError:  # TFDS: the folder does not exist or is empty
+                manual_dir = None
+            where = {"manual_dir": manual_dir, "dl_manager": dl_manager, "verify": config.verify}
+            ranges = read_lists(config.lists, **where)
+            places = {action: find_videos(action, **where) for action in config.actions}
+        return {split: self._generate_examples(ranges, places, split) for split in ("train", "test")}
+
+    def _generate_examples(
+        self, ranges: Sequence[FrameRange], places: Mapping[str, Any], split: str
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        config, key = self.builder_config, 0
+        grouped = by_video(ranges, actions=config.actions, split=split)
+        for (action, wanted), stride in zip(grouped.items(), config.strides, strict=True):
+            place = places[action]
+            read = (
+                _synthetic_frames(wanted, config.size)
+                if place is None
+                else read_frames(place, wanted, config.size)
+            )
+            for video, frames in read:
+                firsts = window_firsts(
+                    wanted[video], window=config.window, stride=stride, from_end=config.from_end
+                )
+                for first in firsts:
+                    window = frames[first - 1 : first - 1 + config.window]
+                    yield key, {"frames": window, "video": video, "first_frame": first}
+                    key += 1
+
+
+def _synthetic_frames(videos: Mapping[str, Any], size: int) -> Iterator[tuple[str, np.ndarray]]:
+    for video in videos:
+        person, action, _ = video.split("_")
+        frames = walking_figure(action, int(person.removeprefix("person")))
+        yield video, np.stack([resized(frame, (size, size)) for frame in frames])[..., np.newaxis]
