@@ -20,6 +20,8 @@ NOTES = (
     "stream: clips made while they are read, of scikit-learn's digits; npy: a file of uint8 clips read in random "
     "order. Each as `mslstm train` reads it, batched and made float32, in turns with the training steps "
     "(A B C A B C ...).",
+    "read: storage and decoding alone; the rows without it also batch, make float32, hand over to TensorFlow and read "
+    "ahead.",
     "x training: how many times the clips that the training of the network takes.",
 )
 
@@ -66,10 +68,12 @@ def _compare(report: Report, workload: Workload, options: argparse.Namespace, fi
     shape = (max(FILE_CLIPS, workload.batch_size), frames, *workload.frame_shape)
     np.save(file, np.random.default_rng(0).integers(0, 256, shape, "uint8"))
     sources = {"npy": str(file)} | {data: data for data in options.data}
-    readers = {name: _reader(workload, data, options) for name, data in sources.items()}
+    readers = {}
     if workload.side == 64 and workload.channels == 1 and frames <= 20:
-        readers = {"stream": _reader(workload, STREAM, options, stream=True)} | readers
-    else:
+        readers |= _readers("stream", workload, STREAM, options, stream=True)
+    for name, data in sources.items():
+        readers |= _readers(name, workload, data, options)
+    if "stream" not in readers:
         report.notes.append("stream: left out, its clips are 20 frames of 64x64x1.")
     training = training_step(compiled(workload, options.variant), workload)
     found = time_in_turns(readers | {"training": training}, options.repetitions)
@@ -95,11 +99,11 @@ def _compare(report: Report, workload: Workload, options: argparse.Namespace, fi
     report.drawings.append(partial(draw_bars, samples=rates, title=title, unit="clips/s"))
 
 
-def _reader(
-    workload: Workload, data: str, options: argparse.Namespace, stream: bool = False
-) -> Callable[[], None]:
-    """Returns a function that reads so many batches as a training does."""
-    from mslstm_keras.training.data import split_clips, stream_clips, training_batches
+def _readers(
+    name: str, workload: Workload, data: str, options: argparse.Namespace, stream: bool = False
+) -> dict[str, Callable[[], None]]:
+    """Returns functions that read as many batches as a training does: all that it does, and reading clips alone."""
+    from mslstm_keras.training.data import batch_indices, split_clips, stream_clips, training_batches
     from mslstm_keras.training.recipes import Recipe
 
     recipe = Recipe(
@@ -114,11 +118,15 @@ def _reader(
     clips = stream_clips(data, recipe.seed) if stream else split_clips(data, "train", options.data_dir)
     batches = training_batches(clips, recipe)
 
-    def read():
+    def pipeline():
         for _ in batches:
             pass
 
-    return read
+    def read():
+        for step in range(recipe.steps):
+            clips.read(batch_indices(step, recipe.batch_size, clips.count, recipe.seed))
+
+    return {name: pipeline, f"{name}: read": read}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

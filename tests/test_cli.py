@@ -334,7 +334,7 @@ def test_evaluation_is_a_table_and_files(succeed, tiny_run, tmp_path, optdigits_
     ]
     text = succeed(*words, "--output", file, table)
     clips = split_clips(OPTDIGITS, "test", optdigits_dir)
-    expected = evaluate_models({str(tiny_run): load_model(tiny_run)}, clips, OPTDIGITS, count=6)
+    expected = evaluate_models({tiny_run.name: load_model(tiny_run)}, clips, OPTDIGITS, count=6)
     assert json.loads(file.read_text()) == expected
     assert table.read_text() == evaluation_csv(expected)
     assert json.loads(succeed(*words, "--json")) == expected
@@ -348,7 +348,15 @@ def test_evaluation_of_all_frames_and_of_ones_own_clips(succeed, tiny_run, tmp_p
     scores = json.loads(succeed(*words))
     assert scores["frames"] == "all"
     assert scores["clips"] == 2  # the last tenth
-    assert len(scores["models"][str(tiny_run)]["mse"]["per_frame"]) == 6
+    assert len(scores["models"][tiny_run.name]["mse"]["per_frame"]) == 6
+
+
+def test_models_of_one_name_are_told_apart_by_their_folders(succeed, tiny_run, tmp_path, optdigits_dir):
+    other = tmp_path / tiny_run.name
+    shutil.copytree(tiny_run, other)
+    data = ["--dataset", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 1, "--json"]
+    scores = json.loads(succeed("evaluate", "--model", tiny_run, other, *data, "--baselines"))
+    assert list(scores["models"]) == [str(tiny_run), str(other)]
 
 
 def test_evaluation_is_a_report_and_pictures(succeed, tiny_run, tmp_path, optdigits_dir):
@@ -370,7 +378,7 @@ def test_several_seeds_are_trained_and_evaluated(succeed, tmp_path, optdigits_di
     ended = succeed("train", "optdigits_quick", "--run-dir", run, "--seeds", 2, *SETTINGS)
     assert ended.splitlines()[-1] == f"{run}: 4 steps, 8 clips"
     data = ["--dataset", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 2]
-    scores = json.loads(succeed("evaluate", "--model", run, *data, "--json"))["models"][str(run)]
+    scores = json.loads(succeed("evaluate", "--model", run, *data, "--json"))["models"]["runs"]
     alone = [
         json.loads(succeed("evaluate", "--model", run / f"seed-{seed}", *data, "--json"))["models"]
         for seed in (0, 1)

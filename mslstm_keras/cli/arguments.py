@@ -71,3 +71,12 @@ def setting(text):
     if not equals:
         raise argparse.ArgumentTypeError(f"must be name=value. Received: {text!r}")
     return name, value
+
+
+def load_models(options):
+    """Returns what `--model` names, by the last part of each name where that tells them apart."""
+    from mslstm_keras.deploy.zoo import load_runs
+
+    short = [Path(name).name for name in options.model]
+    labels = short if len(set(short)) == len(short) else options.model
+    return {label: load_runs(name, options.zoo) for label, name in zip(labels, options.model, strict=True)}

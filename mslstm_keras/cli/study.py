@@ -14,6 +14,7 @@ from mslstm_keras.cli.arguments import (
     add_command,
     add_zoo,
     frame_shape,
+    load_models,
     output_file,
     show,
 )
@@ -191,7 +192,6 @@ def _named_model(name, options):
 
 
 def _compare(options):
-    from mslstm_keras.deploy.zoo import load_runs
     from mslstm_keras.study.comparison import comparison_animation, comparison_figure
     from mslstm_keras.study.evaluation import is_synthetic, sample_forecasts
     from mslstm_keras.training.data import split_clips
@@ -199,13 +199,13 @@ def _compare(options):
 
     protocol = find_protocol(options.dataset)
     clips = split_clips(options.dataset, "test", options.data_dir)
-    models = {model: load_runs(model, options.zoo) for model in options.model}
+    models = load_models(options)
     sample = sample_forecasts(models, clips, options.clip)
     look = {
         "rain_scale": protocol.scale,
         "title": f"{options.dataset}, test clip {options.clip}",
         "synthetic": is_synthetic(options.dataset),
-        "interval": protocol.interval,
+        "interval": clips.interval or protocol.interval,
     }
     if options.output.suffix == ".png":
         comparison_figure(sample["context"], sample["truth"], sample["forecasts"], options.output, **look)

@@ -10,6 +10,7 @@ from mslstm_keras.cli.arguments import (
     RUNS,
     add_command,
     add_zoo,
+    load_models,
     output_file,
     setting,
     show,
@@ -135,13 +136,12 @@ def _warn_of_memory(recipe):
 
 
 def _evaluate(options):
-    from mslstm_keras.deploy.zoo import load_runs
     from mslstm_keras.files import replacing
     from mslstm_keras.study.evaluation import evaluate_models, evaluation_csv, evaluation_table
     from mslstm_keras.training.data import split_clips
 
     clips = split_clips(options.dataset, "test", options.data_dir)
-    models = {model: load_runs(model, options.zoo) for model in options.model}
+    models = load_models(options)
     evaluation = evaluate_models(
         models,
         clips,

@@ -100,7 +100,7 @@ def evaluate_models(
         "clips": count,
         "frames": "all" if all_frames else "forecast",
         "first_lead": 2 - rollout.context_frames if all_frames else 1,
-        "interval": protocol.interval,
+        "interval": clips.interval or protocol.interval,
         "synthetic": is_synthetic(data),
         "models": {
             name: _over_seeds([of_one for (each, _), of_one in scores.items() if each == name])

@@ -33,10 +33,12 @@ class Clips:
         read: function of an int array of numbers, returning clips (number, time, height, width, channels), uint8 of
             0 .. 255 or floats of 0 .. 1.
         count: int, or None where there are endlessly many.
+        interval: float, minutes between two frames; None where nothing says so.
     """
 
     read: Callable[[np.ndarray], np.ndarray]
     count: int | None
+    interval: float | None = None
 
     def frames(self, numbers: np.ndarray) -> np.ndarray:
         """Returns clips as float32 in [0, 1], (number, time, height, width, channels)."""
@@ -182,7 +184,7 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike | None = None
     def read(indices):
         return np.stack([example["frames"] for example in source.__getitems__([int(i) for i in indices])])
 
-    return Clips(read, len(source))
+    return Clips(read, len(source), getattr(builder.builder_config, "interval", None))
 
 
 def _variant(builder, name, settings):

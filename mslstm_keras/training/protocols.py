@@ -38,7 +38,7 @@ class Protocol:
         by_lead_time: those of them that the paper shows frame by frame.
         cumulative: bool. Whether these are also shown as means over the lead times so far.
         rain_scale: name of the code of rain rates, see `tfds_builders.rain`; None where pixels are no rain.
-        interval: float, minutes between two frames; None where frames are what lead times are counted in.
+        interval: float, minutes between two frames, where all configs of the data set share it.
     """
 
     metrics: tuple[str, ...] = ("mse", "mae", "ssim", "psnr")
@@ -74,7 +74,6 @@ PROTOCOLS = {
         by_lead_time=_EVENTS,
         cumulative=True,
         rain_scale="dwd",
-        interval=30,
     ),
 }
 """Data set -> how it is scored; every other one is scored by `Protocol()`, as Moving MNIST is in the paper."""

@@ -164,7 +164,7 @@ _GERMANY = {
     "context_frames": 4,
     "forecast_frames": 4,
 }
-_KNMI = {**_GERMANY, "data": "dwd_radar_clips/knmi", "frame_shape": (152, 140, 1)}
+_KNMI = {**_GERMANY, "data": "dwd_radar_clips/knmi_hours", "frame_shape": (152, 140, 1)}
 
 
 def _paper(name, clips, epochs, interval_steps, **fields):

@@ -148,7 +148,7 @@ def test_scaling(run, monkeypatch):
 
 def test_input(run):
     found = run("input", "--side 64 --patch-size 16 --batches 2")
-    assert [one["source"] for one in found] == ["stream", "npy", "training"]
+    assert [one["source"] for one in found] == ["stream", "stream: read", "npy", "npy: read", "training"]
     assert found[-1]["times_training"] == 1
 
 

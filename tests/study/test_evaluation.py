@@ -1,6 +1,7 @@
 """Evaluations of several models: what they hold, what their tables say."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -40,7 +41,7 @@ def models():
 
 @pytest.fixture(scope="module")
 def rain(models):
-    return evaluate_models(models, clips(), RAIN)
+    return evaluate_models(models, dataclasses.replace(clips(), interval=30), RAIN)
 
 
 def clips():
