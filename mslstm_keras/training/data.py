@@ -200,8 +200,11 @@ def _variant(builder, name, settings):
     place = Path(builder.data_dir).parents[1]
     if name in (known.name for known in kind.BUILDER_CONFIGS) or (place / name).exists():
         raise ValueError(f"`variant` must be new. Received: variant={name!r}, known or prepared in {place}")
-    fields = read_settings(type(builder.builder_config), settings, "config")
-    config = dataclasses.replace(builder.builder_config, name=name, **fields)
+    base = builder.builder_config
+    fields = read_settings(type(base), settings, "config")
+    changes = ", ".join(f"{field} = {value}" for field, value in fields.items())
+    description = f"Variant of {base.name}: {changes or 'no other settings'}. {base.name}: {base.description}"
+    config = dataclasses.replace(base, name=name, description=description, **fields)
     return kind(config=config, data_dir=os.fspath(place.parent))
 
 

@@ -24,6 +24,7 @@ from mslstm_keras.deploy.zoo import (
     find_pretrained,
     list_pretrained,
     load_model,
+    load_runs,
     load_pretrained,
     verify_pretrained,
     zoo_folder,
@@ -232,6 +233,18 @@ def test_a_whole_entry_that_is_missing_is_refused(zoo):
     shutil.rmtree(zoo / NAME)
     with pytest.raises(ValueError, match="is missing"):
         verify_pretrained(NAME, zoo)
+
+
+def test_several_seeds_are_loaded_by_their_folder(tiny_run, other_run, tmp_path):
+    for seed, run in ((10, tiny_run), (9, other_run)):
+        shutil.copytree(run, tmp_path / f"seed-{seed}")
+    found = load_runs(tmp_path)
+    for model, run in zip(found, (other_run, tiny_run), strict=True):  # 9 comes before 10
+        for weight, expected in zip(model.weights, load_model(run).weights, strict=True):
+            np.testing.assert_array_equal(weight.numpy(), expected.numpy())
+    assert len(load_runs(tiny_run)) == 1
+    with pytest.raises(ValueError, match="`model` must be a file or folder that exists"):
+        load_runs(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("use", [find_pretrained, verify_pretrained, load_pretrained, load_model])

@@ -214,6 +214,9 @@ def test_variants_are_described_and_offered(variant):
     assert facts["clips"] == {"train": 3, "test": 2}
     assert facts["data"] == "moving_mnist_clips/mine"
     assert facts["bytes"] > 0
+    assert facts["description"].startswith(
+        "Variant of optdigits: train_clips = 3, test_clips = 2, motion = srivastava. optdigits: Digits that come with "
+    )
     json.dumps(facts)
     with pytest.raises(ValueError, match="`data` must be a known config of moving_mnist_clips, such as mine"):
         find_builder("moving_mnist_clips/min", variant)
@@ -259,6 +262,13 @@ def test_what_is_not_prepared_is_described_all_the_same(tmp_path):
     assert "frames" in facts["features"]
     assert facts["config"]["interval"] == 30
     json.dumps(facts)
+
+
+def test_minutes_between_frames_are_those_of_the_config(monkeypatch, data_dir):
+    assert split_clips(OPTDIGITS, "test", data_dir).interval is None
+    builder = find_builder(OPTDIGITS, data_dir)
+    monkeypatch.setattr(builder.builder_config, "interval", 10, raising=False)
+    assert split_clips(OPTDIGITS, "test", data_dir).interval == 10
 
 
 def test_unprepared_data_is_refused_with_the_command(tmp_path):

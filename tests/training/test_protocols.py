@@ -3,7 +3,14 @@
 import pytest
 
 from mslstm_keras.training.data import BUILDERS
-from mslstm_keras.training.protocols import PROTOCOLS, Protocol, find_protocol, metric_label, score_text
+from mslstm_keras.training.protocols import (
+    PROTOCOLS,
+    Protocol,
+    direction,
+    find_protocol,
+    metric_label,
+    score_text,
+)
 from tfds_builders.rain import RAIN_SCALES
 
 
@@ -11,7 +18,12 @@ def test_data_sets_are_known():
     assert set(PROTOCOLS) <= set(BUILDERS)
 
 
-@pytest.mark.parametrize("protocol", [Protocol(), *PROTOCOLS.values()])
+OTHERS = ("pixel_mse", "pixel_mae", "gdl", "pod_2", "far_10", "fss_0.5_3")
+
+
+@pytest.mark.parametrize(
+    "protocol", [Protocol(), *PROTOCOLS.values(), Protocol(OTHERS, ("gdl",), rain_scale="hko")]
+)
 def test_every_score_is_made_by_its_name(protocol):
     metrics = protocol.make(3)
     assert tuple(metrics) == protocol.metrics
@@ -19,6 +31,21 @@ def test_every_score_is_made_by_its_name(protocol):
     for name, metric in metrics.items():
         assert metric.frames == 3
         assert metric.name.removeprefix("frame_") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("csi_2_5", "csi_2"), ("fss_2", "fss_2_5"), ("ssin", "ssim"), ("lpips", "balanced")]
+)
+def test_unknown_scores_are_refused(name, nearest):
+    with pytest.raises(
+        ValueError, match=rf"`metrics` must be known, such as .*{nearest}.*Received: '{name}'"
+    ):
+        Protocol((name,), rain_scale="dwd").make(3)
+
+
+def test_pixels_that_are_no_rain_have_no_scores_of_rain():
+    with pytest.raises(ValueError, match=r"`rain_scale` must be one of dwd, .* Received: rain_scale=None"):
+        Protocol(("csi_2",)).make(3)
 
 
 def test_scores_of_rain_know_its_scale():
@@ -40,10 +67,21 @@ def test_other_data_is_scored_as_moving_mnist(data):
         ("mse", "MSE (sum over a frame)"),
         ("balanced_mae", "balanced MAE (sum over a frame)"),
         ("csi_0.5", "CSI at 0.5 mm/h"),
+        ("fss_2_5", "FSS at 2 mm/h in 5 x 5 pixels"),
+        ("pixel_mae", "MAE (mean over pixels)"),
+        ("lpips", "LPIPS"),
+        ("my_score", "my_score"),
     ],
 )
 def test_labels_have_units(name, label):
     assert metric_label(name) == label
+
+
+def test_directions_of_scores():
+    lower = ("mse", "mae", "gdl", "far_2", "lpips", "pixel_mse", "pixel_mae", "balanced_mse", "balanced_mae")
+    assert {direction(name) for name in lower} == {-1}
+    assert {direction(name) for name in ("ssim", "psnr", "csi_0.5", "hss_5", "pod_2", "fss_2_5")} == {1}
+    assert {direction(name) for name in ("seconds", "lead_2", "csi", "far_away")} == {0}
 
 
 @pytest.mark.parametrize(

@@ -366,13 +366,15 @@ def test_unknown_rain_scale():
         BalancedMSE(4, rain_scale="knmi")
 
 
-def test_weights_change_at_the_very_rates():
-    # pixels of rates below, at and above each limit, as float32 frames hold them
+@pytest.mark.parametrize("scale", RAIN_SETS)
+def test_weights_change_at_the_very_rates(scale):
     limits = np.array([2, 5, 10, 30])
-    truth = RAIN_SCALES["dwd"].to_pixel(np.stack([limits * 0.999, limits, limits * 1.001])).astype("float32")
+    truth = RAIN_SCALES[scale].to_pixel(np.stack([limits * 0.999, limits, limits * 1.001]))
     expected = [[1, 2, 5, 10], [2, 5, 10, 30], [2, 5, 10, 30]]
-    np.testing.assert_array_equal(BalancedMSE(1).weight(truth), expected)
-    np.testing.assert_array_equal(BalancedMSE(1, dtype="float64").weight(truth.astype("float64")), expected)
+    for dtype in ("float32", "float64"):
+        metric = BalancedMSE(1, scale, dtype=dtype)
+        for frames in (truth.astype("float32"), truth):  # as data sets hold them and before rounding
+            np.testing.assert_array_equal(metric.weight(frames.astype(dtype)), expected)
 
 
 def channels_last(frames):
