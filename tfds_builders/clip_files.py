@@ -15,6 +15,8 @@ from typing import IO
 
 import numpy as np
 
+from tfds_builders.source_files import MOST_PER_BYTE, whole_data_set
+
 ARRAYS = (".npy", ".npz")
 ANIMATIONS = (".gif", ".webp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
@@ -25,8 +27,6 @@ MOST_VALUES = 2**30
 """Of a clip, before it is resized: 4 GiB as float32."""
 LUMA = np.array([0.299, 0.587, 0.114], "float32")  # ITU-R BT.601: how bright red, green and blue look
 
-# No byte of a deflated file (npz; nearly all HDF5) stands for more, so a header that claims more lies.
-_MOST_PER_BYTE = 1032
 _NAMES_SHOWN = 10
 
 
@@ -180,7 +180,9 @@ def _open_member(
         raise ValueError(f"`{path}` must hold one array. Received: {len(names)} ({_listing(names)})")
     with _reading(path):
         member = archive.infolist()[0]
-        _check_claim(member.file_size, min(member.compress_size, stored))
+        packed = min(member.compress_size, stored)
+        if member.file_size > MOST_PER_BYTE * packed:
+            raise ValueError(f"{member.file_size} bytes of values claimed, which {packed} bytes cannot hold")
         return stack.enter_context(archive.open(member)), member.file_size
 
 
@@ -203,15 +205,10 @@ def _read_hdf5(path: Path, name: str | None) -> np.ndarray:
             file = stack.enter_context(h5py.File(path, "r"))
         data_set = _find_data_set(path, file, name)
         with _reading(path):
-            data = file[data_set]
-            shape, dtype, chunk = data.shape, data.dtype, data.chunks or (0,)
-            if data.external or data.is_virtual:
-                raise ValueError("its values are in other files")
+            shape, dtype = file[data_set].shape, file[data_set].dtype
         _check_array(path, shape, dtype)
         with _reading(path):
-            claimed = max(math.prod(shape), math.prod(chunk)) * dtype.itemsize
-            _check_claim(claimed, min(data.id.get_storage_size(), path.stat().st_size))
-            frames = data[()]
+            frames = whole_data_set(file, data_set)[()]
     return frames if frames.ndim == 4 else frames[..., np.newaxis]
 
 
@@ -278,12 +275,6 @@ def _check_count(path: Path, shape: tuple[int, ...]) -> None:
     """Makes sure, before memory is taken, that a clip is not too large."""
     if math.prod(shape) > MOST_VALUES:
         raise ValueError(f"`{path}` must hold at most {MOST_VALUES} values. Received: shape {shape}")
-
-
-def _check_claim(claimed: int, stored: int) -> None:
-    """Makes sure, before memory is taken, that so many bytes can come from those that are stored."""
-    if claimed > _MOST_PER_BYTE * stored:
-        raise ValueError(f"{claimed} bytes of values claimed, which {stored} bytes cannot hold")
 
 
 def _read_pictures(path: Path) -> list[np.ndarray]:

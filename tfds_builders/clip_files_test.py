@@ -399,7 +399,7 @@ def test_hdf5_values_in_other_files_are_not_read(tmp_path):
         file.create_virtual_dataset("virtual", layout)
         file["link"] = h5py.ExternalLink("other.h5", "/clip")
     for name in ("raw", "virtual"):
-        with pytest.raises(ValueError, match=r"a\.h5` must be .* \(its values are in other files\)"):
+        with pytest.raises(ValueError, match=r"a\.h5` must .*`/\w+` must have its values in the file"):
             read_clip(f"{tmp_path}/a.h5:{name}")
     with pytest.raises(ValueError, match=r"a\.h5` must hold the data set /link. Received: /raw, /virtual"):
         read_clip(f"{tmp_path}/a.h5:link")
@@ -468,7 +468,7 @@ def test_an_hdf5_data_set_that_was_never_filled(tmp_path, shape):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("clip", shape, "uint8", chunks=(1, 10, 10))
     message = (
-        "bytes of values claimed, which 0 bytes cannot"
+        "fit in the 0 bytes that are stored of it. Received: 1000000000 bytes claimed"
         if shape[0] == 1000
         else "must hold at most 1073741824"
     )
@@ -480,7 +480,7 @@ def test_hdf5_chunks_of_gigabytes(tmp_path):
         file.create_dataset(
             "clip", (2, 2, 2), "uint8", chunks=(2**10, 2**10, 2**11), maxshape=(None,) * 3, compression="gzip"
         )
-    refused_without_memory(tmp_path / "a.h5", rf"{2**31} bytes of values claimed")
+    refused_without_memory(tmp_path / "a.h5", rf"Received: {2**31} bytes claimed")
 
 
 def test_clips_that_are_too_large(tmp_path, monkeypatch):

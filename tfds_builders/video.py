@@ -8,6 +8,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from tfds_builders.source_files import damage_of
+
 # Playlists are left out: a file that names others could have them, or addresses in the net, opened.
 _FORMATS = "avi,matroska,mov,mpeg,mpegts,ogg,gif"
 
@@ -61,7 +63,9 @@ def frames_of(
             # Opened here, as libav would take "http://..." or "concat:..." for more than a path.
             name = name or os.fspath(source)
             source = stack.enter_context(open(source, "rb"))
-        stack.enter_context(_damage_of(name or getattr(source, "name", "video"), av.FFmpegError))
+        name = name or getattr(source, "name", "video")
+        rule = "A video must be whole and decodable."
+        stack.enter_context(damage_of(name, rule, decoder_errors=(av.FFmpegError,)))
         container = stack.enter_context(
             av.open(
                 source,
@@ -113,18 +117,6 @@ def read_video(
             f"Received: start={start}, stop={stop}, {name or source} of {count} frames"
         )
     return np.stack(kept)
-
-
-@contextlib.contextmanager
-def _damage_of(name: str, decoder_error: type[Exception]) -> Iterator[None]:
-    """Turns what a decoder raises into a `ValueError` that names the video."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, MemoryError) and not isinstance(error, decoder_error):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"A video must be whole and decodable. Received: {name}: {reason}") from error
 
 
 def _decoded(container: Any) -> Iterator[Any]:

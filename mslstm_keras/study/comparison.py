@@ -26,6 +26,7 @@ from mslstm_keras.study.drawing import (
     as_drawn,
     check_same_length,
     checked_frames,
+    clock,
     difference,
     difference_look,
     draw_panels,
@@ -35,10 +36,10 @@ from mslstm_keras.study.drawing import (
     points,
     save,
     thinned,
+    time_labels,
 )
-from mslstm_keras.study.evaluation import BASELINES, lead_times
-from mslstm_keras.study.evaluation import cumulative as means_so_far
-from mslstm_keras.training.protocols import metric_label
+from mslstm_keras.study.evaluation import BASELINES, by_lead_time, shown_name
+from mslstm_keras.training.protocols import direction, metric_label
 
 if TYPE_CHECKING:
     from tfds_builders.rain import RainScale
@@ -62,8 +63,6 @@ PANELS_BESIDE = 4
 LARGEST_CURVES = 3  # panels of curves beside each other
 CURVES_HEIGHT = 480
 MOST_TICKS = 10
-LOWER_IS_BETTER = ("mse", "mae", "gdl", "far", "lpips", "balanced_mse", "balanced_mae")
-HIGHER_IS_BETTER = ("ssim", "psnr", "csi", "hss", "pod", "fss")
 DASHES = ("--", "-.", (0, (6, 2, 1, 2, 1, 2)))  # of baselines
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">")  # of the paper's curves, more than there are colours
 
@@ -112,8 +111,8 @@ def comparison_figure(
     if every not in range(1, len(frames["truth"]) + 1):
         raise ValueError(f"`every` must be from 1 to {len(frames['truth'])}. Received: every={every!r}")
     seen, ahead = slice((len(frames["context"]) - 1) % every, None, every), slice(every - 1, None, every)
-    past = [time_label(age, interval) for age in range(1 - len(frames["context"]), 1)]
-    future = [time_label(lead, interval) for lead in range(1, len(frames["truth"]) + 1)]
+    past = time_labels(len(frames["context"]), 0, interval)
+    future = time_labels(0, len(frames["truth"]), interval)
     values = {name: _values(images, rain_scale) for name, images in frames.items()}
     look = GREY if rain_scale is None else rain_look()
     rows = [
@@ -217,7 +216,7 @@ def comparison_animation(
     rows = -(-len(panels) // PANELS_BESIDE)
     images = draw_panels(
         panels,
-        _clock(len(past), len(values["truth"]), interval),
+        clock(len(past), len(values["truth"]), interval),
         len(past),
         columns=-(-len(panels) // rows),
         bar=look if look.ticks else None,
@@ -287,29 +286,9 @@ def lead_time_metrics(evaluation: Mapping) -> list[str]:
     return list(found)
 
 
-def direction(metric: str) -> int:
-    """Returns 1 for scores of which more is better, -1 where less is, and 0 for those that nobody knows."""
-    kind = metric if metric in LOWER_IS_BETTER else metric.partition("_")[0]
-    return (kind in HIGHER_IS_BETTER) - (kind in LOWER_IS_BETTER)
-
-
 def arrow(metric: str) -> str:
     """Returns a space and an arrow, up for scores of which more is better, down where less is; "" for others."""
     return (" ↓", "", " ↑")[1 + direction(metric)]
-
-
-def shown_name(source: str, name: str) -> str:
-    """Returns what the scores of a name in "models" or "published" are called."""
-    return f"{name} (the paper's)" if source == "published" else name
-
-
-def time_label(lead: int, interval: float | None) -> str:
-    """Returns what a time is called: t+2, or +60 min where frames are 30 minutes apart."""
-    sign = MINUS if lead < 0 else "+"
-    if interval is None:
-        return f"t{sign}{abs(lead)}" if lead else "t"
-    amount, unit = (interval, "min") if interval >= 1 else (60 * interval, "s")
-    return f"{sign if lead else ''}{abs(lead) * amount:g} {unit}"
 
 
 def rain_look() -> Look:
@@ -364,15 +343,6 @@ def _error_look(errors, rain_scale) -> Look:
     return difference_look(max(np.abs(error).max() for error in errors))
 
 
-def _clock(context_frames: int, forecast_frames: int, interval: float | None) -> list[str]:
-    """Returns what stands below the pictures of an animation, time by time."""
-    if interval is None:
-        past = [f"input {number}/{context_frames}" for number in range(1, context_frames + 1)]
-        return past + [f"forecast +{lead}" for lead in range(1, forecast_frames + 1)]
-    past = [f"input {time_label(age, interval)}" for age in range(1 - context_frames, 1)]
-    return past + [f"forecast {time_label(lead, interval)}" for lead in range(1, forecast_frames + 1)]
-
-
 def _write_mp4(path: str | os.PathLike, images: np.ndarray, fps: float) -> None:
     """Writes pictures, uint8 (time, height, width, 3), as a video."""
     try:
@@ -407,6 +377,8 @@ def _line_styles(evaluation: Mapping) -> dict[tuple[str, str], dict]:
     colours, dashes, markers = (itertools.cycle(each) for each in (LINES, DASHES, MARKERS))
     styles = {}
     own = {name: next(colours) for name in evaluation["models"] if name not in BASELINES}
+    # The paper's have other colours as long as there are some, so that none looks like a model of another name.
+    colours = itertools.cycle([colour for colour in LINES if colour not in own.values()] or LINES)
     for name in evaluation["models"]:
         style = {"color": own[name]} if name in own else {"color": FAINT, "linestyle": next(dashes)}
         styles["models", name] = {**style, "marker": "o", "markersize": 6, "linewidth": 2.5}
@@ -422,12 +394,16 @@ def _draw_lead_times(axes, evaluation: Mapping, metric: str, styles: Mapping, so
     """Draws the curves of one metric, with its name as their heading."""
     step, unit = (evaluation["interval"], "minutes") if evaluation["interval"] else (1, "frames")
     shown = set()
-    for (source, name), style in styles.items():
-        scores = evaluation[source][name].get(metric, {})
-        if scores.get("per_frame"):
-            leads = step * np.array(lead_times(evaluation, source, len(scores["per_frame"])))
-            _draw_curve(axes, leads, scores, style, so_far)
-            shown |= set(leads.tolist())
+    for (source, name), values in by_lead_time(evaluation, metric, so_far=so_far).items():
+        style, leads = styles[source, name], step * np.array(list(values))
+        curve = np.array(list(values.values()), "float64")  # None, of files, becomes NaN and leaves a gap
+        axes.plot(leads, curve, **style)
+        deviations = evaluation[source][name][metric].get("per_frame_deviation")
+        if deviations and not so_far:
+            deviation = np.array(deviations, "float64")
+            band = {"color": style["color"], "alpha": 0.18, "linewidth": 0}
+            axes.fill_between(leads, curve - deviation, curve + deviation, **band)
+        shown |= set(leads.tolist())
     if len(shown) <= MOST_TICKS:
         axes.set_xticks(sorted(shown))
     heading = f"{metric_label(metric)}{', mean so far' if so_far else ''}{arrow(metric)}"
@@ -436,16 +412,6 @@ def _draw_lead_times(axes, evaluation: Mapping, metric: str, styles: Mapping, so
     axes.set_xlabel(f"lead time ({unit})", fontsize=points(TEXT - 2), color=INK)
     dress(axes)
     axes.margins(x=0.04)
-
-
-def _draw_curve(axes, leads: np.ndarray, scores: Mapping, style: Mapping, so_far: bool) -> None:
-    """Draws one curve, and the band of its deviation if there is one."""
-    curve = np.array(scores["per_frame"], "float64")  # None, of files, becomes NaN and leaves a gap
-    axes.plot(leads, means_so_far(curve) if so_far else curve, **style)
-    if scores.get("per_frame_deviation") and not so_far:
-        deviation = np.array(scores["per_frame_deviation"], "float64")
-        band = {"color": style["color"], "alpha": 0.18, "linewidth": 0}
-        axes.fill_between(leads, curve - deviation, curve + deviation, **band)
 
 
 def _write_legend(figure, styles: Mapping[tuple[str, str], dict], title: str | None) -> None:

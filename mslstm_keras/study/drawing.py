@@ -156,11 +156,29 @@ def difference_look(largest: float) -> Look:
     return Look({"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}, ticks)
 
 
-def time_labels(context_frames: int, steps: int | None = None) -> list[str]:
-    """Returns t-2, t-1, t for the context, and t+1, t+2, ... for the steps behind it."""
-    past = [f"t{MINUS}{age}" for age in range(context_frames - 1, 0, -1)]
-    future = [f"t+{lead}" for lead in range(1, (steps or 0) - context_frames + 1)]
-    return [*past, "t", *future]
+def time_label(lead: int, interval: float | None = None) -> str:
+    """Returns what a time is called: t+2, or +60 min where frames are 30 minutes apart."""
+    sign = MINUS if lead < 0 else "+"
+    if interval is None:
+        return f"t{sign}{abs(lead)}" if lead else "t"
+    amount, unit = (interval, "min") if interval >= 1 else (60 * interval, "s")
+    return f"{sign if lead else ''}{abs(lead) * amount:g} {unit}"
+
+
+def time_labels(context_frames: int, forecast_frames: int = 0, interval: float | None = None) -> list[str]:
+    """Returns the `time_label` of every frame: ..., t-1, t for the context, and t+1, t+2, ... for the forecast."""
+    return [time_label(lead, interval) for lead in range(1 - context_frames, forecast_frames + 1)]
+
+
+def clock(context_frames: int, forecast_frames: int, interval: float | None = None) -> list[str]:
+    """Returns what stands below the pictures of an animation, time by time."""
+    if interval is None:
+        past = [f"{number}/{context_frames}" for number in range(1, context_frames + 1)]
+        future = [f"+{lead}" for lead in range(1, forecast_frames + 1)]
+    else:
+        past = time_labels(context_frames, 0, interval)
+        future = time_labels(0, forecast_frames, interval)
+    return [f"input {time}" for time in past] + [f"forecast {time}" for time in future]
 
 
 def thinned(images: np.ndarray, labels: Sequence[str] | None) -> tuple[np.ndarray, list[str] | None]:

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -33,6 +34,7 @@ def _optical_flow(rollout, protocol):
     return predict
 
 
+HEADING_LETTERS = 12  # of a line above a column
 BASELINES = {"persistence": _persistence, "optical_flow": _optical_flow}
 """Forecasts that nobody has to train; `optical_flow` needs pysteps, of the extra `nowcast`."""
 
@@ -112,8 +114,8 @@ def evaluate_models(
 
 
 def is_synthetic(data: str) -> bool:
-    """Returns whether the clips of "name/config" are imitations made by a generator, to be called synthetic."""
-    return "synthetic" in data.partition("/")[2]
+    """Returns whether the name of data, "name/config" or a file, says that a generator has made them."""
+    return "synthetic" in data
 
 
 def common_rollout(models: Mapping[str, Sequence[keras.Model]]) -> Rollout:
@@ -124,9 +126,9 @@ def common_rollout(models: Mapping[str, Sequence[keras.Model]]) -> Rollout:
     """
     if not models:
         raise ValueError("`models` must hold at least one model. Received: none")
-    rollouts = {name: find_layer(model, Rollout) for name, family in models.items() for model in family}
-    first = next(iter(rollouts.values()))
-    for name, rollout in rollouts.items():
+    rollouts = [(name, find_layer(model, Rollout)) for name, family in models.items() for model in family]
+    first = rollouts[0][1]
+    for name, rollout in rollouts:
         if _frames(rollout) != _frames(first):
             raise ValueError(
                 "`models` must take and forecast the same frames: (context_frames, forecast_frames, frame shape) = "
@@ -159,22 +161,21 @@ def sample_forecasts(models: Mapping[str, Sequence[keras.Model]], clips: Clips, 
 def evaluation_table(evaluation: Mapping) -> Iterator[str]:
     """Yields an evaluation as lines for a person: means, then what the paper shows frame by frame."""
     protocol = find_protocol(evaluation["data"])
-    yield _headline(evaluation)
-    rows = _rows(evaluation)
-    metrics = list(protocol.metrics)
-    width = max(map(len, rows))
-    # Narrow columns, one after the other, with their names above them where the names are long.
+    kind = "synthetic clips" if evaluation["synthetic"] else "clips"
+    yield f"{evaluation['data']}: {evaluation['clips']:,} {kind}, {counted_frames(evaluation)}"
+    rows = rows_with_means(evaluation)
     columns = [
-        [metric_label(metric), *(_mean_text(row.get(metric)) for row in rows.values())] for metric in metrics
+        [metric_label(metric), *(_mean_text(scores.get(metric)) for _, _, scores in rows)]
+        for metric in protocol.metrics
     ]
-    yield from _aligned([["", *rows], *columns], width)
+    yield from _aligned([["", *(shown_name(source, name) for source, name, _ in rows)], *columns])
     for metric in protocol.by_lead_time:
         yield ""
-        yield f"{metric_label(metric)} by lead time ({_unit(evaluation)})"
-        yield from _lead_table(evaluation, metric, _per_frame)
+        yield f"{metric_label(metric)} by lead time ({'minutes' if evaluation['interval'] else 'frames'})"
+        yield from _lead_table(evaluation, metric)
         if protocol.cumulative:
             yield f"{metric_label(metric)}, mean over the lead times so far"
-            yield from _lead_table(evaluation, metric, cumulative)
+            yield from _lead_table(evaluation, metric, so_far=True)
     if evaluation["note"]:
         yield ""
         yield evaluation["note"]
@@ -184,18 +185,56 @@ def evaluation_csv(evaluation: Mapping) -> str:
     """Returns an evaluation as a table for programs: one line per name, metric and lead time, "mean" among them."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["data", "source", "name", "metric", "lead_time", "value", "deviation"])
-    for source in ("models", "published"):
-        for name, scores in evaluation[source].items():
-            for metric, values in scores.items():
-                fixed = [evaluation["data"], "this run" if source == "models" else "the paper", name, metric]
-                if values["mean"] is not None:
-                    writer.writerow([*fixed, "mean", values["mean"], values.get("deviation", "")])
-                deviations = values.get("per_frame_deviation")
-                leads = lead_times(evaluation, source, len(values["per_frame"] or ()))
-                for index, (lead, value) in enumerate(zip(leads, values["per_frame"] or (), strict=True)):
-                    writer.writerow([*fixed, lead, value, deviations[index] if deviations else ""])
+    writer.writerow(
+        ["data", "synthetic", "frames", "source", "name", "metric", "lead_time", "value", "deviation"]
+    )
+    facts = [evaluation["data"], str(evaluation["synthetic"]).lower(), evaluation["frames"]]
+    for source, name, scores in score_rows(evaluation):
+        # What the paper averages is said in `note`, not told by the frames that are counted here.
+        own = [*facts, "this run"] if source == "models" else [*facts[:2], "", "the paper"]
+        for metric, values in scores.items():
+            if _has_mean(values):
+                writer.writerow([*own, name, metric, "mean", values["mean"], values.get("deviation", "")])
+            found = values["per_frame"] or ()
+            deviations = values.get("per_frame_deviation", [""] * len(found))
+            for line in zip(lead_times(evaluation, source, len(found)), found, deviations, strict=True):
+                writer.writerow([*own, name, metric, *line])
     return text.getvalue()
+
+
+def counted_frames(evaluation: Mapping) -> str:
+    """Returns which frames scores are means of, in words."""
+    return "forecast frames" if evaluation["frames"] == "forecast" else "all predicted frames"
+
+
+def score_rows(evaluation: Mapping) -> Iterator[tuple[str, str, Mapping]]:
+    """Yields source, "models" or "published", name and scores: models, then baselines, then the paper's."""
+    for baselines in (False, True):
+        for name, scores in evaluation["models"].items():
+            if (name in BASELINES) == baselines:
+                yield "models", name, scores
+    for name, scores in evaluation["published"].items():
+        yield "published", name, scores
+
+
+def rows_with_means(evaluation: Mapping) -> list[tuple[str, str, Mapping]]:
+    """Returns the `score_rows` that hold a mean; the paper prints some scores by lead time alone."""
+    return [row for row in score_rows(evaluation) if any(_has_mean(values) for values in row[2].values())]
+
+
+def by_lead_time(evaluation: Mapping, metric: str, *, so_far: bool = False) -> dict[tuple[str, str], dict]:
+    """Returns (source, name) -> lead time, in frames, -> score or, `so_far`, its mean up to there."""
+    found = {}
+    for source, name, scores in score_rows(evaluation):
+        if values := scores.get(metric, {}).get("per_frame"):
+            leads = lead_times(evaluation, source, len(values))
+            found[source, name] = dict(zip(leads, cumulative(values) if so_far else values, strict=True))
+    return found
+
+
+def shown_name(source: str, name: str) -> str:
+    """Returns what the scores of a name in "models" or "published" are called."""
+    return f"{name} (the paper's)" if source == "published" else name
 
 
 def lead_times(evaluation: Mapping, source: str, count: int) -> list[int]:
@@ -205,8 +244,8 @@ def lead_times(evaluation: Mapping, source: str, count: int) -> list[int]:
 
 
 def cumulative(values: Sequence[float]) -> list[float]:
-    """Returns the means over the first 1, 2, ... values."""
-    return (np.cumsum(values) / np.arange(1, len(values) + 1)).tolist()
+    """Returns the means over the first 1, 2, ... values; not a number from the first that is missing on."""
+    return (np.cumsum(np.array(values, "float64")) / np.arange(1, len(values) + 1)).tolist()
 
 
 def _over_seeds(scores: list[dict]) -> dict:
@@ -230,58 +269,36 @@ def _frames(rollout):
     return rollout.context_frames, rollout.forecast_frames, tuple(rollout.step.inputs[0].shape[1:])
 
 
-def _headline(evaluation):
-    kind = "synthetic clips" if evaluation["synthetic"] else "clips"
-    counted = "forecast frames" if evaluation["frames"] == "forecast" else "all predicted frames"
-    return f"{evaluation['data']}: {evaluation['clips']:,} {kind}, {counted}"
-
-
-def _rows(evaluation):
-    sources = "models", "published"
-    return {_row_name(source, name): row for source in sources for name, row in evaluation[source].items()}
-
-
-def _row_name(source, name):
-    return name if source == "models" else f"{name} (the paper's)"
+def _has_mean(values):
+    return bool(values) and values.get("mean") is not None
 
 
 def _mean_text(values):
-    if not values or values["mean"] is None:
+    if not _has_mean(values):
         return "-"
     deviation = f" ± {score_text(values['deviation'])}" if "deviation" in values else ""
     return score_text(values["mean"]) + deviation
 
 
-def _per_frame(values):
-    return values
-
-
-def _lead_table(evaluation, metric, of_frames: Callable) -> Iterator[str]:
-    rows = {}
-    for source, names in (("models", evaluation["models"]), ("published", evaluation["published"])):
-        for name, scores in names.items():
-            if scores.get(metric, {}).get("per_frame"):
-                values = of_frames(scores[metric]["per_frame"])
-                rows[_row_name(source, name)] = dict(
-                    zip(lead_times(evaluation, source, len(values)), values, strict=True)
-                )
+def _lead_table(evaluation, metric, so_far=False):
+    rows = by_lead_time(evaluation, metric, so_far=so_far)
     step = evaluation["interval"] or 1
     columns = [
         [f"{lead * step:+g}", *(score_text(row[lead]) if lead in row else "-" for row in rows.values())]
         for lead in sorted(set().union(*rows.values()))
     ]
-    return _aligned([["", *rows], *columns], max(map(len, rows)))
+    return _aligned([["", *(shown_name(*row) for row in rows)], *columns])
 
 
-def _unit(evaluation):
-    return "minutes" if evaluation["interval"] else "frames"
-
-
-def _aligned(columns: list[list[str]], first: int) -> Iterator[str]:
-    widths = [first, *(max(map(len, column)) + 2 for column in columns[1:])]
-    for line in zip(*columns, strict=True):
-        cells = [
-            line[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
-        ]
-        yield "".join(cells).rstrip()
+def _aligned(columns: list[list[str]]) -> Iterator[str]:
+    """Yields the lines of columns, their headings in narrow lines above them, the first column on the left."""
+    headings = [textwrap.wrap(column[0], HEADING_LETTERS) for column in columns]
+    height = max(map(len, headings))
+    columns = [
+        [""] * (height - len(heading)) + heading + column[1:]
+        for heading, column in zip(headings, columns, strict=True)
+    ]
+    first, *others = ([len(max(column, key=len)), column] for column in columns)
+    for index, name in enumerate(first[1]):
+        cells = (column[index].rjust(width + 2) for width, column in others)
+        yield "".join([name.ljust(first[0]), *cells]).rstrip()

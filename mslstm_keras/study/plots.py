@@ -20,6 +20,7 @@ from mslstm_keras.study.drawing import (
     as_drawn,
     check_same_length,
     checked_frames,
+    clock,
     difference,
     difference_look,
     draw_panels,
@@ -63,7 +64,7 @@ def forecast_figure(
     """
     context, truth, forecast = _checked(context, truth, forecast)
     if lead_labels is None:
-        lead_labels = [f"t+{lead}" for lead in range(1, len(forecast) + 1)]
+        lead_labels = time_labels(0, len(forecast))
     if len(lead_labels) != len(forecast):
         raise ValueError(
             f"`lead_labels` must be one per forecast frame, {len(forecast)}. Received: {len(lead_labels)}"
@@ -115,9 +116,7 @@ def forecast_animation(
         both = np.concatenate([np.zeros((len(context), *error.shape[1:])), error])
         panels.insert(0, Panel("truth", np.concatenate([context, truth])))
         panels.append(Panel("|difference|", both, difference_look(error.max()), shows_input=False))
-    clock = [f"input {time}/{len(context)}" for time in range(1, len(context) + 1)]
-    clock += [f"forecast +{lead}" for lead in range(1, len(forecast) + 1)]
-    write_gif(path, draw_panels(panels, clock, len(context)), fps=fps)
+    write_gif(path, draw_panels(panels, clock(len(context), len(forecast)), len(context)), fps=fps)
 
 
 def curve_figure(
@@ -203,7 +202,7 @@ def layers_figure(
     for index, (name, maps) in enumerate(outputs.items()):
         if step is None:
             images = np.abs(maps).mean(axis=-1)
-            labels = None if index else time_labels(context_frames, steps)
+            labels = None if index else time_labels(context_frames, steps - context_frames)
         else:
             images = np.moveaxis(maps[step - 1], -1, 0)
             labels = [f"channel {channel}" for channel in range(1, len(images) + 1)]

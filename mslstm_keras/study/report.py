@@ -16,17 +16,20 @@ from mslstm_keras.study.comparison import (
     arrow,
     comparison_animation,
     comparison_figure,
-    direction,
     lead_time_figure,
     lead_time_metrics,
-    shown_name,
-    time_label,
 )
-from mslstm_keras.study.evaluation import BASELINES, lead_times
-from mslstm_keras.training.protocols import metric_label, score_text
+from mslstm_keras.study.drawing import time_label
+from mslstm_keras.study.evaluation import (
+    BASELINES,
+    by_lead_time,
+    counted_frames,
+    rows_with_means,
+    shown_name,
+)
+from mslstm_keras.training.protocols import direction, find_protocol, metric_label, score_text
 
 PACKAGES = ("mslstm-keras", "keras", "tensorflow", "numpy", "matplotlib")
-CUMULATIVE = ("csi", "hss")  # drawn as means so far, too, as the paper does
 NOTHING = "–"
 
 STYLE = """
@@ -160,9 +163,7 @@ def _heading(evaluation: Mapping, title: str) -> Iterator[str]:
 
 def _means(evaluation: Mapping) -> Iterator[str]:
     """Yields the table of means, its best scores in bold."""
-    rows = [
-        row for row in _rows(evaluation) if any(values.get("mean") is not None for values in row[2].values())
-    ]
+    rows = rows_with_means(evaluation)
     metrics = list(dict.fromkeys(metric for _, _, scores in rows for metric in scores))
     best = {
         metric: _best(
@@ -170,10 +171,10 @@ def _means(evaluation: Mapping) -> Iterator[str]:
         )
         for metric in metrics
     }
-    counted = "forecast frames" if evaluation["frames"] == "forecast" else "all predicted frames"
     yield "<h2>Scores</h2>"
     yield from _table(
-        f"Means over {counted}{_synthetic(evaluation)}; ↑ more is better, ↓ less is better, the best is bold",
+        f"Means over {counted_frames(evaluation)}{_synthetic(evaluation)}; ↑ more is better, ↓ less is better, "
+        "the best is bold",
         [f"{metric_label(metric)}{arrow(metric)}" for metric in metrics],
         [
             (source, name, [_mean(scores.get(metric, {}), best[metric], source) for metric in metrics])
@@ -182,9 +183,9 @@ def _means(evaluation: Mapping) -> Iterator[str]:
     )
     if any("deviation" in values for _, _, scores in rows for values in scores.values()):
         yield '<p class="note">± is the standard deviation over the runs of a model.</p>'
-    if evaluation["published"]:
-        note = evaluation.get("note") or "Published numbers were taken on the paper's own clips."
-        yield f'<p class="note">The paper\'s numbers are not ranked with the others. {escape(note)}</p>'
+    unranked = "The paper's numbers are not ranked with the others." if evaluation["published"] else ""
+    if note := " ".join(filter(None, [unranked, evaluation["note"]])):
+        yield f'<p class="note">{escape(note, quote=False)}</p>'
 
 
 def _lead_times(evaluation: Mapping, folder: Path) -> Iterator[str]:
@@ -198,7 +199,8 @@ def _lead_times(evaluation: Mapping, folder: Path) -> Iterator[str]:
         folder / "curves.png",
         f"Scores by lead time{_synthetic(evaluation)}; baselines dashed, the paper's dotted",
     )
-    so_far = [metric for metric in metrics if metric.partition("_")[0] in CUMULATIVE]
+    protocol = find_protocol(evaluation["data"])
+    so_far = [metric for metric in metrics if protocol.cumulative and metric in protocol.by_lead_time]
     if so_far:
         lead_time_figure(evaluation, folder / "so_far.png", metrics=so_far, cumulative=True)
         caption = f"Means over the lead times so far{_synthetic(evaluation)}"
@@ -209,11 +211,7 @@ def _lead_times(evaluation: Mapping, folder: Path) -> Iterator[str]:
 
 def _lead_time_table(evaluation: Mapping, metric: str) -> Iterator[str]:
     """Yields the table of one metric, a column per lead time, the best of each in bold."""
-    found = {}
-    for source, name, scores in _rows(evaluation):
-        values = scores.get(metric, {}).get("per_frame")
-        if values:
-            found[source, name] = dict(zip(lead_times(evaluation, source, len(values)), values, strict=True))
+    found = by_lead_time(evaluation, metric)
     leads = sorted(set().union(*found.values()))
     own = [values for (source, _), values in found.items() if source == "models"]
     best = {lead: _best(metric, [values.get(lead) for values in own]) for lead in leads}
@@ -267,16 +265,6 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:  # run from a checkout, or a build of another name
             versions[package] = importlib.import_module(package.replace("-", "_")).__version__
     return versions
-
-
-def _rows(evaluation: Mapping) -> Iterator[tuple[str, str, Mapping]]:
-    """Yields source, name and scores: models, then baselines, then the paper's."""
-    for baselines in (False, True):
-        for name, scores in evaluation["models"].items():
-            if (name in BASELINES) == baselines:
-                yield "models", name, scores
-    for name, scores in evaluation["published"].items():
-        yield "published", name, scores
 
 
 def _table(

@@ -114,11 +114,13 @@ def prepare(
     builder = find_builder(data, data_dir)
     if variant is not None or settings:
         builder = _variant(builder, variant, settings or {})
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(
-            manual_dir=None if manual_dir is None else os.fspath(manual_dir)
-        )
-    )
+    config = tfds.download.DownloadConfig(manual_dir=None if manual_dir is None else os.fspath(manual_dir))
+    try:
+        builder.download_and_prepare(download_config=config)
+    except RuntimeError as error:  # TFDS wraps what the disk refuses
+        if _is_of_the_disk(error.__cause__):
+            raise OSError(str(error.__cause__)) from error
+        raise
     for split in builder.info.splits:
         random_access(builder, split)
     return builder
@@ -198,20 +200,32 @@ def _variant(builder, name, settings):
         configs = ", ".join(known.name for known in kind.BUILDER_CONFIGS)
         raise ValueError(f"`data` must be a config that variants start from: {configs}. Received: a variant")
     place = Path(builder.data_dir).parents[1]
-    if name in (known.name for known in kind.BUILDER_CONFIGS) or (place / name).exists():
+    if name in (known.name for known in kind.BUILDER_CONFIGS) or name in _variants(place, ()):
         raise ValueError(f"`variant` must be new. Received: variant={name!r}, known or prepared in {place}")
     base = builder.builder_config
     fields = read_settings(type(base), settings, "config")
+    if "synthetic" not in name and "synthetic" in " ".join((base.name, *settings, *settings.values())):
+        raise ValueError(
+            f"`variant` must hold the word synthetic, as the clips are. Received: variant={name!r}"
+        )
     changes = ", ".join(f"{field} = {value}" for field, value in fields.items())
     description = f"Variant of {base.name}: {changes or 'no other settings'}. {base.name}: {base.description}"
     config = dataclasses.replace(base, name=name, description=description, **fields)
     return kind(config=config, data_dir=os.fspath(place.parent))
 
 
+def _is_of_the_disk(error):
+    import tensorflow as tf
+
+    return isinstance(error, (OSError, tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError))
+
+
 def _variants(place, configs):
     """Returns the names of prepared variants of a data set."""
-    folders = place.iterdir() if place.is_dir() else ()
-    return sorted(folder.name for folder in folders if folder.is_dir() and folder.name not in configs)
+    prepared = {
+        path.parts[-3] for path in place.glob("*/*/dataset_info.json")
+    }  # where that failed there is none
+    return sorted(prepared - {*configs})
 
 
 def _file_clips(path, split):

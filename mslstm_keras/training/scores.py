@@ -125,10 +125,11 @@ def score(
     metrics = {name: (protocol or Protocol()).make(counted) for name in predictors}
     for first in range(0, count, batch_size):
         frames = whole_clips(clips, rollout, np.arange(first, min(first + batch_size, count)))
+        truth = keras.ops.convert_to_tensor(frames[:, 1:])  # here, not once in every metric
         for name, predict in predictors.items():
-            predictions = predict(frames)
+            predictions = keras.ops.convert_to_tensor(predict(frames))
             for metric in metrics[name].values():
-                metric.update_state(frames[:, 1:], predictions)
+                metric.update_state(truth, predictions)
     return {
         name: {key: _values(metric) for key, metric in of_name.items()} for name, of_name in metrics.items()
     }

@@ -9,12 +9,12 @@ from mslstm_keras.study.comparison import (
     NO_RAIN,
     RAIN_COLOURS,
     RAIN_LEVELS,
+    _line_styles,
     comparison_animation,
     comparison_figure,
-    direction,
     lead_time_figure,
-    time_label,
 )
+from mslstm_keras.study.drawing import LINES, clock, time_label
 from tests.processes import no_file_larger_than
 from tfds_builders.rain import RAIN_SCALES
 
@@ -182,6 +182,8 @@ def test_times_are_labelled(tmp_path):
     assert [time_label(lead, 30) for lead in (-2, 0, 3)] == ["−60 min", "0 min", "+90 min"]
     assert time_label(2, 2.5) == "+5 min"
     assert time_label(10, 0.04 / 60) == "+0.4 s"
+    assert clock(2, 1) == ["input 1/2", "input 2/2", "forecast +1"]
+    assert clock(2, 1, 30) == ["input −30 min", "input 0 min", "forecast +30 min"]
     clip = flat([0.5, 0.5])
     for name, interval in {"frames": None, "minutes": 30}.items():
         comparison_figure(clip, clip, {"a": clip}, tmp_path / f"{name}.png", interval=interval)
@@ -468,6 +470,17 @@ def test_the_papers_curves_are_dotted(tmp_path):
     assert 1.2 * blue[0] < blue[1] < 1.9 * blue[0]  # the paper's ms_lstm has its colour and more gaps
 
 
+def test_no_curve_of_the_papers_has_the_colour_of_another_model(tmp_path):
+    published = {
+        name: {"mse": {"mean": None, "per_frame": [2.0, 3, 4, 5]}} for name in ("ms_lstm", *"abcdefgh")
+    }
+    styles = _line_styles(evaluation(published=published))
+    own = styles["models", "ms_lstm"]["color"]
+    assert own == LINES[0] == styles["published", "ms_lstm"]["color"]
+    assert own not in [styles["published", name]["color"] for name in "abcdefgh"]
+    assert len({(style["color"], style["marker"]) for style in styles.values()}) == len(styles)
+
+
 def test_the_papers_curves_begin_with_the_forecast(tmp_path):
     published = {"mim": {"mse": {"mean": None, "per_frame": [5.0, 6]}}}
     models = {"ms_lstm": {"mse": scores([1.0, 2, 3, 4])}}
@@ -508,9 +521,3 @@ def test_scores_that_are_not_drawn(tmp_path, values, metrics, message):
     with pytest.raises(ValueError, match=message):
         lead_time_figure(values, tmp_path / "a.png", metrics=metrics)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_directions_of_scores():
-    assert all(direction(name) == -1 for name in ("mse", "mae", "gdl", "far_2", "lpips", "balanced_mse"))
-    assert all(direction(name) == 1 for name in ("ssim", "psnr", "csi_0.5", "hss_5", "pod_2", "fss_2"))
-    assert direction("seconds") == 0

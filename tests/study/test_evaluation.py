@@ -76,8 +76,11 @@ def test_rain_is_scored_as_rain(rain):
     scores = rain["models"]["one"]
     assert tuple(scores) == find_protocol(RAIN).metrics
     assert {"csi_0.5", "hss_5"} <= set(scores)
-    # Noise is rain in more than half of its pixels: a hit is as likely as that.
-    assert 0.3 < rain["models"]["persistence"]["csi_0.5"]["mean"] < 0.6
+    wet = 255 * (10 * np.log10(256 * 0.5**1.42) + 10) / 70 <= LEVELS  # at least 0.5 mm/h
+    last, truth = wet[:, CONTEXT - 1 : CONTEXT], wet[:, CONTEXT:]
+    csi = (last & truth).sum((0, 2, 3, 4)) / (last | truth).sum((0, 2, 3, 4))
+    np.testing.assert_allclose(rain["models"]["persistence"]["csi_0.5"]["per_frame"], csi, rtol=1e-6)
+    np.testing.assert_allclose(rain["models"]["persistence"]["csi_0.5"]["mean"], csi.mean(), rtol=1e-6)
     json.dumps(rain, allow_nan=False)
 
 
@@ -133,6 +136,10 @@ def test_unknown_baselines_and_other_frames_are_refused(models):
     message = r"`models` must take .* = \(4, 3, \(12, 16, 1\)\)\. Received: \(4, 2, \(12, 16, 1\)\) of x"
     with pytest.raises(ValueError, match=message):
         evaluate_models({**models, "x": small_model(0, forecast_frames=2)}, clips(), "clips.npy")
+    with pytest.raises(ValueError, match=message):  # also among the seeds of one name
+        evaluate_models(
+            {"x": [models["one"], small_model(0, forecast_frames=2), models["two"]]}, clips(), "a.npy"
+        )
     with pytest.raises(ValueError, match=r"`models` must hold at least one model\. Received: none"):
         evaluate_models({}, clips(), "clips.npy")
 
@@ -170,8 +177,13 @@ def test_the_table_shows_deviations_and_the_papers_figures_as_such(rain):
         "note": "Measured otherwise.",
     }
     lines = list(evaluation_table(evaluation))
-    assert lines[2].split() == ["mine", "12.35", "±", "0.500", "-", "-", "-"]
-    assert lines[3].split() == ["ms_lstm", "(the", "paper's)", "-", "-", "-", "-"]
+    assert [line.split() for line in lines[1:4]] == [
+        ["MSE", "(sum", "MAE", "(sum"],
+        ["over", "a", "over", "a"],
+        ["frame)", "frame)", "SSIM", "PSNR", "(dB)"],
+    ]
+    assert lines[4].split() == ["mine", "12.35", "±", "0.500", "-", "-", "-"]
+    assert lines[5] == ""  # the paper prints no means, and has no row for them
     assert "ms_lstm (the paper's)" in lines[-3]
     assert lines[-3].split()[-2:] == ["0.141", "0.173"]
     assert lines[-1] == "Measured otherwise."
@@ -187,14 +199,26 @@ def test_the_csv_holds_every_number(rain):
     assert found["this run", "two", "hss_2", "mean"] == scores["mean"]
     assert [found["this run", "two", "hss_2", str(lead)] for lead in (1, 2, 3)] == scores["per_frame"]
     assert found["the paper", "ms_lstm", "csi_2", "mean"] == 0.243
+    assert {(row["data"], row["synthetic"]) for row in rows} == {(RAIN, "true")}
+    assert {(row["source"], row["frames"]) for row in rows} == {("this run", "forecast"), ("the paper", "")}
     assert len(rows) == 3 * len(find_protocol(RAIN).metrics) * (1 + FORECAST) + 1
 
 
 def test_cumulative_means():
     assert cumulative([3.0, 1.0, 2.0]) == [3.0, 2.0, 2.0]
+    assert cumulative([3.0, None])[0] == 3
+    assert np.isnan(cumulative([3.0, None])[1])
 
 
-@pytest.mark.parametrize("data", ["dwd_radar_clips/synthetic", "taxibj_clips/my_synthetic_flows"])
+NAMES = (
+    "dwd_radar_clips/synthetic",
+    "taxibj_clips/my_synthetic_flows",
+    "synthetic_rain.npy",
+    "here/synthetic.npy",
+)
+
+
+@pytest.mark.parametrize("data", NAMES)
 def test_what_is_synthetic(data):
     assert is_synthetic(data)
     assert not is_synthetic(re.sub("synthetic", "real", data))

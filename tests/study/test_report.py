@@ -173,6 +173,13 @@ def test_notes(report):
     assert "± is the standard deviation over the runs of a model." in text
 
 
+def test_the_note_is_there_where_the_paper_prints_no_number(tmp_path):
+    write_report(evaluation(published={}, note="Published: nothing in numbers."), tmp_path / "a.html")
+    text = read(tmp_path / "a.html").text
+    assert "Published: nothing in numbers." in text
+    assert "not ranked" not in text
+
+
 def test_no_notes_on_what_is_not_there(tmp_path):
     write_report(
         evaluation(models={"a": {"mse": scores([1.0])}}, published={}, note=None), tmp_path / "a.html"
@@ -192,8 +199,9 @@ def test_pictures(report):
 
 def test_radar_scores_are_also_shown_as_means_so_far(tmp_path):
     models = {"ms_lstm": {"csi_0.5": scores([0.5, 0.4]), "mse": scores([1.0, 2.0])}}
+    germany = {"data": "dwd_radar_clips/germany", "models": models, "published": {}}
     rain = sample(rain_scale=RAIN_SCALES["dwd"], title="Storm of 8 < 9")
-    write_report(evaluation(models=models, published={}), tmp_path / "a.html", samples=[rain])
+    write_report(evaluation(**germany), tmp_path / "a.html", samples=[rain])
     reader = read(tmp_path / "a.html")
     assert len(list(reader.pictures())) == 4
     assert "Means over the lead times so far" in reader.text

@@ -19,6 +19,7 @@ from mslstm_keras.training.data import (
     training_batches,
 )
 from mslstm_keras.training.recipes import Recipe
+from tests.processes import no_file_larger_than
 from tfds_builders.moving_mnist_clips.moving_digits import SPLIT_SEEDS, moving_digits
 from tfds_builders.moving_mnist_clips.objects import load_objects
 
@@ -245,6 +246,30 @@ def test_variants_are_described_and_offered(variant):
 def test_variants_that_cannot_be_made_are_refused(variant, arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         prepare(OPTDIGITS, variant, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("data", "settings"),
+    [
+        ("dwd_radar_clips/synthetic", {}),
+        ("dwd_radar_clips/germany", {"source": "synthetic"}),
+        ("taxibj_clips/inflow", {"synthetic_weeks": "3"}),
+    ],
+)
+def test_what_is_synthetic_must_be_called_so(tmp_path, data, settings):
+    message = "`variant` must hold the word synthetic, as the clips are. Received: variant='mine'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        prepare(data, tmp_path, variant="mine", settings=settings)
+
+
+def test_a_full_disk_leaves_nothing_prepared_and_the_name_free(tmp_path):
+    few = {"variant": "few", "settings": {"train_clips": "60", "test_clips": "2"}}
+    with no_file_larger_than(50_000), pytest.raises(OSError, match="File too large"):
+        prepare(OPTDIGITS, tmp_path, **few)
+    assert list(tmp_path.rglob("dataset_info.json")) == []
+    assert list(tmp_path.rglob("*incomplete*")) == []
+    prepare(OPTDIGITS, tmp_path, **few)
+    assert split_clips("moving_mnist_clips/few", "train", tmp_path).count == 60
 
 
 def test_a_variant_of_a_variant_is_refused(variant):

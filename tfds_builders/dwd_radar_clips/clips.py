@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import numpy as np
 
 from tfds_builders.dwd_radar_clips.radar_maps import Series
 from tfds_builders.rain import RAIN_SCALES
+from tfds_builders.source_files import damage_of, whole_data_set
 
 MEANS = ("rate", "pixel", "centre")
 _TOGETHER = 48  # maps per file of the store: what is lost at most when a process is killed
@@ -124,21 +126,24 @@ def reduce_map(
 
 
 def _load(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Maps of a file of the store; None where it is not there, or damaged, so that it is made anew."""
     try:
-        with h5py.File(path, "r") as file:
-            return file["pixels"][()], file["observed"][()]
-    except (OSError, KeyError, RuntimeError):  # not there, or damaged: made anew
+        with damage_of(path, ""), h5py.File(path, "r") as file:
+            return whole_data_set(file, "pixels")[()], whole_data_set(file, "observed")[()]
+    except ValueError:
         return None
 
 
 def _save(path: Path, pixels: np.ndarray, observed: np.ndarray) -> None:
+    content = io.BytesIO()  # HDF5 itself crashes the process where the disk is full
+    with h5py.File(content, "w") as file:
+        for name, values in (("pixels", pixels), ("observed", observed)):
+            file.create_dataset(name, data=values, compression="lzf", shuffle=True, fletcher32=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-    os.close(descriptor)
     try:
-        with h5py.File(temporary, "w") as file:
-            for name, values in (("pixels", pixels), ("observed", observed)):
-                file.create_dataset(name, data=values, compression="lzf", shuffle=True)
+        with open(descriptor, "wb") as file:
+            file.write(content.getbuffer())
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

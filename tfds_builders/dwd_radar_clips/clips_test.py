@@ -1,5 +1,6 @@
 """Tests of windows, parts, block means and the store of reduced maps against their definitions."""
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -167,12 +168,30 @@ def test_each_map_is_read_once():
     assert read == list(range(200))
 
 
-def test_damaged_store_is_made_anew(tmp_path):
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def other_values(path):
+    """Flips a bit of what is stored of the pixels."""
+    with h5py.File(path) as file:
+        place = file["pixels"].id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[place + 8] ^= 4
+    path.write_bytes(content)
+
+
+def group_of_maps(path):
+    with h5py.File(path, "w") as file:
+        file.create_group("pixels")
+
+
+@pytest.mark.parametrize("damage", [cut_off, other_values, group_of_maps])
+def test_damaged_store_is_made_anew(tmp_path, damage):
     minutes = list(range(0, 400, 5))
     windows = time_windows(FIRST + np.array(minutes), window=4, interval=5, stride=20)
     first = [pixels for pixels, _ in make_clips(series(minutes, "a"), windows, identity, tmp_path)]
-    stored = sorted(tmp_path.rglob("*.h5"))
-    stored[0].write_bytes(stored[0].read_bytes()[:500])
+    damage(min(tmp_path.rglob("*.h5")))
     again = [pixels for pixels, _ in make_clips(series(minutes, "a"), windows, identity, tmp_path)]
     np.testing.assert_array_equal(first, again)
 

@@ -15,6 +15,7 @@ from tfds_builders.dwd_radar_clips.hdf5_radar import open_hdf5_maps, open_rydl
 from tfds_builders.dwd_radar_clips.radar_maps import STEP, Series
 from tfds_builders.dwd_radar_clips.radolan import open_radolan
 from tfds_builders.dwd_radar_clips.synthetic_rain import synthetic_rain
+from tfds_builders.source_files import manual_folder
 
 SIZES = {
     "rydl": (900, 900),
@@ -80,6 +81,10 @@ class DwdRadarClipsConfig(tfds.core.BuilderConfig):
                 raise ValueError(
                     f"`{name}` must be a multiple of {STEP} minutes, at least {STEP}. Received: {name}={value}"
                 )
+        for name in ("map_size", "crop", "train_years", "test_years"):
+            pair = getattr(self, name)
+            if pair is not None and not (len(pair) == 2 and all(isinstance(value, int) for value in pair)):
+                raise ValueError(f"`{name}` must be two integers. Received: {name}={pair}")
         if self.window < 2:
             raise ValueError(f"`window` must be at least 2 maps. Received: window={self.window}")
         if self.block < 1 or any(side % self.block for side in self.kept):
@@ -118,7 +123,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     folder or its subfolder rydl/.
     Config `radolan`: RADOLAN files under their own names (raa01-ry_10000-YYMMDDHHMM-dwd---bin, plain or .gz;
     raa01-yw... with source="yw") in the subfolder radolan/ or the manual folder itself, subfolders included.
-    Config `knmi`: HDF5 files with YYYYMMDDHHMM in their names in the subfolder knmi/ or the manual folder.
+    Configs `knmi` and `knmi_hours`: HDF5 files with YYYYMMDDHHMM in their names in the subfolder knmi/ or the
+    manual folder, subfolders included.
     Config `synthetic` needs no files.
     """
     BUILDER_CONFIGS: ClassVar[list[DwdRadarClipsConfig]] = [
@@ -147,6 +153,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             stride=5,
             crop=(760, 700),
             test_share=0.2,
+        ),
+        DwdRadarClipsConfig(
+            name="knmi_hours",
+            description="KNMI or ODIM files of a few hours: a map every 10 minutes, half of the maps in each part.",
+            source="knmi",
+            interval=10,
+            stride=5,
+            crop=(760, 700),
+            test_share=0.5,
         ),
         DwdRadarClipsConfig(
             name="synthetic",
@@ -228,10 +243,7 @@ def _open(config: DwdRadarClipsConfig, dl_manager: tfds.download.DownloadManager
     """Finds the source in the manual folder and opens it."""
     if config.source == "synthetic":
         return synthetic_rain(config.size)
-    try:
-        folder = Path(dl_manager.manual_dir)
-    except AssertionError as error:  # TFDS: the folder does not exist or is empty
-        raise ValueError(f"The manual folder must hold the files of {config.name}. {error}") from error
+    folder = manual_folder(dl_manager, f"the files of {config.name}")
     if (folder / _FOLDERS[config.source]).is_dir():
         folder = folder / _FOLDERS[config.source]
     if config.source == "knmi":
@@ -240,7 +252,7 @@ def _open(config: DwdRadarClipsConfig, dl_manager: tfds.download.DownloadManager
         return open_radolan(folder, product=config.source, size=config.size)
     if not (folder / "RYDL.hdf5").is_file():
         raise ValueError(
-            f"The manual folder must hold RYDL.hdf5, from https://doi.org/10.5281/zenodo.3629951. Received: {folder}"
+            f"`manual_dir` must hold RYDL.hdf5, from https://doi.org/10.5281/zenodo.3629951. Received: {folder}"
         )
     return open_rydl(folder / "RYDL.hdf5", size=config.size)
 

@@ -1,8 +1,10 @@
 """Tests of the TFDS builder on the small files of `dummy_data/` and on real radar maps."""
 
+import contextlib
 import dataclasses
 import importlib.util
 import os
+import resource
 import shutil
 from pathlib import Path
 from typing import ClassVar
@@ -32,6 +34,7 @@ SMALL = {
     "germany_reference": {"map_size": SIZE},
     "radolan": {"map_size": SIZE, "test_share": 0.5},
     "knmi": {"map_size": KNMI_SIZE, "crop": SIZE, "test_share": 0.5},
+    "knmi_hours": {"map_size": KNMI_SIZE, "crop": SIZE, "interval": 30},
     "synthetic": {"map_size": (24, 24)},
 }
 
@@ -60,9 +63,9 @@ class DwdRadarClipsTest(_SmallMapsTest):
 
 
 class KnmiTest(_SmallMapsTest):
-    """Prepares and reads the config of KNMI files."""
+    """Prepares and reads the configs of KNMI files."""
 
-    BUILDER_CONFIG_NAMES_TO_TEST: ClassVar[list[str]] = ["knmi"]
+    BUILDER_CONFIG_NAMES_TO_TEST: ClassVar[list[str]] = ["knmi", "knmi_hours"]
     SPLITS: ClassVar[dict[str, int]] = {"train": 1, "test": 1}
 
 
@@ -185,7 +188,7 @@ def test_damaged_map_stops_with_its_name_and_preparing_goes_on_where_it_was(tmp_
     bad = {stamps[60]: maps[stamps[60]][:9]}
     write_rydl(manual / "RYDL.hdf5", maps | bad)
     with pytest.raises(
-        ValueError, match=r"Received: .*RYDL.hdf5/201306020600 .*must have shape \(10, 10\), has \(9, 10\)"
+        ValueError, match=r"Received: .*RYDL.hdf5/201306020600: must have shape \(10, 10\), has \(9, 10\)"
     ):
         prepare(small("germany"), tmp_path, manual)
     assert nothing_prepared(tmp_path)
@@ -207,13 +210,22 @@ def test_second_run_reads_nothing_twice(tmp_path):
         prepare(small("germany", name="other", block=2), tmp_path, manual)
 
 
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """Lets every file that grows beyond `size` bytes fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_full_disk_leaves_nothing(tmp_path):
-    with (
-        mock.patch.object(clips.os, "replace", side_effect=OSError(28, "No space left on device")),
-        pytest.raises(OSError, match="No space left on device"),
-    ):
-        prepare(small("germany"), tmp_path)
-    assert nothing_prepared(tmp_path)
+    for size in (1000, 3000):  # twice in one process, as HDF5 does not survive the second failure
+        with files_of_at_most(size), pytest.raises(OSError, match="File too large"):
+            prepare(small("germany"), tmp_path)
+        assert nothing_prepared(tmp_path)
     assert not [path for path in (tmp_path / "downloads").rglob("*") if path.is_file()]
 
 
@@ -221,7 +233,8 @@ def test_full_disk_leaves_nothing(tmp_path):
 def test_manual_folder_without_the_files(tmp_path, name):
     manual = tmp_path / "manual"
     with pytest.raises(
-        ValueError, match=f"The manual folder must hold the files of {name}_small. .*does not exist or is"
+        ValueError,
+        match=f"`manual_dir` must hold the files of {name}_small: `mslstm .* Received: .* is empty\\.$",
     ):
         prepare(small(name), tmp_path, manual)
     manual.mkdir()
@@ -246,6 +259,10 @@ def test_manual_folder_without_the_files(tmp_path, name):
         ({"block": 7}, r"`block` must divide the height and width that are kept, \(900, 900\). .*block=7"),
         ({"crop": (1000, 900)}, r"`crop` must lie within maps of \(900, 900\). Received: crop=\(1000, 900\)"),
         ({"crop": (0, 900)}, r"`crop` must lie within .*Received: crop=\(0, 900\)"),
+        ({"crop": (900,)}, r"`crop` must be two integers. Received: crop=\(900,\)"),
+        ({"crop": ("a", "b")}, r"`crop` must be two integers. Received: crop=\('a', 'b'\)"),
+        ({"map_size": (900.0, 900)}, r"`map_size` must be two integers. Received: map_size=\(900.0, 900\)"),
+        ({"train_years": (2006,)}, r"`train_years` must be two integers. Received: train_years=\(2006,\)"),
         ({"test_share": 1.5}, r"`test_share` must lie in \[0, 1\]. Received: test_share=1.5"),
         ({"test_years": (2014, 2015)}, r"must not share a year. .*test_years=\(2014, 2015\)"),
     ],
@@ -262,6 +279,7 @@ def test_config_out_of_range(changes, message):
         ("germany_reference", (8, 180, 180, 1), np.uint8),
         ("radolan", (8, 180, 180, 1), np.float32),
         ("knmi", (8, 152, 140, 1), np.float32),
+        ("knmi_hours", (8, 152, 140, 1), np.float32),
         ("synthetic", (8, 180, 180, 1), np.float32),
     ],
 )
@@ -272,7 +290,7 @@ def test_declared_configs(tmp_path, name, shape, dtype):
     assert features["frames"].np_dtype == dtype
     assert builder.info.disable_shuffling
     assert "RADOLAN" in builder.info.description and "ayzel2020rainnet" in builder.info.citation
-    assert next(iter(Builder.builder_configs)) == "germany" and len(Builder.builder_configs) == 5
+    assert next(iter(Builder.builder_configs)) == "germany" and len(Builder.builder_configs) == 6
     assert ("synthetic" in builder.builder_config.description.lower()) == (name == "synthetic")
 
 
@@ -302,17 +320,18 @@ def test_real_knmi_hours(tmp_path):
 
 
 @needs_real_maps
-def test_no_real_map_is_in_both_parts(tmp_path):
-    config = dataclasses.replace(
-        Builder.builder_configs["knmi"], name="fast", interval=10, test_share=0.5, stride=5
-    )
-    builder = prepare(config, tmp_path, REAL)
+def test_a_few_real_hours_give_both_parts_and_no_map_is_in_both(tmp_path):
+    builder = prepare("knmi_hours", tmp_path, REAL)
     used = {}
     for split in ("train", "test"):
-        starts = [np.datetime64(clip["time"].decode(), "m") for clip in read(builder, split)]
-        assert len(starts) == 31 - 15 + 1
+        clips_of_part = read(builder, split)
+        starts = [np.datetime64(clip["time"].decode(), "m") for clip in clips_of_part]
+        assert len(starts) == 31 - 15 + 1 and set(np.diff(starts).astype(int)) == {5}
         used[split] = {start + 10 * k for start in starts for k in range(8)}
-    assert max(used["train"]) < min(used["test"])
+        # Maps lie 10 minutes apart: what a clip shows next, a clip that starts 10 minutes later shows first.
+        np.testing.assert_array_equal(clips_of_part[0]["frames"][1:], clips_of_part[2]["frames"][:-1])
+    assert len(used["train"]) == len(used["test"]) == 31
+    assert max(used["train"]) + 5 == min(used["test"])
 
 
 @needs_real_maps

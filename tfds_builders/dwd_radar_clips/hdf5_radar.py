@@ -11,29 +11,27 @@ import numpy as np
 
 from tfds_builders.dwd_radar_clips.radar_maps import (
     STEP,
+    WHOLE_FILE,
     Series,
     rain_rate,
-    reading,
     series_of_files,
     times_of,
 )
+from tfds_builders.source_files import damage_of, whole_data_set
 
 _NUMBER = r"([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
 _CALIBRATION = re.compile(rf"GEO\s*=\s*{_NUMBER}\s*\*\s*PV\s*(?:\+\s*)?{_NUMBER}?")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
-def _stored(dataset: object, size: tuple[int, int]) -> np.ndarray:
+def _stored(file: h5py.File, name: str, size: tuple[int, int]) -> np.ndarray:
     """Reads a map; its claims are checked before memory is taken."""
-    if not isinstance(dataset, h5py.Dataset):
-        raise ValueError(f"must be a data set, is {type(dataset).__name__}")
-    if dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8:
-        raise ValueError(f"must hold real numbers, holds {dataset.dtype}")
-    if dataset.shape != size:
-        raise ValueError(f"must have shape {size}, has {dataset.shape}")
-    if dataset.chunks and math.prod(dataset.chunks) > 16 * math.prod(size):
-        raise ValueError(f"chunks {dataset.chunks} are larger than the map")
-    return dataset[()]
+    found = whole_data_set(file, name)
+    if found.dtype.kind not in "fiu" or found.dtype.itemsize > 8:
+        raise ValueError(f"must hold real numbers, holds {found.dtype}")
+    if found.shape != size:
+        raise ValueError(f"must have shape {size}, has {found.shape}")
+    return found[()]
 
 
 def open_rydl(path: Path, *, size: tuple[int, int]) -> Series:
@@ -52,7 +50,7 @@ def open_rydl(path: Path, *, size: tuple[int, int]) -> Series:
 
     Reference: Ayzel, Scheffer & Heistermann, "RainNet v1.0", GMD 13 (2020), doi:10.5281/zenodo.3629951.
     """
-    with reading(path):
+    with damage_of(path, WHOLE_FILE):
         file = h5py.File(path, "r")
         keys = sorted(file)
         names = [key for key in keys if re.fullmatch(r"\d{12}", key)]
@@ -65,8 +63,8 @@ def open_rydl(path: Path, *, size: tuple[int, int]) -> Series:
         )
 
     def rate(index: int) -> tuple[np.ndarray, np.ndarray]:
-        with reading(path / names[index]):
-            return rain_rate(_stored(file[names[index]], size))
+        with damage_of(path / names[index], WHOLE_FILE):
+            return rain_rate(_stored(file, names[index], size))
 
     state = path.stat()
     return Series(str(path), times, rate, f"{path.resolve()} {state.st_size} {state.st_mtime_ns}")
@@ -80,8 +78,11 @@ def _text(value: object) -> str:
 def _knmi_time(attribute: object) -> np.datetime64:
     """Time of `26-AUG-2010;00:05:00.000`; strptime would take the names of months from the locale."""
     text = _text(attribute)
-    day, month, year = text[:11].split("-")
-    return np.datetime64(f"{year}-{1 + _MONTHS.index(month.upper()):02}-{day}T{text[12:17]}", "m")
+    try:
+        day, month, year = text[:11].split("-")
+        return np.datetime64(f"{year}-{1 + _MONTHS.index(month.upper()):02}-{day}T{text[12:17]}", "m")
+    except ValueError as error:
+        raise ValueError(f"times must be written 26-AUG-2010;00:05:00.000, one is {text!r}") from error
 
 
 def _check_interval(start: np.datetime64, end: np.datetime64) -> None:
@@ -112,7 +113,7 @@ def _knmi_depth(file: h5py.File, size: tuple[int, int], time: np.datetime64) -> 
     formula = _CALIBRATION.fullmatch(_text(calibration["calibration_formulas"]).strip())
     if not formula:
         raise ValueError(f"calibration must be GEO=a*PV+b, is {calibration['calibration_formulas']}")
-    raw = _stored(file["image1/image_data"], size)
+    raw = _stored(file, "image1/image_data", size)
     codes = [np.ravel(calibration[f"calibration_{name}"])[0] for name in ("missing_data", "out_of_image")]
     depth = _calibrated(raw, float(formula[1]), float(formula[2] or 0))
     return np.where((raw == codes[0]) | (raw == codes[1]), np.nan, depth)
@@ -130,7 +131,7 @@ def _odim_depth(file: h5py.File, size: tuple[int, int], time: np.datetime64) -> 
         _check_interval(stamp(what, "start"), stamp(what, "end"))
     elif quantity != "RATE":
         raise ValueError(f"quantity must be ACRR (mm) or RATE (mm/h), is {quantity}")
-    raw = _stored(file["dataset1/data1/data"], size)
+    raw = _stored(file, "dataset1/data1/data", size)
     gain, offset, nodata, undetect = (
         float(np.ravel(what[name])[0]) for name in ("gain", "offset", "nodata", "undetect")
     )
@@ -158,7 +159,7 @@ def read_hdf5_map(path: Path, *, size: tuple[int, int], time: np.datetime64) -> 
     Reference: Roozekrans & Holleman, "KNMI HDF5 Data Format Specification, v3.5" (2003); Michelson et al.,
     "EUMETNET OPERA weather radar information model for implementation with the HDF5 file format".
     """
-    with reading(path), h5py.File(path, "r") as file:
+    with damage_of(path, WHOLE_FILE), h5py.File(path, "r") as file:
         depth = (_knmi_depth if "image1" in file else _odim_depth)(file, size, time)
         return rain_rate(depth)
 

@@ -1,20 +1,23 @@
 """Rain radar maps in the order of time, whatever format they are stored in."""
 
-import contextlib
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from tfds_builders.source_files import damage_of
 
 STEP = 5
 """Minutes between two maps, and the minutes of rain that one map sums."""
 
 HIGHEST_DEPTH = 41.0
 """mm in 5 min, 492 mm/h. RADOLAN's 12 bits of 0.01 mm end at 40.95, which float16 rounds up; more is a code."""
+
+WHOLE_FILE = "A radar file must be whole and of its format."
 
 
 @dataclass(frozen=True)
@@ -86,19 +89,6 @@ def times_of(stamps: Iterable[str]) -> np.ndarray:
     return np.array(texts, "datetime64[m]")
 
 
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turns whatever a damaged file makes a reader raise into a ValueError that names the file."""
-    try:
-        yield
-    except (MemoryError, ImportError):
-        raise
-    except Exception as error:
-        raise ValueError(
-            f"A radar file must be whole and of its format. Received: {path} ({type(error).__name__}: {error})"
-        ) from error
-
-
 def series_of_files(
     folder: Path, name: re.Pattern[str], stamp: str, rate: Callable[[Path, np.datetime64], tuple]
 ) -> Series:
@@ -128,7 +118,7 @@ def series_of_files(
     if not found:
         raise ValueError(f"A folder of radar files must hold some named {name.pattern}. Received: {folder}")
     files = [found[key] for key in sorted(found)]
-    with reading(folder):
+    with damage_of(folder, WHOLE_FILE):
         times = times_of(sorted(found))
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     identity = hashlib.sha256(repr(states).encode()).hexdigest()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfds_builders.dwd_radar_clips.radar_maps import STEP, Series, rain_rate, reading, series_of_files
+from tfds_builders.dwd_radar_clips.radar_maps import STEP, WHOLE_FILE, Series, rain_rate, series_of_files
+from tfds_builders.source_files import damage_of
 
 _LONGEST_HEADER = 1024  # bytes; real ones have about 150
 
@@ -73,7 +74,7 @@ def read_radolan(
         from wradlib.io.radolan import read_radolan_composite
     except ImportError as error:
         raise ImportError("RADOLAN files are read by wradlib: pip install 'mslstm_keras[radar]'") from error
-    with reading(path):
+    with damage_of(path, WHOLE_FILE):
         content = _content(path, _LONGEST_HEADER + 2 * size[0] * size[1])
         stop = content.find(b"\x03", 0, _LONGEST_HEADER)
         if stop < 0:

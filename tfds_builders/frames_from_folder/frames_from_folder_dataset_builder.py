@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.clip_files import check_size
 from tfds_builders.frames_from_folder.sources import WindowReader, list_sources, split_sources
+from tfds_builders.source_files import manual_folder
 
 _DTYPES = ("uint8", "float32")
 
@@ -29,6 +30,9 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
         test_share: float between 0 and 1, share of the files (not of the frames) kept for the test split.
         skip_short: bool, pass over files of fewer frames than `window` with a warning; otherwise an error.
         data_set: name of the data set in every HDF5 file. None: the only one of 3 or 4 axes.
+
+    Raises:
+        ValueError: if a value is out of range.
     """
 
     window: int = 20
@@ -84,12 +88,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        try:
-            manual_dir = dl_manager.manual_dir
-        except AssertionError as error:  # TFDS: the folder does not exist or is empty
-            raise ValueError(f"`manual_dir` must be the folder of your clips. Received: {error}") from error
         config = self.builder_config
-        splits = split_sources(list_sources(manual_dir), config.test_share)
+        sources = list_sources(manual_folder(dl_manager, "your clips"))
+        splits = split_sources(sources, config.test_share)
         reader = WindowReader(
             window=config.window,
             stride=config.stride or config.window,

@@ -155,7 +155,7 @@ def test_a_damaged_source(tmp_path, name):
 
 def test_a_missing_folder(tmp_path):
     with pytest.raises(
-        ValueError, match=r"`manual_dir` must be the folder of your clips. Received: .*missing"
+        ValueError, match=r"`manual_dir` must hold your clips: `mslstm .* Received: .*missing"
     ):
         prepare(tmp_path / "data", tmp_path / "missing")
 

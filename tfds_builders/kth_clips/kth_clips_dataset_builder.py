@@ -30,6 +30,9 @@ class KthClipsConfig(tfds.core.BuilderConfig):
         lists: frame ranges, `"sequences"` (`00sequences.txt`), `"trimmed"` (MCNet's lists) or `"synthetic"`
             (made-up walkers instead of videos; walking, jogging and running only). Default `"sequences"`.
         verify: whether zips and lists must have the published checksums. Default True.
+
+    Raises:
+        ValueError: if a value is none of these.
     """
 
     actions: tuple[str, ...] = ("walking", "jogging", "running")
@@ -42,13 +45,10 @@ class KthClipsConfig(tfds.core.BuilderConfig):
 
     def __post_init__(self):
         known = tuple(GAITS) if self.lists == _SYNTHETIC else ACTIONS
-        if (
-            not self.actions
-            or len(set(self.actions)) < len(self.actions)
-            or not set(self.actions) <= set(known)
-        ):
+        if not self.actions or any(self.actions.count(one) > 1 or one not in known for one in self.actions):
             raise ValueError(f"`actions` must be different ones of {known}. Received: actions={self.actions}")
-        if len(self.strides) != len(self.actions) or min(self.strides) < 1:
+        positive = all(isinstance(stride, int) and stride > 0 for stride in self.strides)
+        if len(self.strides) != len(self.actions) or not positive:
             raise ValueError(
                 "`strides` must be a positive integer for each of `actions`. "
                 f"Received: strides={self.strides}, actions={self.actions}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfds_builders.kth_clips.sequences import FrameRange, parse_sequences, parse_trimmed
+from tfds_builders.source_files import damage_of
 from tfds_builders.video import frames_of
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ LISTS = tuple(_LISTS)
 
 # A KTH video has about 2 MB; a zip may claim any size.
 _MOST_BYTES = 2**26
+_WHOLE_ZIP = "A zip must be whole and readable."
 
 
 def find_file(
@@ -201,7 +203,7 @@ def _opened(place: Path):
         yield Path, {path.name: path for path in place.glob("*.avi")}
         return
     with contextlib.ExitStack() as stack:
-        with _damage_of(place):
+        with damage_of(place, _WHOLE_ZIP):
             archive = stack.enter_context(zipfile.ZipFile(place))
         members = _members(archive, place)
         yield lambda member: _unzipped(archive, member, place), members
@@ -230,15 +232,5 @@ def _members(archive: zipfile.ZipFile, place: Path) -> dict[str, zipfile.ZipInfo
 
 
 def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path) -> io.BytesIO:
-    with _damage_of(f"{place}: {member.filename}"):
+    with damage_of(f"{place}: {member.filename}", _WHOLE_ZIP):
         return io.BytesIO(archive.read(member))
-
-
-@contextlib.contextmanager
-def _damage_of(name: object) -> Iterator[None]:
-    try:
-        yield
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ValueError(f"A zip must be whole and readable. Received: {name}: {error}") from error

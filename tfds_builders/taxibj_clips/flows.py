@@ -9,6 +9,8 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from tfds_builders.source_files import damage_of, whole_data_set
+
 SLOTS_PER_DAY = 48
 CELLS = 32
 """Side of the grid over Beijing."""
@@ -23,7 +25,7 @@ FILES = {
 
 _FOLDERS = (".", "TaxiBJ", "taxibj")
 _DATE_DIGITS = 10
-_HIGHEST_COMPRESSION = 1032  # what deflate reaches at most; a header that claims more lies
+_WHOLE_FILE = "A TaxiBJ file must be a whole HDF5 file with `date` and `data`."
 
 
 class Flows(NamedTuple):
@@ -76,7 +78,7 @@ def _check_md5(path):
     if received != FILES[path.name]:
         raise ValueError(
             f"{path.name} must have the MD5 {FILES[path.name]}. Other files are taken with `check_md5=False`: "
-            "`mslstm data prepare taxibj_clips/inflow --name mine --set check_md5=false`. "
+            "`mslstm data prepare taxibj_clips/inflow --variant mine --set check_md5=false --manual-dir FOLDER`. "
             f"Received: {path} with MD5 {received}"
         )
 
@@ -111,31 +113,11 @@ def read_flows(path: str | os.PathLike) -> Flows:
     Raises:
         ValueError: if it is no whole HDF5 file, or holds something else than `check_flows` takes.
     """
-    path = Path(path)
-    try:
-        size = path.stat().st_size
-        with h5py.File(path, "r") as file:
-            dates, counts = (_dataset(file, name, size) for name in ("date", "data"))
-            # Shapes and types come first: what else the file holds is not worth its memory.
-            _check_arrays(dates, counts)
-            return check_flows(dates[()], counts[()])
-    except MemoryError:
-        raise
-    except Exception as error:  # h5py raises half a dozen kinds for a damaged file
-        raise ValueError(
-            f"A TaxiBJ file must be a whole HDF5 file with `date` and `data`. Received: {path}: {error}"
-        ) from error
-
-
-def _dataset(file, name, file_size):
-    dataset = file.get(name)
-    if not isinstance(dataset, h5py.Dataset):
-        raise ValueError(f"`{name}` must be one of its data sets. Received: {sorted(file)}")
-    if not 0 <= dataset.nbytes <= _HIGHEST_COMPRESSION * file_size:
-        raise ValueError(
-            f"`{name}` must fit in the {file_size} bytes of the file. Received: shape {dataset.shape}"
-        )
-    return dataset
+    with damage_of(path, _WHOLE_FILE), h5py.File(path, "r") as file:
+        dates, counts = whole_data_set(file, "date"), whole_data_set(file, "data")
+        # Shapes and types come first: what else the file holds is not worth its memory.
+        _check_arrays(dates, counts)
+        return check_flows(dates[()], counts[()])
 
 
 def _check_arrays(dates, counts):

@@ -140,7 +140,9 @@ def test_a_header_that_claims_more_than_the_file_holds_takes_no_memory(path, nam
         file["date"], file["data"] = DATES, COUNTS
         del file[name]
         file.create_dataset(name, shape=shape, dtype=dtype, chunks=True)
-    with content_error(rf"`{name}` must fit in the \d+ bytes of the file. Received: shape \({2**40},"):
+    with content_error(
+        rf"`{name}` must fit in the 0 bytes that are stored of it. .* claimed, shape \({2**40},"
+    ):
         read_flows(path)
 
 
@@ -191,7 +193,7 @@ def test_another_md5_says_how_to_go_on():
     received = hashlib.md5((DUMMY_DATA / name).read_bytes()).hexdigest()
     message = (
         f"{name} must have the MD5 24cec8a5310d4982ffcee43c7aa3ad70. Other files are taken with `check_md5=False`: "
-        "`mslstm data prepare taxibj_clips/inflow --name mine --set check_md5=false`. Received: "
+        "`mslstm data prepare taxibj_clips/inflow --variant mine --set check_md5=false --manual-dir FOLDER`. Received: "
         f"{DUMMY_DATA / name} with MD5 {received}"
     )
     with pytest.raises(ValueError, match=re.escape(message)):

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from tfds_builders.source_files import manual_folder
 from tfds_builders.taxibj_clips.flow_clips import (
     FRAMES,
     Scale,
@@ -123,11 +124,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         if config.synthetic_weeks is not None:
             return [clean(check_flows(*synthetic_flows(config.synthetic_weeks)))]
-        try:
-            manual_dir = dl_manager.manual_dir
-        except AssertionError as error:
-            raise ValueError(f"`manual_dir` must hold the files of TaxiBJ. Received: {error}") from error
-        paths = find_files(manual_dir, check_md5=config.check_md5)
+        folder = manual_folder(dl_manager, "the files of TaxiBJ")
+        paths = find_files(folder, check_md5=config.check_md5)
         return [clean(file) for file in read_files(paths)]
 
     def _generate_examples(

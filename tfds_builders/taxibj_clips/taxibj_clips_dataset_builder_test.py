@@ -169,7 +169,8 @@ def test_no_files(tmp_path, exists):
     if exists:
         (tmp_path / "manual").mkdir()
     with pytest.raises(
-        ValueError, match=r"`manual_dir` must hold the files of TaxiBJ. Received: Manual directory"
+        ValueError,
+        match=r"`manual_dir` must hold the files of TaxiBJ: `mslstm .* Manual directory .* is empty\.$",
     ):
         prepare(tmp_path, Builder.builder_configs["inflow"], tmp_path / "manual")
 

@@ -1,5 +1,6 @@
 """Scores of where it rains: POD, FAR, CSI, HSS and FSS at a threshold, pooled over a whole set."""
 
+import math
 from typing import Any
 
 import keras
@@ -7,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from mslstm_keras.training.metrics.frame import FrameMetric
-from mslstm_keras.training.metrics.rain import threshold_pixel
+from mslstm_keras.training.metrics.rain import reaches, threshold_pixel
 
 
 class EventMetric(FrameMetric):
@@ -38,14 +39,13 @@ class EventMetric(FrameMetric):
         dtype: Any = None,
     ):
         self.pixel = threshold_pixel(threshold, rain_scale)
-        super().__init__(frames, name or f"{type(self).__name__.lower()}_{threshold:g}", dtype)
+        super().__init__(frames, name or f"{self.class_name()}_{threshold:g}", dtype)
         self.threshold = float(threshold)
         self.rain_scale = rain_scale
 
     def events(self, frames):
         """Returns 1 for every pixel with an event and 0 for every other; what is not a number stays so."""
-        reached = ops.cast(ops.cast(frames, "float32") >= self.pixel, self.dtype)
-        return ops.where(ops.isnan(frames), frames, reached)
+        return ops.where(ops.isnan(frames), frames, reaches(frames, self.pixel, self.dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "threshold": self.threshold, "rain_scale": self.rain_scale}
@@ -71,14 +71,13 @@ class Contingency(EventMetric):
         raise NotImplementedError
 
     def score(self, truth, prediction):
-        observed, predicted = self.events(truth), self.events(prediction)
-        cells = (
-            observed * predicted,
-            observed * (1 - predicted),
-            (1 - observed) * predicted,
-            (1 - observed) * (1 - predicted),
+        events = self.events(truth), self.events(prediction)
+        observed, predicted = (ops.sum(event, axis=(2, 3, 4)) for event in events)
+        hits = ops.sum(events[0] * events[1], axis=(2, 3, 4))
+        pixels = ops.cast(math.prod(ops.shape(truth)[2:]), self.dtype)
+        return ops.stack(
+            [hits, observed - hits, predicted - hits, pixels - observed - predicted + hits], axis=-1
         )
-        return ops.stack([ops.sum(cell, axis=(2, 3, 4)) for cell in cells], axis=-1)
 
     def counts(self) -> np.ndarray:
         """Returns hits, misses, false alarms and correct negatives so far, float64 (frames, 4).

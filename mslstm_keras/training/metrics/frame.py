@@ -1,11 +1,12 @@
 """Scores of single frames, averaged over sequences: MSE, MAE, balanced errors, GDL, PSNR and SSIM."""
 
+import re
 from typing import Any
 
 import keras
 from keras import ops
 
-from mslstm_keras.training.metrics.rain import threshold_pixel
+from mslstm_keras.training.metrics.rain import reaches, threshold_pixel
 
 SSIM_WINDOW = 11  # pixels
 SSIM_SIGMA = 1.5  # pixels
@@ -30,7 +31,7 @@ class FrameMetric(keras.metrics.Metric):
 
     Args:
         frames: int. How many frames are counted, from the end of what comes in; at least 1.
-        name: str. Name in logs.
+        name: str. Name in logs. Default: that of the class, such as "frame_mse" for `FrameMSE`.
         dtype: str. The dtype of scores and sums. Default: Keras' float type, also where the model is in
             mixed precision.
 
@@ -58,12 +59,17 @@ class FrameMetric(keras.metrics.Metric):
     def __init__(self, frames: int, name: str | None = None, dtype: Any = None):
         if not isinstance(frames, int) or frames < 1:
             raise ValueError(f"`frames` must be a whole number of at least 1. Received: frames={frames!r}")
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=name or self.class_name(), dtype=dtype)
         self.frames = frames
         shape = (frames, *self.PARTS)
         self.totals = self.add_variable(shape=shape, initializer="zeros", name="totals")
         self.remainders = self.add_variable(shape=shape, initializer="zeros", name="remainders")
         self.sequences = self.add_variable(shape=(), initializer="zeros", name="sequences")
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Returns the name of the class as logs write names: "frame_mse" for `FrameMSE`."""
+        return re.sub("(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
 
     def score(self, truth, prediction):
         """Returns the score of every frame, (batch, frames, *PARTS), of values in [0, 1]."""
@@ -138,9 +144,6 @@ class FrameMSE(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def __init__(self, frames: int, name: str = "frame_mse", dtype: Any = None):
-        super().__init__(frames, name, dtype)
-
     def score(self, truth, prediction):
         return ops.sum(ops.square(truth - prediction), axis=(2, 3, 4))
 
@@ -153,9 +156,6 @@ class FrameMAE(FrameMetric):
 
     Args, call arguments, results and errors: see `FrameMetric`.
     """
-
-    def __init__(self, frames: int, name: str = "frame_mae", dtype: Any = None):
-        super().__init__(frames, name, dtype)
 
     def score(self, truth, prediction):
         return ops.sum(ops.abs(truth - prediction), axis=(2, 3, 4))
@@ -170,9 +170,6 @@ class PixelMSE(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def __init__(self, frames: int, name: str = "pixel_mse", dtype: Any = None):
-        super().__init__(frames, name, dtype)
-
     def score(self, truth, prediction):
         return ops.mean(ops.square(truth - prediction), axis=(2, 3, 4))
 
@@ -185,9 +182,6 @@ class PixelMAE(FrameMetric):
 
     Args, call arguments, results and errors: see `FrameMetric`.
     """
-
-    def __init__(self, frames: int, name: str = "pixel_mae", dtype: Any = None):
-        super().__init__(frames, name, dtype)
 
     def score(self, truth, prediction):
         return ops.mean(ops.abs(truth - prediction), axis=(2, 3, 4))
@@ -205,9 +199,6 @@ class FrameGDL(FrameMetric):
     Reference: Mathieu, Couprie & LeCun, "Deep multi-scale video prediction beyond mean square error",
     ICLR 2016 (the loss of equation 6, with exponent 1).
     """
-
-    def __init__(self, frames: int, name: str = "frame_gdl", dtype: Any = None):
-        super().__init__(frames, name, dtype)
 
     def score(self, truth, prediction):
         return sum(
@@ -232,7 +223,7 @@ class BalancedError(FrameMetric):
         frames: int. How many frames are counted, from the end of what comes in; at least 1.
         rain_scale: str. How pixels code rain rates: "dwd" (Germany), "hko" (Hong Kong), "meteonet", "rainf"
             or "brasil". Default: "dwd".
-        name: str. Name in logs.
+        name: str. See `FrameMetric`.
         dtype: str. See `FrameMetric`, also for call arguments, results and errors.
 
     Raises:
@@ -253,7 +244,7 @@ class BalancedError(FrameMetric):
 
     def weight(self, truth):
         """Returns the weight of every true pixel."""
-        reached = (more * ops.cast(truth >= pixel, self.dtype) for pixel, more in self.balance.items())
+        reached = (more * reaches(truth, pixel, self.dtype) for pixel, more in self.balance.items())
         return 1 + sum(reached)
 
     def score(self, truth, prediction):
@@ -267,9 +258,6 @@ class BalancedError(FrameMetric):
 class BalancedMSE(BalancedError):
     """Squared error with the weights of `BalancedError`, which documents arguments and results."""
 
-    def __init__(self, frames: int, rain_scale: str = "dwd", name: str = "balanced_mse", dtype: Any = None):
-        super().__init__(frames, rain_scale, name, dtype)
-
     def error(self, difference):
         return ops.square(difference)
 
@@ -277,9 +265,6 @@ class BalancedMSE(BalancedError):
 @keras.saving.register_keras_serializable(package="mslstm_keras")
 class BalancedMAE(BalancedError):
     """Absolute error with the weights of `BalancedError`, which documents arguments and results."""
-
-    def __init__(self, frames: int, rain_scale: str = "dwd", name: str = "balanced_mae", dtype: Any = None):
-        super().__init__(frames, rain_scale, name, dtype)
 
     def error(self, difference):
         return ops.abs(difference)
@@ -294,9 +279,6 @@ class FramePSNR(FrameMetric):
     The mean of the ratios of single frames, not the ratio of the mean error.
     Args, call arguments, results and errors: see `FrameMetric`.
     """
-
-    def __init__(self, frames: int, name: str = "frame_psnr", dtype: Any = None):
-        super().__init__(frames, name, dtype)
 
     def score(self, truth, prediction):
         error = ops.mean(ops.square(truth - prediction), axis=(2, 3, 4))
@@ -321,9 +303,6 @@ class FrameSSIM(FrameMetric):
     Reference: Wang, Bovik, Sheikh & Simoncelli, "Image quality assessment: from error visibility to
     structural similarity", IEEE Transactions on Image Processing 13 (2004).
     """
-
-    def __init__(self, frames: int, name: str = "frame_ssim", dtype: Any = None):
-        super().__init__(frames, name, dtype)
 
     def score(self, truth, prediction):
         frame_shape = prediction.shape[2:]

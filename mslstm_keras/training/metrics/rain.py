@@ -1,6 +1,7 @@
 """Rain rates as thresholds of pixels."""
 
 import numpy as np
+from keras import ops
 
 from tfds_builders.rain import RAIN_SCALES
 
@@ -27,3 +28,8 @@ def threshold_pixel(threshold: float, rain_scale: str) -> float:
             f"rain_scale={rain_scale!r} stand for. Received: threshold={threshold}"
         )
     return float(np.float32(scale.to_pixel(threshold)))
+
+
+def reaches(frames, pixel: float, dtype: str):
+    """Returns 1 for pixels of at least a `threshold_pixel`, else 0; compared in float32, as frames hold them."""
+    return ops.cast(ops.cast(frames, "float32") >= pixel, dtype)
