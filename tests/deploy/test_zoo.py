@@ -24,8 +24,8 @@ from mslstm_keras.deploy.zoo import (
     find_pretrained,
     list_pretrained,
     load_model,
-    load_runs,
     load_pretrained,
+    load_runs,
     verify_pretrained,
     zoo_folder,
 )
