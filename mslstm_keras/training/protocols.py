@@ -120,7 +120,8 @@ def direction(name: str) -> int:
 
 def score_text(value: float) -> str:
     """Returns a score with as many decimals as tell models apart: two from 10 on, else three."""
-    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
+    decimals = 2 if abs(value) >= 10 else 3
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"  # what rounds to zero has no sign
 
 
 def _find_score(name):

@@ -85,7 +85,8 @@ def test_directions_of_scores():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(115.494, "115.49"), (0.1406, "0.141"), (-12.0, "-12.00"), (0, "0.000")]
+    ("value", "text"),
+    [(115.494, "115.49"), (0.1406, "0.141"), (-12.0, "-12.00"), (0, "0.000"), (-0.0004, "0.000")],
 )
 def test_numbers_tell_models_apart(value, text):
     assert score_text(value) == text
