@@ -205,7 +205,7 @@ def _compare(options):
         "rain_scale": protocol.scale,
         "title": f"{options.dataset}, test clip {options.clip}",
         "synthetic": is_synthetic(options.dataset),
-        "interval": clips.interval or protocol.interval,
+        "interval": clips.interval,
     }
     if options.output.suffix == ".png":
         comparison_figure(sample["context"], sample["truth"], sample["forecasts"], options.output, **look)

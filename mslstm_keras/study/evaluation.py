@@ -68,12 +68,15 @@ def evaluate_models(
         seeds both are means, and "deviation" and "per_frame_deviation" the standard deviations of a sample.
 
     Raises:
-        ValueError: if there is no model, models differ in their frames, a baseline is unknown, or clips and count do
-            not fit.
+        ValueError: if there is no model, one is called as a baseline is, models differ in their frames, a baseline
+            is unknown, or clips and count do not fit.
     """
     families = {
         name: list(family) if isinstance(family, Sequence) else [family] for name, family in models.items()
     }
+    for name in families:
+        if name in BASELINES:
+            raise ValueError(f"`models` must not be called as a baseline is. Received: {name!r}")
     for name in baselines:
         if name not in BASELINES:
             raise ValueError(
@@ -102,7 +105,7 @@ def evaluate_models(
         "clips": count,
         "frames": "all" if all_frames else "forecast",
         "first_lead": 2 - rollout.context_frames if all_frames else 1,
-        "interval": clips.interval or protocol.interval,
+        "interval": clips.interval,
         "synthetic": is_synthetic(data),
         "models": {
             name: _over_seeds([of_one for (each, _), of_one in scores.items() if each == name])

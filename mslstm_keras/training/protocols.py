@@ -56,14 +56,12 @@ class Protocol:
         by_lead_time: those of them that the paper shows frame by frame.
         cumulative: bool. Whether these are also shown as means over the lead times so far.
         rain_scale: name of the code of rain rates, see `tfds_builders.rain`; None where pixels are no rain.
-        interval: float, minutes between two frames, where all configs of the data set share it.
     """
 
     metrics: tuple[str, ...] = ("mse", "mae", "ssim", "psnr")
     by_lead_time: tuple[str, ...] = ("mse",)
     cumulative: bool = False
     rain_scale: str | None = None
-    interval: float | None = None
 
     @property
     def scale(self) -> RainScale | None:
@@ -91,7 +89,6 @@ class Protocol:
 
 _EVENTS = tuple(f"{score}_{threshold}" for score in ("csi", "hss") for threshold in ("0.5", "2", "5"))
 PROTOCOLS = {
-    "taxibj_clips": Protocol(interval=30),
     "kth_clips": Protocol(("ssim", "psnr", "mse", "mae"), by_lead_time=("ssim", "psnr")),
     "dwd_radar_clips": Protocol(
         (*_EVENTS, "mse", "mae", "balanced_mse", "balanced_mae"),

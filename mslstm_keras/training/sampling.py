@@ -23,8 +23,8 @@ class _Schedule(keras.callbacks.Callback):
         self.sampling_steps = sampling_steps
 
     def context_truth_rate(self, step: int) -> float:
-        """Returns the probability of feeding the truth in the context, frame 0 apart, at an optimiser step."""
-        raise NotImplementedError
+        """Returns the probability of feeding the truth in the context, frame 0 apart, at an optimiser step: 1."""
+        return 1.0
 
     def truth_rate(self, step: int) -> float:
         """Returns the probability of feeding the truth behind the context at an optimiser step."""
@@ -56,10 +56,6 @@ class ScheduledSampling(_Schedule):
 
     Reference: Bengio et al., "Scheduled Sampling", NeurIPS 2015.
     """
-
-    def context_truth_rate(self, step: int) -> float:
-        """Returns 1: the context is the truth at every step."""
-        return 1.0
 
     def truth_rate(self, step: int) -> float:
         """Returns the probability of feeding the truth behind the context at an optimiser step."""

@@ -144,6 +144,13 @@ def test_unknown_baselines_and_other_frames_are_refused(models):
         evaluate_models({}, clips(), "clips.npy")
 
 
+def test_a_model_called_as_a_baseline_is_refused(models):
+    with pytest.raises(
+        ValueError, match=r"`models` must not be called as a baseline is\. Received: 'persistence'"
+    ):
+        evaluate_models({"persistence": models["one"]}, clips(), "clips.npy", baselines=[])
+
+
 def test_a_sample_is_one_clip(models):
     sample = sample_forecasts({name: [model] for name, model in models.items()}, clips(), 3)
     np.testing.assert_array_equal(

@@ -289,6 +289,14 @@ def test_what_is_not_prepared_is_described_all_the_same(tmp_path):
     json.dumps(facts)
 
 
+@pytest.mark.parametrize(
+    ("data", "minutes"),
+    [("taxibj_clips/both", 30), ("dwd_radar_clips/germany", 30), ("dwd_radar_clips/knmi_hours", 10)],
+)
+def test_configs_know_the_minutes_between_frames(data, minutes, tmp_path):
+    assert find_builder(data, tmp_path).builder_config.interval == minutes
+
+
 def test_minutes_between_frames_are_those_of_the_config(monkeypatch, data_dir):
     assert split_clips(OPTDIGITS, "test", data_dir).interval is None
     builder = find_builder(OPTDIGITS, data_dir)

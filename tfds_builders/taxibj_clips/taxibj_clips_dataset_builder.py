@@ -58,6 +58,11 @@ class TaxibjClipsConfig(tfds.core.BuilderConfig):
         if self.test_windows < 1:
             raise ValueError(f"`test_windows` must be at least 1. Received: test_windows={self.test_windows}")
 
+    @property
+    def interval(self) -> int:
+        """Minutes between two frames."""
+        return 30
+
 
 class Builder(tfds.core.GeneratorBasedBuilder):
     """Clips of taxi flows, 8 half hours over a grid of 32 x 32 cells."""
