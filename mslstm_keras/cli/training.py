@@ -1,12 +1,19 @@
 """Commands that train and score: train, evaluate, recipes."""
 
+import argparse
+import dataclasses
 import json
+import os
+import re
 import sys
 from pathlib import Path
+
+import keras
 
 from mslstm_keras.cli.arguments import (
     DATA_DIR,
     MANUAL_DIR,
+    MODEL,
     RUNS,
     add_command,
     add_zoo,
@@ -45,8 +52,36 @@ def _add_train_command(commands):
     command.add_argument(
         "--resume", action="store_true", help="go on with the run in the folder, by its own recipe"
     )
+    command.add_argument(
+        "--initial", metavar="MODEL", help=f"start from the weights of this model: {MODEL}"
+    )
+    command.add_argument(
+        "--devices",
+        type=_devices,
+        metavar="N",
+        help="how many devices share every batch, or all; where there is no GPU the processor is cut into N devices, "
+        "which shows what they do and is not faster",
+    )
+    command.add_argument(
+        "--backend", choices=["tensorflow", "jax"], help="default: KERAS_BACKEND, or TensorFlow"
+    )
+    command.add_argument(
+        "--hosts",
+        type=lambda text: text.split(","),
+        metavar="HOST:PORT,...",
+        help="all hosts that share every batch, the same list on each, with --backend jax and a shared run folder",
+    )
+    command.add_argument(
+        "--rank", type=int, metavar="K", help="with --hosts: which of them this is, from 0"
+    )
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     command.add_argument("--manual-dir", type=Path, help=MANUAL_DIR)
+
+
+def _devices(text):
+    if text != "all" and not re.fullmatch(r"[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"must be a number or all. Received: {text!r}")
+    return text if text == "all" else int(text)
 
 
 def _add_evaluate_command(commands):
@@ -93,32 +128,60 @@ def _add_evaluate_command(commands):
 
 
 def _train(options):
-    from mslstm_keras.training.fit import RECIPE, read_recipe, seed_folders, set_threads, train, train_seeds
+    if options.backend and options.backend != keras.backend.backend():
+        _run_again_on(options.backend)
+    from mslstm_keras.training.devices import connect_hosts, set_threads, split_processor
+    from mslstm_keras.training.fit import RECIPE, read_recipe, seed_folders, train, train_seeds
     from mslstm_keras.training.recipes import find_recipe
 
     recipe = find_recipe(options.recipe)
     run = Path("runs", recipe.name) if options.run_dir is None else options.run_dir
     started = run if options.seeds is None else next(iter(seed_folders(run)), run)
-    if options.resume and (started / RECIPE).exists():
-        recipe = read_recipe(started)
-        if recipe.name != options.recipe:
+    resumed = options.resume and (started / RECIPE).exists()
+    if resumed:
+        run_recipe = read_recipe(started)
+        if run_recipe.name != recipe.name:
             raise ValueError(
-                f"`recipe` must be that of the run, {recipe.name!r}. Received: {options.recipe!r}"
+                f"`recipe` must be that of the run, {run_recipe.name!r}. Received: {options.recipe!r}"
             )
+        recipe = run_recipe
     recipe = recipe.with_settings(dict(options.set or ()))
-    if recipe.fast:
+    if (options.hosts is None) != (options.rank is None):
+        raise ValueError(f"`--rank` must be given with `--hosts`. Received: rank={options.rank}")
+    if options.hosts:
+        connect_hosts(options.hosts, options.rank)
+    elif isinstance(options.devices, int):
+        split_processor(options.devices)
+    elif recipe.fast and options.devices is None:
         set_threads(recipe.batch_size)
     _warn_of_memory(recipe)
     sources = {"resume": options.resume, "data_dir": options.data_dir, "manual_dir": options.manual_dir}
+    if options.initial and not resumed:
+        recipe, sources["initial"] = _initial(options.initial, recipe)
     if options.seeds is None:
-        train(recipe, run, **sources)
+        train(recipe, run, devices=options.devices, **sources)
     else:
-        train_seeds(recipe, run, options.seeds, **sources)
+        train_seeds(recipe, run, options.seeds, devices=options.devices, **sources)
     print(f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
 
 
+def _run_again_on(backend):
+    """Replaces this process: Keras chooses its backend when it is imported, and cannot change it."""
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    os.execve(sys.executable, [sys.executable, "-m", "mslstm_keras", *sys.argv[1:]], environment)
+
+
+def _initial(name, recipe):
+    """Returns the recipe that names its initial weights, and the model that has them."""
+    from mslstm_keras.deploy.zoo import clips_seen, load_model
+
+    model = load_model(name)
+    return dataclasses.replace(recipe, initial=name, initial_clips=clips_seen(name)), model
+
+
 def _warn_of_memory(recipe):
-    import keras
+    if keras.backend.backend() != "tensorflow":
+        return  # it is TensorFlow's memory that can be foretold
     import psutil
 
     from mslstm_keras.study.memory import training_memory

@@ -26,7 +26,7 @@ from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.naming import nearest
 from mslstm_keras.study.plots import curve_figure, forecast_animation
 from mslstm_keras.training.data import split_clips
-from mslstm_keras.training.fit import CHECKPOINT, LOG, read_recipe, seed_folders
+from mslstm_keras.training.fit import CHECKPOINT, LOG, read_recipe, read_step, seed_folders
 from mslstm_keras.training.protocols import find_protocol
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.scores import evaluate
@@ -146,6 +146,16 @@ def load_model(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = 
         ) from error
 
 
+def clips_seen(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> int:
+    """Returns how many training clips a model of the zoo or of a run folder has seen, 0 where nothing says so."""
+    path = Path(name_or_path)
+    if (path / CHECKPOINT).exists():
+        return _read_run(path)[2]
+    entries = list_pretrained(zoo)
+    name = os.fspath(name_or_path)
+    return entries[name].clips_seen if name in entries and not path.exists() else 0
+
+
 def load_runs(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> list[keras.Model]:
     """Loads a model, or every model of a folder in which several were trained with different seeds.
 
@@ -187,7 +197,7 @@ def add_pretrained(
         OSError: if the zoo cannot be written; it then is as it was.
     """
     zoo = Path(zoo_folder() if zoo is None else zoo)
-    model, recipe = _read_run(run_dir)
+    model, recipe, seen = _read_run(run_dir)
     name = recipe.name if name is None else name
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(f"`name` must be letters, digits, `_`, `-` and `.`. Received: name={name!r}")
@@ -195,7 +205,7 @@ def add_pretrained(
     entry = ZooEntry(
         name=name,
         recipe=recipe,
-        clips_seen=int(model.optimizer.iterations) * recipe.batch_size,
+        clips_seen=seen,
         parameters=sum(math.prod(variable.shape) for variable in model.trainable_variables),
         scores=evaluate(model, clips, count=count, protocol=find_protocol(recipe.data)),
         comparison={label: _scored_run(run, clips, count) for label, run in (beside or {}).items()},
@@ -224,12 +234,13 @@ def _read_run(run_dir):
     run_dir = Path(run_dir)
     if not (run_dir / CHECKPOINT).exists():
         raise ValueError(f"`run_dir` must hold a {CHECKPOINT}. Received: run_dir={str(run_dir)!r}")
-    return load_model(run_dir), read_recipe(run_dir)
+    recipe = read_recipe(run_dir)
+    seen = recipe.initial_clips + read_step(run_dir / CHECKPOINT) * recipe.batch_size
+    return load_model(run_dir), recipe, seen
 
 
 def _scored_run(run_dir, clips, count):
-    model, recipe = _read_run(run_dir)
-    seen = int(model.optimizer.iterations) * recipe.batch_size
+    model, recipe, seen = _read_run(run_dir)
     scores = evaluate(model, clips, count=count, protocol=find_protocol(recipe.data))
     return {"recipe": recipe.to_dict(), "clips_seen": seen, "scores": scores}
 

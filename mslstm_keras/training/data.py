@@ -16,6 +16,7 @@ from mslstm_keras.naming import nearest
 from mslstm_keras.settings import read_settings
 from mslstm_keras.training.protocols import find_protocol
 from mslstm_keras.training.recipes import Recipe
+from mslstm_keras.training.sampling import draw_observed
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -284,26 +285,67 @@ def batch_indices(step: int, batch_size: int, count: int | None, seed: int) -> n
     return order[position * batch_size : (position + 1) * batch_size]
 
 
-def training_batches(clips: Clips, recipe: Recipe, first_step: int = 0) -> "tf.data.Dataset":
+@dataclass(frozen=True)
+class Part:
+    """The part of every batch that a host feeds; by default all of it.
+
+    Attributes:
+        number: int, from 0. Which part.
+        count: int. How many hosts share a batch; divides its clips.
+    """
+
+    number: int = 0
+    count: int = 1
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the host's rows of a batch."""
+        size = len(rows) // self.count
+        return rows[self.number * size : (self.number + 1) * size]
+
+
+WHOLE = Part()
+
+
+def training_batches(
+    clips: Clips, recipe: Recipe, first_step: int = 0, part: Part = WHOLE
+) -> "tf.data.Dataset":
     """Returns the batches of the steps first_step .. recipe.steps - 1: frames and the frames that follow them.
 
         x = frames 0 .. T - 2, y = frames 1 .. T - 1, float32 in [0, 1], T = context_frames + forecast_frames
+
+    Elements are ({"frames": x, "observed": which frames the model is fed, see `draw_observed`}, y), as
+    `mslstm_keras.models.rollout.told_model` takes them. With gradient accumulation each step has several of them, the
+    parts of its batch one after the other.
 
     Raises:
         ValueError: if the clips do not fit the recipe, or are fewer than a batch holds.
     """
     _check_shape(clips, recipe)
     batch_indices(first_step, recipe.batch_size, clips.count, recipe.seed)  # raises here, not within tf.data
+    pieces = recipe.gradient_accumulation_steps or 1
 
-    def read(step):
-        indices = batch_indices(int(step), recipe.batch_size, clips.count, recipe.seed)
-        return clips.frames(indices)[:, : recipe.context_frames + recipe.forecast_frames]
+    def read(number):
+        step, piece = divmod(int(number), pieces)
+        rows = Part(piece, pieces).of(batch_indices(step, recipe.batch_size, clips.count, recipe.seed))
+        observed = Part(piece, pieces).of(draw_observed(recipe, step))
+        return _cut(clips.frames(part.of(rows)), recipe), part.of(observed)
 
-    return _batches(range(first_step, recipe.steps), read, (recipe.batch_size, *_clip_shape(recipe)))
+    def as_inputs(frames, observed):
+        return {"frames": frames[:, :-1], "observed": observed}, frames[:, 1:]
+
+    size = recipe.batch_size // pieces // part.count
+    numbers = range(first_step * pieces, recipe.steps * pieces)
+    return _batches(numbers, read, [(size, *_clip_shape(recipe)), (size, _steps(recipe))], as_inputs)
 
 
-def scoring_batches(clips: Clips, recipe: Recipe, count: int, batch_size: int) -> "tf.data.Dataset":
-    """Returns the first `count` clips in order, as `training_batches` does; the last batch may be smaller.
+def scoring_batches(
+    clips: Clips, recipe: Recipe, count: int, batch_size: int, part: Part = WHOLE
+) -> "tf.data.Dataset":
+    """Returns the first `count` clips in order, as `training_batches` does, but fed with the context alone.
+
+    Elements are (x, y, weights). All batches are whole: behind the last clip, clips of zeros follow whose weight is 0,
+    and each real clip weighs so much more that the mean over all is that over the real ones. That is right for any
+    number of devices, and for the loss as well as for the scores.
 
     Raises:
         ValueError: if the clips do not fit the recipe, or are fewer than `count`.
@@ -314,12 +356,22 @@ def scoring_batches(clips: Clips, recipe: Recipe, count: int, batch_size: int) -
             f"`count`, `validation_clips` of a recipe, must not be above the {clips.count} clips. "
             f"Received: count={count}"
         )
+    padded = -(-count // batch_size) * batch_size
+    observed = np.repeat(np.float32([1, 0]), (recipe.context_frames, recipe.forecast_frames - 1))
+    size = batch_size // part.count
 
     def read(first):
-        indices = np.arange(first, min(int(first) + batch_size, count))
-        return clips.frames(indices)[:, : recipe.context_frames + recipe.forecast_frames]
+        rows = part.of(np.arange(first, int(first) + batch_size))
+        frames = np.zeros((size, *_clip_shape(recipe)), "float32")
+        real = rows[rows < count]
+        if real.size:
+            frames[: real.size] = _cut(clips.frames(real), recipe)
+        return frames, np.where(rows < count, padded / count, 0).astype("float32")
 
-    return _batches(range(0, count, batch_size), read, (None, *_clip_shape(recipe)))
+    def as_inputs(frames, weights):
+        return {"frames": frames[:, :-1], "observed": np.tile(observed, (size, 1))}, frames[:, 1:], weights
+
+    return _batches(range(0, count, batch_size), read, [(size, *_clip_shape(recipe)), (size,)], as_inputs)
 
 
 def _builder_class(name):
@@ -339,13 +391,25 @@ def _clip_shape(recipe):
     return (recipe.context_frames + recipe.forecast_frames, *recipe.frame_shape)
 
 
-def _batches(numbers, read, shape):
+def _steps(recipe):
+    return recipe.context_frames + recipe.forecast_frames - 1
+
+
+def _cut(frames, recipe):
+    return frames[:, : recipe.context_frames + recipe.forecast_frames]
+
+
+def _batches(numbers, read, shapes, as_inputs):
+    """Returns a data set of what `read` makes of each number, two float32 arrays of these shapes, as inputs."""
     import tensorflow as tf
 
     def load(number):
-        frames = tf.ensure_shape(tf.numpy_function(read, [number], tf.float32), shape)
-        return frames[:, :-1], frames[:, 1:]
+        arrays = tf.numpy_function(read, [number], [tf.float32, tf.float32])
+        return as_inputs(*map(tf.ensure_shape, arrays, shapes))
 
     batches = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
     batches = batches.map(load).prefetch(2)
-    return batches.apply(tf.data.experimental.assert_cardinality(len(numbers)))
+    batches = batches.apply(tf.data.experimental.assert_cardinality(len(numbers)))
+    options = tf.data.Options()  # a strategy's workers would each read all and skip what is not theirs
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return batches.with_options(options)

@@ -5,6 +5,11 @@ import dataclasses
 import json
 import math
 import os
+import shutil
+import warnings
+import zipfile
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +18,17 @@ import numpy as np
 
 from mslstm_keras.files import remove_partial, replacing
 from mslstm_keras.models.registry import create_model
+from mslstm_keras.models.rollout import told_model
 from mslstm_keras.training.data import scoring_batches, split_clips, stream_clips, training_batches
+from mslstm_keras.training.devices import alone, place
 from mslstm_keras.training.losses import FrameL1L2
 from mslstm_keras.training.metrics.frame import FrameMSE
 from mslstm_keras.training.recipes import Recipe
-from mslstm_keras.training.sampling import ReverseScheduledSampling, ScheduledSampling
+from mslstm_keras.training.sampling import sampling_schedule
 
-CHECKPOINT, LOG, RECIPE = "checkpoint.keras", "log.csv", "recipe.json"
+CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.keras", "checkpoint-before.keras"
+LOG, RECIPE = "log.csv", "recipe.json"
+PROGRESS = "progress.json"  # in a checkpoint, beside what Keras writes
 SEED = "seed-"
 
 
@@ -28,22 +37,28 @@ def train(
     run_dir: str | os.PathLike,
     *,
     resume: bool = False,
+    devices: int | str | Sequence[str] | None = None,
+    initial: keras.Model | None = None,
     data_dir: str | os.PathLike | None = None,
     manual_dir: str | os.PathLike | None = None,
     verbose: int | str = "auto",
 ) -> keras.Model:
     """Trains a model by a recipe, or goes on with a training.
 
-    The run folder holds `recipe.json`, `checkpoint.keras` (model and optimiser, written whole or not at all
-    every `interval_steps`), `log.csv` (one line per interval) and `tensorboard/`. Initial weights, clips, their
-    order, sampling and learning rate are functions of the seed and of the step number, so a run that is killed
-    and resumed ends with the weights of one that was not. That holds on one machine, on its CPU as it stands; on
-    a GPU only after `tf.config.experimental.enable_op_determinism()`.
+    The run folder holds `recipe.json`, `checkpoint.keras` (model, optimiser and step, written whole or not at all
+    every `interval_steps`), `checkpoint-before.keras` (the one before it), `log.csv` (one line per interval) and
+    `tensorboard/`. Initial weights, clips, their order, sampling and learning rate are functions of the seed and of
+    the step number, so a run that is killed and resumed ends with the weights of one that was not. That holds on one
+    machine, on its CPU as it stands; on a GPU only after `tf.config.experimental.enable_op_determinism()`. The number
+    of devices changes the weights by rounding alone.
 
     Args:
         recipe: the recipe. On resuming it may differ from that of the run in how to go on, such as `steps`.
-        run_dir: folder of the run; made if it does not exist.
-        resume: bool. Goes on from the checkpoint in `run_dir`; starts anew where there is none yet.
+        run_dir: folder of the run; made if it does not exist. Several hosts must share it; the first one writes it.
+        resume: bool. Goes on from the checkpoint in `run_dir`, or from the one before if that cannot be read; starts
+            anew where there is none yet.
+        devices: devices that share every batch, as `mslstm_keras.training.devices.place` takes them.
+        initial: model from whose weights a new run starts, where the recipe names one.
         data_dir: folder of prepared TFDS data sets.
         manual_dir: folder of source files, for recipes that stream.
         verbose: as in `keras.Model.fit`.
@@ -52,16 +67,24 @@ def train(
         The trained, compiled model.
 
     Raises:
-        ValueError: if `run_dir` holds a run and `resume` is False, or the recipe, data or checkpoint do not fit.
+        ValueError: if `run_dir` holds a run and `resume` is False, or the recipe, data, devices, initial weights or
+            checkpoint do not fit.
         FloatingPointError: if the loss becomes infinite or NaN; the last checkpoint stays.
         OSError: if the run folder cannot be written.
     """
     run_dir = Path(run_dir)
-    checkpoint = run_dir / CHECKPOINT
-    if checkpoint.exists() and not resume:
+    saved = [path for path in (run_dir / CHECKPOINT, run_dir / CHECKPOINT_BEFORE) if path.exists()]
+    if saved and not resume:
         raise ValueError(
             f"`run_dir` must be new; resume to go on with what it holds. Received: run_dir={str(run_dir)!r}"
         )
+    if not saved and (initial is None) != (recipe.initial is None):
+        raise ValueError(
+            "`initial` must be given where the recipe names what it starts from, and only there. Received: "
+            f"initial={initial if initial is None else initial.name!r}, recipe.initial={recipe.initial!r}"
+        )
+    placement = place(devices)
+    placement.check(recipe)
     clips = (
         stream_clips(recipe.data, recipe.seed, manual_dir)
         if recipe.stream
@@ -70,34 +93,39 @@ def train(
     validation = None
     if recipe.validation_clips:
         test = split_clips(recipe.data, "test", data_dir)
-        validation = scoring_batches(test, recipe, recipe.validation_clips, recipe.batch_size)
-    model = compiled_model(recipe)
-    first_step = _restore(model, checkpoint, recipe) if checkpoint.exists() else 0
-    batches = training_batches(clips, recipe, first_step)
-    log = _Log(run_dir / LOG, first_step)
-    sampling = sampling_schedule(recipe)
-
-    run_dir.mkdir(parents=True, exist_ok=True)
-    remove_partial(run_dir)
-    with replacing(run_dir / RECIPE) as temporary:
-        temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
-    model.fit(
-        batches,
-        initial_epoch=first_step // recipe.interval_steps,
-        epochs=recipe.steps // recipe.interval_steps,
-        steps_per_epoch=recipe.interval_steps,
-        validation_data=validation,
-        shuffle=False,  # the batches come in the order of their step numbers
-        verbose=verbose,
-        callbacks=[
-            sampling,
-            _StopOnNonFiniteLoss(),
-            _Progress(recipe, sampling),
-            keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
-            log,
-            _Checkpoint(checkpoint),  # last: a line of the log without its checkpoint is written again
-        ],
-    )
+        validation = scoring_batches(
+            test, recipe, recipe.validation_clips, recipe.batch_size, placement.part
+        )
+    with placement.scope():
+        model = compiled_model(recipe)
+        first_step, restored = 0, None
+        if saved:
+            first_step, restored = _restore_newest(model, saved, recipe)
+        elif initial is not None:
+            _start_from(model, initial)
+        batches = training_batches(clips, recipe, first_step, placement.part)
+        callbacks = [_StopOnNonFiniteLoss(recipe), _Progress(recipe)]
+        if placement.part.number == 0:
+            log = _Log(run_dir / LOG, first_step)
+            run_dir.mkdir(parents=True, exist_ok=True)
+            remove_partial(run_dir)
+            with replacing(run_dir / RECIPE) as temporary:
+                temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
+            callbacks += [
+                keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
+                log,
+                _Checkpoint(run_dir, model, restored),  # last: a line of the log without its checkpoint is written again
+            ]
+        _told(model, recipe).fit(
+            batches,
+            initial_epoch=first_step // recipe.interval_steps,
+            epochs=recipe.steps // recipe.interval_steps,
+            steps_per_epoch=recipe.interval_steps * (recipe.gradient_accumulation_steps or 1),
+            validation_data=validation,
+            shuffle=False,  # the batches come in the order of their step numbers
+            verbose=verbose if placement.part.number == 0 else 0,
+            callbacks=callbacks,
+        )
     return model
 
 
@@ -135,35 +163,6 @@ def seed_folders(run_dir: str | os.PathLike) -> list[Path]:
     return sorted(folders, key=lambda path: int(path.name.removeprefix(SEED)))
 
 
-def set_threads(batch_size: int) -> bool:
-    """Gives each operation of this process one thread and runs as many operations at once as there are processors.
-
-    On processors alone, with small maps or with a batch that can be cut into as many lanes, that feeds them better
-    than TensorFlow's own setting, all threads for every operation (docs/performance.md).
-
-    Args:
-        batch_size: int. Clips per step; left as it is where the number of processors does not divide it.
-
-    Returns:
-        Whether anything was set. TensorFlow cannot change its threads once it has computed something.
-    """
-    import tensorflow as tf
-
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if (
-        keras.backend.backend() != "tensorflow"
-        or batch_size % processors
-        or tf.config.list_physical_devices("GPU")
-    ):
-        return False
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(processors)
-    except RuntimeError:
-        return False
-    return True
-
-
 def read_recipe(run_dir: str | os.PathLike) -> Recipe:
     """Returns the recipe of a run.
 
@@ -175,6 +174,24 @@ def read_recipe(run_dir: str | os.PathLike) -> Recipe:
         return Recipe.from_dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"`run_dir` must hold a readable {RECIPE}. Received: {path} ({error})") from error
+
+
+def read_step(checkpoint: str | os.PathLike) -> int:
+    """Returns the number of optimiser steps that a checkpoint has seen, those that float16 left out among them.
+
+    Raises:
+        ValueError: if the file is damaged or is no checkpoint of `train`.
+    """
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            damaged = archive.testzip()  # Keras does not look at the sums
+            if damaged:
+                raise ValueError(f"{damaged} is damaged")
+            return json.loads(archive.read(PROGRESS))["step"]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"`checkpoint` must be a whole file of `train`. Received: {checkpoint} ({_first_line(error)})"
+        ) from error
 
 
 def compiled_model(recipe: Recipe) -> keras.Model:
@@ -199,48 +216,96 @@ def compiled_model(recipe: Recipe) -> keras.Model:
         )
     finally:
         keras.config.set_dtype_policy(policy)
-    model.compile(
-        keras.optimizers.Adam(learning_rate_schedule(recipe), global_clipnorm=recipe.clip_norm),
-        loss=FrameL1L2(recipe.l1_weight),
-        metrics=[FrameMSE(recipe.forecast_frames)],
+    optimizer = keras.optimizers.Adam(
+        learning_rate_schedule(recipe),
+        global_clipnorm=recipe.clip_norm,
+        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
     )
+    if recipe.dtype == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    _compile(model, recipe, optimizer)
     # Otherwise `fit` builds it while it traces the training step, and traces that twice.
     model.optimizer.build(model.trainable_variables)
     return model
 
 
-def learning_rate_schedule(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns the learning rate by step: constant, then a cosine to zero over the last `decay_steps`."""
-    if not recipe.decay_steps:
-        return keras.optimizers.schedules.PiecewiseConstantDecay([recipe.steps], [recipe.learning_rate] * 2)
-    # Keras' warm-up from a rate to the same rate is the constant part.
-    return keras.optimizers.schedules.CosineDecay(
-        recipe.learning_rate,
-        recipe.decay_steps,
-        warmup_target=recipe.learning_rate,
-        warmup_steps=recipe.steps - recipe.decay_steps,
+def _compile(model, recipe, optimizer):
+    model.compile(
+        optimizer,
+        loss=FrameL1L2(recipe.l1_weight),
+        weighted_metrics=[FrameMSE(recipe.forecast_frames)],
+        steps_per_execution=recipe.steps_per_execution,
+        jit_compile="auto" if recipe.jit_compile is None else recipe.jit_compile,
     )
 
 
-def sampling_schedule(recipe: Recipe) -> ScheduledSampling | ReverseScheduledSampling:
-    """Returns the callback by which a recipe's model is fed the truth."""
-    schedules = {"scheduled": ScheduledSampling, "reverse": ReverseScheduledSampling}
-    return schedules[recipe.sampling](recipe.sampling_steps)
+def _told(model, recipe):
+    """Returns what is fitted: the same layers, weights and optimiser, told by the batches which frames it may see."""
+    told = told_model(model)
+    _compile(told, recipe, model.optimizer)
+    return told
+
+
+def learning_rate_schedule(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns the learning rate by step: constant, then a cosine to zero over the last `decay_steps`."""
+    pieces = recipe.gradient_accumulation_steps or 1  # Keras counts each of them
+    if not recipe.decay_steps:
+        boundary = recipe.steps * pieces
+        return keras.optimizers.schedules.PiecewiseConstantDecay([boundary], [recipe.learning_rate] * 2)
+    # Keras' warm-up from a rate to the same rate is the constant part.
+    return keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate,
+        recipe.decay_steps * pieces,
+        warmup_target=recipe.learning_rate,
+        warmup_steps=(recipe.steps - recipe.decay_steps) * pieces,
+    )
+
+
+def _start_from(model, initial):
+    try:
+        # Weights that learn: a model that has other frames to forecast may be the start, too.
+        values = [variable.numpy() for variable in initial.trainable_variables]
+        for variable, value in zip(model.trainable_variables, values, strict=True):
+            variable.assign(value)
+    except ValueError as error:
+        raise ValueError(
+            f"`initial` must have the weights of the recipe's model. Received: {initial.name!r} "
+            f"({_first_line(error)})"
+        ) from error
+
+
+def _restore_newest(model, checkpoints, recipe):
+    """Restores the first checkpoint that can be read; returns its step and its path."""
+    errors = []
+    for path in checkpoints:
+        try:
+            step = _restore(model, path, recipe)
+        except _UnreadableError as error:
+            errors.append(error)
+            continue
+        for error in errors:
+            warnings.warn(f"{error}; going on from {path}, step {step}", stacklevel=3)
+        return step, path
+    raise errors[0]
+
+
+class _UnreadableError(ValueError):
+    """A checkpoint that cannot be taken over."""
 
 
 def _restore(model, checkpoint, recipe):
     """Takes over weights and optimiser of a checkpoint; returns the number of steps that it has seen."""
     try:
-        saved = keras.models.load_model(checkpoint)
+        step = read_step(checkpoint)
+        with alone():
+            saved = keras.models.load_model(checkpoint)
         model.set_weights(saved.get_weights())
         for variable, value in zip(model.optimizer.variables, saved.optimizer.variables, strict=True):
             variable.assign(value)
     except Exception as error:  # Keras answers unreadable files with many kinds of exception
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"`run_dir` must hold a checkpoint of the recipe's model. Received: {checkpoint} ({reason})"
+        raise _UnreadableError(
+            f"`run_dir` must hold a checkpoint of the recipe's model. Received: {checkpoint} ({_first_line(error)})"
         ) from error
-    step = int(model.optimizer.iterations)
     if step > recipe.steps or step % recipe.interval_steps:
         raise ValueError(
             f"`steps` must not be below the {step} steps of the checkpoint, and `interval_steps` must divide them. "
@@ -249,21 +314,24 @@ def _restore(model, checkpoint, recipe):
     return step
 
 
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class _Progress(keras.callbacks.Callback):
     """Adds to each line of the log: steps and clips seen, learning rate, probability of feeding the truth."""
 
-    def __init__(self, recipe, sampling):
+    def __init__(self, recipe):
         super().__init__()
         self.recipe = recipe
-        self.sampling = sampling
 
     def on_epoch_end(self, epoch, logs=None):
         step = (epoch + 1) * self.recipe.interval_steps
         logs.update(
             step=step,
-            clips=step * self.recipe.batch_size,
+            clips=self.recipe.initial_clips + step * self.recipe.batch_size,
             learning_rate=float(self.model.optimizer.learning_rate),
-            truth_rate=self.sampling.truth_rate(step),
+            truth_rate=sampling_schedule(self.recipe).truth_rate(step),
         )
 
 
@@ -297,25 +365,48 @@ class _Log(keras.callbacks.Callback):
 
 
 class _Checkpoint(keras.callbacks.Callback):
-    """Saves model and optimiser after each interval, whole or not at all."""
+    """Saves model, optimiser and step after each interval, whole or not at all, and keeps what was saved before."""
 
-    def __init__(self, path):
+    def __init__(self, run_dir, trained, restored):
         super().__init__()
-        self.path = path
+        self.path, self.before = run_dir / CHECKPOINT, run_dir / CHECKPOINT_BEFORE
+        self.trained = trained
+        self.readable = restored != self.before  # else what has the checkpoint's name could not be read
 
     def on_epoch_end(self, epoch, logs=None):
-        if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
-            raise FloatingPointError(_not_finite("A weight", int(self.model.optimizer.iterations)))
-        with replacing(self.path) as temporary:
-            self.model.save(temporary)
+        if not all(np.isfinite(weight).all() for weight in self.trained.get_weights()):
+            raise FloatingPointError(_not_finite("A weight", logs["step"]))
+        with alone(), replacing(self.path) as temporary:
+            self.trained.save(temporary)
+            with zipfile.ZipFile(temporary, "a") as archive:
+                archive.writestr(PROGRESS, json.dumps({"step": logs["step"]}))
+            if self.path.exists() and self.readable:
+                with replacing(self.before) as kept:
+                    _duplicate(self.path, kept)
+        self.readable = True
+
+
+def _duplicate(path, other):
+    try:
+        os.link(path, other)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, other)
 
 
 class _StopOnNonFiniteLoss(keras.callbacks.Callback):
     """Ends a training that has diverged, before a checkpoint of it is written."""
 
+    def __init__(self, recipe):
+        super().__init__()
+        self.recipe = recipe
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.first_step = epoch * self.recipe.interval_steps
+
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            raise FloatingPointError(_not_finite("The loss", int(self.model.optimizer.iterations)))
+            step = self.first_step + batch // (self.recipe.gradient_accumulation_steps or 1) + 1
+            raise FloatingPointError(_not_finite("The loss", step))
 
 
 def _not_finite(what, step):

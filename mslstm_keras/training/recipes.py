@@ -29,7 +29,10 @@ class Recipe:
         data: str. What is learned from: TFDS data set and config, "name/config", or a `.npy` file of uint8 clips
             (number, time, height, width, channels), whose last tenth is kept for tests.
         stream: bool. Learns from new clips of the data set's generator for ever instead of its train split.
-        batch_size: int. Clips per step.
+        initial: str or None. What the weights start from, a name in the zoo or a path, as `mslstm train --initial`
+            records it; None for weights drawn by the seed.
+        initial_clips: int. Training clips that those weights had seen.
+        batch_size: int. Clips per step, whatever the number of devices, of hosts and of parts that share them.
         steps: int. Optimiser steps in all.
         interval_steps: int. Steps between two checkpoints, and two lines of the log; divides `steps`.
         l1_weight: float. Weight of the absolute error beside the squared error in the loss; 1 in the paper.
@@ -41,7 +44,13 @@ class Recipe:
         sampling_steps: int. Steps of that schedule, from the beginning; after them the model is fed as in a forecast.
         clip_norm: float or None. Largest norm of all gradients together.
         validation_clips: int. Clips of the test split scored at each interval; 0 for none.
-        dtype: str. Keras dtype policy of the model, such as "float32" or "mixed_bfloat16".
+        gradient_accumulation_steps: int or None. Parts into which a batch is cut that run one after the other, their
+            gradients averaged; divides `batch_size`. Takes less memory and gives the same weights up to rounding.
+        steps_per_execution: int. Batches that run between two looks at them; divides `interval_steps`. Changes nothing
+            but the speed.
+        jit_compile: bool or None. Whether XLA compiles the step; None lets Keras decide.
+        dtype: str. Keras dtype policy of the model, such as "float32", "mixed_bfloat16" or "mixed_float16". In float16
+            the loss is scaled, and a step whose gradients overflow is left out: it counts as one all the same.
         checkpoint: None, "step" or "sqrt". How much a training step keeps in memory; see `Rollout`.
         fast: bool. Takes the faster ways of `Rollout`, whose results differ by rounding.
         seed: int. Of weights, data order, streamed clips and sampling.
@@ -59,6 +68,8 @@ class Recipe:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data: str = "moving_mnist_clips/paper"
     stream: bool = False
+    initial: str | None = None
+    initial_clips: int = 0
     batch_size: int = 4
     steps: int = 1000
     interval_steps: int = 100
@@ -69,6 +80,9 @@ class Recipe:
     sampling_steps: int = 1000
     clip_norm: float | None = None
     validation_clips: int = 0
+    gradient_accumulation_steps: int | None = None
+    steps_per_execution: int = 1
+    jit_compile: bool | None = None
     dtype: str = "float32"
     checkpoint: str | None = None
     fast: bool = True
@@ -92,14 +106,32 @@ class Recipe:
         for name in ("learning_rate", "clip_norm"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be positive. Received: {name}={getattr(self, name)}")
-        if self.dtype in ("float16", "mixed_float16"):
+        if self.dtype == "float16":
             raise ValueError(
-                "`dtype` must have the range of float32, as mixed_bfloat16 has: in float16 steps are left out, and a "
-                f"run could not be resumed by its step number. Received: dtype={self.dtype!r}"
+                "`dtype` must keep the weights in float32, as mixed_float16 does. Received: dtype='float16'"
             )
+        self._check_divisions()
         if self.validation_clips < 0:
             raise ValueError(
                 f"`validation_clips` must be 0 or more. Received: validation_clips={self.validation_clips}"
+            )
+
+    def _check_divisions(self):
+        pieces = self.gradient_accumulation_steps
+        if pieces is not None and (pieces < 2 or self.batch_size % pieces):
+            raise ValueError(
+                "`gradient_accumulation_steps` must be at least 2 and divide `batch_size`. Received: "
+                f"gradient_accumulation_steps={pieces}, batch_size={self.batch_size}"
+            )
+        if pieces is not None and self.dtype == "mixed_float16":
+            raise ValueError(
+                "`gradient_accumulation_steps` must be None in mixed_float16, where a part that overflows is left out "
+                f"and the parts of other batches would come together. Received: gradient_accumulation_steps={pieces}"
+            )
+        if self.steps_per_execution < 1 or self.interval_steps % self.steps_per_execution:
+            raise ValueError(
+                "`steps_per_execution` must be at least 1 and divide `interval_steps`. Received: "
+                f"steps_per_execution={self.steps_per_execution}, interval_steps={self.interval_steps}"
             )
 
     def with_settings(self, settings: Mapping[str, str]) -> "Recipe":

@@ -1,10 +1,18 @@
 """Schedules of how often a model in training is fed the truth."""
 
 import math
+from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 
 from mslstm_keras.models.rollout import ObservedFrames, find_layer
+
+if TYPE_CHECKING:
+    from mslstm_keras.training.recipes import Recipe
+
+
+_SAMPLING = 1  # tells these draws from others with the same seed
 
 
 class _Schedule(keras.callbacks.Callback):
@@ -31,6 +39,8 @@ class _Schedule(keras.callbacks.Callback):
         raise NotImplementedError
 
     def on_train_batch_begin(self, batch, logs=None):
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()  # the variables are empty in an epoch, and what is assigned to them is lost
         step = int(self.model.optimizer.iterations)
         rates = self.context_truth_rate(step), self.truth_rate(step)
         find_layer(self.model, ObservedFrames).set_truth_rate(*rates, step)
@@ -93,3 +103,33 @@ class ReverseScheduledSampling(_Schedule):
 
     def _part_of_second_third(self, step):
         return min(max(3 * step / self.sampling_steps - 1.0, 0.0), 1.0)
+
+
+def sampling_schedule(recipe: "Recipe") -> ScheduledSampling | ReverseScheduledSampling:
+    """Returns the schedule by which a recipe's model is fed the truth."""
+    schedules = {"scheduled": ScheduledSampling, "reverse": ReverseScheduledSampling}
+    return schedules[recipe.sampling](recipe.sampling_steps)
+
+
+def draw_observed(recipe: "Recipe", step: int) -> np.ndarray:
+    """Draws which frames a model in training is fed at a step; see `ObservedFrames`.
+
+        P(frame t of a clip is fed) = 1                                               t = 0
+                                      schedule.context_truth_rate(step)               0 < t < context_frames
+                                      schedule.truth_rate(step)                       t >= context_frames
+
+    The draws are NumPy's and a pure function of the recipe's seed and of the step: they are the same on every backend,
+    for any number of devices, and in a run that is resumed.
+
+    Args:
+        recipe: the recipe.
+        step: int. Number of the optimiser step, from 0.
+
+    Returns:
+        float32 (batch_size, context_frames + forecast_frames - 1) of zeros and ones.
+    """
+    schedule = sampling_schedule(recipe)
+    rates = [1.0, schedule.context_truth_rate(step), schedule.truth_rate(step)]
+    rates = np.repeat(rates, (1, recipe.context_frames - 1, recipe.forecast_frames - 1))
+    draws = np.random.default_rng([recipe.seed, step, _SAMPLING]).random((recipe.batch_size, len(rates)))
+    return (draws < rates).astype("float32")

@@ -1,0 +1,217 @@
+"""What a training runs on: one device, several of a machine, or those of several hosts."""
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import keras
+
+from mslstm_keras.training.data import WHOLE, Part
+from mslstm_keras.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The devices that share every batch.
+
+    Attributes:
+        replicas: int. How many, on all hosts together.
+        part: the part of every batch that this host feeds. The host with number 0 writes the run folder.
+        scope: function that returns the context in which a model is built, restored and trained.
+    """
+
+    replicas: int = 1
+    part: Part = WHOLE
+    scope: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
+
+    def check(self, recipe: Recipe) -> None:
+        """Checks that a recipe can be trained on these devices.
+
+        Raises:
+            ValueError: if they do not divide its batches, or an option of it fails under a TensorFlow strategy.
+        """
+        size = recipe.batch_size // (recipe.gradient_accumulation_steps or 1)
+        if size % self.replicas:
+            raise ValueError(
+                f"`batch_size`, divided by the gradient accumulation steps, must divide by the {self.replicas} devices "
+                f"that share it. Received: batch_size={recipe.batch_size}, "
+                f"gradient_accumulation_steps={recipe.gradient_accumulation_steps}"
+            )
+        if self.replicas > 1 and keras.backend.backend() == "tensorflow":
+            for option, reason in _REFUSED.items():
+                value = getattr(recipe, option)
+                if value not in (None, False, 1):
+                    raise ValueError(
+                        f"`{option}` must be left as it is under a TensorFlow strategy, where {reason}. Received: "
+                        f"{option}={value}"
+                    )
+
+
+_REFUSED = {
+    "steps_per_execution": "Keras cannot loop over the batches of several devices (Keras issue 19246)",
+    "jit_compile": "XLA cannot reach the weights of the other devices (Keras issue 20763)",
+    "gradient_accumulation_steps": "Keras cannot add up gradients within a replica (Keras issue 20582)",
+}
+
+
+def place(devices: int | str | Sequence[str] | None = None) -> Placement:
+    """Finds the devices of a training: `tf.distribute.MirroredStrategy` or, on JAX, `keras.distribution.DataParallel`.
+
+    Args:
+        devices: how many of this machine, "all", or their names; GPUs where there are any, else the parts of the
+            processor that `split_processor` has made. None for one device without a strategy. After `connect_hosts`,
+            None or "all": all devices of all hosts.
+
+    Raises:
+        ValueError: if there are not as many devices, or the backend has no way to share a batch.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return Placement() if devices is None else _mirrored(devices)
+    if backend == "jax":
+        return _data_parallel(devices)
+    if devices is not None:
+        raise ValueError(f"`devices` must be None on the {backend} backend. Received: devices={devices!r}")
+    return Placement()
+
+
+def _mirrored(devices):
+    import tensorflow as tf
+
+    known = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    names = _chosen(devices, [device.name.removeprefix("/device:") for device in known])
+    return Placement(len(names), scope=_strategy(tuple(names)).scope)
+
+
+@functools.cache  # TensorFlow numbers what a strategy adds up: a second one on the same devices would mix up the sums
+def _strategy(names):
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(names)
+
+
+def _data_parallel(devices):
+    import jax
+
+    hosts = jax.process_count()
+    if hosts == 1 and devices is None:
+        return Placement()
+    if hosts > 1 and devices not in (None, "all"):
+        raise ValueError(
+            f"`devices` must be None or 'all' where several hosts share a batch. Received: devices={devices!r}"
+        )
+    names = _chosen("all" if devices is None else devices, keras.distribution.list_devices())
+    # Each host reads its own part of a batch: nothing is left for Keras to cut.
+    parallel = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+    return Placement(len(names), Part(jax.process_index(), hosts), parallel.scope)
+
+
+def _chosen(devices, known):
+    if devices == "all":
+        return known
+    if isinstance(devices, int) and not isinstance(devices, bool) and 1 <= devices <= len(known):
+        return known[:devices]
+    if isinstance(devices, (list, tuple)) and devices and set(devices) <= set(known):
+        return list(devices)
+    raise ValueError(
+        f"`devices` must be 'all', at most as many as there are, or their names: {', '.join(known)}. Received: "
+        f"devices={devices!r}"
+    )
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Within it, what Keras makes is of this host alone: the others need not make it too, at the same moment.
+
+    Keras makes variables even to save or to load a model, and every variable of several hosts is compared between them.
+    """
+    parallel = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(parallel)
+
+
+def split_processor(count: int) -> bool:
+    """Makes several devices of the processor, where there is no GPU: to try what several devices do, not for speed.
+
+    Args:
+        count: int. How many.
+
+    Returns:
+        Whether the processor was split. A backend cannot do so once it has computed something.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", count)
+            return True
+        return False
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return False
+    parts = [tf.config.LogicalDeviceConfiguration()] * count
+    try:
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+    except RuntimeError:
+        return False
+    return True
+
+
+def connect_hosts(addresses: Sequence[str], rank: int) -> None:
+    """Connects this process to those of the other hosts, by JAX's own runtime; each of them calls it.
+
+    Call it before anything is computed. A training in which a host is lost ends on all of them, and goes on when all
+    are started again.
+
+    Args:
+        addresses: "host:port" of every host, the same list everywhere; the first one coordinates.
+        rank: int, from 0. Which of them this is.
+
+    Raises:
+        ValueError: if the backend is not JAX, there are fewer than two hosts, or `rank` is none of them.
+    """
+    if keras.backend.backend() != "jax":
+        raise ValueError(
+            "`hosts` must be on the JAX backend: Keras has no multi-worker strategy for TensorFlow (Keras issue "
+            f"20585). Received: backend {keras.backend.backend()!r}"
+        )
+    if len(addresses) < 2 or not all(":" in address for address in addresses):
+        raise ValueError(
+            f"`hosts` must be host:port of at least two hosts. Received: hosts={','.join(addresses)}"
+        )
+    if not 0 <= rank < len(addresses):
+        raise ValueError(f"`rank` must lie in 0 .. {len(addresses) - 1}. Received: rank={rank}")
+    keras.distribution.initialize(",".join(addresses), len(addresses), rank)
+
+
+def set_threads(batch_size: int) -> bool:
+    """Gives each operation of this process one thread and runs as many operations at once as there are processors.
+
+    On processors alone, with small maps or with a batch that can be cut into as many lanes, that feeds them better
+    than TensorFlow's own setting, all threads for every operation (docs/performance.md).
+
+    Args:
+        batch_size: int. Clips per step; left as it is where the number of processors does not divide it.
+
+    Returns:
+        Whether anything was set. TensorFlow cannot change its threads once it has computed something.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if batch_size % processors or tf.config.list_physical_devices("GPU"):
+        return False
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(processors)
+    except RuntimeError:
+        return False
+    return True
