@@ -52,9 +52,7 @@ def _add_train_command(commands):
     command.add_argument(
         "--resume", action="store_true", help="go on with the run in the folder, by its own recipe"
     )
-    command.add_argument(
-        "--initial", metavar="MODEL", help=f"start from the weights of this model: {MODEL}"
-    )
+    command.add_argument("--initial", metavar="MODEL", help=f"start from the weights of this model: {MODEL}")
     command.add_argument(
         "--devices",
         type=_devices,
@@ -71,9 +69,7 @@ def _add_train_command(commands):
         metavar="HOST:PORT,...",
         help="all hosts that share every batch, the same list on each, with --backend jax and a shared run folder",
     )
-    command.add_argument(
-        "--rank", type=int, metavar="K", help="with --hosts: which of them this is, from 0"
-    )
+    command.add_argument("--rank", type=int, metavar="K", help="with --hosts: which of them this is, from 0")
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     command.add_argument("--manual-dir", type=Path, help=MANUAL_DIR)
 

@@ -40,19 +40,26 @@ class Placement:
                 f"gradient_accumulation_steps={recipe.gradient_accumulation_steps}"
             )
         if self.replicas > 1 and keras.backend.backend() == "tensorflow":
-            for option, reason in _REFUSED.items():
+            for option, (harmless, reason) in _REFUSED.items():
                 value = getattr(recipe, option)
-                if value not in (None, False, 1):
+                if all(value is not each for each in harmless):
                     raise ValueError(
                         f"`{option}` must be left as it is under a TensorFlow strategy, where {reason}. Received: "
                         f"{option}={value}"
                     )
 
 
+# option -> the values that leave it alone, and why others fail
 _REFUSED = {
-    "steps_per_execution": "Keras cannot loop over the batches of several devices (Keras issue 19246)",
-    "jit_compile": "XLA cannot reach the weights of the other devices (Keras issue 20763)",
-    "gradient_accumulation_steps": "Keras cannot add up gradients within a replica (Keras issue 20582)",
+    "steps_per_execution": (
+        (1,),
+        "Keras cannot loop over the batches of several devices (Keras issue 19246)",
+    ),
+    "jit_compile": ((None, False), "XLA cannot reach the weights of the other devices (Keras issue 20763)"),
+    "gradient_accumulation_steps": (
+        (None,),
+        "Keras cannot add up gradients within a replica (Keras issue 20582)",
+    ),
 }
 
 

@@ -23,12 +23,12 @@ from mslstm_keras.training.data import scoring_batches, split_clips, stream_clip
 from mslstm_keras.training.devices import alone, place
 from mslstm_keras.training.losses import FrameL1L2
 from mslstm_keras.training.metrics.frame import FrameMSE
+from mslstm_keras.training.optimizers import Adam, LossScaleOptimizer, RateOfUpdates
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.sampling import sampling_schedule
 
 CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.keras", "checkpoint-before.keras"
 LOG, RECIPE = "log.csv", "recipe.json"
-PROGRESS = "progress.json"  # in a checkpoint, beside what Keras writes
 SEED = "seed-"
 
 
@@ -93,9 +93,7 @@ def train(
     validation = None
     if recipe.validation_clips:
         test = split_clips(recipe.data, "test", data_dir)
-        validation = scoring_batches(
-            test, recipe, recipe.validation_clips, recipe.batch_size, placement.part
-        )
+        validation = scoring_batches(test, recipe, recipe.validation_clips, recipe.batch_size, placement.part)
     with placement.scope():
         model = compiled_model(recipe)
         first_step, restored = 0, None
@@ -114,7 +112,9 @@ def train(
             callbacks += [
                 keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
                 log,
-                _Checkpoint(run_dir, model, restored),  # last: a line of the log without its checkpoint is written again
+                _Checkpoint(
+                    run_dir, model, restored
+                ),  # last: a line of the log without its checkpoint is written again
             ]
         _told(model, recipe).fit(
             batches,
@@ -187,7 +187,7 @@ def read_step(checkpoint: str | os.PathLike) -> int:
             damaged = archive.testzip()  # Keras does not look at the sums
             if damaged:
                 raise ValueError(f"{damaged} is damaged")
-            return json.loads(archive.read(PROGRESS))["step"]
+            return json.loads(archive.comment)["step"]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"`checkpoint` must be a whole file of `train`. Received: {checkpoint} ({_first_line(error)})"
@@ -216,13 +216,13 @@ def compiled_model(recipe: Recipe) -> keras.Model:
         )
     finally:
         keras.config.set_dtype_policy(policy)
-    optimizer = keras.optimizers.Adam(
+    optimizer = Adam(
         learning_rate_schedule(recipe),
         global_clipnorm=recipe.clip_norm,
         gradient_accumulation_steps=recipe.gradient_accumulation_steps,
     )
     if recipe.dtype == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer = LossScaleOptimizer(optimizer)
     _compile(model, recipe, optimizer)
     # Otherwise `fit` builds it while it traces the training step, and traces that twice.
     model.optimizer.build(model.trainable_variables)
@@ -248,17 +248,20 @@ def _told(model, recipe):
 
 def learning_rate_schedule(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:
     """Returns the learning rate by step: constant, then a cosine to zero over the last `decay_steps`."""
-    pieces = recipe.gradient_accumulation_steps or 1  # Keras counts each of them
-    if not recipe.decay_steps:
-        boundary = recipe.steps * pieces
-        return keras.optimizers.schedules.PiecewiseConstantDecay([boundary], [recipe.learning_rate] * 2)
-    # Keras' warm-up from a rate to the same rate is the constant part.
-    return keras.optimizers.schedules.CosineDecay(
-        recipe.learning_rate,
-        recipe.decay_steps * pieces,
-        warmup_target=recipe.learning_rate,
-        warmup_steps=(recipe.steps - recipe.decay_steps) * pieces,
-    )
+    if recipe.decay_steps:
+        # Keras' warm-up from a rate to the same rate is the constant part.
+        schedule = keras.optimizers.schedules.CosineDecay(
+            recipe.learning_rate,
+            recipe.decay_steps,
+            warmup_target=recipe.learning_rate,
+            warmup_steps=recipe.steps - recipe.decay_steps,
+        )
+    else:
+        schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
+            [recipe.steps], [recipe.learning_rate] * 2
+        )
+    pieces = recipe.gradient_accumulation_steps
+    return RateOfUpdates(schedule, pieces) if pieces else schedule
 
 
 def _start_from(model, initial):
@@ -379,7 +382,8 @@ class _Checkpoint(keras.callbacks.Callback):
         with alone(), replacing(self.path) as temporary:
             self.trained.save(temporary)
             with zipfile.ZipFile(temporary, "a") as archive:
-                archive.writestr(PROGRESS, json.dumps({"step": logs["step"]}))
+                # A comment: Keras unpacks archives that have more files than its own.
+                archive.comment = json.dumps({"step": logs["step"]}).encode()
             if self.path.exists() and self.readable:
                 with replacing(self.before) as kept:
                     _duplicate(self.path, kept)

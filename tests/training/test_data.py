@@ -8,6 +8,7 @@ import pytest
 
 from mslstm_keras.training.data import (
     Clips,
+    Part,
     batch_indices,
     describe,
     find_builder,
@@ -19,6 +20,7 @@ from mslstm_keras.training.data import (
     training_batches,
 )
 from mslstm_keras.training.recipes import Recipe
+from mslstm_keras.training.sampling import draw_observed
 from tests.processes import no_file_larger_than
 from tfds_builders.moving_mnist_clips.moving_digits import SPLIT_SEEDS, moving_digits
 from tfds_builders.moving_mnist_clips.objects import load_objects
@@ -49,7 +51,12 @@ def numbers(batch):
 
 
 def arrays(batches):
-    return [(x.numpy(), y.numpy()) for x, y in batches]
+    """Returns the frames and the frames that follow them, of every batch."""
+    return [(x["frames"].numpy(), y.numpy()) for x, y, *_ in batches]
+
+
+def planes(batches):
+    return [x["observed"].numpy() for x, *_ in batches]
 
 
 @pytest.fixture(scope="module")
@@ -134,14 +141,66 @@ def test_batches_are_those_of_the_step_numbers():
     assert taken == np.arange(24).reshape(8, 3).tolist()
 
 
-def test_scoring_takes_clips_in_order_and_the_rest_as_a_smaller_batch():
+def test_batches_tell_which_frames_are_fed():
+    fields = recipe(seed=3, sampling_steps=6)
+    found = planes(training_batches(numbered_clips(10), fields, 2))
+    assert len(found) == 6
+    for step, plane in enumerate(found, 2):
+        assert plane.dtype == "float32"
+        np.testing.assert_array_equal(plane, draw_observed(fields, step))
+
+
+@pytest.mark.parametrize("count", [10, None])
+def test_parts_of_a_batch_are_the_batch(count):
+    """Hosts that each read their part, and parts whose gradients are averaged, see the clips of the whole."""
+    fields = recipe(batch_size=6, sampling_steps=6)
+    clips = numbered_clips(count)
+    whole = training_batches(clips, fields)
+    hosts = [training_batches(clips, fields, part=Part(number, 3)) for number in range(3)]
+    pieces = training_batches(clips, recipe(batch_size=6, sampling_steps=6, gradient_accumulation_steps=2))
+    assert len(pieces) == 2 * len(whole)
+    assert pieces.element_spec[1].shape[0] == 3
+    for see in (planes, lambda batches: [x for x, _ in arrays(batches)], lambda b: [y for _, y in arrays(b)]):
+        expected = see(whole)
+        together = [np.concatenate(rows) for rows in zip(*map(see, hosts), strict=True)]
+        np.testing.assert_array_equal(together, expected)
+        np.testing.assert_array_equal(np.reshape(see(pieces), np.shape(expected)), expected)
+
+
+def test_a_part_goes_on_behind_a_step():
+    fields = recipe(batch_size=6, gradient_accumulation_steps=2)
+    straight = arrays(training_batches(numbered_clips(10), fields, part=Part(1, 3)))
+    resumed = arrays(training_batches(numbered_clips(10), fields, 5, Part(1, 3)))
+    np.testing.assert_array_equal(resumed, straight[10:])
+
+
+def test_scoring_takes_clips_in_order_and_fills_the_last_batch_with_clips_that_do_not_count():
     batches = scoring_batches(numbered_clips(20), recipe(), count=8, batch_size=3)
     assert len(batches) == 3
     found = arrays(batches)
-    assert [numbers(x) for x, _ in found] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert [numbers(x) for x, _ in found] == [[0, 1, 2], [3, 4, 5], [6, 7, 0]]
     for x, y in found:
         assert x.shape[1:] == y.shape[1:] == (4, 4, 6, 2)
         np.testing.assert_array_equal(y[:, :-1], x[:, 1:])
+    assert not found[2][0][2].any() and not found[2][1][2].any()
+    assert np.all(np.array(planes(batches)) == [1, 1, 1, 0])
+    weights = np.concatenate([weights for *_, weights in batches])
+    np.testing.assert_allclose(weights, [9 / 8] * 8 + [0], rtol=1e-7)  # as much as nine clips in all
+
+
+@pytest.mark.parametrize("count", [1, 5, 7, 8])
+def test_parts_of_scoring_batches_are_the_batch(count):
+    """Also where a host has nothing but clips that do not count."""
+    whole = list(scoring_batches(numbered_clips(20), recipe(), count, 4))
+    hosts = [scoring_batches(numbered_clips(20), recipe(), count, 4, Part(number, 4)) for number in range(4)]
+    for batch, *parts in zip(whole, *hosts, strict=True):
+        for expected, *pieces in zip(*map(leaves, (batch, *parts)), strict=True):
+            np.testing.assert_array_equal(np.concatenate(pieces), expected)
+
+
+def leaves(batch):
+    x, y, weights = batch
+    return x["frames"], x["observed"], y, weights
 
 
 @pytest.mark.parametrize("make", [training_batches, lambda *a: scoring_batches(*a, count=2, batch_size=2)])

@@ -147,7 +147,24 @@ def test_recipes_are_frozen():
             {"sampling": "revers"},
             "`sampling` must be one of ('scheduled', 'reverse'). Received: sampling='revers'",
         ),
-        ({"dtype": "mixed_float16"}, "`dtype` must have the range of float32"),
+        ({"dtype": "float16"}, "`dtype` must keep the weights in float32, as mixed_float16 does. Received: "),
+        (
+            {"gradient_accumulation_steps": 1},
+            "`gradient_accumulation_steps` must be at least 2 and divide `batch_size`. Received: ",
+        ),
+        (
+            {"gradient_accumulation_steps": 3, "batch_size": 4},
+            "Received: gradient_accumulation_steps=3, batch_size=4",
+        ),
+        (
+            {"gradient_accumulation_steps": 2, "dtype": "mixed_float16"},
+            "`gradient_accumulation_steps` must be None in mixed_float16, where a part that overflows is left out",
+        ),
+        (
+            {"steps_per_execution": 3, "interval_steps": 10},
+            "`steps_per_execution` must be at least 1 and divide `interval_steps`. Received: steps_per_execution=3",
+        ),
+        ({"steps_per_execution": 0}, "`steps_per_execution` must be at least 1"),
         ({"validation_clips": -1}, "`validation_clips` must be 0 or more. Received: validation_clips=-1"),
     ],
 )

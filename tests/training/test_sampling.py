@@ -1,14 +1,26 @@
 """Schedules of sampling: the rates by step, the draws by seed and step, both set by `fit`."""
 
+import json
+import os
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
-from mslstm_keras.training.sampling import ReverseScheduledSampling, ScheduledSampling
+from mslstm_keras.training.recipes import SAMPLINGS, Recipe
+from mslstm_keras.training.sampling import (
+    ReverseScheduledSampling,
+    ScheduledSampling,
+    draw_observed,
+    sampling_schedule,
+)
 from tests.golden import load_golden
+from tests.processes import run_script
 
+ROOT = Path(__file__).parents[2]
 SCHEDULES = [ScheduledSampling, ReverseScheduledSampling]
 FRAMES = np.random.default_rng(0).random((6, 5, 4, 4, 1), dtype="float32")
 
@@ -170,3 +182,63 @@ def test_other_models_are_refused(schedule):
         ValueError, match=r"`model` must have one ObservedFrames layer.* Received: 'dense' with 0"
     ):
         fit(model, schedule(4))
+
+
+def test_every_sampling_has_its_schedule():
+    schedules = [sampling_schedule(Recipe("r", sampling=kind, sampling_steps=5)) for kind in SAMPLINGS]
+    assert [type(schedule) for schedule in schedules] == [ScheduledSampling, ReverseScheduledSampling]
+    assert {schedule.sampling_steps for schedule in schedules} == {5}
+
+
+def drawn(step, **changes):
+    fields = {"context_frames": 3, "forecast_frames": 4, "batch_size": 500, "sampling_steps": 8, **changes}
+    return draw_observed(Recipe("r", **fields), step)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("step", [0, 3, 6])
+def test_frames_are_drawn_as_often_as_the_schedule_says(sampling, step):
+    plane = drawn(step, sampling=sampling)
+    assert plane.shape == (500, 6)
+    assert plane.dtype == "float32"
+    assert set(np.unique(plane)) <= {0, 1}
+    schedule = sampling_schedule(Recipe("r", sampling=sampling, sampling_steps=8))
+    context, forecast = schedule.context_truth_rate(step), schedule.truth_rate(step)
+    deviation = 4 * np.sqrt(0.25 / 500)  # four standard deviations of the mean of 500 draws, at most
+    np.testing.assert_allclose(plane.mean(axis=0), [1, *[context] * 2, *[forecast] * 3], atol=deviation)
+
+
+def test_drawn_frames_depend_on_seed_and_step_alone():
+    np.testing.assert_array_equal(drawn(4), drawn(4))
+    assert (drawn(4) != drawn(5)).any()
+    assert (drawn(4) != drawn(4, seed=1)).any()
+
+
+def test_schedules_reach_the_steps_of_jax():
+    """There a step reads no variable of a callback, unless that brings the state home first."""
+    script = """
+        import json, os
+        import keras, numpy as np
+        from mslstm_keras import FrameL1L2, ScheduledSampling, create_model
+        from mslstm_keras.models.rollout import Rollout, find_layer
+        assert keras.backend.backend() == "jax"
+        import jax
+        seen, call = [], Rollout.call
+        def telling(rollout, frames, observed, training=False):
+            if training:
+                jax.debug.callback(lambda plane: seen.append(np.asarray(plane).tolist()), observed, ordered=True)
+            return call(rollout, frames, observed, training=training)
+        Rollout.call = telling
+        model = create_model("conv_lstm", (4, 4, 1), 2, 4, filters=1, layers=1)
+        model.compile("sgd", FrameL1L2())
+        frames = np.zeros((6, 5, 4, 4, 1), "float32")
+        model.fit(frames, frames, batch_size=2, epochs=2, verbose=0, callbacks=[ScheduledSampling(2)])
+        print(json.dumps(seen[-6:]))
+    """
+    child = run_script(script, ROOT, env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"})
+    assert child.returncode == 0, child.stderr
+    planes = np.array(json.loads(child.stdout.splitlines()[-1]))
+    assert planes.shape == (6, 2, 5)
+    assert (planes[0] == 1).all()  # step 0: the truth; step 1: half of it; then none
+    assert 0 < planes[1][:, 2:].mean() < 1
+    np.testing.assert_array_equal(planes[2:], [[[1, 1, 0, 0, 0]] * 2] * 4)

@@ -1,0 +1,81 @@
+"""Optimisers that hold for several devices, and for batches cut into parts."""
+
+import keras
+from keras import ops
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class Adam(keras.optimizers.Adam):
+    """`keras.optimizers.Adam` whose `global_clipnorm` is the norm of the gradients of all devices together.
+
+        g' = g min(1, global_clipnorm / |g|),   g = sum of the gradients of all devices
+
+    Under a TensorFlow strategy Keras' own clips what each device has, before the sum: other weights come out than on
+    one device.
+
+    Args:
+        *args: those of `keras.optimizers.Adam`.
+        **kwargs: those of `keras.optimizers.Adam`.
+    """
+
+    def _clip_gradients(self, grads):
+        if not self.global_clipnorm or not _is_shared():
+            return super()._clip_gradients(grads)
+        clipped = super()._clip_gradients(_summed(grads))
+        return [gradient / tf.distribute.get_strategy().num_replicas_in_sync for gradient in clipped]
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+    """`keras.optimizers.LossScaleOptimizer` that skips a step where the gradients of any device are not finite.
+
+    Keras' own asks the first device alone, before the gradients of all are added: what overflows on another one becomes
+    NaN in the weights, and the scale stays.
+
+    Args:
+        inner_optimizer: `keras.optimizers.Optimizer` that takes the unscaled gradients.
+        **kwargs: those of `keras.optimizers.LossScaleOptimizer`, such as `initial_scale` and `dynamic_growth_steps`.
+    """
+
+    def check_finite(self, grads):
+        """Returns whether the gradients of all devices are finite."""
+        finite = super().check_finite(grads)
+        return _summed(ops.cast(ops.logical_not(finite), "float32")) == 0 if _is_shared() else finite
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class RateOfUpdates(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate by the number of updates where several parts of a batch make one: Keras counts the parts.
+
+        rate(k) = schedule(floor(k / parts))
+
+    Args:
+        schedule: `keras.optimizers.schedules.LearningRateSchedule`, by updates.
+        parts: int. Parts of a batch, the optimiser's `gradient_accumulation_steps`.
+    """
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, parts: int):
+        super().__init__()
+        self.schedule = schedule
+        self.parts = parts
+
+    def __call__(self, step):
+        return self.schedule(step // self.parts)
+
+    def get_config(self) -> dict:
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "parts": self.parts}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "RateOfUpdates":
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["parts"])
+
+
+def _is_shared():
+    return keras.backend.backend() == "tensorflow" and tf.distribute.has_strategy()
+
+
+def _summed(values):
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)

@@ -1,0 +1,157 @@
+"""Devices and hosts that share every batch: the same weights, scores and losses as one device."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mslstm_keras.training.data import WHOLE
+from mslstm_keras.training.devices import Placement, connect_hosts, place
+from mslstm_keras.training.recipes import Recipe
+from tests.processes import run_script
+
+ROOT = Path(__file__).parents[2]
+
+TWO_DEVICES = """
+    import sys
+    import numpy as np
+    from mslstm_keras.training.devices import split_processor
+    assert split_processor(2)
+    import csv, keras
+    from mslstm_keras import FrameL1L2, FrameMSE, Recipe, create_model, train
+    from mslstm_keras.training.devices import place
+
+    def state(model):
+        return [*model.get_weights(), *(variable.numpy() for variable in model.optimizer.variables)]
+
+    def assert_same(runs):
+        for one, two in zip(*map(state, runs), strict=True):
+            # Weights here are of the size of one; the optimiser's sums of gradients are larger.
+            np.testing.assert_allclose(two, one, rtol=0, atol=1e-6 * max(1, np.abs(one).max()))
+
+    def logged(folder):
+        return list(csv.DictReader(open(folder + "/log.csv", newline="")))
+
+    np.save("clips.npy", np.random.default_rng(0).integers(0, 256, (24, 5, 8, 8), dtype="uint8"))
+    for model, layers in (("conv_lstm", 1), ("pred_rnn_v2", 2), ("ms_lstm", 3)):
+        # The first steps are drawn, in part; behind step 2 nothing is. Three clips to score: one of the last two pads.
+        recipe = Recipe(
+            model, model, (8, 8, 1), 2, 3, filters=2, layers=layers, data="clips.npy", batch_size=4, steps=4,
+            interval_steps=2, learning_rate=0.01, sampling_steps=2, validation_clips=2, clip_norm=100.0,
+        )
+        folders = f"{model}-1", f"{model}-2"
+        runs = [
+            train(recipe, folder, devices=devices, verbose=0)
+            for folder, devices in zip(folders, (None, 2), strict=True)
+        ]
+        assert len(runs[1].weights[0].value.values) == 2  # one copy for each device
+        assert_same(runs)
+        assert_same([keras.models.load_model(f"{folder}/checkpoint-before.keras") for folder in folders])
+        one, two = map(logged, folders)
+        assert one[0].keys() == two[0].keys() >= {"loss", "frame_mse", "val_loss", "val_frame_mse"}
+        for expected, received in zip(one, two, strict=True):
+            for name in expected:
+                np.testing.assert_allclose(float(received[name]), float(expected[name]), rtol=1e-5, err_msg=name)
+    # A run of one device goes on with two, as if nothing had happened.
+    longer = recipe.with_settings({"steps": "6"})
+    assert_same([train(longer, folders[0], resume=True, devices=devices, verbose=0) for devices in (2, None)])
+
+    # What somebody writes without recipes, with nothing drawn.
+    frames = np.random.default_rng(1).random((8, 5, 8, 8, 1), dtype="float32")
+    runs = []
+    for devices in (None, "all"):
+        keras.utils.set_random_seed(2)
+        with place(devices).scope():
+            model = create_model("pred_rnn_v2", (8, 8, 1), 2, 3, filters=2, layers=1)
+            model.compile(keras.optimizers.Adam(0.01), FrameL1L2(), metrics=[FrameMSE(3)])
+        logs = model.fit(frames[:, :-1], frames[:, 1:], batch_size=4, epochs=2, shuffle=False, verbose=0).history
+        runs.append((model, logs))
+    assert_same([model for model, _ in runs])
+    for name in ("loss", "frame_mse"):
+        np.testing.assert_allclose(runs[1][1][name], runs[0][1][name], rtol=1e-5)
+    print("same")
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_train_as_one_does(tmp_path):
+    child = run_script(TWO_DEVICES, tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert child.returncode == 0, child.stderr
+    assert child.stdout.split()[-1] == "same"
+
+
+def recipe(**changes):
+    return Recipe("test", **{"batch_size": 4, "steps": 4, "interval_steps": 2, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"steps_per_execution": 2}, "Keras cannot loop over the batches of several devices"),
+        ({"jit_compile": True}, "XLA cannot reach the weights of the other devices"),
+        ({"gradient_accumulation_steps": 2}, "Keras cannot add up gradients within a replica"),
+    ],
+)
+def test_options_that_fail_under_a_strategy_are_refused(changes, reason):
+    ((name, value),) = changes.items()
+    message = f"`{name}` must be left as it is under a TensorFlow strategy, where {reason}"
+    with pytest.raises(ValueError, match=f"{re.escape(message)}.* Received: {name}={value}$"):
+        Placement(2, WHOLE).check(recipe(**changes))
+    Placement(1, WHOLE).check(recipe(**changes))
+
+
+def test_a_batch_that_devices_do_not_divide_is_refused():
+    message = "`batch_size`, divided by the gradient accumulation steps, must divide by the 3 devices that share it. "
+    with pytest.raises(ValueError, match=re.escape(f"{message}Received: batch_size=4, ")):
+        Placement(3, WHOLE).check(recipe())
+    Placement(2, WHOLE).check(recipe())
+
+
+@pytest.mark.parametrize("devices", [0, 2, True, "two", ["CPU:7"], []])
+def test_devices_that_are_not_there_are_refused(devices):
+    message = "`devices` must be 'all', at most as many as there are, or their names: CPU:0. Received: "
+    with pytest.raises(ValueError, match=re.escape(f"{message}devices={devices!r}")):
+        place(devices)
+
+
+@pytest.mark.parametrize("devices", [1, "all", ["CPU:0"]])
+def test_one_device_may_be_named(devices):
+    assert place(devices).replicas == 1
+
+
+def test_without_devices_there_is_no_strategy():
+    placement = place()
+    assert (placement.replicas, placement.part) == (1, WHOLE)
+    with placement.scope() as scope:
+        assert scope is None
+
+
+def test_hosts_need_jax():
+    message = "`hosts` must be on the JAX backend: Keras has no multi-worker strategy for TensorFlow"
+    with pytest.raises(ValueError, match=f"{re.escape(message)}.* Received: backend 'tensorflow'"):
+        connect_hosts(["a:1", "b:2"], 0)
+
+
+THREADS = """
+import os
+import tensorflow as tf
+from mslstm_keras.training.devices import set_threads
+processors = len(os.sched_getaffinity(0))
+print(processors == 1 or set_threads(2 * processors + 1), tf.config.threading.get_intra_op_parallelism_threads())
+print(set_threads(2 * processors), tf.config.threading.get_intra_op_parallelism_threads())
+print(tf.config.threading.get_inter_op_parallelism_threads() == processors)
+tf.constant(0) + 1
+print(set_threads(processors))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the script counts processors by it")
+def test_threads_are_set_where_the_batch_can_be_cut_and_tensorflow_has_not_begun():
+    command = [sys.executable, "-c", THREADS]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    refused, *rest = done.stdout.splitlines()
+    assert refused in ("False 0", "True 0")
+    assert rest == ["True 1", "True", "True"]  # set to what they are: nothing to refuse
