@@ -1,12 +1,15 @@
 """Commands that train and score: train, evaluate, recipes."""
 
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 
 from mslstm_keras.cli.arguments import (
     DATA_DIR,
     MANUAL_DIR,
+    NAMED_RECIPE,
     RUNS,
     add_command,
     add_zoo,
@@ -33,7 +36,7 @@ def _add_train_command(commands):
         "mslstm train optdigits_quick --set filters=16",
         json=False,
     )
-    command.add_argument("recipe", help="name of a recipe; `mslstm recipes` lists them")
+    command.add_argument("recipe", help=NAMED_RECIPE)
     command.add_argument("--run-dir", type=Path, help="folder of the run (default: runs/RECIPE)")
     command.add_argument("--set", type=setting, action="append", metavar="FIELD=VALUE", help="change a field")
     command.add_argument(
@@ -44,6 +47,11 @@ def _add_train_command(commands):
     )
     command.add_argument(
         "--resume", action="store_true", help="go on with the run in the folder, by its own recipe"
+    )
+    command.add_argument(
+        "--end-with-input",
+        action="store_true",
+        help="end when standard input does, as it does when the process that started this one is gone",
     )
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     command.add_argument("--manual-dir", type=Path, help=MANUAL_DIR)
@@ -96,15 +104,15 @@ def _train(options):
     from mslstm_keras.training.fit import RECIPE, read_recipe, seed_folders, set_threads, train, train_seeds
     from mslstm_keras.training.recipes import find_recipe
 
-    recipe = find_recipe(options.recipe)
+    if options.end_with_input:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+    recipe = named = find_recipe(options.recipe)
     run = Path("runs", recipe.name) if options.run_dir is None else options.run_dir
     started = run if options.seeds is None else next(iter(seed_folders(run)), run)
     if options.resume and (started / RECIPE).exists():
         recipe = read_recipe(started)
-        if recipe.name != options.recipe:
-            raise ValueError(
-                f"`recipe` must be that of the run, {recipe.name!r}. Received: {options.recipe!r}"
-            )
+        if recipe.name != named.name:
+            raise ValueError(f"`recipe` must be that of the run, {recipe.name!r}. Received: {named.name!r}")
     recipe = recipe.with_settings(dict(options.set or ()))
     if recipe.fast:
         set_threads(recipe.batch_size)
@@ -115,6 +123,12 @@ def _train(options):
     else:
         train_seeds(recipe, run, options.seeds, **sources)
     print(f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
+
+
+def _end_with_input():
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os._exit(1)  # as if it had been killed: what it writes is whole or not there
 
 
 def _warn_of_memory(recipe):

@@ -13,7 +13,7 @@ import numpy as np
 
 from mslstm_keras.files import remove_partial, replacing
 from mslstm_keras.models.registry import create_model
-from mslstm_keras.training.data import scoring_batches, split_clips, stream_clips, training_batches
+from mslstm_keras.training.data import scoring_batches, training_batches, training_clips, validation_clips
 from mslstm_keras.training.losses import FrameL1L2
 from mslstm_keras.training.metrics.frame import FrameMSE
 from mslstm_keras.training.recipes import Recipe
@@ -62,15 +62,11 @@ def train(
         raise ValueError(
             f"`run_dir` must be new; resume to go on with what it holds. Received: run_dir={str(run_dir)!r}"
         )
-    clips = (
-        stream_clips(recipe.data, recipe.seed, manual_dir)
-        if recipe.stream
-        else split_clips(recipe.data, "train", data_dir)
-    )
+    clips = training_clips(recipe, data_dir, manual_dir)
     validation = None
     if recipe.validation_clips:
-        test = split_clips(recipe.data, "test", data_dir)
-        validation = scoring_batches(test, recipe, recipe.validation_clips, recipe.batch_size)
+        held_out = validation_clips(recipe, data_dir, manual_dir)
+        validation = scoring_batches(held_out, recipe, recipe.validation_clips, recipe.batch_size)
     model = compiled_model(recipe)
     first_step = _restore(model, checkpoint, recipe) if checkpoint.exists() else 0
     batches = training_batches(clips, recipe, first_step)
