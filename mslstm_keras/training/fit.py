@@ -184,14 +184,7 @@ def compiled_model(recipe: Recipe) -> keras.Model:
             recipe.frame_shape,
             recipe.context_frames,
             recipe.forecast_frames,
-            filters=recipe.filters,
-            layers=recipe.layers,
-            scales=recipe.scales,
-            patch_size=recipe.patch_size,
-            fast=recipe.fast,
-            checkpoint=recipe.checkpoint,
-            seed=recipe.seed,
-            **recipe.options,
+            **recipe.model_options(),
         )
     finally:
         keras.config.set_dtype_policy(policy)

@@ -119,6 +119,11 @@ class Recipe:
         """
         return dataclasses.replace(self, **read_settings(Recipe, settings, "recipe"))
 
+    def model_options(self) -> dict[str, Any]:
+        """Returns the keyword arguments of `create_model`."""
+        names = ("filters", "layers", "scales", "patch_size", "fast", "checkpoint", "seed")
+        return {name: getattr(self, name) for name in names} | dict(self.options)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields as plain data, ready for JSON."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
