@@ -24,10 +24,10 @@ from mslstm_keras.study.drawing import (
 from mslstm_keras.study.evaluation import is_synthetic
 
 RESULTS, TABLE, FIGURE, BEST = "results.json", "results.csv", "pareto.png", "best.json"
-COSTS = {  # cost -> what a panel says, and its unit
-    "parameters": ("parameters", 1),
-    "macs": ("multiply-accumulates, 10^9", 1e9),
-    "training_memory": ("memory of training, GB", 1e9),
+COSTS = {  # cost -> what a panel says
+    "parameters": "parameters",
+    "macs": "multiply-accumulates",
+    "training_memory": "memory of training, bytes",
 }
 HEIGHT = 620
 MOST_LABELS = 8
@@ -115,7 +115,7 @@ def results_table(results: Mapping) -> Iterator[str]:
     rows = []
     for trial in sorted(results["trials"], key=lambda each: (each["score"] is None, each["score"])):
         row = [trial["trial"], *(_text(trial["values"][field]) for field in fields)]
-        row += [f"{trial['recipe']['steps']:,}", f"{trial['parameters']:,}", f"{trial["macs"] / 1e9:.3g}"]
+        row += [f"{trial['recipe']['steps']:,}", f"{trial['parameters']:,}", f"{trial['macs'] / 1e9:.3g}"]
         row += [f"{trial['training_memory'] / 1e9:.2f}"]
         row += ["-" if trial["score"] is None else f"{trial['score']:.4g}", trial["status"]]
         row[-1] += " *" if trial["trial"] in front else ""
@@ -158,6 +158,8 @@ def pareto_figure(results: Mapping, path: str | os.PathLike) -> None:
         ValueError: if no trial has a score.
         OSError: if the file cannot be written; what was there before stays.
     """
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
     trials = {trial["trial"]: trial for trial in results["trials"] if trial["score"] is not None}
     if not trials:
         raise ValueError("`results` must hold a trial with a score. Received: none")
@@ -170,18 +172,20 @@ def pareto_figure(results: Mapping, path: str | os.PathLike) -> None:
         f"synthetic data: {heading}" if synthetic else heading, color=WARNING if synthetic else INK, **style
     )
     panels = figure.subplots(1, len(COSTS), sharey=True)
-    for axes, (cost, (label, unit)) in zip(panels, COSTS.items(), strict=True):
+    for axes, (cost, label) in zip(panels, COSTS.items(), strict=True):
         front = pareto_front(list(trials.values()), cost)
         others = [trial for name, trial in trials.items() if name not in front]
         style = {"linestyle": "", "marker": "o", "markersize": 9, "color": FAINT, "alpha": 0.7}
-        axes.plot([each[cost] / unit for each in others], [each["score"] for each in others], **style)
-        xs, ys = [trials[name][cost] / unit for name in front], [trials[name]["score"] for name in front]
+        axes.plot([each[cost] for each in others], [each["score"] for each in others], **style)
+        xs, ys = [trials[name][cost] for name in front], [trials[name]["score"] for name in front]
         axes.plot(xs, ys, drawstyle="steps-post", marker="o", markersize=10, linewidth=2.5, color=LINES[0])
         for name, x, y in list(zip(front, xs, ys, strict=True))[-MOST_LABELS:]:
             place = {"textcoords": "offset points", "ha": "left", "va": "bottom"}
             axes.annotate(name, (x, y), (6, 5), **place, fontsize=points(TEXT), color=LINES[0])
         dress(axes)
         axes.margins(x=0.1, y=0.1)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(label, fontsize=points(TEXT), color=INK)
     panels[0].set_ylabel(f"{results['objective']}, less is better", fontsize=points(TEXT), color=INK)
     save(figure, path)
