@@ -12,7 +12,6 @@ from tests import contracts
 from tests.contracts import small_model
 from tests.equations import assert_close, conv, random_cell, sigmoid, weights
 
-
 SIZES = [(3,), (5, 7), (3, 5, 7)]  # besides the paper's (3, 5)
 
 
@@ -66,7 +65,9 @@ def test_weights():
 )
 def test_kernel_sizes_must_be_growing_odd_integers(kernel_sizes):
     message = "`kernel_sizes` must hold odd positive integers, each larger than the one before. "
-    with pytest.raises(ValueError, match=re.escape(f"{message}Received: kernel_sizes={kernel_sizes!r}") + "$"):
+    with pytest.raises(
+        ValueError, match=re.escape(f"{message}Received: kernel_sizes={kernel_sizes!r}") + "$"
+    ):
         MKLSTMCell(4, kernel_sizes=kernel_sizes)
 
 
