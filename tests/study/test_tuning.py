@@ -263,7 +263,9 @@ def test_a_failed_trial_is_named_and_the_search_goes_on(recipe, trained, tmp_pat
     monkeypatch.setattr(tuning, "run_trial", train_by)
     lines = []
     space = {"filters": [1, 2]}
-    results = tune(recipe, tmp_path / "run", space=space, searcher="grid", progress=lines.append)
+    results = tune(
+        recipe, tmp_path / "run", space=space, searcher="grid", max_trials=2, progress=lines.append
+    )
     assert [trial["status"] for trial in results["trials"]] == ["failed", "completed"]
     assert results["trials"][0]["reason"] == "mslstm: The loss is infinite"
     assert lines == [
@@ -361,7 +363,7 @@ def start(recipe_file, run, *words, **variables):
         "--searcher",
         "grid",
     ]
-    command += ["--vary", "filters=[1,2,3]", "--max-parameters", "2000", *words]
+    command += ["--vary", "filters=[1,2,3]", "--max-parameters", "2000", "--trials", "5", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1", **variables}
     output = (run.parent / f"{variables.get('KERASTUNER_TUNER_ID', 'alone')}.log").open("a")
     return subprocess.Popen(list(map(str, command)), cwd=ROOT, env=environment, stdout=output, stderr=output)
