@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.settings import check_field, read_settings, tuples
 from mslstm_keras.training.fit import compiled_model
@@ -27,8 +28,9 @@ def default_space(recipe: Recipe) -> dict[str, list]:
     unless the recipe says at which scales its own are; a third and the triple of the learning rate. What does not fit
     together, such as patches and frames, is left out by the search.
     """
+    frames = recipe.frame_shape, recipe.context_frames, recipe.forecast_frames
+    step = find_layer(create_model(recipe.model, *frames, **recipe.model_options()), Rollout).step
     space = {}
-    step = find_layer(compiled_model(recipe), Rollout).step
     if any(hasattr(layer, "kernel_sizes") for layer in step.layers):
         space["options.kernel_sizes"] = list(KERNEL_SIZES)
     space["filters"] = _around(recipe.filters)

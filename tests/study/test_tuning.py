@@ -28,7 +28,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 CLIPS = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 4), dtype="uint8")
 SPACE = {"filters": [1, 2, 3, 4], "layers": [1, 2, 3]}
-PATIENCE = 120  # seconds that nothing takes
+PATIENCE = 400  # seconds that nothing takes
 
 
 @pytest.fixture
@@ -350,23 +350,27 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start(recipe_file, run, *words, **variables):
-    """Starts `mslstm tune` on a grid of three filters in a process of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        "mslstm_keras",
-        "tune",
-        recipe_file,
-        "--run-dir",
-        run,
-        "--searcher",
-        "grid",
-    ]
-    command += ["--vary", "filters=[1,2,3]", "--max-parameters", "2000", "--trials", "5", *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1", **variables}
-    output = (run.parent / f"{variables.get('KERASTUNER_TUNER_ID', 'alone')}.log").open("a")
-    return subprocess.Popen(list(map(str, command)), cwd=ROOT, env=environment, stdout=output, stderr=output)
+@pytest.fixture
+def start():
+    """Starts `mslstm tune` on a grid of three filters in a process of its own, which ends with the test."""
+    started = []
+
+    def start(recipe_file, run, *words, **variables):
+        command = [sys.executable, "-m", "mslstm_keras", "tune", recipe_file, "--run-dir", run]
+        command += ["--searcher", "grid", "--trials", "5", "--vary", "filters=[1,2,3]"]
+        command += ["--max-parameters", "2000", *words]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+        with (run.parent / f"{variables.get('KERASTUNER_TUNER_ID', 'alone')}.log").open("a") as log:
+            process = subprocess.Popen(
+                list(map(str, command)), cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 def wait_for(happened, process):
@@ -391,7 +395,7 @@ def kill_in_training(process, trial_folder):
 
 
 @pytest.mark.slow
-def test_a_killed_search_takes_its_training_along_and_goes_on(recipe, tmp_path):
+def test_a_killed_search_takes_its_training_along_and_goes_on(recipe, tmp_path, start):
     """Real trainings: of three combinations the cap leaves two; the second is killed."""
     path, run = tmp_path / "recipe.json", tmp_path / "run"
     path.write_text(json.dumps(recipe.to_dict()))
@@ -408,7 +412,7 @@ def test_a_killed_search_takes_its_training_along_and_goes_on(recipe, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_chief_and_two_workers_one_of_which_is_killed(recipe, tmp_path):
+def test_a_chief_and_two_workers_one_of_which_is_killed(recipe, tmp_path, start):
     path, run = tmp_path / "recipe.json", tmp_path / "run"
     path.write_text(json.dumps(recipe.to_dict()))
     address = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(free_port())}
