@@ -47,6 +47,8 @@ from mslstm_keras.study.receptive_field import (
     theoretical_receptive_field,
 )
 from mslstm_keras.study.report import write_report
+from mslstm_keras.study.search_space import build_hypermodel
+from mslstm_keras.study.tuning import tune
 from mslstm_keras.training.data import Clips, describe, prepare, split_clips, stream_clips
 from mslstm_keras.training.fit import train, train_seeds
 from mslstm_keras.training.losses import FrameL1L2
@@ -115,6 +117,7 @@ __all__ = [
     "ZooEntry",
     "add_pretrained",
     "architecture",
+    "build_hypermodel",
     "build_step",
     "comparison_animation",
     "comparison_figure",
@@ -150,6 +153,7 @@ __all__ = [
     "train",
     "train_seeds",
     "training_memory",
+    "tune",
     "verify_pretrained",
     "write_clip",
     "write_report",

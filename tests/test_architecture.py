@@ -26,6 +26,7 @@ LINES = (
     ("deploy",),
     ("",),  # the package's __init__, which offers all of the above
     ("cli",),
+    ("__main__",),
 )
 TENSORFLOW = {
     "training.data",

@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -40,6 +41,7 @@ TINY = {
     "forecast_frames": 2,
 }
 TINY |= {"batch_size": 2, "steps": 4, "interval_steps": 2, "decay_steps": 0}
+TINY_TEXT = {name: str(value) for name, value in TINY.items()}
 SETTINGS = [word for name, value in TINY.items() for word in ("--set", f"{name}={value}")]
 
 
@@ -139,7 +141,7 @@ def test_these_are_the_commands():
     zoo = {("zoo", name) for name in ("list", "show", "verify", "add")}
     data = {("data", name) for name in ("list", "prepare", "info", "show")}
     study = {("study", name) for name in ("receptive-field", "layers", "architecture", "compare", "curves")}
-    names = "demo", "forecast", "train", "evaluate", "models", "recipes", "convert", "cost"
+    names = "demo", "forecast", "train", "tune", "evaluate", "models", "recipes", "convert", "cost"
     assert set(COMMANDS) == zoo | data | study | {(name,) for name in names}
 
 
@@ -179,7 +181,8 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     "words",
     ["", "nonsense", "forecast", "forecast --model a --input b", "forecast --horizon ten", "train",
-     "train optdigits_quick --set filters", "zoo show", "evaluate --model a --dataset b --clips x",
+     "train optdigits_quick --set filters", "tune", "tune optdigits_quick --vary filters",
+     "tune optdigits_quick --vary filters=[1", "zoo show", "evaluate --model a --dataset b --clips x",
      "evaluate --model a --dataset b --output c.txt", "zoo add r --beside b",
      "cost --frame 8x8", "convert a b.txt --model ms_lstm --frame 8x8", "convert a b.keras --model ms_lstm --frame 8"],
 )  # fmt: skip
@@ -305,6 +308,56 @@ def test_training_is_resumed(mslstm, tmp_path, monkeypatch):
     assert (
         "`recipe` must be that of the run, 'optdigits_quick'. Received: 'paper_moving_mnist'" in other.error
     )
+
+
+def test_training_by_a_file_ends_with_its_input(succeed, tmp_path, monkeypatch):
+    path, run = tmp_path / "best.json", tmp_path / "run"
+    path.write_text(
+        json.dumps(RECIPES["optdigits_quick"].with_settings({**TINY_TEXT, "name": "best"}).to_dict())
+    )
+    assert succeed("train", path, "--run-dir", run).splitlines()[-1] == f"{run}: 4 steps, 8 clips"
+    assert read_recipe(run).name == "best"
+    assert succeed("train", path, "--run-dir", run, "--resume")
+    script = "import sys; from mslstm_keras.cli import main; main(sys.argv[1:])"
+    words = ["train", path, "--run-dir", run, "--resume", "--end-with-input", "--set", "steps=1000000"]
+    ended = run_script(script, ROOT, *words, stdin=subprocess.DEVNULL)
+    assert ended.returncode == 1
+
+
+def test_a_search_is_a_table_and_files(mslstm, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "mslstm_keras.study.tuning.run_trial", lambda recipe, folder, **more: 10.0 / recipe.filters
+    )
+    run = tmp_path / "search"
+    words = [
+        "tune",
+        "optdigits_quick",
+        *SETTINGS,
+        "--run-dir",
+        run,
+        "--vary",
+        "filters=[1,2,3]",
+        "--searcher",
+        "grid",
+    ]
+    words += ["--trials", "5", "--max-parameters", "1500"]
+    ended = mslstm(*words)
+    assert (ended.status, ended.error) == (0, "")
+    lines = ended.out.splitlines()
+    assert [line.split(":")[0] for line in lines[:4]] == ["trial 0", "trial 0", "trial 1", "trial 1"]
+    assert lines[1] == "trial 0: val_frame_mse 10"
+    assert [line.split()[:2] for line in lines[5:7]] == [["1", "2"], ["0", "1"]]
+    assert lines[-2].startswith("refused: filters=3: parameters 2,")
+    assert lines[-1] == f"{run / 'best.json'}: the recipe of trial 1"
+    again = mslstm(*words)
+    assert again.status == 2
+    assert again.error.startswith(
+        "mslstm: `run_dir` must be new; resume to go on with what it holds. Received: "
+    )
+    resumed = mslstm(*words, "--resume", "--json")
+    assert resumed.status == 0
+    assert json.loads(resumed.out) == json.loads((run / "results.json").read_text())
+    assert (run / "pareto.png").exists()
 
 
 def test_training_warns_when_it_will_not_fit(mslstm, tmp_path, monkeypatch):

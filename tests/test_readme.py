@@ -1,6 +1,9 @@
 """What the README says, done."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,17 +14,54 @@ from mslstm_keras.cli import main
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def section(heading):
+    """Returns what stands below a heading of the second level."""
+    (text,) = re.findall(rf"^## {heading}\n(.*?)(?=^## )", README, re.DOTALL | re.MULTILINE)
+    return text
 
 
 def test_python_example_runs():
-    (example,) = blocks("python")
+    (example,) = blocks("python", section("Start"))
     names = {}
     exec(example, names)
     assert names["future"].shape == (20, 64, 64, 1)
     assert names["next_frame"].shape == (64, 64, 1)
     assert names["later"].shape == (5, 64, 64, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:currentThread.. is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:getName.. is deprecated:DeprecationWarning")
+def test_python_example_of_a_search_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks("python", section("Search"))
+    names = {}
+    exec(example, names)
+    assert set(names["best"]) == {"options.kernel_sizes", "learning_rate"}
+    assert {trial.status for trial in names["tuner"].oracle.trials.values()} == {"COMPLETED"}
+
+
+@pytest.mark.slow
+def test_bash_example_of_a_search_runs(tmp_path):
+    """One combination is within the cap, the other is not."""
+    (example,) = blocks("bash", section("Search"))
+    root = Path(__file__).parents[1]
+    script = f'mslstm() {{ "{sys.executable}" -m mslstm_keras "$@"; }}\n{example}'
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        ["bash", "-ec", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    results = mslstm_keras.study.tuning_results.read_results(tmp_path / "runs" / "search")
+    assert [trial["status"] for trial in results["trials"]] == ["completed"]
+    assert [refused["values"] for refused in results["refused"]] == [{"options.kernel_sizes": [5, 7]}]
+    best = tmp_path / "runs" / "search" / "best.json"
+    assert mslstm_keras.find_recipe(str(best)).options == {"kernel_sizes": (3,)}
+    assert (best.parent / "pareto.png").exists() and "refused: options.kernel_sizes=[5, 7]: " in done.stdout
 
 
 def test_model_table_is_what_there_is():

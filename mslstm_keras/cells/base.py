@@ -5,7 +5,7 @@ from typing import ClassVar
 import keras
 from keras import ops
 
-from mslstm_keras.layers.gates import Conv, GateConv, Parameters, fold_last_gate
+from mslstm_keras.layers.gates import Conv, GateConv, Parameters, fold_last_gates
 
 Shape = tuple[int | None, ...]
 
@@ -37,9 +37,9 @@ class SpatiotemporalCell(keras.layers.Layer):
     zigzag_states: ClassVar[tuple[str, ...]] = ()
     """States handed up the stack within a step, then from the top to the bottom of the next step."""
 
-    summed_gates: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Pairs of attributes, `GateConv`s over the same inputs whose last gates are only ever added. Whoever runs the
-    cell may fold the two into one: then one of them returns a gate less, and the other the sum."""
+    summed_gates: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Groups of two or more attributes, `GateConv`s over the same inputs whose last gates are only ever added. Whoever
+    runs the cell may fold a group: then one of it returns the sum, and each of the others a gate less."""
 
     def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
         super().__init__(**kwargs)
@@ -64,8 +64,8 @@ class SpatiotemporalCell(keras.layers.Layer):
     def folded_parameters(self) -> dict[Conv, Parameters]:
         """Returns the parameters that fold `summed_gates`, for `mslstm_keras.layers.gates.using`."""
         folded = {}
-        for one, other in self.summed_gates:
-            folded |= fold_last_gate(getattr(self, one), getattr(self, other))
+        for names in self.summed_gates:
+            folded |= fold_last_gates([getattr(self, name) for name in names])
         return folded
 
     def state_shapes(self, inputs_shape: Shape) -> list[Shape]:

@@ -11,6 +11,7 @@ MANUAL_DIR = "folder of source files that are at hand, such as MNIST's four idx 
 ZOO = "folder of a zoo (default: the one that comes with the package)"
 MODEL = "name in the zoo, .keras file, zoo folder or run folder"
 CLIP = "a clip: .npy, .npz, .gif, .h5, .mp4 and others, or a folder of images"
+NAMED_RECIPE = "name of a recipe (`mslstm recipes` lists them), or a .json file of one"
 RUNS = f"{MODEL}, or a folder of runs with several seeds"
 CONTEXT_FRAMES, FORECAST_FRAMES = 10, 10  # of untrained models
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 
 import keras
@@ -14,6 +15,7 @@ from mslstm_keras.cli.arguments import (
     DATA_DIR,
     MANUAL_DIR,
     MODEL,
+    NAMED_RECIPE,
     RUNS,
     add_command,
     add_zoo,
@@ -40,7 +42,7 @@ def _add_train_command(commands):
         "mslstm train optdigits_quick --set filters=16",
         json=False,
     )
-    command.add_argument("recipe", help="name of a recipe; `mslstm recipes` lists them")
+    command.add_argument("recipe", help=NAMED_RECIPE)
     command.add_argument("--run-dir", type=Path, help="folder of the run (default: runs/RECIPE)")
     command.add_argument("--set", type=setting, action="append", metavar="FIELD=VALUE", help="change a field")
     command.add_argument(
@@ -70,6 +72,11 @@ def _add_train_command(commands):
         help="all hosts that share every batch, the same list on each, with --backend jax and a shared run folder",
     )
     command.add_argument("--rank", type=int, metavar="K", help="with --hosts: which of them this is, from 0")
+    command.add_argument(
+        "--end-with-input",
+        action="store_true",
+        help="end when standard input does, as it does when the process that started this one is gone",
+    )
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     command.add_argument("--manual-dir", type=Path, help=MANUAL_DIR)
 
@@ -130,15 +137,17 @@ def _train(options):
     from mslstm_keras.training.fit import RECIPE, read_recipe, seed_folders, train, train_seeds
     from mslstm_keras.training.recipes import find_recipe
 
-    recipe = find_recipe(options.recipe)
+    if options.end_with_input:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+    recipe = named = find_recipe(options.recipe)
     run = Path("runs", recipe.name) if options.run_dir is None else options.run_dir
     started = run if options.seeds is None else next(iter(seed_folders(run)), run)
     resumed = options.resume and (started / RECIPE).exists()
     if resumed:
         run_recipe = read_recipe(started)
-        if run_recipe.name != recipe.name:
+        if run_recipe.name != named.name:
             raise ValueError(
-                f"`recipe` must be that of the run, {run_recipe.name!r}. Received: {options.recipe!r}"
+                f"`recipe` must be that of the run, {run_recipe.name!r}. Received: {named.name!r}"
             )
         recipe = run_recipe
     recipe = recipe.with_settings(dict(options.set or ()))
@@ -173,6 +182,12 @@ def _initial(name, recipe):
 
     model = load_model(name)
     return dataclasses.replace(recipe, initial=name, initial_clips=clips_seen(name)), model
+
+
+def _end_with_input():
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os._exit(1)  # as if it had been killed: what it writes is whole or not there
 
 
 def _warn_of_memory(recipe):

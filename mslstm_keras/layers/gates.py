@@ -70,40 +70,34 @@ class GateConv(keras.layers.Layer):
         return [(*inputs_shape[0][:-1], self.filters)] * self.gates
 
 
-def fold_last_gate(one: GateConv, other: GateConv) -> dict[Conv, Parameters]:
-    """Folds the last gates of two `GateConv`s over the same inputs, which are only ever added, into one.
+def fold_last_gates(layers: Sequence[GateConv]) -> dict[Conv, Parameters]:
+    """Folds the last gates of `GateConv`s over the same inputs, which are only ever added, into one.
 
         U * x + V * x = (U + V) * x
 
-    where the smaller kernel is enlarged with zeros to the size of the larger.
+    where smaller kernels are enlarged with zeros to the size of the largest.
 
     Args:
-        one: built `GateConv` with biases.
-        other: built `GateConv` with biases and as many filters.
+        layers: two or more built `GateConv`s with biases and as many filters as each other.
 
     Returns:
-        Parameters for `using`: with them the `GateConv` of the smaller kernel returns one gate less, the other the
-        sum of both last gates.
+        Parameters for `using`: with them the `GateConv` of the largest kernel returns the sum of all last gates, each
+        of the others one gate less.
     """
-    small, large = sorted((one.conv, other.conv), key=lambda conv: conv.kernel_size)
-    before = (large.kernel_size[0] - 1) // 2 - (small.kernel_size[0] - 1) // 2
-    behind = large.kernel_size[0] - small.kernel_size[0] - before
-    sides = ((before, behind), (before, behind), (0, 0), (0, 0))
-
-    def add_to_last(parameter, last):
-        parameter = ops.convert_to_tensor(parameter)
-        parts = [parameter[..., : -one.filters], parameter[..., -one.filters :] + last]
-        return ops.cast(ops.concatenate(parts, axis=-1), large.compute_dtype)
-
-    kernel, bias = ops.convert_to_tensor(small.kernel), ops.convert_to_tensor(small.bias)
-    rest = [ops.cast(parameter[..., : -one.filters], small.compute_dtype) for parameter in (kernel, bias)]
-    return {
-        small: tuple(rest),
-        large: (
-            add_to_last(large.kernel, ops.pad(kernel[..., -one.filters :], sides)),
-            add_to_last(large.bias, bias[-one.filters :]),
-        ),
-    }
+    filters = layers[0].filters
+    *others, largest = sorted((layer.conv for layer in layers), key=lambda conv: conv.kernel_size)
+    folded, sums = {}, [ops.convert_to_tensor(each) for each in (largest.kernel, largest.bias)]
+    for conv in others:
+        kernel, bias = ops.convert_to_tensor(conv.kernel), ops.convert_to_tensor(conv.bias)
+        folded[conv] = tuple(ops.cast(each[..., :-filters], conv.compute_dtype) for each in (kernel, bias))
+        before = (largest.kernel_size[0] - 1) // 2 - (conv.kernel_size[0] - 1) // 2
+        behind = largest.kernel_size[0] - conv.kernel_size[0] - before
+        sides = ((before, behind), (before, behind), (0, 0), (0, 0))
+        for index, last in enumerate((ops.pad(kernel[..., -filters:], sides), bias[..., -filters:])):
+            parts = [sums[index][..., :-filters], sums[index][..., -filters:] + last]
+            sums[index] = ops.concatenate(parts, axis=-1)
+    folded[largest] = tuple(ops.cast(each, largest.compute_dtype) for each in sums)
+    return folded
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """How much memory a training step will take, known before it runs."""
 
+import contextlib
 import math
 
 import keras
@@ -51,6 +52,16 @@ def training_memory(model: keras.Model, batch_size: int, checkpoint: str | None 
         stretch = rollout.stretch(checkpoint)
         activations = kept + states * (math.ceil(rollout.steps / stretch) + (stretch if stretch > 1 else 0))
     return activations + round(PASSING * passing) + gradients + STARTING + PER_OPERATION * operations
+
+
+def hide_gpus() -> None:
+    """Lets this process have no GPU, of which TensorFlow would take all memory, though it only counts what models cost.
+
+    Does nothing where TensorFlow has used its devices already.
+    """
+    if keras.backend.backend() == "tensorflow":
+        with contextlib.suppress(RuntimeError):
+            tf.config.set_visible_devices([], "GPU")
 
 
 def _measures_of_a_step(cell, batch_size):

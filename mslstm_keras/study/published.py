@@ -166,10 +166,10 @@ MOTION = "MotionGRU of the top layer, run and not used"
 KEYS = "biases of the attention's keys, which the softmax does not see"
 SOFTMAX = "softmax of the attention, counted as 3 n - 1 for a row of n"
 
-# Of a cell, in units of its filters: biases that the public code has beyond ours.
+# Of a cell, of MK-LSTM for each kernel size, in units of its filters: biases that the public code has beyond ours.
 EXCESS_BIASES = {
     ConvLSTMCell: 4,
-    MKLSTMCell: 10,
+    MKLSTMCell: 5,
     TrajGRUCell: 3,
     PredRNNCell: 9,
     CausalLSTMCell: 0,
@@ -214,7 +214,8 @@ def _excesses_of(cell, below, kinds):
     inner = _parts(cell)[-1]
     filters, pixels = cell.filters, math.prod(cell.inputs_shape[1:3])
     kernel = cell.kernel_size**2 * filters**2
-    yield Excess(BIASES, EXCESS_BIASES[type(inner)] * filters)
+    sizes = len(inner.kernel_sizes) if isinstance(inner, MKLSTMCell) else 1
+    yield Excess(BIASES, EXCESS_BIASES[type(inner)] * sizes * filters)
     if isinstance(cell, CausalLSTMCell) and not isinstance(below, GradientHighwayUnit):
         yield Excess(HIGHWAY, 4 * kernel + 4 * filters)
     if isinstance(inner, MIMCell):

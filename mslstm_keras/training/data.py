@@ -265,6 +265,55 @@ def stream_clips(data: str, seed: int, manual_dir: str | os.PathLike | None = No
     return Clips(lambda indices: moving_digits(images, indices, motion=config.motion, seed=seed), None)
 
 
+def training_clips(
+    recipe: Recipe, data_dir: str | os.PathLike | None = None, manual_dir: str | os.PathLike | None = None
+) -> Clips:
+    """Returns the clips that a recipe learns from, without those that it holds out.
+
+    Raises:
+        ValueError: as `stream_clips` and `split_clips` do, or if all clips are held out.
+    """
+    if recipe.stream:
+        return stream_clips(recipe.data, recipe.seed, manual_dir)
+    clips = split_clips(recipe.data, "train", data_dir)
+    if recipe.validation_split == "train":
+        return dataclasses.replace(clips, count=_kept(clips, recipe))
+    return clips
+
+
+def validation_clips(
+    recipe: Recipe, data_dir: str | os.PathLike | None = None, manual_dir: str | os.PathLike | None = None
+) -> Clips:
+    """Returns the clips that a recipe is scored on while it learns, of which it takes the first.
+
+    They are those of the test split; or, where `validation_split` is "train", the last of the train split or, where
+    clips are streamed, of the same objects on other ways: the generator's with a seed of their own.
+
+    Raises:
+        ValueError: as `stream_clips` and `split_clips` do, or if all clips are held out.
+    """
+    if recipe.validation_split == "test":
+        return split_clips(recipe.data, "test", data_dir)
+    if recipe.stream:
+        # Far from the seeds that other runs of the same recipe would take.
+        return stream_clips(recipe.data, (recipe.seed + 2**31) % 2**32, manual_dir)
+    clips = split_clips(recipe.data, "train", data_dir)
+    kept = _kept(clips, recipe)
+    return dataclasses.replace(
+        clips, read=lambda indices: clips.read(np.asarray(indices) + kept), count=clips.count - kept
+    )
+
+
+def _kept(clips, recipe):
+    """Returns how many clips of the train split are left to learn from."""
+    if recipe.validation_clips >= clips.count:
+        raise ValueError(
+            f"`validation_clips` must be below the {clips.count} train clips that they are held out of. "
+            f"Received: validation_clips={recipe.validation_clips}"
+        )
+    return clips.count - recipe.validation_clips
+
+
 def batch_indices(step: int, batch_size: int, count: int | None, seed: int) -> np.ndarray:
     """Numbers of the clips of a training step: a pure function of its arguments, so that a resumed run goes on.
 

@@ -19,7 +19,7 @@ import numpy as np
 from mslstm_keras.files import remove_partial, replacing
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.rollout import told_model
-from mslstm_keras.training.data import scoring_batches, split_clips, stream_clips, training_batches
+from mslstm_keras.training.data import scoring_batches, training_batches, training_clips, validation_clips
 from mslstm_keras.training.devices import alone, place
 from mslstm_keras.training.losses import FrameL1L2
 from mslstm_keras.training.metrics.frame import FrameMSE
@@ -85,15 +85,16 @@ def train(
         )
     placement = place(devices)
     placement.check(recipe)
-    clips = (
-        stream_clips(recipe.data, recipe.seed, manual_dir)
-        if recipe.stream
-        else split_clips(recipe.data, "train", data_dir)
-    )
+    clips = training_clips(recipe, data_dir, manual_dir)
     validation = None
     if recipe.validation_clips:
-        test = split_clips(recipe.data, "test", data_dir)
-        validation = scoring_batches(test, recipe, recipe.validation_clips, recipe.batch_size, placement.part)
+        validation = scoring_batches(
+            validation_clips(recipe, data_dir, manual_dir),
+            recipe,
+            recipe.validation_clips,
+            recipe.batch_size,
+            placement.part,
+        )
     with placement.scope():
         model = compiled_model(recipe)
         first_step, restored = 0, None
@@ -112,9 +113,8 @@ def train(
             callbacks += [
                 keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
                 log,
-                _Checkpoint(
-                    run_dir, model, restored
-                ),  # last: a line of the log without its checkpoint is written again
+                # Last: a line of the log without its checkpoint is written again.
+                _Checkpoint(run_dir, model, restored),
             ]
         _told(model, recipe).fit(
             batches,
@@ -205,14 +205,7 @@ def compiled_model(recipe: Recipe) -> keras.Model:
             recipe.frame_shape,
             recipe.context_frames,
             recipe.forecast_frames,
-            filters=recipe.filters,
-            layers=recipe.layers,
-            scales=recipe.scales,
-            patch_size=recipe.patch_size,
-            fast=recipe.fast,
-            checkpoint=recipe.checkpoint,
-            seed=recipe.seed,
-            **recipe.options,
+            **recipe.model_options(),
         )
     finally:
         keras.config.set_dtype_policy(policy)

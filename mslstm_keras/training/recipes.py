@@ -3,12 +3,14 @@
 import dataclasses
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mslstm_keras.naming import nearest
 from mslstm_keras.settings import check_field, read_settings, tuples
 
 SAMPLINGS = "scheduled", "reverse"
+SPLITS = "train", "test"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,9 @@ class Recipe:
             `ScheduledSampling` or `ReverseScheduledSampling`.
         sampling_steps: int. Steps of that schedule, from the beginning; after them the model is fed as in a forecast.
         clip_norm: float or None. Largest norm of all gradients together.
-        validation_clips: int. Clips of the test split scored at each interval; 0 for none.
+        validation_clips: int. Clips scored at each interval; 0 for none.
+        validation_split: "test" or "train". Where those clips come from: the first of the test split, or clips held out
+            of training, the last of the train split or, where clips are streamed, others of the generator.
         gradient_accumulation_steps: int or None. Parts into which a batch is cut that run one after the other, their
             gradients averaged; divides `batch_size`. Takes less memory and gives the same weights up to rounding.
         steps_per_execution: int. Batches that run between two looks at them; divides `interval_steps`. Changes nothing
@@ -80,6 +84,7 @@ class Recipe:
     sampling_steps: int = 1000
     clip_norm: float | None = None
     validation_clips: int = 0
+    validation_split: str = "test"
     gradient_accumulation_steps: int | None = None
     steps_per_execution: int = 1
     jit_compile: bool | None = None
@@ -115,6 +120,10 @@ class Recipe:
             raise ValueError(
                 f"`validation_clips` must be 0 or more. Received: validation_clips={self.validation_clips}"
             )
+        if self.validation_split not in SPLITS:
+            raise ValueError(
+                f"`validation_split` must be one of {SPLITS}. Received: validation_split={self.validation_split!r}"
+            )
 
     def _check_divisions(self):
         pieces = self.gradient_accumulation_steps
@@ -141,6 +150,11 @@ class Recipe:
             ValueError: if a field is unknown (with the nearest names) or a text is no value of its type.
         """
         return dataclasses.replace(self, **read_settings(Recipe, settings, "recipe"))
+
+    def model_options(self) -> dict[str, Any]:
+        """Returns the keyword arguments of `create_model`."""
+        names = ("filters", "layers", "scales", "patch_size", "fast", "checkpoint", "seed")
+        return {name: getattr(self, name) for name in names} | dict(self.options)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields as plain data, ready for JSON."""
@@ -248,11 +262,22 @@ def list_recipes() -> list[str]:
 
 
 def find_recipe(name: str) -> Recipe:
-    """Returns a named recipe.
+    """Returns a named recipe, or that of a file.
+
+    Args:
+        name: str. One of `list_recipes()`, or the path of a `.json` file with the fields of `Recipe.to_dict`, such as
+            the `recipe.json` of a run or the `best.json` of a search.
 
     Raises:
-        ValueError: if there is none of that name (with the nearest names).
+        ValueError: if there is none of that name (with the nearest names), or the file holds no readable recipe.
     """
+    if name.endswith(".json"):
+        try:
+            return Recipe.from_dict(json.loads(Path(name).read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise ValueError(
+                f"`recipe` must be a readable file of a recipe. Received: {name} ({error})"
+            ) from error
     if name not in RECIPES:
         raise ValueError(
             f"`recipe` must be a known recipe, such as {nearest(name, RECIPES)}. Received: {name!r}"

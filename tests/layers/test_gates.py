@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from mslstm_keras.layers.gates import GateConv, fold_last_gate, memory, using
+from mslstm_keras.layers.gates import GateConv, fold_last_gates, memory, using
 from tests.equations import assert_close, conv, randomise, sigmoid, weights
 
 
@@ -81,18 +81,20 @@ def test_memory_keeps_takes_and_forgets():
     assert_close(memory(c, shut, shut, g), np.zeros_like(c))
 
 
-@pytest.mark.parametrize("sizes", [(3, 5), (5, 3), (1, 5), (2, 5), (2, 4), (3, 3), (1, 4)])
+@pytest.mark.parametrize(
+    "sizes", [(3, 5), (5, 3), (1, 5), (2, 5), (2, 4), (3, 3), (1, 4), (3, 5, 7), (7, 3, 5), (1, 2, 3, 5)]
+)
 def test_folded_last_gates(sizes):
     """Kernels of different and of even sizes: where the padding falls depends on both."""
     maps = random_maps(3, 4)
-    one, other = (built(maps, 4, 3, size) for size in sizes)
-    *apart, (last, other_last) = zip(one(maps), other(maps), strict=True)
-    with using(fold_last_gate(one, other)):
-        gates = one(maps), other(maps)
-    assert sorted(len(each) for each in gates) == [2, 3]
-    (folded,) = gates[0][2:] + gates[1][2:]
-    assert_close(folded, np.array(last + other_last))
+    layers = [built(maps, 4, 3, size) for size in sizes]
+    *apart, lasts = zip(*(layer(maps) for layer in layers), strict=True)
+    with using(fold_last_gates(layers)):
+        gates = [layer(maps) for layer in layers]
+    assert sorted(len(each) for each in gates) == [2] * (len(sizes) - 1) + [3]
+    (folded,) = (gate for each in gates for gate in each[2:])
+    assert_close(folded, sum(map(np.array, lasts)))
     for expected, *ours in zip(apart, *gates, strict=False):
         for gate, value in zip(ours, expected, strict=True):
             assert_close(gate, np.array(value))
-    assert len(one(maps)) == len(other(maps)) == 3
+    assert all(len(layer(maps)) == 3 for layer in layers)

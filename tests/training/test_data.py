@@ -18,6 +18,8 @@ from mslstm_keras.training.data import (
     split_clips,
     stream_clips,
     training_batches,
+    training_clips,
+    validation_clips,
 )
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.sampling import draw_observed
@@ -472,3 +474,51 @@ def test_unreadable_files_are_refused(tmp_path, damage):
     message = f"`data` must be a readable .npy file. Received: {path} ("
     with pytest.raises(ValueError, match=re.escape(message)):
         split_clips(str(path), "train")
+
+
+def held_out(path, **changes):
+    fields = {"frame_shape": (4, 4, 1), "data": str(path), "validation_clips": 3, "validation_split": "train"}
+    return Recipe("held_out", **{**fields, **changes})
+
+
+def test_clips_held_out_are_the_last_of_the_train_split_and_not_learned_from(tmp_path):
+    clips = np.random.default_rng(0).integers(
+        0, 256, (20, 4, 4, 4, 1), dtype="uint8"
+    )  # the last two are for tests
+    np.save(tmp_path / "clips.npy", clips)
+    recipe = held_out(tmp_path / "clips.npy")
+    learned, scored = training_clips(recipe), validation_clips(recipe)
+    assert (learned.count, scored.count) == (15, 3)
+    np.testing.assert_array_equal(learned.read(np.arange(15)), clips[:15])
+    np.testing.assert_array_equal(scored.read(np.arange(3)), clips[15:18])
+
+
+def test_clips_of_the_test_split_leave_the_train_split_whole(tmp_path):
+    clips = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 4, 1), dtype="uint8")
+    np.save(tmp_path / "clips.npy", clips)
+    recipe = held_out(tmp_path / "clips.npy", validation_split="test")
+    assert training_clips(recipe).count == 18
+    np.testing.assert_array_equal(validation_clips(recipe).read(np.arange(2)), clips[18:])
+
+
+def test_not_all_clips_can_be_held_out(tmp_path):
+    np.save(tmp_path / "clips.npy", np.zeros((20, 4, 4, 4), "uint8"))
+    message = (
+        "`validation_clips` must be below the 18 train clips that they are held out of. "
+        "Received: validation_clips=18"
+    )
+    for clips in (training_clips, validation_clips):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            clips(held_out(tmp_path / "clips.npy", validation_clips=18))
+
+
+def test_clips_held_out_of_a_stream_are_others_of_the_same_objects():
+    recipe = Recipe(
+        "stream", data=OPTDIGITS, stream=True, validation_clips=2, validation_split="train", seed=3
+    )
+    learned, scored = training_clips(recipe), validation_clips(recipe)
+    assert learned.count is scored.count is None
+    images = load_objects("optdigits", "train")
+    for clips, seed in ((learned, 3), (scored, 3 + 2**31)):
+        expected = moving_digits(images, np.arange(2), motion="paper", seed=seed)
+        np.testing.assert_array_equal(clips.read(np.arange(2)), expected)

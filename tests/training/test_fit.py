@@ -154,6 +154,15 @@ def test_validation_scores_the_forecast_of_test_clips_at_each_interval(clips, tm
     np.testing.assert_allclose(((frames[:, 2:] - forecast) ** 2).sum(axis=(2, 3, 4)).mean(), mse, rtol=1e-5)
 
 
+def test_validation_on_clips_held_out_of_training(clips, tmp_path):
+    fields = tiny(clips, validation_clips=4, validation_split="train", steps=2)
+    model = train(fields, tmp_path, verbose=0)
+    frames = CLIPS[14:18, ..., None].astype("float32") / 255
+    forecast = model.predict(frames[:, :2], verbose=0)[:, -2:].clip(0, 1)
+    mse = ((frames[:, 2:] - forecast) ** 2).sum(axis=(2, 3, 4)).mean()
+    np.testing.assert_allclose(column(tmp_path, "val_frame_mse"), [mse], rtol=1e-5)
+
+
 def test_a_run_goes_on_with_more_steps_as_if_it_had_not_ended(run, clips, tmp_path):
     longer = tiny(clips, steps=8)
     resumed = train(longer, run, resume=True, verbose=0)

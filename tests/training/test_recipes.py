@@ -165,6 +165,10 @@ def test_recipes_are_frozen():
             "`steps_per_execution` must be at least 1 and divide `interval_steps`. Received: steps_per_execution=3",
         ),
         ({"steps_per_execution": 0}, "`steps_per_execution` must be at least 1"),
+        (
+            {"validation_split": "tests"},
+            "`validation_split` must be one of ('train', 'test'). Received: validation_split='tests'",
+        ),
         ({"validation_clips": -1}, "`validation_clips` must be 0 or more. Received: validation_clips=-1"),
     ],
 )
@@ -230,3 +234,33 @@ def test_unknown_recipes_are_refused_with_the_nearest():
         ValueError, match=r"such as conv_lstm_moving_fashion, .*, optdigits_quick, paper_germany, paper_kth"
     ):
         find_recipe("x")
+
+
+def test_a_recipe_from_a_file(tmp_path):
+    recipe = Recipe("mine", filters=3, options={"kernel_sizes": (3, 5, 7)})
+    path = tmp_path / "best.json"
+    path.write_text(json.dumps(recipe.to_dict()))
+    assert find_recipe(str(path)) == recipe
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "3", "null", '{"name": "a", "filter": 1}', '{"name": "a", "steps": "x"}']
+)
+def test_a_file_without_a_recipe_is_named(text, tmp_path):
+    path = tmp_path / "best.json"
+    path.write_text(text)
+    with pytest.raises(
+        ValueError, match=re.escape(f"`recipe` must be a readable file of a recipe. Received: {path} (")
+    ):
+        find_recipe(str(path))
+    with pytest.raises(ValueError, match=r"Received: missing\.json \(.*No such file"):
+        find_recipe("missing.json")
+
+
+def test_model_options_are_the_keyword_arguments_of_create_model():
+    recipe = Recipe(
+        "test", frame_shape=(8, 8, 1), layers=1, filters=2, options={"kernel_sizes": (3,)}, seed=4
+    )
+    model = create_model(recipe.model, recipe.frame_shape, 2, 2, **recipe.model_options())
+    assert model.name == "ms_lstm"
+    assert recipe.model_options()["kernel_sizes"] == (3,) and recipe.model_options()["seed"] == 4

@@ -1,0 +1,626 @@
+"""A search over the fields of a recipe by KerasTuner: caps on what a trial costs, and a process for each trial."""
+
+import contextlib
+import csv
+import dataclasses
+import io
+import itertools
+import json
+import math
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.study.cost import cost
+from mslstm_keras.study.search_space import (
+    Space,
+    checked_space,
+    declare,
+    default_space,
+    varied,
+    varied_values,
+)
+from mslstm_keras.study.tuning_results import RESULTS, read_results, write_json, write_results
+from mslstm_keras.training.data import training_clips, validation_clips
+from mslstm_keras.training.fit import LOG, RECIPE
+from mslstm_keras.training.recipes import Recipe
+
+if TYPE_CHECKING:
+    import keras_tuner
+
+SEARCHERS = ("random", "hyperband", "bayesian", "grid")
+OBJECTIVE = "val_frame_mse"
+SEARCH, OUTPUT, RUN = "search.json", "train.log", "run"
+CAPS = {"max_parameters": "parameters", "max_macs": "macs", "max_memory": "training_memory"}  # cap -> cost
+TRIALS = 10  # of the searchers that would go on for ever
+VALIDATION_CLIPS = 32
+MOST_REFUSED = 100  # in a row; then there is hardly anything else
+MOST_FAILED = 3  # where none has succeeded
+CHIEF_SECONDS = 600  # that a worker waits for its chief to come up
+VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and how.
+
+    Attributes:
+        recipe: the recipe that is varied; its clips of validation are held out of training.
+        space: field -> values, checked.
+        searcher: one of `SEARCHERS`.
+        caps: name of a cap -> the most that a trial may cost; those that are not there do not bind.
+    """
+
+    recipe: Recipe
+    space: Space
+    searcher: str
+    caps: Mapping[str, int]
+
+    def trial_recipe(self, values: Mapping[str, Any]) -> Recipe:
+        """Returns the recipe of a trial, by the values of its hyperparameters.
+
+        Raises:
+            ValueError: if the values do not fit each other.
+        """
+        recipe = varied(self.recipe, self.space, values)
+        return shortened(recipe, values["tuner/epochs"]) if "tuner/epochs" in values else recipe
+
+    def values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the values of a trial's hyperparameters as a recipe holds them, ready for JSON."""
+        return json.loads(json.dumps(varied_values(varied(self.recipe, self.space, values), self.space)))
+
+    def cost(self, values: Mapping[str, Any]) -> dict[str, int]:
+        """Returns parameters, multiply-accumulates and memory of training of a trial, before it is built to be trained.
+
+        Raises:
+            ValueError: if the values do not fit each other, or the trial would cost more than a cap allows.
+        """
+        recipe = varied(self.recipe, self.space, values)
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(recipe.dtype)
+        try:
+            counted = cost(
+                recipe.model,
+                recipe.frame_shape,
+                recipe.context_frames,
+                recipe.forecast_frames,
+                batch_size=recipe.batch_size,
+                **recipe.model_options(),
+            )
+        finally:
+            keras.config.set_dtype_policy(policy)
+            keras.utils.clear_session()  # a search counts many models
+        costs = {
+            "parameters": counted.parameters,
+            "macs": counted.total_macs,
+            "training_memory": counted.training_memory,
+        }
+        for cap, most in self.caps.items():
+            if costs[CAPS[cap]] > most:
+                raise ValueError(f"{CAPS[cap]} {costs[CAPS[cap]]:,} are above {cap}={most:,}")
+        return costs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns everything as plain data."""
+        return json.loads(json.dumps({**dataclasses.asdict(self), "recipe": self.recipe.to_dict()}))
+
+
+def shortened(recipe: Recipe, intervals: int) -> Recipe:
+    """Returns a recipe of so many intervals, whose schedules take the same part of the training as before.
+
+    `decay_steps` and `sampling_steps` shrink with `steps`, so that a short training, too, ends with a learning rate
+    that has fallen and a model that is fed as in a forecast: otherwise its score would say little of the long one.
+    """
+    steps = intervals * recipe.interval_steps
+    part = steps / recipe.steps
+    return dataclasses.replace(
+        recipe,
+        steps=steps,
+        decay_steps=round(part * recipe.decay_steps),
+        sampling_steps=max(1, round(part * recipe.sampling_steps)),
+    )
+
+
+def tune(
+    recipe: Recipe,
+    run_dir: str | os.PathLike,
+    *,
+    space: Space | None = None,
+    searcher: str = "random",
+    max_trials: int | None = None,
+    max_parameters: int | None = None,
+    max_macs: int | None = None,
+    max_memory: int | None = None,
+    resume: bool = False,
+    data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> dict:
+    """Searches the fields of a recipe for the best forecast on clips that are held out of training.
+
+    Each trial is a training in a process of its own, `mslstm train`, that ends with this one. Its score is
+    `val_frame_mse` of the last interval, of the model that the trial's checkpoint holds: the least over all intervals
+    would be that of a model which is not kept, and too good by chance. No test clip is looked at.
+
+    What a trial costs is counted before it starts. Values that do not fit each other, or cost more than a cap allows,
+    are named in the results and take the place of no trial. The run folder holds, written anew after every trial,
+    `results.json`, `results.csv`, `pareto.png` (scores beside costs) and `best.json`, a recipe that `mslstm train`
+    takes; besides a folder for each trial and KerasTuner's state.
+
+    Hyperband trains for numbers of intervals of the recipe, with schedules shortened in proportion, and goes on with
+    the better third: with a copy of the trial's run and the schedules of the longer training, in which the learning
+    rate is high again. The recipe in `best.json`, trained at one go, may therefore score a little differently.
+
+    With KerasTuner's variables KERASTUNER_TUNER_ID ("chief", or another name for each worker), KERASTUNER_ORACLE_IP and
+    KERASTUNER_ORACLE_PORT set, the same call is a chief, which hands out trials, or a worker, which trains them; they
+    share `run_dir`. A worker that was killed takes up its trial again when it is started under the same name.
+
+    Args:
+        recipe: the recipe that is varied.
+        run_dir: folder of the search; made if it does not exist.
+        space: field -> values, such as {"filters": [8, 16], "options.kernel_sizes": [(3,), (3, 5)], "learning_rate":
+            {"low": 1e-4, "high": 1e-2, "log": True}}. Default: kernel sizes, channels, layers, learning rate and
+            patches around those of the recipe.
+        searcher: "random", "hyperband", "bayesian" or "grid".
+        max_trials: int. Trials in all. Default: 10, of Hyperband and a grid all that belong to it.
+        max_parameters: int. Most parameters of a model. Default: any number.
+        max_macs: int. Most multiply-accumulates of a forward pass of one clip. Default: any number.
+        max_memory: int. Most bytes that training is predicted to take. Default: any number.
+        resume: bool. Goes on with the search in `run_dir`, no finished trial of which is repeated; with a larger
+            `max_trials` than before, all searchers go on. Starts anew where there is none yet.
+        data_dir: folder of prepared TFDS data sets.
+        manual_dir: folder of source files, for recipes that stream.
+        progress: function of a line of text, called when a trial begins and ends.
+
+    Returns:
+        What `results.json` holds.
+
+    Raises:
+        ValueError: if an argument breaks its rule, `run_dir` holds a search and `resume` is False, or another search,
+            or no trial could be trained.
+        OSError: if the run folder cannot be written, or the chief does not answer.
+    """
+    run_dir = Path(run_dir)
+    caps = {"max_parameters": max_parameters, "max_macs": max_macs, "max_memory": max_memory}
+    caps = {name: most for name, most in caps.items() if most is not None}
+    _check_numbers(max_trials=max_trials, **caps)
+    if searcher not in SEARCHERS:
+        raise ValueError(f"`searcher` must be one of {SEARCHERS}. Received: searcher={searcher!r}")
+    space = checked_space(default_space(recipe) if space is None else space)
+    if searcher == "hyperband" and {"steps", "interval_steps"} & set(space):
+        raise ValueError(
+            "`space` must not vary steps or interval_steps with hyperband, which sets the steps itself. "
+            f"Received: {', '.join(space)}"
+        )
+    search = Search(_held_out(recipe, data_dir, manual_dir), space, searcher, caps)
+    role = _role()
+    if role == "worker":
+        if not _chief_answers(run_dir):
+            return read_results(run_dir)
+        _check_same_search(run_dir, search)
+    elif (run_dir / SEARCH).exists():
+        if not resume:
+            raise ValueError(
+                f"`run_dir` must be new; resume to go on with what it holds. Received: run_dir={str(run_dir)!r}"
+            )
+        _check_same_search(run_dir, search)
+    else:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        write_json(run_dir / SEARCH, search.to_dict())
+    if role != "worker":
+        remove_partial(run_dir)
+    _run(search, run_dir, max_trials, role, {"data_dir": data_dir, "manual_dir": manual_dir}, progress)
+    results = read_results(run_dir)
+    if role != "worker":
+        _check_anything_trained(results)
+    return results
+
+
+def _run(search, run_dir, max_trials, role, folders, progress):
+    """Runs the search, in the role that the variables of KerasTuner give this process."""
+    import grpc
+
+    if max_trials is None and search.searcher in ("random", "bayesian"):
+        max_trials = TRIALS
+    oracle = _oracle(search, run_dir, max_trials, progress or (lambda line: None))
+    with contextlib.redirect_stdout(io.StringIO()):  # KerasTuner tells that it reloads
+        tuner = _tuner(oracle, search, run_dir, folders)
+    tuner.save()  # what has been saved is reloaded, even if it is killed in its first trial
+    if role == "chief":
+        oracle.report()
+        _serve(oracle)
+    else:
+        try:
+            tuner.search()
+        except grpc.RpcError as error:
+            raise OSError(f"the chief does not answer any more ({error.code().name.lower()})") from error
+    if role != "worker":
+        oracle.report(finished=True)
+
+
+class _Admitting:
+    """What every oracle of a search has besides KerasTuner's: it asks again for values that it refuses.
+
+    An oracle lives in the chief, or in the only process. It keeps what trials cost and why values were refused, and
+    writes its files whole or not at all.
+    """
+
+    def __init__(self, search: Search, run_dir: Path, progress: Callable[[str], None], **options):
+        self.search, self.run_dir, self.progress = search, run_dir, progress
+        self.costs, self.refused = {}, {}
+        super().__init__(**options)
+        self.verbose = 0
+
+    def populate_space(self, trial_id):
+        """Returns values for a trial that are admitted and new."""
+        if _only_failures(self):
+            return {"status": "STOPPED", "values": None}
+        response = super().populate_space(trial_id)
+        if response["status"] == "RUNNING" and not self._new_and_admitted(response["values"]):
+            # The optimum of a Gaussian process stays where it is until there is another score.
+            values = self._random_values()
+            response = {"status": "RUNNING" if values else "STOPPED", "values": values}
+        return response
+
+    def _random_values(self):
+        for _ in range(MOST_REFUSED):
+            values = super()._random_values()
+            if values is None or self._admits(values):
+                return values
+            self._tried_so_far.add(self._compute_values_hash(values))
+        return None
+
+    def _new_and_admitted(self, values):
+        return not self._duplicate(values) and self._admits(values)
+
+    def _admits(self, values) -> bool:
+        """Whether a trial of these values may be trained; what it costs is then known."""
+        key = self.key(values)
+        if key not in self.costs and key not in self.refused:
+            try:
+                self.costs[key] = self.search.cost(values)
+            except (ValueError, TypeError) as error:
+                self.refused[key] = " ".join(str(error).split())
+        return key in self.costs
+
+    def key(self, values) -> str:
+        """Returns one text for values that mean the same."""
+        try:
+            return json.dumps(self.search.values(values))
+        except ValueError:  # no recipe has them
+            return json.dumps({field: values[field] for field in self.search.space})
+
+    def create_trial(self, tuner_id):
+        """Hands out a trial, and tells of it."""
+        trial = super().create_trial(tuner_id)
+        if trial.status == "RUNNING":
+            costs = self.costs[self.key(trial.hyperparameters.values)]
+            values = self.search.values(trial.hyperparameters.values)
+            self.progress(
+                f"trial {trial.trial_id}: {', '.join(f'{name}={value}' for name, value in values.items())} "
+                f"({costs['parameters']:,} parameters)"
+            )
+        return trial
+
+    def end_trial(self, trial):
+        """Takes in a trial that has ended, tells of it, and writes the results."""
+        super().end_trial(trial)
+        ended = self.trials[trial.trial_id]
+        if ended.status == "COMPLETED":
+            self.progress(f"trial {ended.trial_id}: {OBJECTIVE} {ended.score:.4g}")
+        else:
+            self.progress(f"trial {ended.trial_id}: failed, {last_words(self._trial_folder(ended))}")
+        self.report()
+
+    def report(self, finished: bool = False) -> None:
+        """Writes the results so far."""
+        trials = [self._record(self.trials[trial_id]) for trial_id in self.start_order]
+        refused = [{"values": json.loads(key), "reason": reason} for key, reason in self.refused.items()]
+        write_results(self.run_dir, self.search.to_dict(), OBJECTIVE, trials, refused, finished)
+
+    def _record(self, trial):
+        values = trial.hyperparameters.values
+        record = {"trial": trial.trial_id, "values": self.search.values(values)}
+        record |= {"recipe": self.search.trial_recipe(values).to_dict()}
+        record |= {"continues": values.get("tuner/trial_id") or None, **self.costs[self.key(values)]}
+        record |= {"score": trial.score, "status": trial.status.lower()}
+        if trial.status == "FAILED":
+            record["reason"] = last_words(self._trial_folder(trial))
+        return record
+
+    def _trial_folder(self, trial):
+        return self.run_dir / f"trial_{trial.trial_id}"
+
+    def get_state(self):
+        return {**super().get_state(), "costs": self.costs, "refused": self.refused}
+
+    def set_state(self, state):
+        super().set_state(state)
+        self.costs, self.refused = state["costs"], state["refused"]
+
+    def save(self):
+        write_json(Path(self._get_oracle_fname()), self.get_state())
+
+    def _save_trial(self, trial):
+        write_json(Path(self._get_trial_dir(trial.trial_id), "trial.json"), trial.get_state())
+
+    def reload(self):
+        """Takes up the search as it stood; trials that were running come first.
+
+        KerasTuner writes the trial before its own state, so that one killed between the two knows less than its trials.
+        """
+        super().reload()
+        running = [trial for _, trial in sorted(self.trials.items()) if trial.status == "RUNNING"]
+        for trial in running:
+            trial.metrics = type(trial.metrics)()
+            self._admits(trial.hyperparameters.values)
+        self._retry_queue = [trial.trial_id for trial in reversed(running)]
+        self.start_order = sorted(self.trials, key=int)
+        self.end_order += [
+            each for each in self.start_order if each not in self.end_order + self._retry_queue
+        ]
+
+
+def _only_failures(oracle) -> bool:
+    ended = [oracle.trials[trial_id].status for trial_id in oracle.end_order]
+    return len(ended) >= MOST_FAILED and set(ended) == {"FAILED"}
+
+
+def _oracle(search, run_dir, max_trials, progress) -> "keras_tuner.Oracle":
+    """Returns the oracle of a searcher."""
+    import keras_tuner
+
+    class Grid(keras_tuner.Oracle):
+        """All combinations in order. KerasTuner's own forgets on reloading where it is."""
+
+        def populate_space(self, trial_id):
+            fields = [hyperparameter.name for hyperparameter in self.hyperparameters.space]
+            possible = [hyperparameter.values for hyperparameter in self.hyperparameters.space]
+            for values in itertools.product(*possible):
+                values = dict(zip(fields, values, strict=True))
+                if self._new_and_admitted(values):
+                    return {"status": "RUNNING", "values": values}
+            return {"status": "STOPPED", "values": None}
+
+    kinds = {
+        "random": keras_tuner.oracles.RandomSearchOracle,
+        "hyperband": keras_tuner.oracles.HyperbandOracle,
+        "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+        "grid": Grid,
+    }
+    hyperparameters = keras_tuner.HyperParameters()
+    declare(hyperparameters, search.space, search.recipe)
+    options = {
+        "objective": keras_tuner.Objective(OBJECTIVE, "min"),
+        "hyperparameters": hyperparameters,
+        "seed": search.recipe.seed + 1,  # KerasTuner takes 0 for none
+        "max_consecutive_failed_trials": None,  # it would end the chief with its lock held: `_only_failures`
+    }
+    if search.searcher == "hyperband":
+        options["max_epochs"] = search.recipe.steps // search.recipe.interval_steps
+    else:
+        options["max_trials"] = max_trials
+    kind = type("SearchOracle", (_Admitting, kinds[search.searcher]), {})
+    oracle = kind(search, run_dir, progress, **options)
+    oracle.max_trials = max_trials  # Hyperband has no such argument and yet obeys
+    return oracle
+
+
+def _tuner(oracle, search, run_dir, folders) -> "keras_tuner.engine.base_tuner.BaseTuner":
+    """Returns the tuner that trains each trial in a process of its own."""
+    from keras_tuner.engine.base_tuner import BaseTuner
+
+    class ProcessTuner(BaseTuner):
+        """Starts `mslstm train` for each trial and reads its log."""
+
+        idle = False
+
+        def run_trial(self, trial):
+            values = trial.hyperparameters.values
+            past = values.get("tuner/trial_id")
+            return run_trial(
+                search.trial_recipe(values),
+                Path(self.get_trial_dir(trial.trial_id)),
+                continues=Path(self.get_trial_dir(past), RUN) if past else None,
+                **folders,
+            )
+
+        def _try_run_and_update_trial(self, trial):
+            # KerasTuner's own prints the traces of all errors, and takes those of the disk for a trial's.
+            try:
+                self._run_and_update_trial(trial)
+                trial.status = "COMPLETED"
+            except ChildProcessError as error:
+                trial.status, trial.message = "FAILED", str(error)
+
+        def pre_create_trial(self):
+            if self.idle:  # the last answer was to wait; KerasTuner would ask again at once
+                time.sleep(1)
+            self.idle = True
+
+        def on_trial_begin(self, trial):
+            self.idle = False
+
+        def save(self):
+            if not self._is_worker():
+                self.oracle.save()
+            write_json(Path(self._get_tuner_fname()), self.get_state())
+
+    return ProcessTuner(oracle, directory=str(run_dir.parent), project_name=run_dir.name)
+
+
+def run_trial(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    continues: Path | None = None,
+    data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None,
+) -> float:
+    """Trains by a recipe in a process of its own, or goes on with that, and returns its score.
+
+    Args:
+        recipe: the recipe.
+        folder: folder of the trial, which gets `recipe.json`, `train.log` with what the process printed, and `run`.
+        continues: run of an earlier trial that this one goes on with.
+        data_dir: folder of prepared TFDS data sets.
+        manual_dir: folder of source files.
+
+    Returns:
+        float. `val_frame_mse` of the last interval.
+
+    Raises:
+        ChildProcessError: if the training failed.
+        OSError: if a file cannot be written.
+    """
+    run = folder / RUN
+    write_json(folder / RECIPE, recipe.to_dict())
+    if continues is not None and not run.exists():
+        with replacing(run) as temporary:
+            shutil.copytree(continues, temporary)
+            write_json(temporary / RECIPE, recipe.to_dict())
+    words = ["train", folder / RECIPE, "--run-dir", run, "--resume", "--end-with-input"]
+    for name, path in (("--data-dir", data_dir), ("--manual-dir", manual_dir)):
+        words += [] if path is None else [name, path]
+    command = [sys.executable, "-m", "mslstm_keras", *map(os.fspath, words)]
+    with (
+        (folder / OUTPUT).open("w") as output,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            process.wait()
+        finally:
+            process.stdin.close()  # where this process is interrupted, that one ends
+    if process.returncode:
+        raise ChildProcessError(f"{last_words(folder)} (status {process.returncode})")
+    with (run / LOG).open(newline="") as file:
+        score = float(list(csv.DictReader(file))[-1][OBJECTIVE])
+    if not math.isfinite(score):
+        raise ChildProcessError(f"{OBJECTIVE} is {score}")
+    return score
+
+
+def last_words(folder: Path) -> str:
+    """Returns the last line that the training of a trial printed."""
+    try:
+        lines = (folder / OUTPUT).read_text(errors="replace").split("\n")
+    except OSError:
+        return "no output"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+
+
+def _serve(oracle) -> None:
+    """Hands out trials to workers, until all have been told that there are no more.
+
+    KerasTuner's own loop sleeps for 20 seconds at a time while the last trials run.
+    """
+    import grpc
+    from keras_tuner.src import protos
+    from keras_tuner.src.distribute.oracle_chief import OracleServicer, exit_chief
+
+    address = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
+    server = grpc.server(ThreadPoolExecutor(1), options=[("grpc.so_reuseport", 0)])
+    servicer = OracleServicer(oracle)
+    protos.get_service_grpc().add_OracleServicer_to_server(servicer, server)
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"the chief cannot listen at {address}") from error
+    server.start()
+    while not (servicer.stop_triggered and exit_chief(oracle)):
+        time.sleep(0.2)
+    server.stop(grace=5).wait()
+
+
+def _role() -> str:
+    """Returns "chief", "worker" or "alone", as KerasTuner's variables say.
+
+    Raises:
+        ValueError: if some of them are set and others are not.
+    """
+    given = [name for name in VARIABLES[1:] if name in os.environ]
+    if not given:
+        return "alone"
+    if missing := [name for name in VARIABLES if name not in os.environ]:
+        raise ValueError(
+            f"`{missing[0]}` must be set beside the other variables of a chief and its workers. "
+            f"Received: {', '.join(given)} alone"
+        )
+    return "chief" if "chief" in os.environ[VARIABLES[0]] else "worker"
+
+
+def _chief_answers(run_dir) -> bool:
+    """Waits for the chief; returns False where the search has ended and there is none any more.
+
+    Raises:
+        OSError: if there is neither.
+    """
+    address = os.environ["KERASTUNER_ORACLE_IP"], int(os.environ["KERASTUNER_ORACLE_PORT"])
+    deadline = time.monotonic() + CHIEF_SECONDS
+    while True:
+        try:
+            socket.create_connection(address, timeout=5).close()
+            return True
+        except OSError as error:
+            if (run_dir / RESULTS).exists() and read_results(run_dir)["finished"]:
+                return False
+            if time.monotonic() > deadline:
+                raise OSError(f"no chief answers at {address[0]}:{address[1]} ({error})") from error
+        time.sleep(1)
+
+
+def _held_out(recipe, data_dir, manual_dir):
+    """Returns a recipe that is scored on clips held out of training, and makes sure that its clips are there."""
+    if not recipe.validation_clips:
+        count = training_clips(recipe, data_dir, manual_dir).count
+        clips = VALIDATION_CLIPS if count is None else max(1, min(VALIDATION_CLIPS, count // 10))
+        recipe = dataclasses.replace(recipe, validation_clips=clips)
+    recipe = dataclasses.replace(recipe, validation_split="train")
+    validation_clips(recipe, data_dir, manual_dir)
+    return recipe
+
+
+def _check_numbers(**arguments):
+    for name, value in arguments.items():
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+
+
+def _check_same_search(run_dir, search):
+    try:
+        found = json.loads((run_dir / SEARCH).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"`run_dir` must hold a readable {SEARCH}. Received: {run_dir} ({error})") from error
+    wanted = search.to_dict()
+    if found != wanted:
+        differing = ", ".join(name for name in wanted if found.get(name) != wanted[name])
+        raise ValueError(
+            f"`run_dir` must hold a search of the same recipe, space, searcher and caps. Received: {run_dir}, "
+            f"which differs in {differing or 'fields that are not known'}"
+        )
+
+
+def _check_anything_trained(results):
+    if results["best"] is not None:
+        return
+    failed = [trial["reason"] for trial in results["trials"] if trial["status"] == "failed"]
+    if failed:
+        raise ValueError(
+            f"`recipe` must be trainable. Received: {len(failed)} trials that failed: {failed[-1]}"
+        )
+    reasons = [each["reason"] for each in results["refused"]]
+    raise ValueError(
+        "`space` must hold a combination that fits together and keeps to the caps. Received: "
+        f"{len(reasons)} refused, such as: {reasons[0] if reasons else 'none'}"
+    )
