@@ -15,13 +15,22 @@ _replaced = contextvars.ContextVar("parameters that `using` has put in place of 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
 class Conv(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` whose kernel and bias can be replaced for a while, by `using`."""
+    """`keras.layers.Conv2D` for cells.
+
+    In mixed precision it computes in half and returns the dtype of its weights. Its kernel and bias can be replaced for
+    a while, by `using`.
+    """
 
     def call(self, inputs):
-        if self not in _replaced.get({}):
-            return super().call(inputs)
-        kernel, bias = _replaced.get()[self]
-        return ops.conv(inputs, kernel, padding=self.padding) + ops.reshape(bias, (1, 1, 1, -1))
+        if self in _replaced.get({}):
+            kernel, bias = _replaced.get()[self]
+            outputs = ops.conv(inputs, kernel, padding=self.padding) + ops.reshape(bias, (1, 1, 1, -1))
+        else:
+            outputs = super().call(inputs)
+        return ops.cast(outputs, self.variable_dtype)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.variable_dtype)
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -43,7 +52,7 @@ class GateConv(keras.layers.Layer):
         inputs: list of tensors (batch, height, width, any number of channels).
 
     Returns:
-        List of n tensors (batch, height, width, filters), before any activation.
+        List of n tensors (batch, height, width, filters), before any activation, in the dtype of the weights.
     """
 
     def __init__(self, filters: int, gates: int, kernel_size: int = 3, use_bias: bool = True, **kwargs):
@@ -68,6 +77,10 @@ class GateConv(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape):
         return [(*inputs_shape[0][:-1], self.filters)] * self.gates
+
+    def compute_output_spec(self, inputs):
+        shapes = self.compute_output_shape([each.shape for each in inputs])
+        return [keras.KerasTensor(shape, self.variable_dtype) for shape in shapes]
 
 
 def fold_last_gate(one: GateConv, other: GateConv) -> dict[Conv, Parameters]:

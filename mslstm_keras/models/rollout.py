@@ -281,7 +281,8 @@ class _FeedbackCell(keras.layers.Layer):
     """The step with one more state: its last prediction, the input wherever the frame is not observed."""
 
     def __init__(self, step: keras.Model):
-        super().__init__(dtype=step.dtype_policy.name, name="feedback")
+        # Autocast would round the step's states, each of which has its own dtype.
+        super().__init__(dtype=step.dtype_policy.name, autocast=False, name="feedback")
         self.step = step
         self.state_size = [state.shape[-1] for state in step.outputs]
 

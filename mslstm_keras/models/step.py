@@ -59,7 +59,7 @@ def build_step(
         if scale > scale_below:
             skips.append(x)
             x = keras.layers.MaxPooling2D(2)(x)
-            after.update({name: keras.layers.MaxPooling2D(2)(after[name]) for name in zigzag})
+            after.update({name: _shrink(after[name]) for name in zigzag})
         elif scale < scale_below:
             x = keras.layers.Add()([_enlarge(x), skips.pop()])
             after.update({name: _enlarge(after[name]) for name in zigzag})
@@ -69,9 +69,9 @@ def build_step(
             names = [
                 name if name in cell.zigzag_states else f"cell_{number}_{name}" for name in cell.state_names
             ]
-            for name, shape in zip(names, cell.state_shapes(x.shape), strict=True):
+            for name, shape, dtype in zip(names, cell.state_shapes(x.shape), cell.state_dtypes, strict=True):
                 if name not in before:
-                    before[name] = after[name] = keras.Input(shape[1:], dtype=cell.compute_dtype, name=name)
+                    before[name] = after[name] = keras.Input(shape[1:], dtype=dtype, name=name)
             x, states = cell(x, [after[name] for name in names])
             after.update(zip(names, states, strict=True))
             for name, state in zip(cell.state_names, states, strict=True):
@@ -90,6 +90,10 @@ def build_step(
     x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head")(x)
     x = DepthToSpace(patch_size, name="unpatch")(x) if patch_size > 1 else x
     return keras.Model([frame, *before.values()], [x, *after.values()], name="step")
+
+
+def _shrink(state):
+    return keras.layers.MaxPooling2D(2, dtype=state.dtype)(state)
 
 
 def _enlarge(x):
