@@ -40,9 +40,9 @@ class SpatiotemporalCell(keras.layers.Layer):
     zigzag_states: ClassVar[tuple[str, ...]] = ()
     """States handed up the stack within a step, then from the top to the bottom of the next step."""
 
-    half_states: ClassVar[tuple[str, ...]] = ("h", "x")
-    """States that mixed precision keeps in the dtype of convolutions, which alone read them. All others add up what
-    many steps bring, and have the dtype of weights."""
+    half_states: ClassVar[tuple[str, ...]] = ("h",)
+    """States that mixed precision keeps in the dtype of convolutions, which alone read them. All others, which add up
+    what many steps bring or of which differences are taken, have the dtype of weights."""
 
     summed_gates: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Pairs of attributes, `GateConv`s over the same inputs whose last gates are only ever added. Whoever runs the

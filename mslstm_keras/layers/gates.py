@@ -17,17 +17,18 @@ _replaced = contextvars.ContextVar("parameters that `using` has put in place of 
 class Conv(keras.layers.Conv2D):
     """`keras.layers.Conv2D` for cells.
 
-    In mixed precision it computes in half and returns the dtype of its weights. Its kernel and bias can be replaced for
-    a while, by `using`.
+    In mixed precision it convolves in half, adds the bias in the dtype of its weights and returns that. Its kernel and
+    bias can be replaced for a while, by `using`.
     """
 
+    def add_weight(self, *arguments, name=None, **options):
+        # The gradient of a bias is a sum over all pixels, which half precision would lose digits of.
+        return super().add_weight(*arguments, name=name, autocast=name != "bias", **options)
+
     def call(self, inputs):
-        if self in _replaced.get({}):
-            kernel, bias = _replaced.get()[self]
-            outputs = ops.conv(inputs, kernel, padding=self.padding) + ops.reshape(bias, (1, 1, 1, -1))
-        else:
-            outputs = super().call(inputs)
-        return ops.cast(outputs, self.variable_dtype)
+        kernel, bias = _replaced.get({}).get(self, (self.kernel, self.bias))
+        outputs = ops.cast(self.convolution_op(inputs, kernel), self.variable_dtype)
+        return outputs if bias is None else outputs + ops.reshape(bias, (1, 1, 1, -1))
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.variable_dtype)
@@ -106,14 +107,14 @@ def fold_last_gate(one: GateConv, other: GateConv) -> dict[Conv, Parameters]:
     def add_to_last(parameter, last):
         parameter = ops.convert_to_tensor(parameter)
         parts = [parameter[..., : -one.filters], parameter[..., -one.filters :] + last]
-        return ops.cast(ops.concatenate(parts, axis=-1), large.compute_dtype)
+        return ops.concatenate(parts, axis=-1)
 
     kernel, bias = ops.convert_to_tensor(small.kernel), ops.convert_to_tensor(small.bias)
-    rest = [ops.cast(parameter[..., : -one.filters], small.compute_dtype) for parameter in (kernel, bias)]
+    folded = add_to_last(large.kernel, ops.pad(kernel[..., -one.filters :], sides))
     return {
-        small: tuple(rest),
+        small: (ops.cast(kernel[..., : -one.filters], small.compute_dtype), bias[..., : -one.filters]),
         large: (
-            add_to_last(large.kernel, ops.pad(kernel[..., -one.filters :], sides)),
+            ops.cast(folded, large.compute_dtype),
             add_to_last(large.bias, bias[-one.filters :]),
         ),
     }

@@ -176,7 +176,9 @@ class Rollout(SpatiotemporalRNN):
             raise ValueError(
                 f"`checkpoint` must be one of {CHECKPOINTS}. Received: checkpoint={checkpoint!r}"
             )
-        super().__init__(_FeedbackCell(step), return_sequences=True, unroll=unroll, **kwargs)
+        # Without autocast: a frame keeps its dtype, and the step's layers have theirs.
+        options = {"return_sequences": True, "unroll": unroll, "autocast": False}
+        super().__init__(_FeedbackCell(step), **options, **kwargs)
         self.context_frames = context_frames
         self.forecast_frames = forecast_frames
         self.fast = fast
@@ -210,7 +212,7 @@ class Rollout(SpatiotemporalRNN):
         missing = self.steps - (ops.shape(frames)[1] if time is None else time)
         frames = ops.pad(frames, ((0, 0), (0, missing), (0, 0), (0, 0), (0, 0)))
         frames = ops.reshape(frames, (-1, self.steps, *frames.shape[2:]))
-        plane = ops.zeros_like(frames[..., :1]) + observed[:, :, None, None, None]
+        plane = ops.zeros_like(frames[..., :1]) + ops.cast(observed, frames.dtype)[:, :, None, None, None]
         sequence = ops.concatenate([frames, plane], axis=-1)
         folded = self._folded_parameters() if self.fast else {}
         run = self._recomputing if training and self.checkpoint else self._keeping
@@ -260,6 +262,10 @@ class Rollout(SpatiotemporalRNN):
     def compute_output_shape(self, frames_shape, observed_shape):
         return super().compute_output_shape((frames_shape[0], self.steps, *frames_shape[2:]))
 
+    def compute_output_spec(self, frames, observed, training=False):
+        shape = self.compute_output_shape(frames.shape, observed.shape)
+        return keras.KerasTensor(shape, self.step.outputs[0].dtype)
+
     def get_config(self):
         return {
             **super(keras.layers.RNN, self).get_config(),
@@ -281,7 +287,6 @@ class _FeedbackCell(keras.layers.Layer):
     """The step with one more state: its last prediction, the input wherever the frame is not observed."""
 
     def __init__(self, step: keras.Model):
-        # Autocast would round the step's states, each of which has its own dtype.
         super().__init__(dtype=step.dtype_policy.name, autocast=False, name="feedback")
         self.step = step
         self.state_size = [state.shape[-1] for state in step.outputs]
@@ -301,7 +306,7 @@ class _FeedbackCell(keras.layers.Layer):
 
     @property
     def state_dtypes(self) -> list[str]:
-        return [self.compute_dtype, *(state.dtype for state in self.step.inputs[1:])]
+        return [self.step.outputs[0].dtype, *(state.dtype for state in self.step.inputs[1:])]
 
     def get_initial_state(self, batch_size=None):
         return [

@@ -49,9 +49,12 @@ def build_step(
     frame_shape, scales = tuple(frame_shape), tuple(scales)
     _check_levels(levels, scales)
     _check_frame_shape(frame_shape, patch_size, max(scales))
+    # Only cells compute in half precision: a frame has more grey levels, and the gradients of embed and head more pixels
+    # to add up, than it can tell apart.
+    single = keras.config.dtype_policy().variable_dtype
     frame = keras.Input(frame_shape, name="frame")
-    x = SpaceToDepth(patch_size, name="patch")(frame) if patch_size > 1 else frame
-    x = keras.layers.Conv2D(filters, 1, name="embed")(x)
+    x = SpaceToDepth(patch_size, name="patch", dtype=single)(frame) if patch_size > 1 else frame
+    x = keras.layers.Conv2D(filters, 1, name="embed", dtype=single)(x)
     before, after = {}, {}  # every state as it comes in, and as it stands while walking up
     zigzag, skips, number = set(), [], 0
     read = {name: [] for name in penalty.reads} if penalty else {}
@@ -87,8 +90,8 @@ def build_step(
         dtype = penalty.variable_dtype
         before[PENALTY] = keras.Input((1, 1, 1), dtype=dtype, name=PENALTY)
         after[PENALTY] = keras.layers.Add(dtype=dtype)([before[PENALTY], penalty(*read.values())])
-    x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head")(x)
-    x = DepthToSpace(patch_size, name="unpatch")(x) if patch_size > 1 else x
+    x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head", dtype=single)(x)
+    x = DepthToSpace(patch_size, name="unpatch", dtype=single)(x) if patch_size > 1 else x
     return keras.Model([frame, *before.values()], [x, *after.values()], name="step")
 
 
