@@ -44,6 +44,12 @@ class SpatiotemporalRNN(keras.layers.RNN):
             output = (batch, time, *output[1:])
         return (output, *states) if self.return_state else output
 
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        # `RNN.call` has given all states one dtype; a loop keeps that which they have before it.
+        dtypes = getattr(self.cell, "state_dtypes", [state.dtype for state in initial_state])
+        states = [ops.cast(*each) for each in zip(initial_state, dtypes, strict=True)]
+        return super().inner_loop(sequences, states, mask, training=training)
+
 
 class StepSeed(keras.random.SeedGenerator):
     """A seed that is set, not advanced: two draws at the same (seed, step) are the same draw.
@@ -231,7 +237,7 @@ class Rollout(SpatiotemporalRNN):
         return max((math.prod(state.shape[1:-1]) for state in self.step.inputs[1:]), default=0)
 
     def _keeping(self, sequence, folded, training):
-        # Not `RNN.call`, which rounds all states, the sum of the penalty too, to half precision.
+        # Not `RNN.call`, which rounds all states to half precision before the loop.
         states = self.cell.get_initial_state(ops.shape(sequence)[0])
         with using(folded):
             _, predictions, states = self.inner_loop(sequence, states, mask=None, training=training)
