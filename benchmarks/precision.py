@@ -69,7 +69,9 @@ def measure(options: argparse.Namespace) -> Report:
     """Measures what the options ask for."""
     report = Report("precision", notes=list(NOTES), columns=2)
     horizons = sorted(set(options.horizon))
-    workloads = _trained(options) if options.zoo else {each.model: each for each in command.workloads(options)}
+    workloads = (
+        _trained(options) if options.zoo else {each.model: each for each in command.workloads(options)}
+    )
     rows = report.tables[f"deviations from {SINGLE}"] = []
     for name, workload in workloads.items():
         progress(str(workload))
@@ -196,7 +198,9 @@ def _single(tensor):
 def _deviations(outputs, reference):
     forecasts, gradients, scale = outputs
     found = {
-        f"frame {horizon}": float(np.abs(forecast - reference[0][horizon]).max() / np.abs(reference[0][horizon]).max())
+        f"frame {horizon}": float(
+            np.abs(forecast - reference[0][horizon]).max() / np.abs(reference[0][horizon]).max()
+        )
         for horizon, forecast in forecasts.items()
     }
     errors = [

@@ -27,7 +27,14 @@ LINES = (
     ("",),  # the package's __init__, which offers all of the above
     ("cli",),
 )
-TENSORFLOW = {"training.data", "training.fit", "training.loss_scaling", "deploy.export", "deploy.zoo", "layers.fast"}
+TENSORFLOW = {
+    "training.data",
+    "training.fit",
+    "training.loss_scaling",
+    "deploy.export",
+    "deploy.zoo",
+    "layers.fast",
+}
 TENSORFLOW |= {"study.memory", "study.counting", "study.measurement"}
 TENSORFLOW |= {"study.receptive_field"}
 HEAVY = {"tensorflow_datasets", "matplotlib", "imageio", "sklearn", "keras_tuner"}

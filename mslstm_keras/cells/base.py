@@ -142,7 +142,11 @@ class SpatiotemporalCell(keras.layers.Layer):
 
 def _as_dtype(x, dtype):
     # A symbolic tensor only shows how cells are connected: a cast would be one more node of the graph.
-    return x if keras.backend.is_keras_tensor(x) or keras.backend.standardize_dtype(x.dtype) == dtype else ops.cast(x, dtype)
+    return (
+        x
+        if keras.backend.is_keras_tensor(x) or keras.backend.standardize_dtype(x.dtype) == dtype
+        else ops.cast(x, dtype)
+    )
 
 
 def require_positive_integers(**arguments: int) -> None:

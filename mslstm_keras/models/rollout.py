@@ -231,7 +231,10 @@ class Rollout(SpatiotemporalRNN):
 
     def _folded_parameters(self):
         cells = [layer for layer in self.step.layers if isinstance(layer, SpatiotemporalCell)]
-        return {conv: parameters for cell in cells for conv, parameters in cell.folded_parameters().items()}
+        with AutocastScope(None):  # kernels are added before they are rounded
+            return {
+                conv: parameters for cell in cells for conv, parameters in cell.folded_parameters().items()
+            }
 
     def _largest_map(self):
         return max((math.prod(state.shape[1:-1]) for state in self.step.inputs[1:]), default=0)
