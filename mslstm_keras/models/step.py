@@ -49,8 +49,8 @@ def build_step(
     frame_shape, scales = tuple(frame_shape), tuple(scales)
     _check_levels(levels, scales)
     _check_frame_shape(frame_shape, patch_size, max(scales))
-    # Only cells compute in half precision: a frame has more grey levels, and the gradients of embed and head more pixels
-    # to add up, than it can tell apart.
+    # Cells alone compute in half precision: it rounds grey levels together, and the gradients of embed and head, sums
+    # over all pixels, to one digit.
     single = keras.config.dtype_policy().variable_dtype
     frame = keras.Input(frame_shape, name="frame")
     x = SpaceToDepth(patch_size, name="patch", dtype=single)(frame) if patch_size > 1 else frame
