@@ -1,5 +1,6 @@
 """What every named model keeps, whatever its cells. Each function raises where one promise is broken."""
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +84,7 @@ def check_unrolled_is_the_loop(model, unrolled):
     assert_close(copies, np.array(loop), 1e-6)
 
 
-def check_streaming_is_the_roll_out(model):
+def check_streaming_is_the_roll_out(model, tolerance=1e-6):
     """Calls the step frame by frame with the states it returned and, behind the context, its prediction."""
     step = find_layer(model, Rollout).step
     frames = random_frames(CONTEXT_FRAMES, frame_shape=step.inputs[0].shape[1:])
@@ -93,7 +94,7 @@ def check_streaming_is_the_roll_out(model):
         frame = frames[:, time] if time < CONTEXT_FRAMES else prediction
         prediction, *states = (np.array(output) for output in step([frame, *states]))
         streamed.append(prediction)
-    assert_close(model(frames), np.stack(streamed, axis=1), 1e-6)
+    assert_close(model(frames), np.stack(streamed, axis=1), tolerance)
 
 
 def check_causality(model):
@@ -137,26 +138,81 @@ def trained_one_step(model, **options):
     return float(loss), [weight.numpy() for weight in model.trainable_variables]
 
 
-def check_mixed_precision(model):
-    """Under the policy "mixed_float16" a model computes in half, keeps single weights, and trains."""
-    reference = np.array(model(random_frames()))
+@contextlib.contextmanager
+def dtype_policy(name):
+    """Within it, layers are built under a dtype policy."""
     policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
+    keras.config.set_dtype_policy(name)
     try:
-        model = small_model(model.name)
-        before = [weight.numpy() for weight in model.trainable_variables]
-        predictions = model(random_frames())
-        assert predictions.dtype == "float16"
-        assert {str(weight.dtype) for weight in before} == {"float32"}
-        assert_close(predictions, reference, 0.05 * np.abs(reference).max())
-        # A loss scale of one, so that the only step is not skipped as too large.
-        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-3), initial_scale=1.0)
-        loss, after = trained_one_step(model, optimizer=optimizer)
-        assert np.isfinite(loss)
-        for old, new in zip(before, after, strict=True):
-            assert np.all(np.isfinite(new)) and np.any(new != old)
+        yield
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+SIGNIFICANT_BITS = {"mixed_float16": 11, "mixed_bfloat16": 8}
+
+
+def half_precision_tolerance(policy):
+    """How far rounding may take a result of `small_model`, by its largest value.
+
+    A rounding errs by at most u = 2^-bits of a number, by u / sqrt(3) in the mean square. What leaves a convolution has
+    seen three (of its inputs, its kernel and its outputs), and is read by at most 5 more in a cell; with 3 cells and 4
+    steps that makes 180, which add up to sqrt(180 / 3) u = 8 u where they are independent. The largest of some hundreds
+    of such errors is 3.5 times as large, 27 u.
+    """
+    return 32 * 2.0 ** -SIGNIFICANT_BITS[policy]
+
+
+def gradients_and_predictions(model, scale=1.0):
+    """Returns the gradients of all weights for a loss that is multiplied by `scale`, and the predictions."""
+    with tf.GradientTape() as tape:
+        predictions = model(random_frames(), training=True)
+        loss = scale * (FrameL1L2()(random_frames(seed=1), predictions) + sum(model.losses))
+    return tape.gradient(loss, [variable.value for variable in model.trainable_variables]), predictions
+
+
+def check_mixed_precision(reference, policy, folder):
+    """Cells compute in half; weights, memories, predictions and training stay close to single precision."""
+    expected, expected_predictions = gradients_and_predictions(reference)
+    with dtype_policy(policy):
+        model = small_model(reference.name)
+    tolerance = half_precision_tolerance(policy)
+    scale = np.abs(np.array(expected_predictions)).max()
+    step = find_layer(model, Rollout).step
+    half = {state.name.split("_", 2)[-1] for state in step.inputs if state.dtype != "float32"}
+    assert half <= {"h", "delta_c", "delta_m"}
+    assert {variable.dtype for variable in model.variables if variable.trainable} == {"float32"}
+
+    # Powers of two change no digit: they keep small gradients in the range of float16.
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-3), initial_scale=256.0)
+    optimizer.build(model.trainable_variables)
+    gradients, predictions = gradients_and_predictions(model, optimizer.scale_loss(1.0))
+    assert predictions.dtype == model.output.dtype == "float32"
+    assert np.any(np.array(predictions) != np.array(expected_predictions))
+    assert_close(predictions, np.array(expected_predictions), tolerance * scale)
+    for variable, gradient, single in zip(model.trainable_variables, gradients, expected, strict=True):
+        single = np.array(single)
+        np.testing.assert_allclose(
+            np.array(gradient) / 256,
+            single,
+            rtol=0,
+            atol=tolerance * np.abs(single).max(),
+            err_msg=variable.path,
+        )
+
+    check_streaming_is_the_roll_out(model, tolerance * scale)
+    model.save(folder / "model.keras")
+    loaded = keras.models.load_model(folder / "model.keras")
+    assert {layer.dtype_policy.name for layer in find_layer(loaded, Rollout).step.layers} == {
+        layer.dtype_policy.name for layer in step.layers
+    }
+    np.testing.assert_array_equal(loaded(random_frames()), model(random_frames()))
+
+    before = [variable.numpy() for variable in model.trainable_variables]
+    optimizer.apply(gradients, model.trainable_variables)
+    assert float(optimizer.dynamic_scale) == 256  # the step was not left out
+    for old, variable in zip(before, model.trainable_variables, strict=True):
+        assert np.all(np.isfinite(variable.numpy())) and np.any(variable.numpy() != old)
 
 
 def check_jit_compiled_training(name, **options):

@@ -18,6 +18,9 @@ class SpatiotemporalCell(keras.layers.Layer):
     Space is preserved ("same" padding, stride 1). Constructor arguments are plain data, so that Keras
     derives `get_config`; `build` runs `call` once on symbolic tensors, so that no cell writes it.
 
+    In mixed precision `call` gets and computes all in the dtype of weights; its convolutions alone are in half. The
+    output, and the states that `half_states` names, are rounded when it is done.
+
     Args:
         filters: int. Channels of the hidden state and of each memory.
         kernel_size: int. Default side of the square kernels.
@@ -37,12 +40,16 @@ class SpatiotemporalCell(keras.layers.Layer):
     zigzag_states: ClassVar[tuple[str, ...]] = ()
     """States handed up the stack within a step, then from the top to the bottom of the next step."""
 
+    half_states: ClassVar[tuple[str, ...]] = ("h",)
+    """States that mixed precision keeps in the dtype of convolutions, which alone read them. All others, which add up
+    what many steps bring or of which differences are taken, have the dtype of weights."""
+
     summed_gates: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Groups of two or more attributes, `GateConv`s over the same inputs whose last gates are only ever added. Whoever
     runs the cell may fold a group: then one of it returns the sum, and each of the others a gate less."""
 
     def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # it would round the memories
         require_positive_integers(filters=filters, kernel_size=kernel_size)
         self.filters = filters
         self.kernel_size = kernel_size
@@ -72,6 +79,14 @@ class SpatiotemporalCell(keras.layers.Layer):
         """Shapes (batch, height, width, channels) of the states for inputs of a given shape."""
         return [(*inputs_shape[:-1], self.filters) for _ in self.state_names]
 
+    @property
+    def state_dtypes(self) -> list[str]:
+        """Dtypes of the states: see `half_states`."""
+        return [
+            self.compute_dtype if name in self.half_states else self.variable_dtype
+            for name in self.state_names
+        ]
+
     def require_filters_channels(self, inputs_shape: Shape) -> None:
         """For cells that add their inputs to what has `filters` channels.
 
@@ -98,18 +113,40 @@ class SpatiotemporalCell(keras.layers.Layer):
         self.inputs_shape = tuple(inputs_shape)
         # One symbolic call makes the weights of every sub-layer before any loop is traced.
         inputs = keras.KerasTensor((None, *inputs_shape[1:]), dtype=self.compute_dtype)
-        shapes = self.state_shapes(inputs.shape)
-        self.call(inputs, [keras.KerasTensor(shape, dtype=self.compute_dtype) for shape in shapes])
+        self.call(inputs, self._symbolic_states(inputs.shape))
+
+    def __call__(self, inputs, states, **kwargs):
+        inputs, *states = (_as_dtype(each, self.variable_dtype) for each in (inputs, *states))
+        output, states = super().__call__(inputs, states, **kwargs)
+        states = [_as_dtype(*each) for each in zip(states, self.state_dtypes, strict=True)]
+        return _as_dtype(output, self.compute_dtype), states
 
     def get_initial_state(self, batch_size=None):
         """Returns the states before the first frame: zeros."""
         return [
-            ops.zeros((batch_size, *shape[1:]), dtype=self.compute_dtype)
-            for shape in self.state_shapes(self.inputs_shape)
+            ops.zeros((batch_size, *shape[1:]), dtype=dtype)
+            for shape, dtype in zip(self.state_shapes(self.inputs_shape), self.state_dtypes, strict=True)
         ]
 
     def compute_output_shape(self, inputs_shape, states_shape=None):
         return (*inputs_shape[:-1], self.filters), self.state_shapes(inputs_shape)
+
+    def compute_output_spec(self, inputs, states, **kwargs):
+        output_shape, _ = self.compute_output_shape(inputs.shape)
+        return keras.KerasTensor(output_shape, self.compute_dtype), self._symbolic_states(inputs.shape)
+
+    def _symbolic_states(self, inputs_shape):
+        shapes = self.compute_output_shape(inputs_shape)[1]
+        return [keras.KerasTensor(*each) for each in zip(shapes, self.state_dtypes, strict=True)]
+
+
+def _as_dtype(x, dtype):
+    # A symbolic tensor only shows how cells are connected: a cast would be one more node of the graph.
+    return (
+        x
+        if keras.backend.is_keras_tensor(x) or keras.backend.standardize_dtype(x.dtype) == dtype
+        else ops.cast(x, dtype)
+    )
 
 
 def require_positive_integers(**arguments: int) -> None:

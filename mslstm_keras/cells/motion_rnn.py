@@ -6,7 +6,7 @@ from keras import ops, saving
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.cells.mim import MIMCell, mim
 from mslstm_keras.cells.pred_rnn import PredRNNCell
-from mslstm_keras.layers.gates import GateConv
+from mslstm_keras.layers.gates import Conv, GateConv
 from mslstm_keras.layers.warp import warp
 from mslstm_keras.models.registry import architecture
 
@@ -47,18 +47,17 @@ class MotionGRU(keras.layers.Layer):
     """
 
     def __init__(self, filters: int, half_pixel_offset: bool = False, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # it would round motion and trend
         self.filters = filters
         self.half_pixel_offset = half_pixel_offset
         options = {"dtype": self.dtype_policy.name}
-        conv = keras.layers.Conv2D
-        self.encode = conv(filters // 4, 2, strides=2, **options)
+        self.encode = Conv(filters // 4, 2, strides=2, **options)
         self.gates = GateConv(2 * FLOWS, 2, kernel_size=1, **options)
-        self.candidate = conv(2 * FLOWS, 1, **options)
-        self.weigh = conv(FLOWS, 1, **options)
-        self.decode = conv(filters // 4, 1, **options)
+        self.candidate = Conv(2 * FLOWS, 1, **options)
+        self.weigh = Conv(FLOWS, 1, **options)
+        self.decode = Conv(filters // 4, 1, **options)
         self.enlarge = keras.layers.Conv2DTranspose(filters, 4, strides=2, padding="same", **options)
-        self.blend = conv(filters, 1, **options)
+        self.blend = Conv(filters, 1, **options)
 
     def build(self, h_shape, motion_shape, trend_shape):
         maps = [keras.KerasTensor((None, *s[1:]), self.compute_dtype) for s in (h_shape, motion_shape)]
@@ -74,7 +73,7 @@ class MotionGRU(keras.layers.Layer):
         warped = ops.sigmoid(self.weigh(e))[..., None] * warp(e, motion, self.half_pixel_offset)
         # Channel by channel, each along all flows: the order that the reference code's parameters have.
         warped = ops.reshape(ops.swapaxes(warped, -1, -2), (-1, *e.shape[1:3], FLOWS * e.shape[-1]))
-        d = self.enlarge(self.decode(warped))
+        d = ops.cast(self.enlarge(self.decode(warped)), h.dtype)
         g = ops.sigmoid(self.blend(ops.concatenate([d, h], axis=-1)))
         return g * h + (1 - g) * d, motion, trend
 

@@ -45,6 +45,7 @@ class PredRNNCell(SpatiotemporalCell):
 
     state_names = ("h", "c", "m")
     zigzag_states = ("m",)
+    half_states = ("h", "delta_c", "delta_m")
 
     def __init__(self, filters: int, kernel_size: int = 3, increments: bool = False, **kwargs):
         super().__init__(filters, kernel_size, **kwargs)

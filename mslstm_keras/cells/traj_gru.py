@@ -45,6 +45,7 @@ class TrajGRUCell(SpatiotemporalCell):
     """
 
     state_names = ("h",)
+    half_states = ()  # a gate blends the old h with the new
 
     def __init__(
         self,

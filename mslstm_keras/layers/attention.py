@@ -53,19 +53,24 @@ class LocalAttention(keras.layers.Layer):
         # Put together here and not in NumPy: as a constant of the graph it would be large.
         rows_seen = ops.repeat(ops.repeat(rows.seen, columns.size, axis=1), columns.reach, axis=2)
         seen = ops.logical_and(rows_seen[:, None], ops.tile(columns.seen, (1, rows.size, rows.reach)))
-        scores = ops.where(seen, ops.einsum("...pc,...qc->...pq", query, key), -np.inf)
+        scores = ops.where(seen, _scores(query, key, self.variable_dtype), -np.inf)
         # The n zeros outside the map weigh as much as one score of log n.
         inside = rows.seen.sum(2)[:, None, :, None] * columns.seen.sum(2)[:, None, :]
         with np.errstate(divide="ignore"):
             outside = np.log(self.window**2 - inside.reshape(*inside.shape[:2], -1, 1))
         outside = ops.zeros_like(scores[..., :1]) + ops.cast(outside, scores.dtype)
-        weights = ops.softmax(ops.concatenate([scores, outside], axis=-1))
+        weights = ops.cast(ops.softmax(ops.concatenate([scores, outside], axis=-1)), value.dtype)
         value = ops.pad(value, ((0, 0), (0, 0), (0, 0), (0, 1), (0, 0)))
         attended = _join(ops.einsum("...pq,...qc->...pc", weights, value), rows.size, columns.size)
         return attended[:, :height, :width]
 
     def compute_output_shape(self, inputs_shape):
         return (*inputs_shape[:-1], self.filters)
+
+
+def _scores(query, key, dtype):
+    # Half precision leaves large scores, whose differences the softmax takes, a digit or two behind the point.
+    return ops.cast(ops.einsum("...pc,...qc->...pq", query, key), dtype)
 
 
 class _Axis:
@@ -156,7 +161,7 @@ class BlockAttention(keras.layers.Layer):
             ops.concatenate([_split(half, *size) for half in ops.split(layer(inputs), 2, axis=2)], axis=3)
             for layer in (self.query, self.key, self.value)
         )
-        weights = ops.softmax(ops.einsum("...pc,...qc->...pq", query, key))
+        weights = ops.cast(ops.softmax(_scores(query, key, self.variable_dtype)), value.dtype)
         attended = ops.split(ops.einsum("...pq,...qc->...pc", weights, value), 2, axis=3)
         return inputs + ops.concatenate([_join(half, *size) for half in attended], axis=2)
 

@@ -15,13 +15,23 @@ _replaced = contextvars.ContextVar("parameters that `using` has put in place of 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
 class Conv(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` whose kernel and bias can be replaced for a while, by `using`."""
+    """`keras.layers.Conv2D` for cells.
+
+    In mixed precision it convolves in half, adds the bias in the dtype of its weights and returns that. Its kernel and
+    bias can be replaced for a while, by `using`.
+    """
+
+    def add_weight(self, *arguments, name=None, **options):
+        # The gradient of a bias is a sum over all pixels, which half precision would lose digits of.
+        return super().add_weight(*arguments, name=name, autocast=name != "bias", **options)
 
     def call(self, inputs):
-        if self not in _replaced.get({}):
-            return super().call(inputs)
-        kernel, bias = _replaced.get()[self]
-        return ops.conv(inputs, kernel, padding=self.padding) + ops.reshape(bias, (1, 1, 1, -1))
+        kernel, bias = _replaced.get({}).get(self, (self.kernel, self.bias))
+        outputs = ops.cast(self.convolution_op(inputs, kernel), self.variable_dtype)
+        return outputs if bias is None else outputs + ops.reshape(bias, (1, 1, 1, -1))
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.variable_dtype)
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -43,7 +53,7 @@ class GateConv(keras.layers.Layer):
         inputs: list of tensors (batch, height, width, any number of channels).
 
     Returns:
-        List of n tensors (batch, height, width, filters), before any activation.
+        List of n tensors (batch, height, width, filters), before any activation, in the dtype of the weights.
     """
 
     def __init__(self, filters: int, gates: int, kernel_size: int = 3, use_bias: bool = True, **kwargs):
@@ -69,6 +79,10 @@ class GateConv(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape):
         return [(*inputs_shape[0][:-1], self.filters)] * self.gates
 
+    def compute_output_spec(self, inputs):
+        shapes = self.compute_output_shape([each.shape for each in inputs])
+        return [keras.KerasTensor(shape, self.variable_dtype) for shape in shapes]
+
 
 def fold_last_gates(layers: Sequence[GateConv]) -> dict[Conv, Parameters]:
     """Folds the last gates of `GateConv`s over the same inputs, which are only ever added, into one.
@@ -89,14 +103,14 @@ def fold_last_gates(layers: Sequence[GateConv]) -> dict[Conv, Parameters]:
     folded, sums = {}, [ops.convert_to_tensor(each) for each in (largest.kernel, largest.bias)]
     for conv in others:
         kernel, bias = ops.convert_to_tensor(conv.kernel), ops.convert_to_tensor(conv.bias)
-        folded[conv] = tuple(ops.cast(each[..., :-filters], conv.compute_dtype) for each in (kernel, bias))
+        folded[conv] = ops.cast(kernel[..., :-filters], conv.compute_dtype), bias[..., :-filters]
         before = (largest.kernel_size[0] - 1) // 2 - (conv.kernel_size[0] - 1) // 2
         behind = largest.kernel_size[0] - conv.kernel_size[0] - before
         sides = ((before, behind), (before, behind), (0, 0), (0, 0))
         for index, last in enumerate((ops.pad(kernel[..., -filters:], sides), bias[..., -filters:])):
             parts = [sums[index][..., :-filters], sums[index][..., -filters:] + last]
             sums[index] = ops.concatenate(parts, axis=-1)
-    folded[largest] = tuple(ops.cast(each, largest.compute_dtype) for each in sums)
+    folded[largest] = ops.cast(sums[0], largest.compute_dtype), sums[1]
     return folded
 
 

@@ -44,6 +44,12 @@ class SpatiotemporalRNN(keras.layers.RNN):
             output = (batch, time, *output[1:])
         return (output, *states) if self.return_state else output
 
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        # `RNN.call` has given all states one dtype; a loop keeps that which they have before it.
+        dtypes = getattr(self.cell, "state_dtypes", [state.dtype for state in initial_state])
+        states = [ops.cast(*each) for each in zip(initial_state, dtypes, strict=True)]
+        return super().inner_loop(sequences, states, mask, training=training)
+
 
 class StepSeed(keras.random.SeedGenerator):
     """A seed that is set, not advanced: two draws at the same (seed, step) are the same draw.
@@ -176,7 +182,9 @@ class Rollout(SpatiotemporalRNN):
             raise ValueError(
                 f"`checkpoint` must be one of {CHECKPOINTS}. Received: checkpoint={checkpoint!r}"
             )
-        super().__init__(_FeedbackCell(step), return_sequences=True, unroll=unroll, **kwargs)
+        # Without autocast: a frame keeps its dtype, and the step's layers have theirs.
+        options = {"return_sequences": True, "unroll": unroll, "autocast": False}
+        super().__init__(_FeedbackCell(step), **options, **kwargs)
         self.context_frames = context_frames
         self.forecast_frames = forecast_frames
         self.fast = fast
@@ -210,7 +218,7 @@ class Rollout(SpatiotemporalRNN):
         missing = self.steps - (ops.shape(frames)[1] if time is None else time)
         frames = ops.pad(frames, ((0, 0), (0, missing), (0, 0), (0, 0), (0, 0)))
         frames = ops.reshape(frames, (-1, self.steps, *frames.shape[2:]))
-        plane = ops.zeros_like(frames[..., :1]) + observed[:, :, None, None, None]
+        plane = ops.zeros_like(frames[..., :1]) + ops.cast(observed, frames.dtype)[:, :, None, None, None]
         sequence = ops.concatenate([frames, plane], axis=-1)
         folded = self._folded_parameters() if self.fast else {}
         run = self._recomputing if training and self.checkpoint else self._keeping
@@ -223,13 +231,16 @@ class Rollout(SpatiotemporalRNN):
 
     def _folded_parameters(self):
         cells = [layer for layer in self.step.layers if isinstance(layer, SpatiotemporalCell)]
-        return {conv: parameters for cell in cells for conv, parameters in cell.folded_parameters().items()}
+        with AutocastScope(None):  # kernels are added before they are rounded
+            return {
+                conv: parameters for cell in cells for conv, parameters in cell.folded_parameters().items()
+            }
 
     def _largest_map(self):
         return max((math.prod(state.shape[1:-1]) for state in self.step.inputs[1:]), default=0)
 
     def _keeping(self, sequence, folded, training):
-        # Not `RNN.call`, which rounds all states, the sum of the penalty too, to half precision.
+        # Not `RNN.call`, which rounds all states to half precision before the loop.
         states = self.cell.get_initial_state(ops.shape(sequence)[0])
         with using(folded):
             _, predictions, states = self.inner_loop(sequence, states, mask=None, training=training)
@@ -260,6 +271,10 @@ class Rollout(SpatiotemporalRNN):
     def compute_output_shape(self, frames_shape, observed_shape):
         return super().compute_output_shape((frames_shape[0], self.steps, *frames_shape[2:]))
 
+    def compute_output_spec(self, frames, observed, training=False):
+        shape = self.compute_output_shape(frames.shape, observed.shape)
+        return keras.KerasTensor(shape, self.step.outputs[0].dtype)
+
     def get_config(self):
         return {
             **super(keras.layers.RNN, self).get_config(),
@@ -281,7 +296,7 @@ class _FeedbackCell(keras.layers.Layer):
     """The step with one more state: its last prediction, the input wherever the frame is not observed."""
 
     def __init__(self, step: keras.Model):
-        super().__init__(dtype=step.dtype_policy.name, name="feedback")
+        super().__init__(dtype=step.dtype_policy.name, autocast=False, name="feedback")
         self.step = step
         self.state_size = [state.shape[-1] for state in step.outputs]
 
@@ -300,7 +315,7 @@ class _FeedbackCell(keras.layers.Layer):
 
     @property
     def state_dtypes(self) -> list[str]:
-        return [self.compute_dtype, *(state.dtype for state in self.step.inputs[1:])]
+        return [self.step.outputs[0].dtype, *(state.dtype for state in self.step.inputs[1:])]
 
     def get_initial_state(self, batch_size=None):
         return [

@@ -49,9 +49,12 @@ def build_step(
     frame_shape, scales = tuple(frame_shape), tuple(scales)
     _check_levels(levels, scales)
     _check_frame_shape(frame_shape, patch_size, max(scales))
+    # Cells alone compute in half precision: it rounds grey levels together, and the gradients of embed and head, sums
+    # over all pixels, to one digit.
+    single = keras.config.dtype_policy().variable_dtype
     frame = keras.Input(frame_shape, name="frame")
-    x = SpaceToDepth(patch_size, name="patch")(frame) if patch_size > 1 else frame
-    x = keras.layers.Conv2D(filters, 1, name="embed")(x)
+    x = SpaceToDepth(patch_size, name="patch", dtype=single)(frame) if patch_size > 1 else frame
+    x = keras.layers.Conv2D(filters, 1, name="embed", dtype=single)(x)
     before, after = {}, {}  # every state as it comes in, and as it stands while walking up
     zigzag, skips, number = set(), [], 0
     read = {name: [] for name in penalty.reads} if penalty else {}
@@ -59,7 +62,7 @@ def build_step(
         if scale > scale_below:
             skips.append(x)
             x = keras.layers.MaxPooling2D(2)(x)
-            after.update({name: keras.layers.MaxPooling2D(2)(after[name]) for name in zigzag})
+            after.update({name: _shrink(after[name]) for name in zigzag})
         elif scale < scale_below:
             x = keras.layers.Add()([_enlarge(x), skips.pop()])
             after.update({name: _enlarge(after[name]) for name in zigzag})
@@ -69,9 +72,9 @@ def build_step(
             names = [
                 name if name in cell.zigzag_states else f"cell_{number}_{name}" for name in cell.state_names
             ]
-            for name, shape in zip(names, cell.state_shapes(x.shape), strict=True):
+            for name, shape, dtype in zip(names, cell.state_shapes(x.shape), cell.state_dtypes, strict=True):
                 if name not in before:
-                    before[name] = after[name] = keras.Input(shape[1:], dtype=cell.compute_dtype, name=name)
+                    before[name] = after[name] = keras.Input(shape[1:], dtype=dtype, name=name)
             x, states = cell(x, [after[name] for name in names])
             after.update(zip(names, states, strict=True))
             for name, state in zip(cell.state_names, states, strict=True):
@@ -87,9 +90,13 @@ def build_step(
         dtype = penalty.variable_dtype
         before[PENALTY] = keras.Input((1, 1, 1), dtype=dtype, name=PENALTY)
         after[PENALTY] = keras.layers.Add(dtype=dtype)([before[PENALTY], penalty(*read.values())])
-    x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head")(x)
-    x = DepthToSpace(patch_size, name="unpatch")(x) if patch_size > 1 else x
+    x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head", dtype=single)(x)
+    x = DepthToSpace(patch_size, name="unpatch", dtype=single)(x) if patch_size > 1 else x
     return keras.Model([frame, *before.values()], [x, *after.values()], name="step")
+
+
+def _shrink(state):
+    return keras.layers.MaxPooling2D(2, dtype=state.dtype)(state)
 
 
 def _enlarge(x):

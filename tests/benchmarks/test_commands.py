@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 import mslstm_keras
-from benchmarks import compile, convolutions, input, memory, probes, scaling, step
+from benchmarks import compile, convolutions, input, memory, precision, probes, scaling, step
 
-COMMANDS = {module.__name__.split(".")[-1]: module for module in (step, memory, compile, scaling, input)}
+COMMANDS = {
+    module.__name__.split(".")[-1]: module for module in (step, memory, compile, scaling, input, precision)
+}
 SMALL = (
     "--side 8 --filters 2 --layers 1 --batch-size 2 --context-frames 2 --forecast-frames 2 --repetitions 1"
 )
@@ -150,6 +152,13 @@ def test_input(run):
     found = run("input", "--side 64 --patch-size 16 --batches 2")
     assert [one["source"] for one in found] == ["stream", "stream: read", "npy", "npy: read", "training"]
     assert found[-1]["times_training"] == 1
+
+
+def test_precision(run):
+    found = run("precision", "--policies mixed_bfloat16 --horizon 2 3")
+    assert [one["memories"] for one in found] == ["single", "half"]
+    for one in found:
+        assert all(0 < one[key]["median"] < 0.2 for key in ("frame 2", "frame 3", "worst gradient"))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

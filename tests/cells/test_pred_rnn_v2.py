@@ -243,7 +243,8 @@ def test_penalty_stays_in_single_precision(policy):
     step = find_layer(model, Rollout).step
     dtypes = {state.name: state.dtype for state in step.inputs[1:]}
     assert dtypes.pop(PENALTY) == step.outputs[-1].dtype == "float32"
-    assert set(dtypes.values()) == {policy.removeprefix("mixed_")}
+    memories = {dtypes.pop(name) for name in ("cell_1_c", "cell_2_c", "cell_3_c", "m")}
+    assert memories == {"float32"} and set(dtypes.values()) == {policy.removeprefix("mixed_")}
 
     @tf.function  # a loop of the graph holds its states to their dtypes
     def penalty():

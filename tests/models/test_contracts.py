@@ -111,8 +111,9 @@ def test_samples_do_not_mix(model):
     contracts.check_samples_do_not_mix(model)
 
 
-def test_mixed_precision(model):
-    contracts.check_mixed_precision(model)
+@pytest.mark.parametrize("policy", contracts.SIGNIFICANT_BITS)
+def test_mixed_precision(model, policy, tmp_path):
+    contracts.check_mixed_precision(model, policy, tmp_path)
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -169,6 +169,21 @@ def test_cells_may_compute_in_another_dtype_than_the_step():
     assert_close(predictions, rollout(frames, observed), 1e-2)
 
 
+@pytest.mark.parametrize(("policy", "bits"), [("mixed_float16", 11), ("mixed_bfloat16", 8)])
+def test_a_memory_counts_in_steps_that_half_precision_rounds_away(policy, bits):
+    """From 1 on half precision goes in steps of 2^(1 - bits); less than half of that is nothing."""
+    increment = 0.75 * 2.0**-bits
+    layer = SpatiotemporalRNN(ConvLSTMCell(1, dtype=policy), return_state=True, dtype=policy)
+    layer.build((1, 300, 2, 2, 1))
+    kernel, bias = layer.weights
+    kernel.assign(0 * kernel)
+    bias.assign([20, 20, np.arctanh(increment), 0])  # keep all, take in all
+    states = [np.zeros((1, 2, 2, 1), "float32"), np.ones((1, 2, 2, 1), "float32")]
+    _, _, c = tf.function(layer)(np.zeros((1, 300, 2, 2, 1), "float32"), initial_state=states)
+    # Behind the last step `keras.layers.RNN` rounds what it returns, once.
+    assert_close(keras.ops.cast(c, "float32"), np.full(c.shape, 1 + 300 * increment), 2.0**-bits)
+
+
 def test_what_is_not_observed_leaks_nothing_not_even_nan():
     rollout = conv_lstm_rollout(2, 3)
     frames = np.random.default_rng(0).random((2, 4, 4, 6, 1), dtype="float32")

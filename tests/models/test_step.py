@@ -234,11 +234,9 @@ def test_scales_count_from_the_patched_frame():
 
 
 def test_states_have_the_cells_dtype():
-    levels = [EchoCell(2, dtype="mixed_bfloat16"), EchoCell(2)]
-    assert [state.dtype for state in build_step((4, 4, 1), 2, levels, (1, 1)).inputs[1:]] == [
-        "bfloat16",
-        "float32",
-    ]
+    levels = [ConvLSTMCell(2, dtype="mixed_bfloat16"), ConvLSTMCell(2)]
+    dtypes = [state.dtype for state in build_step((4, 4, 1), 2, levels, (1, 1)).inputs[1:]]
+    assert dtypes == ["bfloat16", "float32", "float32", "float32"]  # h, then c
 
 
 @pytest.mark.parametrize(
