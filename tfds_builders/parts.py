@@ -222,10 +222,9 @@ def make_part(
     """
     if is_prepared(builder):
         return
-    folder = parts_folder(builder)
-    settings = _settings(builder)
+    folder, settings = parts_folder(builder), _settings(builder)
     made = _made_parts(folder)
-    _check_alike([*((one.part, one.record) for one in made), (part, {"settings": settings})], folder)
+    _check_alike(made, folder, part, settings)
     if part in [one.part for one in made]:
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -259,8 +258,8 @@ def join_parts(builder: PartBuilder) -> PartBuilder | None:
     folder = parts_folder(builder)
     try:
         if not is_prepared(builder):
-            made = sorted(_made_parts(folder), key=lambda one: one.part.number)
-            _check_alike([(one.part, one.record) for one in made], folder)
+            made = _made_parts(folder)
+            _check_alike(made, folder, None, _settings(builder))
             if made and len(made) == made[0].part.count:
                 maker = _again(builder, builder.data_dir_root)
                 maker._made = made
@@ -275,10 +274,12 @@ def join_parts(builder: PartBuilder) -> PartBuilder | None:
     return builder if builder.info.splits else _again(builder, builder.data_dir_root)
 
 
-def missing_parts(builder: PartBuilder) -> list[int]:
-    """Returns the numbers of the parts that are not made yet, where some are."""
+def missing_parts(builder: PartBuilder, count: int) -> list[Part]:
+    """Returns those of so many parts that are not made yet; none of a data set that is whole."""
+    if is_prepared(builder):
+        return []
     made = [one.part for one in _made_parts(parts_folder(builder))]
-    return [number for number in range(1, made[0].count + 1) if number not in {one.number for one in made}]
+    return [part for part in (Part(number, count) for number in range(1, count + 1)) if part not in made]
 
 
 def fetch_sources(builder: PartBuilder, download_config: tfds.download.DownloadConfig) -> None:
@@ -333,29 +334,31 @@ def _settings(builder):
 
 
 def _made_parts(folder):
-    names = [path for path in folder.glob("*") if re.fullmatch(r"\d+-of-\d+", path.name)]
-    return [_Made(path) for path in sorted(names)]
+    """Returns the parts that are made, in their order."""
+    made = [_Made(path) for path in folder.glob("*") if re.fullmatch(r"\d+-of-\d+", path.name)]
+    return sorted(made, key=lambda one: (one.part.count, one.part.number))
 
 
-def _check_alike(parts, folder):
-    """Makes sure that parts are parts of one whole: all are compared with the first."""
-    first, expected = parts[0] if parts else (None, None)
+def _check_alike(made, folder, part, settings):
+    """Makes sure that parts are those of one whole, and that they are what is asked for: settings, maybe a part."""
     remedy = f"(or remove {folder} to start anew)"
-    for part, record in parts[1:]:
-        if part.count != first.count:
+    wanted = [(part, {"settings": settings})]
+    for other, record in [*((one.part, one.record) for one in made[1:]), *wanted] if made else ():
+        first, expected = made[0].part, made[0].record
+        if other and other.count != first.count:
             raise ValueError(
-                f"`part` must be one of {first.count} as the other parts are {remedy}. Received: part={part}"
+                f"`part` must be one of {first.count}, as the other parts are {remedy}. Received: part={other}"
             )
         for field, value in record["settings"].items():
-            other = expected["settings"].get(field)
-            if value != other:
+            before = expected["settings"].get(field)
+            if value != before:
                 raise ValueError(
-                    f"All parts must have the same settings {remedy}. "
-                    f"Received: {field}={other} in part {first}, {field}={value} in part {part}"
+                    f"All parts must have the same settings {remedy}. Received: {field}={before} in part "
+                    f"{first}, {field}={value} in {f'part {other}' if other else 'what is to be joined'}"
                 )
         for field, of in (("units", "number of files or windows"), ("digest", "content")):
             if field in record and record[field] != expected[field]:
                 raise ValueError(
                     f"All parts must be made of the same source files {remedy}. "
-                    f"Received: parts {first} and {part}, whose sources differ in their {of}"
+                    f"Received: parts {first} and {other}, whose sources differ in their {of}"
                 )

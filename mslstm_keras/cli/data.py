@@ -94,11 +94,10 @@ def _prepare(options):
     else:
         from tfds_builders.parts import missing_parts
 
-        facts["missing_parts"] = missing_parts(builder)
+        number, count = options.part
+        facts["missing_parts"] = [part.number for part in missing_parts(builder, count)]
         numbers = ", ".join(map(str, facts["missing_parts"]))
-        made = (
-            f"part {options.part[0]} of {options.part[1]} is made; missing before they are joined: {numbers}"
-        )
+        made = f"part {number} of {count} is made; missing: {numbers or 'none, another process joins them'}"
     show(options, facts, lambda: [f"{builder.data_dir}: {made}"])
 
 

@@ -224,13 +224,16 @@ def _make_parts(builder, count, config):
     """Makes all parts of a data set, each in a process of its own; the first that fails ends the others."""
     from tensorflow_datasets.core.utils import tqdm
 
-    from tfds_builders.parts import Part
+    from tfds_builders.parts import missing_parts
 
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["keras", "tensorflow_datasets", "tensorflow"]
+    )  # once, not in each process
     clips, running = context.Value("q", 0), {}
     with tqdm(desc=f"Preparing in {count} processes...", unit=" clips", leave=False) as bar:
         try:
-            for part in (Part(number, count) for number in range(1, count + 1)):
+            for part in missing_parts(builder, count):
                 receiver, sender = context.Pipe(duplex=False)
                 process = context.Process(target=_make_part, args=(builder, part, config, clips, sender))
                 process.start()
