@@ -246,8 +246,10 @@ def make_part(
 def join_parts(builder: PartBuilder) -> PartBuilder | None:
     """Joins the parts of a data set if all of them are made; they are removed then.
 
-    What comes out is, file by file, what `download_and_prepare` makes in one process. It appears by one rename:
-    of several processes that join at once, the first that finishes counts.
+    What comes out has the examples, the order and the files of what `download_and_prepare` makes in one process.
+    (The bytes of a record may differ, as protocol buffers leave the order of an example's features open, in two
+    runs of one process too.) It appears by one rename: of several processes that join at once, the first that
+    finishes counts.
 
     Returns:
         Builder of the data set, or None as long as parts are missing, see `missing_parts`.

@@ -100,8 +100,8 @@ def prepare(
 ) -> "tfds.core.DatasetBuilder":
     """Makes a data set ready for reading; does nothing where it is ready already.
 
-    However it is made, in one process or in parts, its files are the same. What is made of a part that fails or is
-    killed is never taken for a part, nor parts for the data set.
+    However it is made, in one process or in parts, it has the same clips under the same numbers. What is made of a
+    part that fails or is killed is never taken for a part, nor parts for the data set.
 
     Args:
         data: str, "name/config".
@@ -235,7 +235,9 @@ def _make_parts(builder, count, config):
         try:
             for part in missing_parts(builder, count):
                 receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=_make_part, args=(builder, part, config, clips, sender))
+                process = context.Process(
+                    target=_make_part, args=(builder, part, config, clips, sender), name=f"part {part}"
+                )
                 process.start()
                 sender.close()
                 running[process.sentinel] = part, process, receiver
