@@ -283,6 +283,22 @@ def test_data_is_prepared(mslstm, tmp_path, monkeypatch):
     assert split_clips(OPTDIGITS, "test", tmp_path).count == 2
 
 
+def test_data_is_prepared_in_parts(mslstm, tmp_path):
+    words = ["data", "prepare", OPTDIGITS, "--data-dir", tmp_path, "--variant", "few"]
+    words += ["--set", "train_clips=3", "--set", "test_clips=2"]
+    folder = tmp_path / "moving_mnist_clips" / "few" / "1.0.0"
+    first = mslstm(*words, "--part", "2/3")
+    assert (first.status, first.out) == (0, f"{folder}: part 2 of 3 is made; missing: 1, 3\n")
+    second = mslstm(*words, "--part", "3/3", "--json")
+    expected = {"data": "moving_mnist_clips/few", "folder": str(folder), "clips": {}, "missing_parts": [1]}
+    assert json.loads(second.out) == expected
+    other = mslstm(*words, "--part", "1/2")
+    assert (other.status, other.out, other.error.count("\n")) == (2, "", 1)
+    assert other.error.startswith("mslstm: `part` must be one of 3, as the other parts are (or remove ")
+    rest = mslstm(*words, "--processes", "3")
+    assert (rest.status, rest.out) == (0, f"{folder}: 3 train clips, 2 test clips\n")
+
+
 def test_training_is_resumed(mslstm, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = Path("runs", "optdigits_quick")
@@ -637,6 +653,7 @@ def test_faults_of_a_forecast(fail, tiny_zoo, files, monkeypatch, changes, messa
         ("evaluate --model nothing {data} --zoo {zoo}", "`name` must be a model of the zoo, such as ms_lstm_m"),
         ("data prepare moving_mnist --data-dir .", "must be a known data set, such as moving_mnist_clips"),
         ("data prepare moving_mnist_clips/x --data-dir .", "must be a known config of moving_mnist_clips, such as"),
+        ("data prepare moving_mnist_clips --data-dir . --part 5/4", "from 1/N to N/N. Received: part=5/4"),
         ("data prepare moving_mnist_clips/optdigits --data-dir . --manual-dir file", "`manual_dir` must be a folder"),
         ("zoo list --zoo missing", "`zoo` must be a folder with a readable index.json. Received: missing/index.json"),
         ("zoo show ms_lstm --zoo {zoo}", "`name` must be a model of the zoo, such as ms_lstm_moving_mnist"),

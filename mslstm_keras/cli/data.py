@@ -1,5 +1,7 @@
 """Commands on data sets: list, prepare, info, show."""
 
+import argparse
+import re
 from pathlib import Path
 
 from mslstm_keras.cli.arguments import (
@@ -34,6 +36,17 @@ def add_commands(commands):
     )
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     command.add_argument("--manual-dir", type=Path, help=MANUAL_DIR)
+    how = command.add_mutually_exclusive_group()
+    how.add_argument(
+        "--part",
+        type=_part,
+        metavar="K/N",
+        help="make the K-th of N parts; other processes, or hosts that share the folder, make the others, "
+        "and whoever finds all of them there joins them",
+    )
+    how.add_argument(
+        "--processes", type=int, default=1, help="make so many parts at once and join them (default: 1)"
+    )
     command = add_command(
         group, "info", _info, "tell what a data set holds", "mslstm data info taxibj_clips/synthetic --json"
     )
@@ -71,11 +84,28 @@ def _prepare(options):
         options.manual_dir,
         variant=options.variant,
         settings=dict(options.set or ()),
+        part=options.part,
+        processes=options.processes,
     )
     splits = {name: split.num_examples for name, split in builder.info.splits.items()}
     facts = {"data": _name(builder), "folder": str(builder.data_dir), "clips": splits}
-    counts = ", ".join(f"{count:,} {name} clips" for name, count in splits.items())
-    show(options, facts, lambda: [f"{builder.data_dir}: {counts}"])
+    if splits:
+        made = ", ".join(f"{count:,} {name} clips" for name, count in splits.items())
+    else:
+        from tfds_builders.parts import missing_parts
+
+        number, count = options.part
+        facts["missing_parts"] = [part.number for part in missing_parts(builder, count)]
+        numbers = ", ".join(map(str, facts["missing_parts"]))
+        made = f"part {number} of {count} is made; missing: {numbers or 'none, another process joins them'}"
+    show(options, facts, lambda: [f"{builder.data_dir}: {made}"])
+
+
+def _part(text):
+    numbers = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not numbers:
+        raise argparse.ArgumentTypeError(f"must be K/N, such as 2/4. Received: {text!r}")
+    return int(numbers[1]), int(numbers[2])
 
 
 def _name(builder):

@@ -15,6 +15,7 @@ from tfds_builders.dwd_radar_clips.hdf5_radar import open_hdf5_maps, open_rydl
 from tfds_builders.dwd_radar_clips.radar_maps import STEP, Series
 from tfds_builders.dwd_radar_clips.radolan import open_radolan
 from tfds_builders.dwd_radar_clips.synthetic_rain import synthetic_rain
+from tfds_builders.parts import PartBuilder
 from tfds_builders.source_files import manual_folder
 
 SIZES = {
@@ -113,7 +114,7 @@ class DwdRadarClipsConfig(tfds.core.BuilderConfig):
         return tuple(self.crop or self.size)
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(PartBuilder):
     """Clips of radar maps coded as pixels, float32 or uint8 (time, height, width, 1)."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -214,8 +215,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     f"{len(parts[name].times)} maps of {series.source}, which has maps of {_years(series)}"
                 )
         # Not in the folder of the data set: TFDS removes that one when preparing fails.
-        store = Path(self.data_dir).parents[2] / "downloads" / "dwd_radar_clips"
-        return {name: self._generate_examples(parts[name], windows[name], store) for name in parts}
+        store = self.downloads / "dwd_radar_clips"
+        return self.of_part(
+            windows,
+            lambda name, of_part: self._generate_examples(parts[name], of_part, store),
+            agreed=[part.times for part in parts.values()],
+        )
 
     def _generate_examples(
         self, series: Series, windows: np.ndarray, store: Path

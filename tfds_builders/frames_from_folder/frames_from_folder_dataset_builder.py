@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.clip_files import check_size
 from tfds_builders.frames_from_folder.sources import WindowReader, list_sources, split_sources
+from tfds_builders.parts import PartBuilder
 from tfds_builders.source_files import manual_folder
 
 _DTYPES = ("uint8", "float32")
@@ -57,7 +58,7 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
             raise ValueError(f"`test_share` must lie between 0 and 1. Received: test_share={self.test_share}")
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(PartBuilder):
     """Windows of the user's own clips, uint8 or float32 (window, height, width, channels)."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -100,7 +101,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             skip_short=config.skip_short,
             data_set=config.data_set,
         )
-        return {split: self._generate_examples(sources, reader) for split, sources in splits.items()}
+        if self.part.number > 1:
+            reader.measure(splits["train"][0])
+        return self.of_part(
+            splits,
+            lambda _, sources: self._generate_examples(sources, reader),
+            agreed=[bytes(Path(source.name)) + b"/" for source in sources],
+        )
 
     def _generate_examples(
         self, sources: list[Path], reader: WindowReader
@@ -111,7 +118,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 name = bytes(Path(source.name))  # as there are names that are no UTF-8
                 yield number, {"frames": frames, "source": name, "first_frame": first}
                 number += 1
-        if not number:
+        if not number and self.part.count == 1:
             raise ValueError(
                 f"`manual_dir` must hold a clip of at least `window` = {reader.window} frames for each split. "
                 f"Received: none among {', '.join(source.name for source in sources)}"

@@ -111,6 +111,10 @@ class WindowReader:
         for first in window_starts(len(frames), self.window, self.stride):
             yield first, frames[first : first + self.window]
 
+    def measure(self, source: Path) -> None:
+        """Takes the size that all must have from a source whose windows another reader cuts."""
+        self._read(source)
+
     def _read(self, source: Path) -> np.ndarray:
         named = self.data_set and source.suffix.lower() in HDF5 and source.is_file()
         frames = read_clip(f"{source}:{self.data_set}" if named else source, self.channels, size=self.size)

@@ -1,15 +1,24 @@
 """TFDS builder of `kth_clips`: windows of grey frames of people who walk, jog and run."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.kth_clips.sequences import ACTIONS, FrameRange, by_video, window_firsts
+from tfds_builders.kth_clips.sequences import (
+    ACTIONS,
+    SPLIT_PERSONS,
+    FrameRange,
+    action_of,
+    by_video,
+    window_firsts,
+)
 from tfds_builders.kth_clips.synthetic_walkers import GAITS, synthetic_ranges, walking_figure
 from tfds_builders.kth_clips.videos import LISTS, find_videos, read_frames, read_lists
+from tfds_builders.parts import PartBuilder
 from tfds_builders.video import resized
 
 _SYNTHETIC = "synthetic"
@@ -61,7 +70,7 @@ class KthClipsConfig(tfds.core.BuilderConfig):
             raise ValueError(f"`lists` must be one of {(*LISTS, _SYNTHETIC)}. Received: lists={self.lists!r}")
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(PartBuilder):
     """Clips of walking, jogging and running people, uint8 (20, 128, 128, 1)."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -128,15 +137,23 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             where = {"manual_dir": manual_dir, "dl_manager": dl_manager, "verify": config.verify}
             ranges = read_lists(config.lists, **where)
             places = {action: find_videos(action, **where) for action in config.actions}
-        return {split: self._generate_examples(ranges, places, split) for split in ("train", "test")}
+        videos = {}
+        for split in SPLIT_PERSONS:
+            grouped = by_video(ranges, actions=config.actions, split=split)
+            videos[split] = [each for of_action in grouped.values() for each in of_action.items()]
+        return self.of_part(
+            videos,
+            lambda _, of_part: self._generate_examples(of_part, places),
+            agreed=[repr(ranges).encode()],
+        )
 
     def _generate_examples(
-        self, ranges: Sequence[FrameRange], places: Mapping[str, Any], split: str
+        self, videos: Sequence[tuple[str, list[FrameRange]]], places: Mapping[str, Any]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         config, key = self.builder_config, 0
-        grouped = by_video(ranges, actions=config.actions, split=split)
-        for (action, wanted), stride in zip(grouped.items(), config.strides, strict=True):
-            place = places[action]
+        strides = dict(zip(config.actions, config.strides, strict=True))
+        for action, of_action in itertools.groupby(videos, lambda each: action_of(each[0])):
+            wanted, place, stride = dict(of_action), places[action], strides[action]
             read = (
                 _synthetic_frames(wanted, config.size)
                 if place is None

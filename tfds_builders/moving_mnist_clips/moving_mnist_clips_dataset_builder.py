@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.moving_mnist_clips.moving_digits import SPLIT_SEEDS, moving_digits
 from tfds_builders.moving_mnist_clips.objects import load_objects, load_test_sequence
+from tfds_builders.parts import PartBuilder
 
 _FRAMES, _SIZE = 20, 64
 _RENDERED_TOGETHER = 256
@@ -31,7 +32,7 @@ class MovingMnistClipsConfig(tfds.core.BuilderConfig):
     test_clips: int | None
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(PartBuilder):
     """Clips of two moving, bouncing, overlapping objects, uint8 (20, 64, 64, 1)."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -92,23 +93,27 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             manual_dir = None
         config = self.builder_config
         files = {"manual_dir": manual_dir, "dl_manager": dl_manager}
-        train = load_objects(config.source, "train", **files)
+        images = {"train": load_objects(config.source, "train", **files)}
+        clips = {"train": range(config.train_clips)}
         if config.test_clips is None:
-            test = _public_examples(load_test_sequence(**files))
+            sequence = load_test_sequence(**files)
+            clips["test"] = range(sequence.shape[1])
         else:
-            test = self._generate_examples(
-                load_objects(config.source, "test", **files), config.test_clips, SPLIT_SEEDS["test"]
-            )
-        return {
-            "train": self._generate_examples(train, config.train_clips, SPLIT_SEEDS["train"]),
-            "test": test,
-        }
+            images["test"] = load_objects(config.source, "test", **files)
+            clips["test"] = range(config.test_clips)
+
+        def generate(split, numbers):
+            if split in images:
+                return self._generate_examples(images[split], numbers, SPLIT_SEEDS[split])
+            return _public_examples(sequence, numbers)
+
+        return self.of_part(clips, generate, agreed=images.values())
 
     def _generate_examples(
-        self, images: np.ndarray, clips: int, seed: int
+        self, images: np.ndarray, clips: range, seed: int
     ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-        for first in range(0, clips, _RENDERED_TOGETHER):
-            indices = range(first, min(first + _RENDERED_TOGETHER, clips))
+        for first in range(0, len(clips), _RENDERED_TOGETHER):
+            indices = clips[first : first + _RENDERED_TOGETHER]
             rendered = moving_digits(
                 images, indices, motion=self.builder_config.motion, frames=_FRAMES, size=_SIZE, seed=seed
             )
@@ -116,6 +121,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 yield index, {"frames": frames}
 
 
-def _public_examples(sequence: np.ndarray) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    for index in range(sequence.shape[1]):
+def _public_examples(sequence: np.ndarray, clips: range) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    for index in clips:
         yield index, {"frames": sequence[:, index, :, :, np.newaxis]}

@@ -46,17 +46,17 @@ def window_positions(dates: Sequence[np.ndarray], *, reference_order: bool = Fal
     return np.concatenate(positions)
 
 
-def check_reference_count(positions: np.ndarray) -> None:
+def check_reference_count(windows: int) -> None:
     """Checks that the real files gave as many windows in reference order as are published.
 
     Raises:
         ValueError: if they did not.
     """
     train, test = _REFERENCE_WINDOWS["train"], _REFERENCE_WINDOWS["test"]
-    if len(positions) != train + test:
+    if windows != train + test:
         raise ValueError(
             f"The real files must give {train:,} train and {test:,} test windows in reference order. "
-            f"Received: {len(positions) - test:,} and {test:,}"
+            f"Received: {windows - test:,} and {test:,}"
         )
 
 

@@ -128,10 +128,10 @@ def test_no_window_at_all():
 
 
 def test_reference_count():
-    check_reference_count(np.arange(20_904))
+    check_reference_count(20_904)
     message = "must give 19,560 train and 1,344 test windows in reference order. Received: 19,561 and 1,344"
     with pytest.raises(ValueError, match=message):
-        check_reference_count(np.arange(20_905))
+        check_reference_count(20_905)
 
 
 def test_scale():

@@ -1,12 +1,13 @@
 """TFDS builder of `taxibj_clips`: 8 half hours of taxi flows over Beijing."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from tfds_builders.parts import PartBuilder
 from tfds_builders.source_files import manual_folder
 from tfds_builders.taxibj_clips.flow_clips import (
     FRAMES,
@@ -64,7 +65,7 @@ class TaxibjClipsConfig(tfds.core.BuilderConfig):
         return 30
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(PartBuilder):
     """Clips of taxi flows, 8 half hours over a grid of 32 x 32 cells."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -115,15 +116,26 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         files = self._read_files(dl_manager)
         positions = window_positions([file.dates for file in files], reference_order=config.reference_order)
-        if config.reference_order and config.check_md5 and config.synthetic_weeks is None:
-            check_reference_count(positions)
+        if self._is_reference:
+            check_reference_count(len(positions))
         train, test = split_windows(positions, config.test_windows, disjoint=config.disjoint)
         flows = join(files)
         scale = Scale.of(flows.counts[: -config.test_windows])
-        return {
-            "train": self._generate_examples(flows, train, scale),
-            "test": self._generate_examples(flows, test, scale),
-        }
+        return self.of_part(
+            {"train": train, "test": test},
+            lambda _, windows: self._generate_examples(flows, windows, scale),
+            agreed=flows,
+        )
+
+    def check_clips(self, clips: Mapping[str, int]) -> None:
+        """Checks that the parts of the real files in reference order are as many clips as are published."""
+        if self._is_reference and not self.builder_config.disjoint:
+            check_reference_count(sum(clips.values()))
+
+    @property
+    def _is_reference(self) -> bool:
+        config = self.builder_config
+        return config.reference_order and config.check_md5 and config.synthetic_weeks is None
 
     def _read_files(self, dl_manager) -> list[Flows]:
         config = self.builder_config
