@@ -1,12 +1,12 @@
 """The command `mslstm`: each sub-command calls one public function."""
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 
 from mslstm_keras import __version__
 from mslstm_keras.cli import data, models, study, training, tuning, zoo
+from mslstm_keras.cli.arguments import one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except _faults() as error:
-        print(f"mslstm: {_one_line(error)}", file=sys.stderr)
+        print(f"mslstm: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("mslstm: interrupted", file=sys.stderr)
@@ -41,14 +41,6 @@ def _faults():
         FloatingPointError,
         *((tensorflow.errors.OpError,) if tensorflow else ()),
     )
-
-
-def _one_line(error):
-    # Keras wraps the message of a failed layer in several lines and colours; the message itself is the coloured one.
-    inner = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
-    text = inner.group(1) if inner else str(error)
-    text = re.sub(r"\{\{\w+ .*?\}\}|\[Op:\w+\]", "", text)  # TensorFlow's names of its nodes
-    return " ".join(text.split()) or type(error).__name__
 
 
 def _parser():

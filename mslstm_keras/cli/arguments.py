@@ -81,3 +81,12 @@ def load_models(options):
     short = [Path(name).name for name in options.model]
     labels = short if len(set(short)) == len(short) else options.model
     return {label: load_runs(name, options.zoo) for label, name in zip(labels, options.model, strict=True)}
+
+
+def one_line(error: Exception) -> str:
+    """Returns the message of an error as one line."""
+    # Keras wraps the message of a failed layer in several lines and colours; the message itself is the coloured one.
+    inner = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
+    text = inner.group(1) if inner else str(error)
+    text = re.sub(r"\{\{\w+ .*?\}\}|\[Op:\w+\]", "", text)  # TensorFlow's names of its nodes
+    return " ".join(text.split()) or type(error).__name__

@@ -20,6 +20,7 @@ from mslstm_keras.cli.arguments import (
     add_command,
     add_zoo,
     load_models,
+    one_line,
     output_file,
     setting,
     show,
@@ -163,11 +164,24 @@ def _train(options):
     sources = {"resume": options.resume, "data_dir": options.data_dir, "manual_dir": options.manual_dir}
     if options.initial and not resumed:
         recipe, sources["initial"] = _initial(options.initial, recipe)
-    if options.seeds is None:
-        train(recipe, run, devices=options.devices, **sources)
-    else:
-        train_seeds(recipe, run, options.seeds, devices=options.devices, **sources)
+    try:
+        if options.seeds is None:
+            train(recipe, run, devices=options.devices, **sources)
+        else:
+            train_seeds(recipe, run, options.seeds, devices=options.devices, **sources)
+    except Exception as error:
+        if not options.hosts:
+            raise
+        _leave_hosts(error)
     print(f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
+
+
+def _leave_hosts(error):
+    """Ends this process at once: in the ordinary way it would wait for hosts that are gone."""
+    known = isinstance(error, (ValueError, OSError, FloatingPointError))
+    rule = "" if known else "all hosts must stay until the end; start them again with --resume. Received: "
+    print(f"mslstm: {rule}{one_line(error)}", file=sys.stderr, flush=True)
+    os._exit(2)
 
 
 def _run_again_on(backend):

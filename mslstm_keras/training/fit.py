@@ -116,16 +116,17 @@ def train(
                 # Last: a line of the log without its checkpoint is written again.
                 _Checkpoint(run_dir, model, restored),
             ]
-        _told(model, recipe).fit(
-            batches,
-            initial_epoch=first_step // recipe.interval_steps,
-            epochs=recipe.steps // recipe.interval_steps,
-            steps_per_epoch=recipe.interval_steps * (recipe.gradient_accumulation_steps or 1),
-            validation_data=validation,
-            shuffle=False,  # the batches come in the order of their step numbers
-            verbose=verbose if placement.part.number == 0 else 0,
-            callbacks=callbacks,
-        )
+        if first_step < recipe.steps:  # with no batch left, some backends fail
+            _told(model, recipe).fit(
+                batches,
+                initial_epoch=first_step // recipe.interval_steps,
+                epochs=recipe.steps // recipe.interval_steps,
+                steps_per_epoch=recipe.interval_steps * (recipe.gradient_accumulation_steps or 1),
+                validation_data=validation,
+                shuffle=False,  # the batches come in the order of their step numbers
+                verbose=verbose if placement.part.number == 0 else 0,
+                callbacks=callbacks,
+            )
     return model
 
 

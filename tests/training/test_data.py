@@ -206,8 +206,8 @@ def test_parts_of_scoring_batches_are_the_batch(count):
     """Also where a host has nothing but clips that do not count."""
     whole = list(scoring_batches(numbered_clips(20), recipe(), count, 4))
     hosts = [scoring_batches(numbered_clips(20), recipe(), count, 4, Part(number, 4)) for number in range(4)]
-    for batch, *parts in zip(whole, *hosts, strict=True):
-        for expected, *pieces in zip(*map(leaves, (batch, *parts)), strict=True):
+    for batches in zip(whole, *hosts, strict=True):
+        for expected, *pieces in zip(*map(leaves, batches), strict=True):
             np.testing.assert_array_equal(np.concatenate(pieces), expected)
 
 
