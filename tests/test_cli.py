@@ -326,6 +326,17 @@ def test_training_is_resumed(mslstm, tmp_path, monkeypatch):
     )
 
 
+def test_training_starts_from_another_model(mslstm, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert mslstm("train", "optdigits_quick", *SETTINGS, "--run-dir", "first").status == 0
+    words = ["train", "optdigits_quick", *SETTINGS, "--run-dir", "second", "--initial", "first"]
+    assert mslstm(*words).status == 0
+    recipe = json.loads(Path("second", "recipe.json").read_text())
+    assert (recipe["initial"], recipe["initial_clips"]) == ("first", 8)
+    assert Path("second", "log.csv").read_text().splitlines()[-1].split(",")[1] == "16"  # clips, of both
+    assert mslstm(*words, "--resume").status == 0
+
+
 def test_training_by_a_file_ends_with_its_input(succeed, tmp_path, monkeypatch):
     path, run = tmp_path / "best.json", tmp_path / "run"
     path.write_text(
@@ -657,6 +668,9 @@ def test_faults_of_a_forecast(fail, tiny_zoo, files, monkeypatch, changes, messa
         ("data prepare moving_mnist_clips/optdigits --data-dir . --manual-dir file", "`manual_dir` must be a folder"),
         ("zoo list --zoo missing", "`zoo` must be a folder with a readable index.json. Received: missing/index.json"),
         ("zoo show ms_lstm --zoo {zoo}", "`name` must be a model of the zoo, such as ms_lstm_moving_mnist"),
+        ("train optdigits_quick --devices 2", "`devices` must be 'all', at most as many as there are"),
+        ("train optdigits_quick --hosts a:1,b:2 --rank 0", "`hosts` must be on the JAX backend"),
+        ("train optdigits_quick --hosts a:1,b:2", "`--rank` must be given with `--hosts`. Received: rank=None"),
         ("zoo verify a b --zoo {zoo}", "`name` must be a model of the zoo, such as ms_lstm_moving_mnist."),
         ("zoo add missing --zoo new", "`run_dir` must hold a checkpoint.keras. Received: run_dir='missing'"),
         ("zoo add {run} --zoo new --name a/b", "`name` must be letters, digits"),

@@ -33,6 +33,33 @@ def test_python_example_runs():
     assert names["later"].shape == (5, 64, 64, 1)
 
 
+def run_as_printed(words, folder):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+COMMAND = f'mslstm() {{ "{sys.executable}" -m mslstm_keras "$@"; }}\n'
+TWO_DEVICES = "from mslstm_keras.training.devices import split_processor\nassert split_processor(2)\n"
+
+
+@pytest.mark.slow
+def test_examples_of_several_devices_run(tmp_path):
+    (example,) = blocks("python", section("Train"))
+    checks = (
+        "assert strategy.num_replicas_in_sync == 2 and len(history.history['loss']) == 2\n"
+        "assert history.history['loss'][1] < history.history['loss'][0] and 'frame_mse' in history.history\n"
+    )
+    run_as_printed([sys.executable, "-c", TWO_DEVICES + example + checks], tmp_path)
+    (example,) = [block for block in blocks("bash", section("Train")) if "--devices" in block]
+    assert (
+        run_as_printed(["bash", "-ec", COMMAND + example], tmp_path).splitlines()[-1]
+        == "runs/two: 2 steps, 8 clips"
+    )
+    assert mslstm_keras.load_model(tmp_path / "runs" / "two").optimizer.iterations == 2
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:currentThread.. is deprecated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:getName.. is deprecated:DeprecationWarning")
@@ -49,19 +76,13 @@ def test_python_example_of_a_search_runs(tmp_path, monkeypatch):
 def test_bash_example_of_a_search_runs(tmp_path):
     """One combination is within the cap, the other is not."""
     (example,) = blocks("bash", section("Search"))
-    root = Path(__file__).parents[1]
-    script = f'mslstm() {{ "{sys.executable}" -m mslstm_keras "$@"; }}\n{example}'
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    done = subprocess.run(
-        ["bash", "-ec", script], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    printed = run_as_printed(["bash", "-ec", COMMAND + example], tmp_path)
     results = mslstm_keras.study.tuning_results.read_results(tmp_path / "runs" / "search")
     assert [trial["status"] for trial in results["trials"]] == ["completed"]
     assert [refused["values"] for refused in results["refused"]] == [{"options.kernel_sizes": [5, 7]}]
     best = tmp_path / "runs" / "search" / "best.json"
     assert mslstm_keras.find_recipe(str(best)).options == {"kernel_sizes": (3,)}
-    assert (best.parent / "pareto.png").exists() and "refused: options.kernel_sizes=[5, 7]: " in done.stdout
+    assert (best.parent / "pareto.png").exists() and "refused: options.kernel_sizes=[5, 7]: " in printed
 
 
 def test_model_table_is_what_there_is():

@@ -41,7 +41,7 @@ class _Schedule(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()  # the variables are empty in an epoch, and what is assigned to them is lost
-        step = int(self.model.optimizer.iterations)
+        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
         rates = self.context_truth_rate(step), self.truth_rate(step)
         find_layer(self.model, ObservedFrames).set_truth_rate(*rates, step)
 

@@ -176,28 +176,3 @@ def test_two_hosts_end_with_the_weights_of_one_whoever_is_killed(tmp_path):
     for run, steps in ((begun, LATER), (hosts, LATER)):
         train(recipe(tmp_path, steps), run, resume=True, verbose=0)
     assert_same(begun, hosts, 1e-4)  # twenty-odd steps by two libraries
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (
-            ["--hosts", "127.0.0.1:1", "--rank", "0"],
-            "`hosts` must be host:port of at least two hosts. Received: ",
-        ),
-        (
-            ["--hosts", "127.0.0.1:1,127.0.0.1:2", "--rank", "2"],
-            "`rank` must lie in 0 .. 1. Received: rank=2",
-        ),
-        (
-            ["--hosts", "127.0.0.1:1,127.0.0.1:2"],
-            "`--rank` must be given with `--hosts`. Received: rank=None",
-        ),
-    ],
-)
-def test_wrong_hosts_are_one_line(tmp_path, words, message):
-    process = command(recipe(tmp_path, LAST), tmp_path, tmp_path / "run", *words)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 2
-    assert errors.splitlines()[-1].startswith(f"mslstm: {message}")
-    assert not (tmp_path / "run").exists()
