@@ -126,7 +126,7 @@ def _clips(workload, seed, data):
         return np.random.default_rng(seed).random(workload.clips_shape(frames), "float32")
     from mslstm_keras.training.data import stream_clips
 
-    return stream_clips(data, seed).read(np.arange(workload.batch_size))[:, :frames]
+    return stream_clips(data, seed).frames(np.arange(workload.batch_size))[:, :frames]
 
 
 @contextlib.contextmanager
