@@ -5,7 +5,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -310,7 +309,7 @@ def test_training_is_resumed(mslstm, tmp_path, monkeypatch):
     )
 
 
-def test_training_by_a_file_ends_with_its_input(succeed, tmp_path, monkeypatch):
+def test_training_by_a_file(succeed, tmp_path):
     path, run = tmp_path / "best.json", tmp_path / "run"
     path.write_text(
         json.dumps(RECIPES["optdigits_quick"].with_settings({**TINY_TEXT, "name": "best"}).to_dict())
@@ -318,10 +317,6 @@ def test_training_by_a_file_ends_with_its_input(succeed, tmp_path, monkeypatch):
     assert succeed("train", path, "--run-dir", run).splitlines()[-1] == f"{run}: 4 steps, 8 clips"
     assert read_recipe(run).name == "best"
     assert succeed("train", path, "--run-dir", run, "--resume")
-    script = "import sys; from mslstm_keras.cli import main; main(sys.argv[1:])"
-    words = ["train", path, "--run-dir", run, "--resume", "--end-with-input", "--set", "steps=1000000"]
-    ended = run_script(script, ROOT, *words, stdin=subprocess.DEVNULL)
-    assert ended.returncode == 1
 
 
 def test_a_search_is_a_table_and_files(mslstm, tmp_path, monkeypatch):

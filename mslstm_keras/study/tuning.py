@@ -101,7 +101,7 @@ class Search:
             )
         finally:
             keras.config.set_dtype_policy(policy)
-            keras.utils.clear_session()  # a search counts many models
+            keras.utils.clear_session(free_memory=False)  # a search counts many models
         costs = {
             "parameters": counted.parameters,
             "macs": counted.total_macs,
