@@ -319,6 +319,8 @@ def test_training_by_a_file(succeed, tmp_path):
     assert succeed("train", path, "--run-dir", run, "--resume")
 
 
+@pytest.mark.filterwarnings("ignore:currentThread.. is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:getName.. is deprecated:DeprecationWarning")
 def test_a_search_is_a_table_and_files(mslstm, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "mslstm_keras.study.tuning.run_trial", lambda recipe, folder, **more: 10.0 / recipe.filters
@@ -335,7 +337,7 @@ def test_a_search_is_a_table_and_files(mslstm, tmp_path, monkeypatch):
         "--searcher",
         "grid",
     ]
-    words += ["--trials", "5", "--max-parameters", "1500"]
+    words += ["--trials", "5", "--max-parameters", "2000"]
     ended = mslstm(*words)
     assert (ended.status, ended.error) == (0, "")
     lines = ended.out.splitlines()
