@@ -26,8 +26,7 @@ def add_commands(commands):
         "tune",
         _tune,
         "search the fields of a recipe, each trial in a process of its own",
-        "mslstm tune optdigits_quick --searcher random --trials 20 --max-parameters 100000 "
-        '--vary "filters=[4,8,16]" --vary "options.kernel_sizes=[[3],[3,5],[3,5,7]]"',
+        'mslstm tune optdigits_quick --trials 9 --vary "filters=[4,8]" --vary "options.kernel_sizes=[[3],[3,5]]"',
     )
     command.description += DISTRIBUTED
     command.add_argument("recipe", help=NAMED_RECIPE)

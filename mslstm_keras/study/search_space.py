@@ -85,6 +85,15 @@ def varied(recipe: Recipe, space: Space, values: Mapping[str, Any]) -> Recipe:
     return dataclasses.replace(recipe, **fields, options=options)
 
 
+def rounded(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns values of hyperparameters with five digits where they are floats of a range.
+
+    A chief hands floats to its workers in single precision, in which five digits are safe: both read the same recipe.
+    """
+    ranges = {field for field, possible in space.items() if isinstance(possible, Mapping)}
+    return {field: _rounded(value) if field in ranges else value for field, value in values.items()}
+
+
 def varied_values(recipe: Recipe, space: Space) -> dict[str, Any]:
     """Returns what a recipe has for the fields of a space."""
     return {field: _own(recipe, field) for field in space}
@@ -195,9 +204,12 @@ def _encoded(values):
 
 def _decoded(values, received):
     if isinstance(values, Mapping):
-        # A chief hands floats to its workers in single precision: both must read the same recipe.
-        return received if isinstance(received, int) else float(f"{received:.6g}")
+        return _rounded(received)
     choices = _encoded(values)
     if isinstance(received, float):
         return min(values, key=lambda value: abs(value - received))
     return values[choices.index(received)]
+
+
+def _rounded(value):
+    return value if isinstance(value, int) else float(f"{value:.5g}")

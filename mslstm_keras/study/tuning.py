@@ -28,6 +28,7 @@ from mslstm_keras.study.search_space import (
     checked_space,
     declare,
     default_space,
+    rounded,
     varied,
     varied_values,
 )
@@ -100,7 +101,7 @@ class Search:
             )
         finally:
             keras.config.set_dtype_policy(policy)
-            keras.utils.clear_session()  # a search counts many models
+            keras.utils.clear_session(free_memory=False)  # a search counts many models
         costs = {
             "parameters": counted.parameters,
             "macs": counted.total_macs,
@@ -271,6 +272,8 @@ class _Admitting:
             # The optimum of a Gaussian process stays where it is until there is another score.
             values = self._random_values()
             response = {"status": "RUNNING" if values else "STOPPED", "values": values}
+        if response["status"] == "RUNNING":
+            response["values"] = rounded(self.search.space, response["values"])
         return response
 
     def _random_values(self):
@@ -315,6 +318,8 @@ class _Admitting:
 
     def end_trial(self, trial):
         """Takes in a trial that has ended, tells of it, and writes the results."""
+        # A worker hands back what it was handed, in single precision.
+        trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
         super().end_trial(trial)
         ended = self.trials[trial.trial_id]
         if ended.status == "COMPLETED":

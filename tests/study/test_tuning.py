@@ -1,5 +1,6 @@
 """A search: caps, resumption, failures; with trainings that only say their score, but for the last tests."""
 
+import csv
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import pytest
 from mslstm_keras.study import tuning, tuning_results
 from mslstm_keras.study.tuning import SEARCHERS, Search, run_trial, shortened, tune
 from mslstm_keras.study.tuning_results import read_results
-from mslstm_keras.training.fit import read_recipe, train
+from mslstm_keras.training.fit import read_recipe
 from mslstm_keras.training.recipes import Recipe, find_recipe
 
 pytestmark = [
@@ -28,7 +29,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 CLIPS = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 4), dtype="uint8")
 SPACE = {"filters": [1, 2, 3, 4], "layers": [1, 2, 3]}
-PATIENCE = 400  # seconds that nothing takes
+PATIENCE = 900  # seconds that nothing takes
 
 
 @pytest.fixture
@@ -352,13 +353,13 @@ def free_port():
 
 @pytest.fixture
 def start():
-    """Starts `mslstm tune` on a grid of three filters in a process of its own, which ends with the test."""
+    """Starts `mslstm tune` in a process of its own, which ends with the test; a cap leaves one filter of two."""
     started = []
 
     def start(recipe_file, run, *words, **variables):
         command = [sys.executable, "-m", "mslstm_keras", "tune", recipe_file, "--run-dir", run]
-        command += ["--searcher", "grid", "--trials", "5", "--vary", "filters=[1,2,3]"]
-        command += ["--max-parameters", "2000", *words]
+        command += ["--searcher", "grid", "--trials", "5", "--vary", "filters=[1,2]"]
+        command += ["--max-parameters", "500", *words]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
         with (run.parent / f"{variables.get('KERASTUNER_TUNER_ID', 'alone')}.log").open("a") as log:
             process = subprocess.Popen(
@@ -382,65 +383,95 @@ def wait_for(happened, process):
     return found
 
 
-def kill_in_training(process, trial_folder):
-    """Kills a search while it trains, and returns when that training has ended, too."""
-    children = wait_for(
-        lambda: (trial_folder / "run" / "recipe.json").exists() and psutil.Process(process.pid).children(),
-        process,
-    )
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    gone, alive = psutil.wait_procs(children, PATIENCE)
-    assert gone and not alive
+def log_of(folder):
+    with (folder / "run" / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.mark.slow
 def test_a_killed_search_takes_its_training_along_and_goes_on(recipe, tmp_path, start):
-    """Real trainings: of three combinations the cap leaves two; the second is killed."""
+    """A real training, killed behind its first checkpoint: the search goes on with it."""
     path, run = tmp_path / "recipe.json", tmp_path / "run"
-    path.write_text(json.dumps(recipe.to_dict()))
-    kill_in_training(start(path, run), run / "trial_1")
-    finished = (run / "trial_0" / "run" / "checkpoint.keras").stat().st_mtime_ns
+    path.write_text(json.dumps({**recipe.to_dict(), "steps": 40}))
+    search = start(path, run)
+    wait_for((run / "trial_0" / "run" / "checkpoint.keras").exists, search)
+    children = psutil.Process(search.pid).children()
+    search.send_signal(signal.SIGKILL)
+    assert search.wait() == -signal.SIGKILL
+    gone, alive = psutil.wait_procs(children, PATIENCE)
+    assert gone and not alive
+    first = log_of(run / "trial_0")
+    assert 1 <= len(first) < 40
     assert start(path, run, "--resume").wait(PATIENCE) == 0
-    assert (run / "trial_0" / "run" / "checkpoint.keras").stat().st_mtime_ns == finished
-    results = read_results(run)
-    assert [trial["status"] for trial in results["trials"]] == ["completed"] * 2
-    assert [refused["values"] for refused in results["refused"]] == [{"filters": 3}]
-    train(read_recipe(run / "trial_1" / "run"), tmp_path / "straight", verbose=0)
-    logs = [(folder / "log.csv").read_text() for folder in (run / "trial_1" / "run", tmp_path / "straight")]
-    assert logs[0] == logs[1]
+    lines = log_of(run / "trial_0")
+    assert len(lines) == 40 and lines[: len(first) - 1] == first[:-1]  # the last may have had no checkpoint
+    (trial,) = read_results(run)["trials"]
+    assert trial["status"] == "completed"
+    np.testing.assert_allclose(trial["score"], float(lines[-1]["val_frame_mse"]))
 
 
 @pytest.mark.slow
-def test_a_chief_and_two_workers_one_of_which_is_killed(recipe, tmp_path, start):
+def test_a_chief_and_two_workers(recipe, tmp_path, start):
     path, run = tmp_path / "recipe.json", tmp_path / "run"
     path.write_text(json.dumps(recipe.to_dict()))
     address = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(free_port())}
-    chief = start(path, run, KERASTUNER_TUNER_ID="chief", **address)
-    first = start(path, run, KERASTUNER_TUNER_ID="first", **address)
-    kill_in_training(first, run / "trial_0")
-    others = [start(path, run, KERASTUNER_TUNER_ID=name, **address) for name in ("first", "second")]
-    assert [process.wait(PATIENCE) for process in (chief, *others)] == [0, 0, 0]
+    names = ("chief", "first", "second")
+    words = ("--vary", "learning_rate=[0.1,0.2]")
+    processes = [start(path, run, *words, KERASTUNER_TUNER_ID=name, **address) for name in names]
+    assert [process.wait(PATIENCE) for process in processes] == [0, 0, 0]
     results = read_results(run)
-    assert results["finished"]
-    assert sorted(tried(results)) == [(1,), (2,)]
+    assert results["finished"] and sorted(tried(results)) == [(1, 0.1), (1, 0.2)]
     assert [trial["status"] for trial in results["trials"]] == ["completed"] * 2
+    assert results["refused"] and find_recipe(str(run / "best.json")).name == "tiny_tuned"
+    for trial in results["trials"]:
+        score = float(log_of(run / f"trial_{trial['trial']}")[-1]["val_frame_mse"])
+        np.testing.assert_allclose(trial["score"], score, rtol=1e-6)
     assert "trial 0: val_frame_mse" in (tmp_path / "chief.log").read_text()
-    assert find_recipe(str(run / "best.json")).name == "tiny_tuned"
 
 
-@pytest.mark.slow
-def test_a_trial_trains_by_its_recipe_or_says_why_not(recipe, tmp_path):
-    folder, later = tmp_path / "trial_0", tmp_path / "trial_1"
-    folder.mkdir()
-    later.mkdir()
-    recipe = recipe.with_settings({"validation_clips": "2", "validation_split": "train"})
-    score = run_trial(recipe, folder)
-    lines = (folder / "run" / "log.csv").read_text().splitlines()
-    assert float(lines[-1].split(",")[lines[0].split(",").index("val_frame_mse")]) == score
+def test_a_worker_that_comes_again_gets_its_trial_again(recipe, trained, tmp_path):
+    """As a chief sees one that was killed and started again under its name."""
+    search = Search(recipe, {"filters": [1, 2, 3]}, "grid", {})
+    oracle = tuning._oracle(search, tmp_path, 3, lambda line: None)
+    oracle._set_project_dir(str(tmp_path), "run")
+    first, second, again = (oracle.create_trial(name) for name in ("first", "second", "first"))
+    assert (first.trial_id, second.trial_id, again.trial_id) == ("0", "1", "0")
+
+
+TRAINING = """
+import json, pathlib, sys
+words = sys.argv[4:]  # behind -m mslstm_keras train
+assert words[1] == "--run-dir" and words[3:5] == ["--resume", "--end-with-input"], words
+steps, run = json.loads(pathlib.Path(words[0]).read_text())["steps"], pathlib.Path(words[2])
+if steps == 6:
+    print("Epoch 1/6")
+    sys.exit("mslstm: no such luck")
+run.mkdir(exist_ok=True)
+(run / "words.json").write_text(json.dumps(words[5:]))
+score = "nan" if steps == 8 else "4.5"
+with (run / "log.csv").open("a") as file:
+    print("step,val_frame_mse", "2,5.5", f"{steps},{score}", sep=chr(10), file=file)
+"""
+
+
+def test_a_trial_is_a_process_of_its_own(recipe, tmp_path, monkeypatch):
+    """A script stands for Python; it writes down what it was told."""
+    program = tmp_path / "python"
+    program.write_text(f"#!{sys.executable}{TRAINING}")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    folders = [tmp_path / f"trial_{number}" for number in range(4)]
+    for folder in folders:
+        folder.mkdir()
+    assert run_trial(recipe, folders[0], data_dir="data", manual_dir=tmp_path) == 4.5
+    assert find_recipe(str(folders[0] / "recipe.json")) == recipe
+    words = json.loads((folders[0] / "run" / "words.json").read_text())
+    assert words == ["--data-dir", "data", "--manual-dir", str(tmp_path)]
     longer = recipe.with_settings({"steps": "4"})
-    run_trial(longer, later, continues=folder / "run")
-    assert read_recipe(later / "run") == longer and read_recipe(folder / "run") == recipe
-    assert (later / "run" / "log.csv").read_text().splitlines()[: len(lines)] == lines
-    with pytest.raises(ChildProcessError, match=r"`steps` must not be below the 2 steps .* \(status 2\)$"):
-        run_trial(recipe.with_settings({"steps": "1"}), folder)
+    run_trial(longer, folders[1], continues=folders[0] / "run")
+    assert read_recipe(folders[1] / "run") == longer
+    assert len((folders[1] / "run" / "log.csv").read_text().splitlines()) == 6  # three were there
+    with pytest.raises(ChildProcessError, match=r"^mslstm: no such luck \(status 1\)$"):
+        run_trial(recipe.with_settings({"steps": "6"}), folders[2])
+    with pytest.raises(ChildProcessError, match=r"^val_frame_mse is nan$"):
+        run_trial(recipe.with_settings({"steps": "8"}), folders[3])
