@@ -26,9 +26,14 @@ class Conv(keras.layers.Conv2D):
         return super().add_weight(*arguments, name=name, autocast=name != "bias", **options)
 
     def call(self, inputs):
-        kernel, bias = _replaced.get({}).get(self, (self.kernel, self.bias))
+        replaced = _replaced.get({}).get(self)
+        kernel, bias = replaced or (self.kernel, self.bias)
         outputs = ops.cast(self.convolution_op(inputs, kernel), self.variable_dtype)
-        return outputs if bias is None else outputs + ops.reshape(bias, (1, 1, 1, -1))
+        if bias is None:
+            return outputs
+        bias = ops.reshape(bias, (1, 1, 1, -1))
+        # Equal but for the order in which their gradients add the pixels up: that of Keras, and that of folded kernels.
+        return outputs + bias if replaced else ops.add(outputs, bias)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.variable_dtype)
