@@ -29,9 +29,11 @@ TWO_DEVICES = """
         return [*model.get_weights(), *(variable.numpy() for variable in model.optimizer.variables)]
 
     def assert_same(runs):
-        for one, two in zip(*map(state, runs), strict=True):
-            # Weights here are of the size of one; the optimiser's sums of gradients are larger.
-            np.testing.assert_allclose(two, one, rtol=0, atol=1e-6 * max(1, np.abs(one).max()))
+        pairs = list(zip(*map(state, runs), strict=True))
+        # Weights here are of the size of one; the optimiser's sums of gradients are larger.
+        largest = max(np.abs(two - one).max() / max(1, np.abs(one).max()) for one, two in pairs)
+        print(f"largest difference of {runs[0].name}: {largest:.1e}")
+        assert largest < 1e-6
 
     def logged(folder):
         return list(csv.DictReader(open(folder + "/log.csv", newline="")))
@@ -84,6 +86,7 @@ TWO_DEVICES = """
 def test_two_devices_train_as_one_does(tmp_path):
     child = run_script(TWO_DEVICES, tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert child.returncode == 0, child.stderr
+    print(child.stdout)  # shown by pytest -s
     assert child.stdout.split()[-1] == "same"
 
 
