@@ -1,17 +1,11 @@
 """A search over the fields of a recipe by KerasTuner: caps on what a trial costs, and a process for each trial."""
 
 import contextlib
-import csv
 import dataclasses
 import io
-import itertools
 import json
-import math
 import os
-import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,33 +15,29 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.files import remove_partial
 from mslstm_keras.study.cost import cost
+from mslstm_keras.study.oracles import make_oracle
 from mslstm_keras.study.search_space import (
     Space,
     checked_space,
-    declare,
     default_space,
-    rounded,
     varied,
     varied_values,
 )
-from mslstm_keras.study.tuning_results import RESULTS, read_results, write_json, write_results
+from mslstm_keras.study.trials import RUN, run_trial
+from mslstm_keras.study.tuning_results import RESULTS, read_results, write_json
 from mslstm_keras.training.data import training_clips, validation_clips
-from mslstm_keras.training.fit import LOG, RECIPE
 from mslstm_keras.training.recipes import Recipe
 
 if TYPE_CHECKING:
     import keras_tuner
 
 SEARCHERS = ("random", "hyperband", "bayesian", "grid")
-OBJECTIVE = "val_frame_mse"
-SEARCH, OUTPUT, RUN = "search.json", "train.log", "run"
+SEARCH = "search.json"
 CAPS = {"max_parameters": "parameters", "max_macs": "macs", "max_memory": "training_memory"}  # cap -> cost
 TRIALS = 10  # of the searchers that would go on for ever
 VALIDATION_CLIPS = 32
-MOST_REFUSED = 100  # in a row; then there is hardly anything else
-MOST_FAILED = 3  # where none has succeeded
 CHIEF_SECONDS = 600  # that a worker waits for its chief to come up
 VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 
@@ -234,7 +224,7 @@ def _run(search, run_dir, max_trials, role, folders, progress):
 
     if max_trials is None and search.searcher in ("random", "bayesian"):
         max_trials = TRIALS
-    oracle = _oracle(search, run_dir, max_trials, progress or (lambda line: None))
+    oracle = make_oracle(search, run_dir, max_trials, progress or (lambda line: None))
     with contextlib.redirect_stdout(io.StringIO()):  # KerasTuner tells that it reloads
         tuner = _tuner(oracle, search, run_dir, folders)
     tuner.save()  # what has been saved is reloaded, even if it is killed in its first trial
@@ -248,178 +238,6 @@ def _run(search, run_dir, max_trials, role, folders, progress):
             raise OSError(f"the chief does not answer any more ({error.code().name.lower()})") from error
     if role != "worker":
         oracle.report(finished=True)
-
-
-class _Admitting:
-    """What every oracle of a search has besides KerasTuner's: it asks again for values that it refuses.
-
-    An oracle lives in the chief, or in the only process. It keeps what trials cost and why values were refused, and
-    writes its files whole or not at all.
-    """
-
-    def __init__(self, search: Search, run_dir: Path, progress: Callable[[str], None], **options):
-        self.search, self.run_dir, self.progress = search, run_dir, progress
-        self.costs, self.refused = {}, {}
-        super().__init__(**options)
-        self.verbose = 0
-
-    def populate_space(self, trial_id):
-        """Returns values for a trial that are admitted and new."""
-        if _only_failures(self):
-            return {"status": "STOPPED", "values": None}
-        response = super().populate_space(trial_id)
-        if response["status"] == "RUNNING" and not self._new_and_admitted(response["values"]):
-            # The optimum of a Gaussian process stays where it is until there is another score.
-            values = self._random_values()
-            response = {"status": "RUNNING" if values else "STOPPED", "values": values}
-        if response["status"] == "RUNNING":
-            response["values"] = rounded(self.search.space, response["values"])
-        return response
-
-    def _random_values(self):
-        for _ in range(MOST_REFUSED):
-            values = super()._random_values()
-            if values is None or self._admits(values):
-                return values
-            self._tried_so_far.add(self._compute_values_hash(values))
-        return None
-
-    def _new_and_admitted(self, values):
-        return not self._duplicate(values) and self._admits(values)
-
-    def _admits(self, values) -> bool:
-        """Whether a trial of these values may be trained; what it costs is then known."""
-        key = self.key(values)
-        if key not in self.costs and key not in self.refused:
-            try:
-                self.costs[key] = self.search.cost(values)
-            except (ValueError, TypeError) as error:
-                self.refused[key] = " ".join(str(error).split())
-        return key in self.costs
-
-    def key(self, values) -> str:
-        """Returns one text for values that mean the same."""
-        try:
-            return json.dumps(self.search.values(values))
-        except ValueError:  # no recipe has them
-            return json.dumps({field: values[field] for field in self.search.space})
-
-    def create_trial(self, tuner_id):
-        """Hands out a trial, and tells of it."""
-        trial = super().create_trial(tuner_id)
-        if trial.status == "RUNNING":
-            costs = self.costs[self.key(trial.hyperparameters.values)]
-            values = self.search.values(trial.hyperparameters.values)
-            self.progress(
-                f"trial {trial.trial_id}: {', '.join(f'{name}={value}' for name, value in values.items())} "
-                f"({costs['parameters']:,} parameters)"
-            )
-        return trial
-
-    def end_trial(self, trial):
-        """Takes in a trial that has ended, tells of it, and writes the results."""
-        # A worker hands back what it was handed, in single precision.
-        trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
-        super().end_trial(trial)
-        ended = self.trials[trial.trial_id]
-        if ended.status == "COMPLETED":
-            self.progress(f"trial {ended.trial_id}: {OBJECTIVE} {ended.score:.4g}")
-        else:
-            self.progress(f"trial {ended.trial_id}: failed, {last_words(self._trial_folder(ended))}")
-        self.report()
-
-    def report(self, finished: bool = False) -> None:
-        """Writes the results so far."""
-        trials = [self._record(self.trials[trial_id]) for trial_id in self.start_order]
-        refused = [{"values": json.loads(key), "reason": reason} for key, reason in self.refused.items()]
-        write_results(self.run_dir, self.search.to_dict(), OBJECTIVE, trials, refused, finished)
-
-    def _record(self, trial):
-        values = trial.hyperparameters.values
-        record = {"trial": trial.trial_id, "values": self.search.values(values)}
-        record |= {"recipe": self.search.trial_recipe(values).to_dict()}
-        record |= {"continues": values.get("tuner/trial_id") or None, **self.costs[self.key(values)]}
-        record |= {"score": trial.score, "status": trial.status.lower()}
-        if trial.status == "FAILED":
-            record["reason"] = last_words(self._trial_folder(trial))
-        return record
-
-    def _trial_folder(self, trial):
-        return self.run_dir / f"trial_{trial.trial_id}"
-
-    def get_state(self):
-        return {**super().get_state(), "costs": self.costs, "refused": self.refused}
-
-    def set_state(self, state):
-        super().set_state(state)
-        self.costs, self.refused = state["costs"], state["refused"]
-
-    def save(self):
-        write_json(Path(self._get_oracle_fname()), self.get_state())
-
-    def _save_trial(self, trial):
-        write_json(Path(self._get_trial_dir(trial.trial_id), "trial.json"), trial.get_state())
-
-    def reload(self):
-        """Takes up the search as it stood; trials that were running come first.
-
-        KerasTuner writes the trial before its own state, so that one killed between the two knows less than its trials.
-        """
-        super().reload()
-        running = [trial for _, trial in sorted(self.trials.items()) if trial.status == "RUNNING"]
-        for trial in running:
-            trial.metrics = type(trial.metrics)()
-            self._admits(trial.hyperparameters.values)
-        self._retry_queue = [trial.trial_id for trial in reversed(running)]
-        self.start_order = sorted(self.trials, key=int)
-        self.end_order += [
-            each for each in self.start_order if each not in self.end_order + self._retry_queue
-        ]
-
-
-def _only_failures(oracle) -> bool:
-    ended = [oracle.trials[trial_id].status for trial_id in oracle.end_order]
-    return len(ended) >= MOST_FAILED and set(ended) == {"FAILED"}
-
-
-def _oracle(search, run_dir, max_trials, progress) -> "keras_tuner.Oracle":
-    """Returns the oracle of a searcher."""
-    import keras_tuner
-
-    class Grid(keras_tuner.Oracle):
-        """All combinations in order. KerasTuner's own forgets on reloading where it is."""
-
-        def populate_space(self, trial_id):
-            fields = [hyperparameter.name for hyperparameter in self.hyperparameters.space]
-            possible = [hyperparameter.values for hyperparameter in self.hyperparameters.space]
-            for values in itertools.product(*possible):
-                values = dict(zip(fields, values, strict=True))
-                if self._new_and_admitted(values):
-                    return {"status": "RUNNING", "values": values}
-            return {"status": "STOPPED", "values": None}
-
-    kinds = {
-        "random": keras_tuner.oracles.RandomSearchOracle,
-        "hyperband": keras_tuner.oracles.HyperbandOracle,
-        "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
-        "grid": Grid,
-    }
-    hyperparameters = keras_tuner.HyperParameters()
-    declare(hyperparameters, search.space, search.recipe)
-    options = {
-        "objective": keras_tuner.Objective(OBJECTIVE, "min"),
-        "hyperparameters": hyperparameters,
-        "seed": search.recipe.seed + 1,  # KerasTuner takes 0 for none
-        "max_consecutive_failed_trials": None,  # it would end the chief with its lock held: `_only_failures`
-    }
-    if search.searcher == "hyperband":
-        options["max_epochs"] = search.recipe.steps // search.recipe.interval_steps
-    else:
-        options["max_trials"] = max_trials
-    kind = type("SearchOracle", (_Admitting, kinds[search.searcher]), {})
-    oracle = kind(search, run_dir, progress, **options)
-    oracle.max_trials = max_trials  # Hyperband has no such argument and yet obeys
-    return oracle
 
 
 def _tuner(oracle, search, run_dir, folders) -> "keras_tuner.engine.base_tuner.BaseTuner":
@@ -463,66 +281,6 @@ def _tuner(oracle, search, run_dir, folders) -> "keras_tuner.engine.base_tuner.B
             write_json(Path(self._get_tuner_fname()), self.get_state())
 
     return ProcessTuner(oracle, directory=str(run_dir.parent), project_name=run_dir.name)
-
-
-def run_trial(
-    recipe: Recipe,
-    folder: Path,
-    *,
-    continues: Path | None = None,
-    data_dir: str | os.PathLike | None = None,
-    manual_dir: str | os.PathLike | None = None,
-) -> float:
-    """Trains by a recipe in a process of its own, or goes on with that, and returns its score.
-
-    Args:
-        recipe: the recipe.
-        folder: folder of the trial, which gets `recipe.json`, `train.log` with what the process printed, and `run`.
-        continues: run of an earlier trial that this one goes on with.
-        data_dir: folder of prepared TFDS data sets.
-        manual_dir: folder of source files.
-
-    Returns:
-        float. `val_frame_mse` of the last interval.
-
-    Raises:
-        ChildProcessError: if the training failed.
-        OSError: if a file cannot be written.
-    """
-    run = folder / RUN
-    write_json(folder / RECIPE, recipe.to_dict())
-    if continues is not None and not run.exists():
-        with replacing(run) as temporary:
-            shutil.copytree(continues, temporary)
-            write_json(temporary / RECIPE, recipe.to_dict())
-    words = ["train", folder / RECIPE, "--run-dir", run, "--resume", "--end-with-input"]
-    for name, path in (("--data-dir", data_dir), ("--manual-dir", manual_dir)):
-        words += [] if path is None else [name, path]
-    command = [sys.executable, "-m", "mslstm_keras", *map(os.fspath, words)]
-    with (
-        (folder / OUTPUT).open("w") as output,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT) as process,
-    ):
-        try:
-            process.wait()
-        finally:
-            process.stdin.close()  # where this process is interrupted, that one ends
-    if process.returncode:
-        raise ChildProcessError(f"{last_words(folder)} (status {process.returncode})")
-    with (run / LOG).open(newline="") as file:
-        score = float(list(csv.DictReader(file))[-1][OBJECTIVE])
-    if not math.isfinite(score):
-        raise ChildProcessError(f"{OBJECTIVE} is {score}")
-    return score
-
-
-def last_words(folder: Path) -> str:
-    """Returns the last line that the training of a trial printed."""
-    try:
-        lines = (folder / OUTPUT).read_text(errors="replace").split("\n")
-    except OSError:
-        return "no output"
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
 
 
 def _serve(oracle) -> None:

@@ -16,8 +16,9 @@ import numpy as np
 import psutil
 import pytest
 
-from mslstm_keras.study import tuning, tuning_results
-from mslstm_keras.study.tuning import SEARCHERS, Search, run_trial, shortened, tune
+from mslstm_keras.study import oracles, tuning, tuning_results
+from mslstm_keras.study.trials import run_trial
+from mslstm_keras.study.tuning import SEARCHERS, Search, shortened, tune
 from mslstm_keras.study.tuning_results import read_results
 from mslstm_keras.training.fit import read_recipe
 from mslstm_keras.training.recipes import Recipe, find_recipe
@@ -217,7 +218,7 @@ def test_a_finished_search_goes_on_with_more_trials(searcher, recipe, trained, t
 def test_a_trial_that_its_search_did_not_get_to_note_is_trained(recipe, trained, tmp_path, monkeypatch):
     """Killed between the file of the trial and that of the oracle."""
     options = {"space": SPACE, "searcher": "grid", "max_trials": 3}
-    original = tuning._Admitting._save_trial
+    original = oracles.Admitting._save_trial
 
     def killed(self, trial):
         original(self, trial)
@@ -225,7 +226,7 @@ def test_a_trial_that_its_search_did_not_get_to_note_is_trained(recipe, trained,
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(tuning._Admitting, "_save_trial", killed)
+        patch.setattr(oracles.Admitting, "_save_trial", killed)
         with pytest.raises(KeyboardInterrupt):
             tune(recipe, tmp_path / "run", **options)
     assert json.loads((tmp_path / "run" / "trial_1" / "trial.json").read_text())["status"] == "RUNNING"
@@ -432,7 +433,7 @@ def test_a_chief_and_two_workers(recipe, tmp_path, start):
 def test_a_worker_that_comes_again_gets_its_trial_again(recipe, trained, tmp_path):
     """As a chief sees one that was killed and started again under its name."""
     search = Search(recipe, {"filters": [1, 2, 3]}, "grid", {})
-    oracle = tuning._oracle(search, tmp_path, 3, lambda line: None)
+    oracle = oracles.make_oracle(search, tmp_path, 3, lambda line: None)
     oracle._set_project_dir(str(tmp_path), "run")
     first, second, again = (oracle.create_trial(name) for name in ("first", "second", "first"))
     assert (first.trial_id, second.trial_id, again.trial_id) == ("0", "1", "0")
