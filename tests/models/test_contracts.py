@@ -112,8 +112,15 @@ def test_samples_do_not_mix(model):
 
 
 @pytest.mark.parametrize("policy", contracts.SIGNIFICANT_BITS)
-def test_mixed_precision(model, policy, tmp_path):
-    contracts.check_mixed_precision(model, policy, tmp_path)
+def test_mixed_precision(model, policy):
+    contracts.check_mixed_precision(model, policy)
+
+
+# With states in half beside those in single; with a penalty; with none in half.
+@pytest.mark.parametrize("name", ["ms_lstm", "pred_rnn_v2", "traj_gru"])
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_is_kept(name, policy, tmp_path):
+    contracts.check_mixed_precision_is_kept(name, policy, tmp_path)
 
 
 @pytest.mark.parametrize("name", PLAIN)
