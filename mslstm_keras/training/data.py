@@ -31,6 +31,7 @@ BUILDERS = ("moving_mnist_clips", "taxibj_clips", "kth_clips", "dwd_radar_clips"
 """Data sets of `tfds_builders`."""
 
 _POLL_SECONDS = 0.5
+_GRACE_SECONDS = 10  # in which a process that is to end may clear up
 
 
 @dataclass(frozen=True)
@@ -231,13 +232,14 @@ def _make_parts(builder, count, config):
     context.set_forkserver_preload(
         ["keras", "tensorflow_datasets", "tensorflow"]
     )  # once, not in each process
-    clips, running = context.Value("q", 0), {}
+    clips, running = [], {}
     with tqdm(desc=f"Preparing in {count} processes...", unit=" clips", leave=False) as bar:
         try:
             for part in missing_parts(builder, count):
                 receiver, sender = context.Pipe(duplex=False)
+                clips.append(context.RawValue("q", 0))  # a lock would be lost with a process that is killed
                 process = context.Process(
-                    target=_make_part, args=(builder, part, config, clips, sender), name=f"part {part}"
+                    target=_make_part, args=(builder, part, config, clips[-1], sender), name=f"part {part}"
                 )
                 process.start()
                 sender.close()
@@ -248,11 +250,13 @@ def _make_parts(builder, count, config):
                     process.join()
                     if process.exitcode:
                         raise _failure(part, process.exitcode, receiver)
-                bar.update(clips.value - bar.n)
+                bar.update(sum(each.value for each in clips) - bar.n)
         finally:
             for _, process, _ in running.values():
                 process.terminate()
             for _, process, _ in running.values():
+                process.join(_GRACE_SECONDS)
+                process.kill()  # if it has not ended: what it leaves counts for nothing
                 process.join()
 
 
@@ -262,11 +266,18 @@ def _make_part(builder, part, config, clips, errors):
 
     from tfds_builders.parts import make_part
 
-    def count():
-        with clips.get_lock():
-            clips.value += 1
+    ending = []
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what is half made is removed
+    def end(*_):
+        ending.append(True)
+        sys.exit(1)  # so that what is half made is removed
+
+    def count():
+        clips.value += 1
+        if ending:  # Python ignores an exit in a destructor, wherever the signal came
+            sys.exit(1)
+
+    signal.signal(signal.SIGTERM, end)
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches every process; the first one ends the others
