@@ -463,7 +463,7 @@ def test_a_run_in_parts_is_resumed_behind_its_step(clips, tmp_path):
 
 def test_a_run_in_float16_counts_the_steps_that_were_left_out(clips, tmp_path):
     """The first gradients overflow at the scale that Keras begins with; a resumed run goes on behind them."""
-    fields = {"dtype": "mixed_float16", "batch_size": 1, "interval_steps": 4}
+    fields = {"dtype": "mixed_float16", "batch_size": 1, "interval_steps": 4, "l1_weight": 30.0}
     straight = train(tiny(clips, **fields, steps=8), tmp_path / "straight", verbose=0)
     left_out = 8 - int(straight.optimizer.iterations)
     assert 0 < left_out < 8
