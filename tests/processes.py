@@ -42,4 +42,4 @@ def no_file_larger_than(size):
 def run_script(script, folder, *arguments, **options):
     """Runs a script in a process of its own, in `folder`, and returns the process that has ended."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1500, **options)
