@@ -737,8 +737,10 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_written(
         ended = mslstm("train", "tiny", *words)
     assert ended.status == 2
     assert ended.error == f"mslstm: [Errno 27] File too large: '{run / 'checkpoint.keras'}'\n"
-    assert (run / "checkpoint.keras").read_bytes() == (tiny_run / "checkpoint.keras").read_bytes()
+    for name in ("checkpoint.keras", "checkpoint-before.keras"):
+        assert (run / name).read_bytes() == (tiny_run / name).read_bytes()
     assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoint-before.keras",
         "checkpoint.keras",
         "log.csv",
         "recipe.json",

@@ -20,7 +20,9 @@ def training_memory(model: keras.Model, batch_size: int, checkpoint: str | None 
 
     One step of the model and its gradient are traced, not run. What the gradient reads of the step is what a loop over
     T steps keeps T times; with a checkpoint only the states are kept, and all else once, for the step that is being
-    repeated. Weights and the optimiser's state are there before and are not counted.
+    repeated. Weights and the optimiser's state are there before and are not counted. Nor is what convolutions take
+    while they work: little with oneDNN's kernels, which TensorFlow uses on processors with AVX-512 (or if
+    `TF_ENABLE_ONEDNN_OPTS` is 1); on others some hundred MiB may come on top (docs/performance.md).
 
     Args:
         model: model of `create_model`.
