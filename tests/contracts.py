@@ -1,6 +1,5 @@
 """What every named model keeps, whatever its cells. Each function raises where one promise is broken."""
 
-import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from mslstm_keras import FrameL1L2, ObservedFrames, Rollout, create_model
+from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import find_layer
 from tests.equations import assert_close, randomise
 
@@ -137,17 +137,6 @@ def trained_one_step(model, **options):
     model.compile(options.pop("optimizer", keras.optimizers.SGD(1e-3)), FrameL1L2(), **options)
     loss = model.train_on_batch(random_frames(), random_frames(seed=1))
     return float(loss), [weight.numpy() for weight in model.trainable_variables]
-
-
-@contextlib.contextmanager
-def dtype_policy(name):
-    """Within it, layers are built under a dtype policy."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(policy)
 
 
 SIGNIFICANT_BITS = {"mixed_float16": 11, "mixed_bfloat16": 8}

@@ -1,6 +1,7 @@
 """The named models: stacks of cells, each plain and as a mirrored pyramid."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
@@ -37,6 +38,17 @@ def architecture(stack: Stack | None = None, *, pyramid: str | None = None, pena
     plain, pyramid = names
     _ARCHITECTURES.update({plain: (stack, False, penalty), pyramid: (stack, True, penalty)})
     return stack
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Within it, models are made under another dtype policy of Keras, such as "mixed_float16"."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def list_models() -> list[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from mslstm_keras.files import remove_partial
+from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.study.cost import cost
 from mslstm_keras.study.oracles import make_oracle
 from mslstm_keras.study.search_space import (
@@ -78,19 +79,17 @@ class Search:
             ValueError: if the values do not fit each other, or the trial would cost more than a cap allows.
         """
         recipe = varied(self.recipe, self.space, values)
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(recipe.dtype)
         try:
-            counted = cost(
-                recipe.model,
-                recipe.frame_shape,
-                recipe.context_frames,
-                recipe.forecast_frames,
-                batch_size=recipe.batch_size,
-                **recipe.model_options(),
-            )
+            with dtype_policy(recipe.dtype):
+                counted = cost(
+                    recipe.model,
+                    recipe.frame_shape,
+                    recipe.context_frames,
+                    recipe.forecast_frames,
+                    batch_size=recipe.batch_size,
+                    **recipe.model_options(),
+                )
         finally:
-            keras.config.set_dtype_policy(policy)
             keras.utils.clear_session(free_memory=False)  # a search counts many models
         costs = {
             "parameters": counted.parameters,

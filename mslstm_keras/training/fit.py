@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.files import remove_partial, replacing
-from mslstm_keras.models.registry import create_model
+from mslstm_keras.models.registry import create_model, dtype_policy
 from mslstm_keras.models.rollout import told_model
 from mslstm_keras.training.data import scoring_batches, training_batches, training_clips, validation_clips
 from mslstm_keras.training.devices import alone, place
@@ -198,9 +198,7 @@ def read_step(checkpoint: str | os.PathLike) -> int:
 def compiled_model(recipe: Recipe) -> keras.Model:
     """Returns the untrained model of a recipe, compiled with its optimiser, loss and the score of its forecast."""
     keras.utils.set_random_seed(recipe.seed)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(recipe.dtype)
-    try:
+    with dtype_policy(recipe.dtype):
         model = create_model(
             recipe.model,
             recipe.frame_shape,
@@ -208,8 +206,6 @@ def compiled_model(recipe: Recipe) -> keras.Model:
             recipe.forecast_frames,
             **recipe.model_options(),
         )
-    finally:
-        keras.config.set_dtype_policy(policy)
     optimizer = Adam(
         learning_rate_schedule(recipe),
         global_clipnorm=recipe.clip_norm,

@@ -32,6 +32,7 @@ from mslstm_keras.deploy.convert import (
     read_checkpoint,
     to_keras_layout,
 )
+from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.training.losses import FrameL1L2
 from tests.golden import MODELS, OPTIONS, load_golden
@@ -227,12 +228,12 @@ def golden_plane(arrays, meta):
 def precision(file):
     """Computes in double precision where a file needs it."""
     dtype = "float64" if file in CLOSE_CALLS else "float32"
-    policy = keras.config.dtype_policy()
     keras.config.set_floatx(dtype)
-    keras.config.set_dtype_policy(dtype)
-    yield dtype
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy(policy)
+    try:
+        with dtype_policy(dtype):
+            yield dtype
+    finally:
+        keras.config.set_floatx("float32")
 
 
 def run_model(file):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mslstm_keras.deploy.forecast import Forecaster, forecast
-from mslstm_keras.models.registry import create_model
+from mslstm_keras.models.registry import create_model, dtype_policy
 from tests.equations import assert_close, randomise
 
 CONTEXT, FORECAST, FRAME = 3, 4, (8, 4, 2)
@@ -86,12 +86,8 @@ def test_nested_lists_are_frames_too(plain):
 
 
 def test_mixed_precision_forecasts_float32(plain):
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with dtype_policy("mixed_bfloat16"):
         model = random_model("conv_lstm", layers=1)
-    finally:
-        keras.config.set_dtype_policy(policy)
     future = forecast(model, CLIP, 2)
     assert future.dtype == "float32"
     assert_close(future, forecast(plain, CLIP, 2), 0.1)

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from mslstm_keras import FrameL1L2, create_model, list_models
+from mslstm_keras.models.registry import dtype_policy
 
 FOLDER = Path(__file__).parent
 SIZES = {"traj_gru": 6, "ms_traj_gru": 6}
@@ -37,12 +38,8 @@ def assign_fixed_weights(model, size):
 
 def frozen_outputs(name):
     """Returns a model's predictions, and the norm of the loss's gradient for every weight, in their order."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float64")
-    try:
+    with dtype_policy("float64"):
         model = create_model(name, FRAME_SHAPE, CONTEXT_FRAMES, FORECAST_FRAMES, filters=4)
-    finally:
-        keras.config.set_dtype_policy(policy)
     assign_fixed_weights(model, SIZES.get(name, 12))
     clip = fixed_numbers((1, CONTEXT_FRAMES + FORECAST_FRAMES, *FRAME_SHAPE), 0)
     with tf.GradientTape() as tape:
