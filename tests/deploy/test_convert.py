@@ -245,15 +245,11 @@ def run_model(file):
         placements = list(model_placements(model))
         variables = [placement.variable.value for placement in placements]
 
-        @tf.function
-        def forward_backward(frames, truth, plane):
-            with tf.GradientTape() as tape:
-                predictions = rollout(frames, plane)
-                value = loss(truth, predictions) + sum(rollout.losses)
-            return predictions, value, tape.gradient(value, variables)
-
         plane = golden_plane(arrays, meta).astype(dtype)
-        predictions, value, gradients = forward_backward(clips[:, :-1], clips[:, 1:], plane)
+        with tf.GradientTape() as tape:  # no `tf.function`: to trace it takes longer than to run it
+            predictions = rollout(clips[:, :-1], plane)
+            value = loss(clips[:, 1:], predictions) + sum(rollout.losses)
+        gradients = tape.gradient(value, variables)
     return arrays, meta, predictions, value, placements, gradients
 
 
