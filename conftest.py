@@ -1,12 +1,17 @@
-"""Settings of property tests: the same examples every time, and none is timed. And those of Python's memory."""
+"""Settings of all tests: what they run is small, and most of their time would go into what is around it."""
 
 import gc
+import os
 
 from hypothesis import settings
 
 # TensorFlow's graphs are millions of small objects. To look through them as often as Python does by default takes a
 # sixth of the time of the tests.
 gc.set_threshold(50_000, 20, 20)
-
+# XLA takes longer to compile a small model than to run it. To be set before TensorFlow or JAX is imported.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
+# Property tests: the same examples every time, and none is timed.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.load_profile("same")

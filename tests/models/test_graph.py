@@ -9,12 +9,14 @@ import pytest
 import tensorflow as tf
 
 from mslstm_keras import FrameL1L2, ObservedFrames, Recipe, Rollout, list_models
+from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import find_layer
 from mslstm_keras.training.fit import compiled_model
 from tests.contracts import (
     CONTEXT_FRAMES,
     FORECAST_FRAMES,
     FRAME_SHAPE,
+    PLAIN,
     STEPS,
     random_frames,
     small_model,
@@ -146,8 +148,14 @@ def test_the_check_leaves_a_loop_of_counted_steps_alone():
     assert not host_operations(traced(function, tf.TensorSpec((2,))))
 
 
-@pytest.mark.parametrize("name", list_models())
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        *((name, "float32") for name in list_models()),
+        # A pyramid has the cells of its plain model, and maps of other sizes.
+        *((name, "mixed_bfloat16") for name in ("ms_lstm", *PLAIN)),
+    ],
+)
 def test_training_step_never_waits_for_the_host(name, dtype):
     recipe = Recipe(
         "graph",
@@ -190,7 +198,7 @@ def fed_with(model, plane):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", ["ms_lstm", "sms_lstm", *PLAIN])  # all cells, and both pyramids of the paper
 def test_training_step_compiles_with_xla(name):
     """The whole step as one program, draws included, computes what TensorFlow does with the frames drawn."""
     model, plane = sampling_model(name)
@@ -209,14 +217,10 @@ def test_training_step_compiles_with_xla(name):
 def test_training_step_in_bfloat16_compiles_with_xla():
     model, plane = sampling_model("ms_lstm")
     loss = FrameL1L2()(random_frames(seed=1), find_layer(model, Rollout)(random_frames(), plane))
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with dtype_policy("mixed_bfloat16"):
         model, _ = sampling_model("ms_lstm")
         before = [weight.numpy() for weight in model.trainable_variables]
         jit_loss, after = trained_one_step(model, jit_compile=True)
-    finally:
-        keras.config.set_dtype_policy(policy)
     assert find_layer(model, Rollout).compute_dtype == "bfloat16"
     np.testing.assert_allclose(jit_loss, loss, rtol=0.05)
     for old, new in zip(before, after, strict=True):

@@ -64,7 +64,6 @@ def command(fields, folder, run, *words):
         **os.environ,
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiling takes longer than all the tiny steps
         "JAX_COMPILATION_CACHE_DIR": str(
             folder / "compiled"
         ),  # processes that are started again compile nothing
