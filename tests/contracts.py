@@ -18,6 +18,7 @@ FRAME_SHAPE = (8, 8, 1)
 CONTEXT_FRAMES, FORECAST_FRAMES = 2, 3
 STEPS = CONTEXT_FRAMES + FORECAST_FRAMES - 1
 PLAIN = [name for name in list_models() if f"ms_{name}" in list_models()] + ["conv_lstm", "tms_lstm"]
+DISTINCT = [*PLAIN, "sms_lstm", "ms_lstm"]  # every cell, and every kind of layer that a pyramid has besides
 
 
 def small_model(name, frame_shape=FRAME_SHAPE, **options):

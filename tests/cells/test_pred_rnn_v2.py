@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mslstm_keras.cells.pred_rnn import PredRNNCell
 from mslstm_keras.cells.pred_rnn_v2 import Decoupling, pred_rnn_v2
+from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.models.step import PENALTY, build_step
 from mslstm_keras.training.losses import FrameL1L2
@@ -234,12 +235,8 @@ def test_a_batch_cut_for_threads_has_the_same_penalty(monkeypatch, plainly_train
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_penalty_stays_in_single_precision(policy):
     expected = streamed_penalty(small_model("pred_rnn_v2"), random_frames())
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
+    with dtype_policy(policy):
         model = small_model("pred_rnn_v2")
-    finally:
-        keras.config.set_dtype_policy(before)
     step = find_layer(model, Rollout).step
     dtypes = {state.name: state.dtype for state in step.inputs[1:]}
     assert dtypes.pop(PENALTY) == step.outputs[-1].dtype == "float32"

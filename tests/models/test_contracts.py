@@ -5,7 +5,7 @@ import pytest
 
 from mslstm_keras import list_models
 from tests import contracts
-from tests.contracts import PLAIN, random_frames, small_model
+from tests.contracts import DISTINCT, PLAIN, random_frames, small_model
 from tests.equations import assert_close
 
 WIDE_SHAPE = (16, 32, 3)
@@ -53,8 +53,9 @@ def test_saved_and_loaded_in_a_fresh_process(name, wide_models, reloaded):
     assert_close(reloaded[name], np.array(wide_models[name](frames)), 1e-6)
 
 
-def test_export(model, tmp_path):
-    contracts.check_export(model, tmp_path / "1")
+@pytest.mark.parametrize("name", DISTINCT)
+def test_export(name, models, tmp_path):
+    contracts.check_export(models[name], tmp_path / "1")
 
 
 def test_every_weight_has_a_gradient(model):
