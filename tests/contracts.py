@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from mslstm_keras import FrameL1L2, ObservedFrames, Rollout, create_model, list_models
+from mslstm_keras import FrameL1L2, ObservedFrames, Rollout, create_model
 from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import find_layer
 from tests.equations import assert_close, randomise
@@ -17,8 +17,6 @@ from tests.equations import assert_close, randomise
 FRAME_SHAPE = (8, 8, 1)
 CONTEXT_FRAMES, FORECAST_FRAMES = 2, 3
 STEPS = CONTEXT_FRAMES + FORECAST_FRAMES - 1
-PLAIN = [name for name in list_models() if f"ms_{name}" in list_models()] + ["conv_lstm", "tms_lstm"]
-DISTINCT = [*PLAIN, "sms_lstm", "ms_lstm"]  # every cell, and every kind of layer that a pyramid has besides
 
 
 def small_model(name, frame_shape=FRAME_SHAPE, **options):
@@ -261,9 +259,9 @@ def untraced(function):
     return function
 
 
-def check_same_gradients(model, other, function=None):
+def check_same_gradients(model, other):
     """A model, traced as `fit` does, has the loss and gradients of another build, to 1e-5 of each tensor's maximum."""
-    pairs = zip(loss_and_gradients(model, function), loss_and_gradients(other, untraced), strict=True)
+    pairs = zip(loss_and_gradients(model), loss_and_gradients(other, untraced), strict=True)
     for one, two in pairs:
         np.testing.assert_allclose(one, two, rtol=0, atol=1e-5 * np.abs(two).max())
 

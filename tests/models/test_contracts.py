@@ -5,9 +5,10 @@ import pytest
 
 from mslstm_keras import list_models
 from tests import contracts
-from tests.contracts import DISTINCT, PLAIN, random_frames, small_model
+from tests.contracts import random_frames, small_model
 from tests.equations import assert_close
 
+PLAIN = [name for name in list_models() if f"ms_{name}" in list_models()] + ["conv_lstm", "tms_lstm"]
 WIDE_SHAPE = (16, 32, 3)
 
 
@@ -43,6 +44,10 @@ def model(name, models):
     return models[name]
 
 
+def test_symbolic_and_eager_shapes(model):
+    contracts.check_symbolic_and_eager_shapes(model)
+
+
 def test_rectangular_frames_of_several_channels(name, wide_models):
     contracts.check_symbolic_and_eager_shapes(wide_models[name], WIDE_SHAPE)
     contracts.check_streaming_is_the_roll_out(wide_models[name])
@@ -53,9 +58,8 @@ def test_saved_and_loaded_in_a_fresh_process(name, wide_models, reloaded):
     assert_close(reloaded[name], np.array(wide_models[name](frames)), 1e-6)
 
 
-@pytest.mark.parametrize("name", DISTINCT)
-def test_export(name, models, tmp_path):
-    contracts.check_export(models[name], tmp_path / "1")
+def test_export(model, tmp_path):
+    contracts.check_export(model, tmp_path / "1")
 
 
 def test_every_weight_has_a_gradient(model):
@@ -72,11 +76,8 @@ def test_fast_paths_change_nothing(name):
 
 
 def test_checkpoints_change_nothing(name, model):
-    if name in PLAIN:
-        contracts.check_same_gradients(small_model(name, checkpoint="sqrt"), model)
-    else:  # the graphs of its cells are those of the plain model
-        less = small_model(name, checkpoint="step", unroll=True)
-        contracts.check_same_gradients(less, model, contracts.untraced)
+    checkpoint, unroll = ("sqrt", False) if name in PLAIN else ("step", True)
+    contracts.check_same_gradients(small_model(name, checkpoint=checkpoint, unroll=unroll), model)
 
 
 @pytest.mark.parametrize(("checkpoint", "unroll"), [("step", False), ("sqrt", True)])
@@ -92,6 +93,10 @@ def test_a_frozen_layer_stays_out_of_the_gradients(checkpoint):
         contracts.find_layer(model, contracts.Rollout).step.get_layer("embed").trainable = False
     assert len(less.trainable_variables) == len(less.weights) - 3  # and `truth_rate`
     contracts.check_same_gradients(less, kept)
+
+
+def test_streaming_is_the_roll_out(model):
+    contracts.check_streaming_is_the_roll_out(model)
 
 
 def test_causality(model):

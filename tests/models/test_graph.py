@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mslstm_keras import FrameL1L2, ObservedFrames, Recipe, Rollout
+from mslstm_keras import FrameL1L2, ObservedFrames, Recipe, Rollout, list_models
 from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import find_layer
 from mslstm_keras.training.fit import compiled_model
 from tests.contracts import (
     CONTEXT_FRAMES,
-    DISTINCT,
     FORECAST_FRAMES,
     FRAME_SHAPE,
     STEPS,
@@ -148,7 +147,7 @@ def test_the_check_leaves_a_loop_of_counted_steps_alone():
     assert not host_operations(traced(function, tf.TensorSpec((2,))))
 
 
-@pytest.mark.parametrize("name", DISTINCT)
+@pytest.mark.parametrize("name", list_models())
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_training_step_never_waits_for_the_host(name, dtype):
     recipe = Recipe(
@@ -192,7 +191,7 @@ def fed_with(model, plane):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DISTINCT)
+@pytest.mark.parametrize("name", list_models())
 def test_training_step_compiles_with_xla(name):
     """The whole step as one program, draws included, computes what TensorFlow does with the frames drawn."""
     model, plane = sampling_model(name)
