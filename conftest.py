@@ -10,7 +10,9 @@ from hypothesis import settings
 gc.set_threshold(50_000, 20, 20)
 # XLA takes longer to compile a small model than to run it. To be set before TensorFlow or JAX is imported.
 os.environ.setdefault(
-    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    " --xla_cpu_use_fusion_emitters=false",
 )
 # Property tests: the same examples every time, and none is timed.
 settings.register_profile("same", deadline=None, derandomize=True)

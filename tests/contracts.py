@@ -1,8 +1,11 @@
 """What every named model keeps, whatever its cells. Each function raises where one promise is broken."""
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -32,6 +35,25 @@ def random_frames(length=STEPS, batch=2, frame_shape=FRAME_SHAPE, seed=0):
     return np.random.default_rng(seed).random((batch, length, *frame_shape), dtype="float32")
 
 
+class Traced(NamedTuple):
+    """Predictions of a model as functions of its frames: in inference, and in training with its own sampling."""
+
+    predict: Callable
+    train: Callable
+
+
+def traced(model):
+    """Returns the model as `predict` and `fit` run it, traced once for clips of any length and number.
+
+    Eager calls of a small model take a hundred times as long.
+    """
+    frames = [tf.TensorSpec((None, None, *model.input_shape[2:]))]
+    return Traced(
+        tf.function(lambda frames: model(frames), input_signature=frames),
+        tf.function(lambda frames: model(frames, training=True), input_signature=frames),
+    )
+
+
 def check_symbolic_and_eager_shapes(model, frame_shape=FRAME_SHAPE):
     assert model.output_shape == (None, STEPS, *frame_shape)
     for length in (CONTEXT_FRAMES, STEPS):
@@ -53,22 +75,23 @@ def predict_in_a_fresh_process(folder):
     subprocess.run([sys.executable, "-c", script, str(folder)], cwd=root, check=True)
 
 
-def check_export(model, folder):
-    """Exports a SavedModel and compares what TensorFlow alone reads from it; batch and time are free."""
+def check_export(model, predict, folder):
+    """Exports a SavedModel and compares what TensorFlow alone reads from it; batch and time are free.
+
+    `predict` is the model as it is otherwise run.
+    """
     model.export(folder, format="tf_saved_model", verbose=False)
     exported = tf.saved_model.load(folder)
     for length, batch in ((CONTEXT_FRAMES, 2), (STEPS, 3)):
         frames = random_frames(length, batch)
-        assert_close(exported.serve(frames), np.array(model(frames)))
+        assert_close(exported.serve(frames), np.array(predict(frames)))
 
 
-def check_every_weight_has_a_gradient(model):
+def check_every_weight_has_a_gradient(model, gradients):
+    """Looks at the gradients of `loss_and_gradients(model, untraced)`."""
     unused = [layer.path for layer in find_layer(model, Rollout).step._flatten_layers() if not layer.built]
     assert not unused, f"never called: {unused}"
-    variables = model.trainable_variables
-    with tf.GradientTape() as tape:
-        loss = FrameL1L2()(random_frames(seed=1), model(random_frames(), training=True)) + sum(model.losses)
-    for variable, gradient in zip(variables, tape.gradient(loss, [v.value for v in variables]), strict=True):
+    for variable, gradient in zip(model.trainable_variables, gradients.weights, strict=True):
         assert gradient is not None, f"{variable.path} has no gradient"
         assert np.all(np.isfinite(gradient)), f"{variable.path} has a gradient that is not finite"
         # An element may rest; a whole filter or bias of zeros would be a weight without effect.
@@ -85,8 +108,11 @@ def check_unrolled_is_the_loop(model, unrolled):
     assert_close(copies, np.array(loop), 1e-6)
 
 
-def check_streaming_is_the_roll_out(model, tolerance=1e-6):
-    """Calls the step frame by frame with the states it returned and, behind the context, its prediction."""
+def check_streaming_is_the_roll_out(model, predict=None, tolerance=1e-6):
+    """Calls the step frame by frame with the states it returned and, behind the context, its prediction.
+
+    `predict` is the model as it is otherwise run; called eagerly by default.
+    """
     step = find_layer(model, Rollout).step
     frames = random_frames(CONTEXT_FRAMES, frame_shape=step.inputs[0].shape[1:])
     prediction, *states = (np.zeros((2, *tensor.shape[1:]), "float32") for tensor in step.outputs)
@@ -95,41 +121,48 @@ def check_streaming_is_the_roll_out(model, tolerance=1e-6):
         frame = frames[:, time] if time < CONTEXT_FRAMES else prediction
         prediction, *states = (np.array(output) for output in step([frame, *states]))
         streamed.append(prediction)
-    assert_close(model(frames), np.stack(streamed, axis=1), tolerance)
+    assert_close((predict or model)(frames), np.stack(streamed, axis=1), tolerance)
 
 
-def check_causality(model):
-    """No frame changes a prediction of itself or of an earlier one; all later ones depend on it."""
-    frames, plane = random_frames(), np.ones((2, STEPS), "float32")
-    rollout = find_layer(model, Rollout)
-    reference = np.array(rollout(frames, plane))
-    for time in range(STEPS):
-        changed = frames.copy()
-        changed[:, time] = random_frames(1, seed=1)[:, 0]
-        predictions = np.array(rollout(changed, plane))
-        np.testing.assert_array_equal(predictions[:, :time], reference[:, :time])
-        assert np.all(np.any(predictions[:, time:] != reference[:, time:], axis=(2, 3, 4)))
-
-
-def check_inference_never_sees_the_future(model):
-    """Frames behind the context are without effect, whatever rates a training has left behind."""
-    frames, changed = random_frames(), random_frames(seed=1)
-    changed[:, :CONTEXT_FRAMES] = frames[:, :CONTEXT_FRAMES]
+@contextlib.contextmanager
+def truth_rate(model, context_rate, forecast_rate):
+    """Within it, a model in training observes each frame of context and of forecast at a rate."""
     observed = find_layer(model, ObservedFrames)
-    reference = np.array(model(frames[:, :CONTEXT_FRAMES]))
-    observed.set_truth_rate(0.0, 1.0, 3)
+    observed.set_truth_rate(context_rate, forecast_rate, 3)
     try:
-        np.testing.assert_array_equal(model(changed), reference)
-        assert np.any(np.array(model(changed, training=True)) != reference)
+        yield
     finally:
         observed.set_truth_rate(1.0, 0.0, 0)
 
 
-def check_samples_do_not_mix(model):
+def check_causality(model, train):
+    """No frame changes a prediction of itself or of an earlier one; all later ones depend on it."""
+    frames = random_frames()
+    with truth_rate(model, 1.0, 1.0):
+        reference = np.array(train(frames))
+        for time in range(STEPS):
+            changed = frames.copy()
+            changed[:, time] = random_frames(1, seed=1)[:, 0]
+            predictions = np.array(train(changed))
+            np.testing.assert_array_equal(predictions[:, :time], reference[:, :time])
+            assert np.all(np.any(predictions[:, time:] != reference[:, time:], axis=(2, 3, 4)))
+
+
+def check_inference_never_sees_the_future(model, predict, train):
+    """Frames behind the context are without effect, whatever rates a training has left behind."""
+    frames, changed = random_frames(), random_frames(seed=1)
+    changed[:, :CONTEXT_FRAMES] = frames[:, :CONTEXT_FRAMES]
+    reference = np.array(predict(frames[:, :CONTEXT_FRAMES]))
+    with truth_rate(model, 0.0, 1.0):
+        np.testing.assert_array_equal(predict(changed), reference)
+        assert np.any(np.array(train(changed)) != reference)
+
+
+def check_samples_do_not_mix(predict):
     frames = random_frames(batch=3)
-    together = np.array(model(frames))
+    together = np.array(predict(frames))
     for sample in range(3):
-        assert_close(model(frames[sample : sample + 1]), together[sample : sample + 1], 1e-6)
+        assert_close(predict(frames[sample : sample + 1]), together[sample : sample + 1], 1e-6)
 
 
 def trained_one_step(model, **options):
@@ -153,14 +186,6 @@ def half_precision_tolerance(policy):
     return 32 * 2.0 ** -SIGNIFICANT_BITS[policy]
 
 
-def gradients_and_predictions(model, scale=1.0):
-    """Returns the gradients of all weights for a loss that is multiplied by `scale`, and the predictions."""
-    with tf.GradientTape() as tape:
-        predictions = model(random_frames(), training=True)
-        loss = scale * (FrameL1L2()(random_frames(seed=1), predictions) + sum(model.losses))
-    return tape.gradient(loss, [variable.value for variable in model.trainable_variables]), predictions
-
-
 def check_half_precision_gradients(reference, model, gradients, expected, policy):
     """Gradients in half, times 256, err little more than those in single do where weights alone are rounded.
 
@@ -170,15 +195,19 @@ def check_half_precision_gradients(reference, model, gradients, expected, policy
     rounded = small_model(reference.name)
     for variable in rounded.trainable_variables:
         variable.assign(ops.cast(ops.cast(variable, policy.removeprefix("mixed_")), "float32"))
-    changed, _ = gradients_and_predictions(rounded)
-    for variable, *each in zip(model.trainable_variables, gradients, expected, changed, strict=True):
-        half, single, moved = map(np.array, each)
+    changed = loss_and_gradients(rounded, untraced).weights
+    for variable, half, single, moved in zip(
+        model.trainable_variables, gradients, expected, changed, strict=True
+    ):
         rounding = half_precision_tolerance(policy) * np.abs(single).max() + 3 * np.abs(moved - single).max()
         np.testing.assert_allclose(half / 256, single, rtol=0, atol=rounding, err_msg=variable.path)
 
 
-def check_mixed_precision(reference, policy):
-    """Cells compute in half; weights, memories, predictions and training stay close to single precision."""
+def check_mixed_precision(reference, expected, policy):
+    """Cells compute in half; weights, memories, predictions and training stay close to single precision.
+
+    `expected` is `loss_and_gradients(reference, untraced)`.
+    """
     with dtype_policy(policy):
         model = small_model(reference.name)
     step = find_layer(model, Rollout).step
@@ -188,22 +217,20 @@ def check_mixed_precision(reference, policy):
     # Powers of two change no digit: they keep small gradients in the range of float16.
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-3), initial_scale=256.0)
     optimizer.build(model.trainable_variables)
-    gradients, received = gradients_and_predictions(model, optimizer.scale_loss(1.0))
+    results = loss_and_gradients(model, untraced, scale=optimizer.scale_loss(1.0))
+    gradients, received = results.weights, results.predictions
     # A rounded map may have its maximum elsewhere: the gradient of pooling jumps, that of the plain model does not.
-    if any(isinstance(layer, keras.layers.MaxPooling2D) for layer in step.layers):
-        expected = reference(random_frames())
-    else:
-        expected_gradients, expected = gradients_and_predictions(reference)
-        check_half_precision_gradients(reference, model, gradients, expected_gradients, policy)
+    if not any(isinstance(layer, keras.layers.MaxPooling2D) for layer in step.layers):
+        check_half_precision_gradients(reference, model, gradients, expected.weights, policy)
     before = [variable.numpy() for variable in model.trainable_variables]
-    optimizer.apply(gradients, model.trainable_variables)
+    optimizer.apply([ops.convert_to_tensor(each) for each in gradients], model.trainable_variables)
     assert float(optimizer.dynamic_scale) == 256  # the step was not left out
     for old, variable in zip(before, model.trainable_variables, strict=True):
         assert np.all(np.isfinite(variable.numpy())) and np.any(variable.numpy() != old)
-    expected, received = np.array(expected), np.array(received)
     assert received.dtype == model.output.dtype == "float32"
-    assert np.any(received != expected)
-    assert_close(received, expected, half_precision_tolerance(policy) * np.abs(expected).max())
+    assert np.any(received != expected.predictions)
+    tolerance = half_precision_tolerance(policy) * np.abs(expected.predictions).max()
+    assert_close(received, expected.predictions, tolerance)
 
 
 def check_mixed_precision_is_kept(name, policy, folder):
@@ -212,7 +239,8 @@ def check_mixed_precision_is_kept(name, policy, folder):
         model = small_model(name)
     frames = random_frames()
     predictions = np.array(model(frames))
-    check_streaming_is_the_roll_out(model, half_precision_tolerance(policy) * np.abs(predictions).max())
+    tolerance = half_precision_tolerance(policy) * np.abs(predictions).max()
+    check_streaming_is_the_roll_out(model, tolerance=tolerance)
     model.save(folder / "model.keras")
     loaded = keras.models.load_model(folder / "model.keras")
     policies = [
@@ -240,18 +268,30 @@ def check_plain_and_pyramid(name):
     assert np.all(np.isfinite(plain)) and np.all(np.isfinite(pyramid)) and np.any(plain != pyramid)
 
 
-def loss_and_gradients(model, function=None):
-    """Returns loss, gradient of the frames and gradients of all weights, in training with the model's own sampling."""
+class Gradients(NamedTuple):
+    """What one step of training computes, as arrays: `frames` and `weights` are gradients of the loss."""
+
+    loss: np.ndarray
+    predictions: np.ndarray
+    frames: np.ndarray
+    weights: list[np.ndarray | None]
+
+
+def loss_and_gradients(model, function=None, scale=1.0):
+    """Returns the `Gradients` of a loss times `scale`, in training with the model's own sampling."""
 
     def differentiate(frames, targets):
         with tf.GradientTape() as tape:
             tape.watch(frames)
-            loss = FrameL1L2()(targets, model(frames, training=True)) + sum(model.losses)
+            predictions = model(frames, training=True)
+            loss = scale * (FrameL1L2()(targets, predictions) + sum(model.losses))
         variables = [variable.value for variable in model.trainable_variables]
-        return loss, *tape.gradient(loss, [frames, *variables])
+        return loss, predictions, *tape.gradient(loss, [frames, *variables])
 
     frames, targets = (tf.constant(random_frames(seed=seed)) for seed in (0, 1))
-    return [np.array(value) for value in (function or tf.function)(differentiate)(frames, targets)]
+    results = (function or tf.function)(differentiate)(frames, targets)
+    loss, predictions, frames, *weights = (None if each is None else np.array(each) for each in results)
+    return Gradients(loss, predictions, frames, weights)
 
 
 def untraced(function):
@@ -259,9 +299,13 @@ def untraced(function):
     return function
 
 
-def check_same_gradients(model, other):
-    """A model, traced as `fit` does, has the loss and gradients of another build, to 1e-5 of each tensor's maximum."""
-    pairs = zip(loss_and_gradients(model), loss_and_gradients(other, untraced), strict=True)
+def check_same_gradients(model, expected):
+    """A model, traced as `fit` does, has the loss and gradients of another build, to 1e-5 of each tensor's maximum.
+
+    `expected` is `loss_and_gradients(other, untraced)`.
+    """
+    received = loss_and_gradients(model)
+    pairs = zip([*received[:3], *received.weights], [*expected[:3], *expected.weights], strict=True)
     for one, two in pairs:
         np.testing.assert_allclose(one, two, rtol=0, atol=1e-5 * np.abs(two).max())
 
@@ -270,4 +314,4 @@ def check_fast_paths_change_nothing(name):
     fast, plain = small_model(name), small_model(name, fast=False)
     assert find_layer(fast, Rollout).fast and not find_layer(plain, Rollout).fast
     assert_close(fast(random_frames()), np.array(plain(random_frames())), 1e-6)
-    check_same_gradients(fast, plain)
+    check_same_gradients(fast, loss_and_gradients(plain, untraced))

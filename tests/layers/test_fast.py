@@ -111,7 +111,8 @@ with mock.patch.object(Rollout, "_keeping", autospec=True, side_effect=Rollout._
     whole(np.zeros((2, 4, 8, 8, 1), "float32"), training=True)
 assert run.call_count == 2
 for name, options in (("loop", {}), ("step", {"checkpoint": "step"}), ("plain", {"fast": False})):
-    np.savez(sys.argv[1] + name, *loss_and_gradients(small_model("ms_lstm", **options)))
+    loss, predictions, frames, weights = loss_and_gradients(small_model("ms_lstm", **options))
+    np.savez(sys.argv[1] + name, loss, predictions, frames, *weights)
 """
 
 

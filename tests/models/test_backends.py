@@ -101,7 +101,11 @@ def folder(tmp_path_factory):
     options = {
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",  # an accelerator may be taken by the process of the tests
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiling takes longer than all that is run
+        # Compiling takes longer than all that is run; a model that was loaded is the program that was saved.
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
     child = run_script(script, Path(__file__).parents[2], folder, env={**os.environ, **options})
     assert child.returncode == 0, child.stderr

@@ -1,11 +1,13 @@
 """Every named model keeps the promises of `tests/contracts.py`; a new one is tested by being registered."""
 
+import functools
+
 import numpy as np
 import pytest
 
 from mslstm_keras import list_models
 from tests import contracts
-from tests.contracts import random_frames, small_model
+from tests.contracts import loss_and_gradients, random_frames, small_model, untraced
 from tests.equations import assert_close
 
 PLAIN = [name for name in list_models() if f"ms_{name}" in list_models()] + ["conv_lstm", "tms_lstm"]
@@ -15,6 +17,18 @@ WIDE_SHAPE = (16, 32, 3)
 @pytest.fixture(scope="module")
 def models():
     return {name: small_model(name) for name in list_models()}
+
+
+@pytest.fixture(scope="module")
+def traced_models(models):
+    """Function of a name: the model as `predict` and `fit` run it, traced where it is first asked for."""
+    return functools.cache(lambda name: contracts.traced(models[name]))
+
+
+@pytest.fixture(scope="module")
+def gradients(models):
+    """Function of a name: what the model computes in training, run where it is first asked for."""
+    return functools.cache(lambda name: loss_and_gradients(models[name], untraced))
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +72,12 @@ def test_saved_and_loaded_in_a_fresh_process(name, wide_models, reloaded):
     assert_close(reloaded[name], np.array(wide_models[name](frames)), 1e-6)
 
 
-def test_export(model, tmp_path):
-    contracts.check_export(model, tmp_path / "1")
+def test_export(name, model, traced_models, tmp_path):
+    contracts.check_export(model, traced_models(name).predict, tmp_path / "1")
 
 
-def test_every_weight_has_a_gradient(model):
-    contracts.check_every_weight_has_a_gradient(model)
+def test_every_weight_has_a_gradient(name, model, gradients):
+    contracts.check_every_weight_has_a_gradient(model, gradients(name))
 
 
 def test_unrolled_is_the_loop(name, model):
@@ -75,15 +89,16 @@ def test_fast_paths_change_nothing(name):
     contracts.check_fast_paths_change_nothing(name)
 
 
-def test_checkpoints_change_nothing(name, model):
+def test_checkpoints_change_nothing(name, gradients):
     checkpoint, unroll = ("sqrt", False) if name in PLAIN else ("step", True)
-    contracts.check_same_gradients(small_model(name, checkpoint=checkpoint, unroll=unroll), model)
+    less = small_model(name, checkpoint=checkpoint, unroll=unroll)
+    contracts.check_same_gradients(less, gradients(name))
 
 
 @pytest.mark.parametrize(("checkpoint", "unroll"), [("step", False), ("sqrt", True)])
-def test_every_checkpoint_in_a_loop_and_unrolled(models, checkpoint, unroll):
+def test_every_checkpoint_in_a_loop_and_unrolled(gradients, checkpoint, unroll):
     less = small_model("ms_lstm", checkpoint=checkpoint, unroll=unroll)
-    contracts.check_same_gradients(less, models["ms_lstm"])
+    contracts.check_same_gradients(less, gradients("ms_lstm"))
 
 
 @pytest.mark.parametrize("checkpoint", [None, "step"])
@@ -92,28 +107,28 @@ def test_a_frozen_layer_stays_out_of_the_gradients(checkpoint):
     for model in (kept, less):
         contracts.find_layer(model, contracts.Rollout).step.get_layer("embed").trainable = False
     assert len(less.trainable_variables) == len(less.weights) - 3  # and `truth_rate`
-    contracts.check_same_gradients(less, kept)
+    contracts.check_same_gradients(less, loss_and_gradients(kept, untraced))
 
 
-def test_streaming_is_the_roll_out(model):
-    contracts.check_streaming_is_the_roll_out(model)
+def test_streaming_is_the_roll_out(name, model, traced_models):
+    contracts.check_streaming_is_the_roll_out(model, traced_models(name).predict)
 
 
-def test_causality(model):
-    contracts.check_causality(model)
+def test_causality(name, model, traced_models):
+    contracts.check_causality(model, traced_models(name).train)
 
 
-def test_inference_never_sees_the_future(model):
-    contracts.check_inference_never_sees_the_future(model)
+def test_inference_never_sees_the_future(name, model, traced_models):
+    contracts.check_inference_never_sees_the_future(model, *traced_models(name))
 
 
-def test_samples_do_not_mix(model):
-    contracts.check_samples_do_not_mix(model)
+def test_samples_do_not_mix(name, traced_models):
+    contracts.check_samples_do_not_mix(traced_models(name).predict)
 
 
 @pytest.mark.parametrize("policy", contracts.SIGNIFICANT_BITS)
-def test_mixed_precision(model, policy):
-    contracts.check_mixed_precision(model, policy)
+def test_mixed_precision(name, model, gradients, policy):
+    contracts.check_mixed_precision(model, gradients(name), policy)
 
 
 # With states in half beside those in single; with a penalty; with none in half.

@@ -14,6 +14,9 @@ from tests.contracts import (
     check_causality,
     check_every_weight_has_a_gradient,
     check_streaming_is_the_roll_out,
+    loss_and_gradients,
+    traced,
+    untraced,
 )
 from tests.equations import assert_close, randomise
 from tests.processes import run_script
@@ -58,8 +61,8 @@ def small_model(name):
 def test_models(name):
     model = small_model(name)
     check_streaming_is_the_roll_out(model)
-    check_every_weight_has_a_gradient(model)
-    check_causality(model)
+    check_every_weight_has_a_gradient(model, loss_and_gradients(model, untraced))
+    check_causality(model, traced(model).train)
 
 
 @pytest.mark.parametrize("name", ["peephole", "ms_peephole"])
