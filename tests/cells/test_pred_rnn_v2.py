@@ -1,5 +1,7 @@
 """PredRNN-V2: the decoupling loss by itself, and as a part of the loss of a model."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -11,11 +13,14 @@ from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.models.step import PENALTY, build_step
 from mslstm_keras.training.losses import FrameL1L2
-from tests.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames, small_model
+from tests import contracts
+from tests.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
 from tests.equations import assert_close, conv, randomise, weights
 
 OFFSET = 0.125
 FRAME_LOSS = 8 * 8 * (OFFSET**2 + OFFSET)  # of predictions that are wrong by it everywhere
+
+small_model = functools.partial(contracts.small_model, layers=3)
 
 
 def decoupling(delta_c, delta_m, adapter, weight=0.01):
