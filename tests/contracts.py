@@ -1,8 +1,6 @@
 """What every named model keeps, whatever its cells. Each function raises where one promise is broken."""
 
 import contextlib
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +14,7 @@ from mslstm_keras import FrameL1L2, ObservedFrames, Rollout, create_model
 from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import find_layer
 from tests.equations import assert_close, randomise
+from tests.processes import run_script
 
 FRAME_SHAPE = (8, 8, 1)
 CONTEXT_FRAMES, FORECAST_FRAMES = 2, 3
@@ -69,14 +68,14 @@ def check_symbolic_and_eager_shapes(model, frame_shape=FRAME_SHAPE):
 
 def predict_in_a_fresh_process(folder):
     """Loads every `.keras` file of a folder in one new process, which writes its predictions beside it."""
-    script = (
-        "import sys, pathlib, keras, numpy, mslstm_keras\n"
-        "for path in pathlib.Path(sys.argv[1]).glob('*.keras'):\n"
-        "    model = keras.models.load_model(path)\n"
-        "    numpy.save(path.with_suffix('.npy'), model(numpy.load(path.with_suffix('.frames.npy'))))\n"
-    )
-    root = Path(__file__).parents[1]
-    subprocess.run([sys.executable, "-c", script, str(folder)], cwd=root, check=True)
+    script = """
+        import sys, pathlib, keras, numpy, mslstm_keras
+        for path in pathlib.Path(sys.argv[1]).glob("*.keras"):
+            model = keras.models.load_model(path)
+            numpy.save(path.with_suffix(".npy"), model(numpy.load(path.with_suffix(".frames.npy"))))
+    """
+    child = run_script(script, Path(__file__).parents[1], folder)
+    assert child.returncode == 0, child.stderr
 
 
 def check_export(model, predict, folder):

@@ -41,5 +41,7 @@ def no_file_larger_than(size):
 
 def run_script(script, folder, *arguments, **options):
     """Runs a script in a process of its own, in `folder`, and returns the process that has ended."""
-    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    # As in the processes of the tests themselves: `conftest.py`.
+    script = "import gc; gc.set_threshold(50_000, 20, 20)\n" + textwrap.dedent(script)
+    command = [sys.executable, "-c", script, *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1500, **options)

@@ -1,7 +1,5 @@
 """The scan and its own gradient against TensorFlow's, and the lanes in a process with threads of its own."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import tensorflow as tf
 
 from mslstm_keras.layers import fast
 from tests.equations import assert_close
+from tests.processes import run_script
 
 STEPS = 7
 
@@ -119,7 +118,8 @@ for name, options in (("loop", {}), ("step", {"checkpoint": "step"}), ("plain", 
 def test_lanes_change_nothing(tmp_path):
     """Two clips, four operations at once: each clip has a lane of its own, in a loop and with a checkpoint."""
     root = Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-c", LANES, f"{tmp_path}/"], cwd=root, check=True)
+    child = run_script(LANES, root, f"{tmp_path}/")
+    assert child.returncode == 0, child.stderr
     loop, step, plain = (np.load(tmp_path / f"{name}.npz") for name in ("loop", "step", "plain"))
     for key in plain:
         for lanes in (loop, step):
