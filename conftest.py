@@ -12,7 +12,7 @@ gc.set_threshold(50_000, 20, 20)
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    " --xla_cpu_use_fusion_emitters=false",
+    " --xla_cpu_use_fusion_emitters=false --xla_cpu_enable_concurrency_optimized_scheduler=false",
 )
 # Property tests: the same examples every time, and none is timed.
 settings.register_profile("same", deadline=None, derandomize=True)

@@ -1,6 +1,8 @@
 """Small runs, a small data set and a small zoo that several files read. Tests copy what they change."""
 
+import keras
 import pytest
+import tensorflow as tf
 
 from mslstm_keras.deploy.zoo import add_pretrained
 from mslstm_keras.training.data import find_builder, prepare
@@ -8,6 +10,16 @@ from mslstm_keras.training.fit import train
 from mslstm_keras.training.recipes import Recipe
 
 OPTDIGITS = "moving_mnist_clips/optdigits"
+
+
+@pytest.fixture(scope="module")
+def whole_tracebacks():
+    """For modules that run many models: to shorten tracebacks, Keras and TensorFlow take a tenth of every call."""
+    keras.config.disable_traceback_filtering()
+    tf.debugging.disable_traceback_filtering()
+    yield
+    keras.config.enable_traceback_filtering()
+    tf.debugging.enable_traceback_filtering()
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,14 @@ CONTEXT_FRAMES, FORECAST_FRAMES = 2, 3
 STEPS = CONTEXT_FRAMES + FORECAST_FRAMES - 1
 
 
-def small_model(name, frame_shape=FRAME_SHAPE, **options):
-    """Returns a named model with 4 filters; its random weights are the same in every call.
+def layers_of(name):
+    """Returns the fewest layers that show all of a named model: a top and a bottom, in a pyramid one between them."""
+    return 3 if name.startswith(("ms_", "sms_")) else 2
 
-    It has as few layers as show all that a model has: a plain stack one at the top and one at the bottom, a pyramid
-    one more between them.
-    """
-    sizes = {"filters": 4, "layers": 3 if name.startswith(("ms_", "sms_")) else 2, **options}
+
+def small_model(name, frame_shape=FRAME_SHAPE, **options):
+    """Returns a named model with 4 filters; its random weights are the same in every call."""
+    sizes = {"filters": 4, "layers": layers_of(name), **options}
     model = create_model(name, frame_shape, CONTEXT_FRAMES, FORECAST_FRAMES, **sizes)
     # Larger ones saturate the attention of CMS-LSTM: its gradients then lose two digits in single precision.
     randomise(model, scale=1.0)
@@ -58,12 +59,16 @@ def traced(model):
 
 
 def check_symbolic_and_eager_shapes(model, frame_shape=FRAME_SHAPE):
+    """Returns the predictions of the context alone."""
     assert model.output_shape == (None, STEPS, *frame_shape)
-    for length in (CONTEXT_FRAMES, STEPS):
-        assert tuple(model(random_frames(length, frame_shape=frame_shape)).shape) == (2, STEPS, *frame_shape)
+    predictions = [
+        model(random_frames(length, frame_shape=frame_shape)) for length in (CONTEXT_FRAMES, STEPS)
+    ]
+    assert [tuple(each.shape) for each in predictions] == [(2, STEPS, *frame_shape)] * 2
     step = find_layer(model, Rollout).step
     eager = step([np.zeros((2, *tensor.shape[1:]), "float32") for tensor in step.inputs])
     assert [tuple(tensor.shape[1:]) for tensor in eager] == [tensor.shape[1:] for tensor in step.outputs]
+    return predictions[0]
 
 
 def predict_in_a_fresh_process(folder):
@@ -81,9 +86,12 @@ def predict_in_a_fresh_process(folder):
 def check_export(model, predict, folder):
     """Exports a SavedModel and compares what TensorFlow alone reads from it; batch and time are free.
 
-    `predict` is the model as it is otherwise run.
+    `predict` is the model as it is otherwise run, a function of TensorFlow's.
     """
-    model.export(folder, format="tf_saved_model", verbose=False)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serve", predict)
+    archive.write_out(folder, verbose=False)
     exported = tf.saved_model.load(folder)
     for length, batch in ((CONTEXT_FRAMES, 2), (STEPS, 3)):
         frames = random_frames(length, batch)

@@ -37,6 +37,8 @@ from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.training.losses import FrameL1L2
 from tests.golden import MODELS, OPTIONS, load_golden
 
+pytestmark = pytest.mark.usefixtures("whole_tracebacks")
+
 OFFSET = {"half_pixel_offset": True}
 CELLS = {
     "ConvLSTM": [ConvLSTMCell(8)],

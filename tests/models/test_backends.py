@@ -16,7 +16,10 @@ from tests.processes import run_script
 
 PLANE = np.array([[1, 1, 0, 1], [1, 0, 1, 0]], "float32")
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed"),
+    pytest.mark.usefixtures("whole_tracebacks"),
+]
 
 
 def outputs(model, **options):

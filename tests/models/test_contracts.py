@@ -4,11 +4,14 @@ import functools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mslstm_keras import list_models
 from tests import contracts
 from tests.contracts import loss_and_gradients, random_frames, small_model, untraced
 from tests.equations import assert_close
+
+pytestmark = pytest.mark.usefixtures("whole_tracebacks")
 
 PLAIN = [name for name in list_models() if f"ms_{name}" in list_models()] + ["conv_lstm", "tms_lstm"]
 WIDE_SHAPE = (16, 32, 3)
@@ -63,13 +66,20 @@ def test_symbolic_and_eager_shapes(model):
 
 
 def test_rectangular_frames_of_several_channels(name, wide_models):
-    contracts.check_symbolic_and_eager_shapes(wide_models[name], WIDE_SHAPE)
-    contracts.check_streaming_is_the_roll_out(wide_models[name])
+    predictions = contracts.check_symbolic_and_eager_shapes(wide_models[name], WIDE_SHAPE)
+    contracts.check_streaming_is_the_roll_out(wide_models[name], lambda _: predictions)
 
 
 def test_saved_and_loaded_in_a_fresh_process(name, wide_models, reloaded):
     frames = random_frames(frame_shape=WIDE_SHAPE)
     assert_close(reloaded[name], np.array(wide_models[name](frames)), 1e-6)
+
+
+def test_export_by_keras_itself(models, tmp_path):
+    frames = random_frames()
+    models["ms_lstm"].export(tmp_path / "1", format="tf_saved_model", verbose=False)
+    exported = tf.saved_model.load(tmp_path / "1")
+    assert_close(exported.serve(frames), np.array(models["ms_lstm"](frames)))
 
 
 def test_export(name, model, traced_models, tmp_path):

@@ -6,6 +6,8 @@ import pytest
 from mslstm_keras import list_models
 from tests.frozen.make import FOLDER, frozen_outputs
 
+pytestmark = pytest.mark.usefixtures("whole_tracebacks")
+
 
 @pytest.mark.parametrize("name", list_models())
 def test_frozen_outputs(name):

@@ -17,11 +17,14 @@ from tests.contracts import (
     FORECAST_FRAMES,
     FRAME_SHAPE,
     STEPS,
+    layers_of,
     random_frames,
     small_model,
     trained_one_step,
 )
 from tests.equations import assert_close
+
+pytestmark = pytest.mark.usefixtures("whole_tracebacks")
 
 FRAMES = tf.TensorSpec((2, STEPS, *FRAME_SHAPE))
 
@@ -159,7 +162,7 @@ def test_training_step_never_waits_for_the_host(name, dtype):
         context_frames=CONTEXT_FRAMES,
         forecast_frames=FORECAST_FRAMES,
         filters=4,
-        layers=3,
+        layers=layers_of(name),
         decay_steps=10,
         clip_norm=1.0,
         dtype=dtype,
