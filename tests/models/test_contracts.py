@@ -13,7 +13,7 @@ from tests.equations import assert_close
 
 pytestmark = pytest.mark.usefixtures("whole_tracebacks")
 
-PLAIN = [name for name in list_models() if f"ms_{name}" in list_models()] + ["conv_lstm", "tms_lstm"]
+PLAIN = [name for name in list_models() if name not in contracts.PYRAMIDS]
 WIDE_SHAPE = (16, 32, 3)
 
 
