@@ -13,13 +13,18 @@ OPTDIGITS = "moving_mnist_clips/optdigits"
 
 
 @pytest.fixture(scope="module")
-def whole_tracebacks():
-    """For modules that run many models: to shorten tracebacks, Keras and TensorFlow take a tenth of every call."""
+def many_models():
+    """For modules that run many small models a few times each.
+
+    To shorten tracebacks takes a tenth of every call, and to optimise a graph longer than to run it as it is.
+    """
     keras.config.disable_traceback_filtering()
     tf.debugging.disable_traceback_filtering()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     yield
     keras.config.enable_traceback_filtering()
     tf.debugging.enable_traceback_filtering()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,6 @@ def check_export(model, predict, folder):
     `predict` is the model as it is otherwise run, a function of TensorFlow's.
     """
     archive = keras.export.ExportArchive()
-    archive.track(model)
     archive.add_endpoint("serve", predict)
     archive.write_out(folder, verbose=False)
     exported = tf.saved_model.load(folder)

@@ -39,9 +39,20 @@ def no_file_larger_than(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+QUICK_START = """
+import gc, os, sys
+gc.set_threshold(50_000, 20, 20)  # as in the processes of the tests themselves: `conftest.py`
+# TensorFlow and Keras import them wherever they are installed, which takes a third of a script's start.
+sys.modules.update(dict.fromkeys(["pandas", "sklearn"]))
+if os.environ.get("KERAS_BACKEND") != "jax":
+    sys.modules["jax"] = None
+"""
+
+
 def run_script(script, folder, *arguments, **options):
-    """Runs a script in a process of its own, in `folder`, and returns the process that has ended."""
-    # As in the processes of the tests themselves: `conftest.py`.
-    script = "import gc; gc.set_threshold(50_000, 20, 20)\n" + textwrap.dedent(script)
-    command = [sys.executable, "-c", script, *map(str, arguments)]
+    """Runs a script in a process of its own, in `folder`, and returns the process that has ended.
+
+    pandas and scikit-learn cannot be imported there, nor can JAX but as the backend.
+    """
+    command = [sys.executable, "-c", QUICK_START + textwrap.dedent(script), *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1500, **options)

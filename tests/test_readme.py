@@ -10,6 +10,7 @@ import pytest
 
 import mslstm_keras
 from mslstm_keras.cli import main
+from mslstm_keras.study.counting import Count
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -87,9 +88,9 @@ def test_bash_example_of_a_search_runs(tmp_path):
 
 def test_model_table_is_what_there_is(monkeypatch):
     """Costs and names; what the last two columns say is tested in `deploy/test_convert.py`."""
-    monkeypatch.setattr(
-        "mslstm_keras.study.cost.training_memory", lambda *_: 0
-    )  # takes the longest, is not shown
+    # They take the longest and are not shown.
+    monkeypatch.setattr("mslstm_keras.study.cost.training_memory", lambda *_: 0)
+    monkeypatch.setattr("mslstm_keras.study.cost.count", lambda *_: Count({}, 0, 0))
     rows = re.findall(
         r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \|.*\| [\de-]+ \| [\de-]+ \|$", README, re.MULTILINE
     )

@@ -34,8 +34,8 @@ def export_saved_model(model: keras.Model, folder: str | os.PathLike) -> None:
         return {"forecast": model(frames)[:, -rollout.forecast_frames :]}
 
     shape = (None, rollout.context_frames, *rollout.step.inputs[0].shape[1:])
+    # `archive.track(model)` would add nothing but a function of Keras', which takes as long as all the rest to trace.
     archive = keras.export.ExportArchive()
-    archive.track(model)
     archive.add_endpoint("serving_default", forecast, [tf.TensorSpec(shape, tf.float32, name="frames")])
     with replacing(folder) as temporary:
         try:

@@ -37,7 +37,7 @@ from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.training.losses import FrameL1L2
 from tests.golden import MODELS, OPTIONS, load_golden
 
-pytestmark = pytest.mark.usefixtures("whole_tracebacks")
+pytestmark = pytest.mark.usefixtures("many_models")
 
 OFFSET = {"half_pixel_offset": True}
 CELLS = {

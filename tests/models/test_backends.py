@@ -18,7 +18,7 @@ PLANE = np.array([[1, 1, 0, 1], [1, 0, 1, 0]], "float32")
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed"),
-    pytest.mark.usefixtures("whole_tracebacks"),
+    pytest.mark.usefixtures("many_models"),
 ]
 
 

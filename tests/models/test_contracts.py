@@ -11,7 +11,7 @@ from tests import contracts
 from tests.contracts import loss_and_gradients, random_frames, small_model, untraced
 from tests.equations import assert_close
 
-pytestmark = pytest.mark.usefixtures("whole_tracebacks")
+pytestmark = pytest.mark.usefixtures("many_models")
 
 PLAIN = [name for name in list_models() if name not in contracts.PYRAMIDS]
 WIDE_SHAPE = (16, 32, 3)

@@ -6,7 +6,7 @@ import pytest
 from mslstm_keras import list_models
 from tests.frozen.make import FOLDER, frozen_outputs
 
-pytestmark = pytest.mark.usefixtures("whole_tracebacks")
+pytestmark = pytest.mark.usefixtures("many_models")
 
 
 @pytest.mark.parametrize("name", list_models())

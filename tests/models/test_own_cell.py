@@ -65,23 +65,25 @@ def test_models(name):
     check_causality(model, traced(model).train)
 
 
-@pytest.mark.parametrize("name", ["peephole", "ms_peephole"])
-def test_trained_saved_and_forecast_in_a_fresh_process(name, tmp_path):
-    model = small_model(name)
+def test_trained_saved_and_forecast_in_a_fresh_process(tmp_path):
     clips = np.random.default_rng(0).random((2, 5, 8, 8, 1), "float32")
-    model.compile("adam", FrameL1L2())
-    model.fit(clips[:, :-1], clips[:, 1:], verbose=0)
-    model.save(tmp_path / "model.keras")
     np.save(tmp_path / "clip.npy", clips[0, :2])
+    models = {name: small_model(name) for name in ("peephole", "ms_peephole")}
+    for name, model in models.items():
+        model.compile("adam", FrameL1L2())
+        model.fit(clips[:, :-1], clips[:, 1:], verbose=0)
+        model.save(tmp_path / f"{name}.keras")
     script = """
         import sys, keras, numpy, mslstm_keras
         import tests.models.test_own_cell  # whoever loads a model knows its cell
-        model = keras.models.load_model(sys.argv[1] + "/model.keras")
         clip = numpy.load(sys.argv[1] + "/clip.npy")
-        numpy.save(sys.argv[1] + "/forecast.npy", mslstm_keras.forecast(model, clip, 7))
+        for name in ("peephole", "ms_peephole"):
+            model = keras.models.load_model(f"{sys.argv[1]}/{name}.keras")
+            numpy.save(f"{sys.argv[1]}/{name}.npy", mslstm_keras.forecast(model, clip, 7))
     """
     child = run_script(script, Path(__file__).parents[2], tmp_path)
     assert child.returncode == 0, child.stderr
-    ahead = np.load(tmp_path / "forecast.npy")
-    assert ahead.shape == (7, 8, 8, 1)
-    assert_close(ahead, forecast(model, clips[0, :2], 7), 1e-6)
+    for name, model in models.items():
+        ahead = np.load(tmp_path / f"{name}.npy")
+        assert ahead.shape == (7, 8, 8, 1)
+        assert_close(ahead, forecast(model, clips[0, :2], 7), 1e-6)

@@ -1,7 +1,6 @@
 """The predicted memory beside what a process really grows by."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,13 +8,14 @@ import pytest
 
 from mslstm_keras import create_model, training_memory
 from tests.contracts import small_model
+from tests.processes import run_script
 
 PEAK = """
 import pathlib, re, sys
 import numpy as np
 import mslstm_keras as ms
 checkpoint = sys.argv[1] if sys.argv[1] != "None" else None
-model = ms.create_model("ms_lstm", (64, 64, 1), 10, 10, filters=16, patch_size=2, checkpoint=checkpoint)
+model = ms.create_model("ms_lstm", (64, 64, 1), 10, 10, filters=16, layers=3, patch_size=2, checkpoint=checkpoint)
 model.compile("adam", ms.FrameL1L2(), jit_compile=False)
 model.optimizer.build(model.trainable_variables)
 
@@ -24,8 +24,7 @@ def resident(name):  # not `getrusage`, whose maximum begins with that of the pa
 
 clips = np.zeros((8, 20, 64, 64, 1), "float32")
 before = resident("VmRSS")
-for _ in range(2):
-    model.train_on_batch(clips[:, :-1], clips[:, 1:])
+model.train_on_batch(clips[:, :-1], clips[:, 1:])
 print(resident("VmHWM") - before)
 print(ms.training_memory(model, 8, checkpoint))
 """
@@ -35,11 +34,10 @@ print(ms.training_memory(model, 8, checkpoint))
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process from /proc")
 @pytest.mark.parametrize("checkpoint", ["None", "step", "sqrt"])
 def test_predicts_what_a_process_grows_by(checkpoint):
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", PEAK, checkpoint]
     # The kernels that the prediction is of: what TensorFlow's other ones take besides differs from run to run.
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "1"}
-    done = subprocess.run(command, cwd=root, env=environment, check=True, capture_output=True, text=True)
+    done = run_script(PEAK, Path(__file__).parents[2], checkpoint, env=environment)
+    assert done.returncode == 0, done.stderr
     measured, predicted = map(int, done.stdout.split())
     assert abs(predicted / measured - 1) < 0.15, f"predicted {predicted:,}, measured {measured:,} bytes"
 

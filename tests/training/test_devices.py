@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -172,8 +170,8 @@ print(set_threads(processors))
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the script counts processors by it")
 def test_threads_are_set_where_the_batch_can_be_cut_and_tensorflow_has_not_begun():
-    command = [sys.executable, "-c", THREADS]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    done = run_script(THREADS, ROOT)
+    assert done.returncode == 0, done.stderr
     refused, *rest = done.stdout.splitlines()
     assert refused in ("False 0", "True 0")
     assert rest == ["True 1", "True", "True"]  # set to what they are: nothing to refuse
