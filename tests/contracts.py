@@ -20,6 +20,8 @@ FRAME_SHAPE = (8, 8, 1)
 CONTEXT_FRAMES, FORECAST_FRAMES = 2, 3
 STEPS = CONTEXT_FRAMES + FORECAST_FRAMES - 1
 PYRAMIDS = [name for name in list_models() if name.startswith(("ms_", "sms_"))]
+# Every cell, and every kind of pyramid: for what takes long, and is the same for whatever is made of these parts.
+PARTS = [name for name in list_models() if name not in PYRAMIDS or name in ("ms_lstm", "sms_lstm")]
 
 
 def layers_of(name):

@@ -82,6 +82,7 @@ def test_export_by_keras_itself(models, tmp_path):
     assert_close(exported.serve(frames), np.array(models["ms_lstm"](frames)))
 
 
+@pytest.mark.parametrize("name", contracts.PARTS)
 def test_export(name, model, traced_models, tmp_path):
     contracts.check_export(model, traced_models(name).predict, tmp_path / "1")
 

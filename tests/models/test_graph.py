@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mslstm_keras import FrameL1L2, ObservedFrames, Recipe, Rollout, list_models
+from mslstm_keras import FrameL1L2, ObservedFrames, Recipe, Rollout
 from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import find_layer
 from mslstm_keras.training.fit import compiled_model
@@ -16,7 +16,7 @@ from tests.contracts import (
     CONTEXT_FRAMES,
     FORECAST_FRAMES,
     FRAME_SHAPE,
-    PYRAMIDS,
+    PARTS,
     STEPS,
     layers_of,
     random_frames,
@@ -151,17 +151,9 @@ def test_the_check_leaves_a_loop_of_counted_steps_alone():
     assert not host_operations(traced(function, tf.TensorSpec((2,))))
 
 
-# Single precision for all names: `test_training_step_compiles_with_xla`. In half every cell, and every kind of pyramid.
+# Single precision for all parts: `test_training_step_compiles_with_xla`.
 @pytest.mark.parametrize(
-    ("name", "dtype"),
-    [
-        ("ms_lstm", "float32"),
-        *(
-            (name, "mixed_bfloat16")
-            for name in list_models()
-            if name not in PYRAMIDS or name in ("ms_lstm", "sms_lstm")
-        ),
-    ],
+    ("name", "dtype"), [("ms_lstm", "float32"), *((name, "mixed_bfloat16") for name in PARTS)]
 )
 def test_training_step_never_waits_for_the_host(name, dtype):
     recipe = Recipe(
@@ -205,7 +197,7 @@ def fed_with(model, plane):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", PARTS)
 def test_training_step_compiles_with_xla(name):
     """The whole step as one program, draws included, computes what TensorFlow does with the frames drawn."""
     model, plane = sampling_model(name)
