@@ -15,8 +15,10 @@ from mslstm_keras.cells.traj_gru import TrajGRUCell
 from mslstm_keras.deploy.clips import read_clip, write_clip
 from mslstm_keras.deploy.convert import load_reference_parameters
 from mslstm_keras.deploy.entry import ZooEntry
-from mslstm_keras.deploy.export import export_saved_model
+from mslstm_keras.deploy.export import export, export_saved_model
 from mslstm_keras.deploy.forecast import Forecaster, forecast
+from mslstm_keras.deploy.presets import from_preset, list_presets, save_to_preset
+from mslstm_keras.deploy.serving import write_serving_folder, write_warm_up_requests
 from mslstm_keras.deploy.zoo import (
     add_pretrained,
     list_pretrained,
@@ -129,13 +131,16 @@ __all__ = [
     "effective_receptive_field",
     "evaluate",
     "evaluate_models",
+    "export",
     "export_saved_model",
     "find_protocol",
     "find_recipe",
     "forecast",
+    "from_preset",
     "layer_outputs",
     "lead_time_figure",
     "list_models",
+    "list_presets",
     "list_pretrained",
     "list_recipes",
     "load_model",
@@ -147,6 +152,7 @@ __all__ = [
     "prepare",
     "read_clip",
     "sample_forecasts",
+    "save_to_preset",
     "split_clips",
     "stream_clips",
     "theoretical_receptive_field",
@@ -157,4 +163,6 @@ __all__ = [
     "verify_pretrained",
     "write_clip",
     "write_report",
+    "write_serving_folder",
+    "write_warm_up_requests",
 ]

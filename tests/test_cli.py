@@ -140,7 +140,19 @@ def test_these_are_the_commands():
     zoo = {("zoo", name) for name in ("list", "show", "verify", "add")}
     data = {("data", name) for name in ("list", "prepare", "info", "show")}
     study = {("study", name) for name in ("receptive-field", "layers", "architecture", "compare", "curves")}
-    names = "demo", "forecast", "train", "tune", "evaluate", "models", "recipes", "convert", "cost"
+    names = (
+        "demo",
+        "forecast",
+        "train",
+        "tune",
+        "evaluate",
+        "models",
+        "recipes",
+        "convert",
+        "cost",
+        "export",
+        "serving",
+    )
     assert set(COMMANDS) == zoo | data | study | {(name,) for name in names}
 
 
@@ -203,6 +215,26 @@ def test_models_recipes_and_data_are_listed(succeed):
     assert [line.split()[0] for line in succeed("recipes").splitlines()] == list(RECIPES)
     assert json.loads(succeed("recipes", "--json")) == {name: one.to_dict() for name, one in RECIPES.items()}
     assert succeed("data", "list").split() == json.loads(succeed("data", "list", "--json")) == list_data()
+
+
+def test_a_model_is_exported(succeed, tiny_zoo, tmp_path):
+    path = tmp_path / "model.onnx"
+    printed = succeed("export", NAME, "--zoo", tiny_zoo, "--format", "onnx", "--output", path, "--json")
+    facts = json.loads(printed)
+    assert 0 <= facts.pop("deviation") < 1e-5
+    assert facts == {"path": str(path), "format": "onnx"} and path.stat().st_size > 0
+    # A radar model, by what its data is said to be.
+    folder = tmp_path / "model"
+    printed = succeed("export", NAME, "--zoo", tiny_zoo, "--output", folder, "--rain-scale", "dwd")
+    assert re.fullmatch(rf"{folder}: \d\.\de[+-]\d\d from Keras at most\n", printed)
+    assert "rain_rate" in tf.saved_model.load(folder).signatures
+
+
+def test_a_folder_for_tensorflow_serving_is_written(succeed, tiny_zoo, tmp_path):
+    printed = succeed("serving", NAME, "--zoo", tiny_zoo, "--output", tmp_path / "serving")
+    assert printed.startswith("docker run ") and f"{tmp_path}/serving:/models:ro" in printed
+    assert (tmp_path / "serving" / NAME / "1" / "saved_model.pb").exists()
+    assert f'name: "{NAME}"' in (tmp_path / "serving" / "models.config").read_text()
 
 
 def test_weights_of_pytorch_become_a_model(succeed, fail, monkeypatch, tmp_path):
@@ -676,6 +708,14 @@ def test_faults_of_a_forecast(fail, tiny_zoo, files, monkeypatch, changes, messa
         ("cost --dataset kht", "`dataset` must be one of moving_mnist, taxibj, kth, germany. Received: dataset='kht'"),
         ("cost --frame 8x8x1", "`--context` and `--forecast` must come with `--frame`. Received: context=None"),
         ("cost --models conv_lst", "`name` must be a known model, such as conv_lstm"),
+        ("export {run} --output model.onnx --format litert", "`path` must end in .tflite. Received: path='model.onnx'"),
+        ("export {run} --output new --rain-scale fmi", "`rain_scale` must be one of dwd, hko, meteonet, rainf, brasil"),
+        ("export {run} --output a.onnx --format onnx --rain-scale dwd", "`rain_scale` must be None for onnx, which"),
+        ("export {run} --output {folder}", "`folder` must be new or empty. Received: folder='"),
+        ("export {run} --output missing/model", "No such file or directory: 'missing/model'"),
+        ("export file --output new", "`model` must be a Keras model that can be read. Received: file ("),
+        ("serving {run} {run} --output new", "`models` must be models of different names. Received: models=["),
+        ("serving {run} --output {folder}", "`folder` must be new or empty. Received: folder='"),
         ("demo --zoo missing", "`zoo` must be a folder with a readable index.json. Received: missing/index.json"),
         ("demo --zoo {zoo} --output file", "File exists: 'file'"),
     ],

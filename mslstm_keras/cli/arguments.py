@@ -9,7 +9,10 @@ from pathlib import Path
 DATA_DIR = "folder of prepared data sets (default: that of TensorFlow Datasets)"
 MANUAL_DIR = "folder of source files that are at hand, such as MNIST's four idx files"
 ZOO = "folder of a zoo (default: the one that comes with the package)"
-MODEL = "name in the zoo, .keras file, zoo folder or run folder"
+MODEL = (
+    "name in the zoo, .keras file, zoo folder, run folder, folder of a preset, hf://USER/REPOSITORY[@REVISION] or "
+    "kaggle://USER/MODEL/FRAMEWORK/VARIATION[/VERSION]"
+)
 CLIP = "a clip: .npy, .npz, .gif, .h5, .mp4 and others, or a folder of images"
 NAMED_RECIPE = "name of a recipe (`mslstm recipes` lists them), or a .json file of one"
 RUNS = f"{MODEL}, or a folder of runs with several seeds"

@@ -1,4 +1,4 @@
-"""Commands that use models: demo, forecast, models, convert, cost."""
+"""Commands that use models: demo, forecast, models, export, serving, convert, cost."""
 
 import json
 from pathlib import Path
@@ -43,8 +43,68 @@ def add_commands(commands):
     add_zoo(command)
 
     add_command(commands, "models", _models, "list the models", "mslstm models --json")
+    _add_export_command(commands)
+    command = add_command(
+        commands,
+        "serving",
+        _serving,
+        "write a folder of models for TensorFlow Serving, and print the command that starts it",
+        "mslstm serving ms_lstm_moving_mnist --output serving",
+    )
+    command.add_argument("models", nargs="+", metavar="model", help=MODEL)
+    command.add_argument("--output", required=True, type=Path, help="new folder")
+    add_zoo(command)
     _add_convert_command(commands)
     _add_cost_command(commands)
+
+
+def _add_export_command(commands):
+    command = add_command(
+        commands,
+        "export",
+        _export,
+        "put a model into the form that a server or another runtime loads",
+        "mslstm export ms_lstm_moving_mnist --format onnx --output model.onnx",
+    )
+    command.add_argument("model", help=MODEL)
+    command.add_argument(
+        "--format",
+        default="saved_model",
+        choices=("saved_model", "onnx", "litert", "openvino"),
+        help="default: saved_model, which TensorFlow Serving loads",
+    )
+    command.add_argument(
+        "--output",
+        required=True,
+        type=Path,
+        help="new folder of the SavedModel, or file .onnx, .tflite or .xml",
+    )
+    command.add_argument(
+        "--rain-scale",
+        metavar="NAME",
+        help="code of a radar model's pixels, such as dwd, for the signature in mm/h (default: that of its data)",
+    )
+    add_zoo(command)
+
+
+def _export(options):
+    from mslstm_keras.deploy.export import export
+    from mslstm_keras.deploy.zoo import load_model, rain_scale_of
+
+    rain_scale = options.rain_scale
+    if rain_scale is None and options.format == "saved_model":
+        rain_scale = rain_scale_of(options.model, options.zoo)
+    model = load_model(options.model, options.zoo)
+    deviation = export(model, options.output, options.format, rain_scale=rain_scale)
+    facts = {"path": str(options.output), "format": options.format, "deviation": deviation}
+    show(options, facts, lambda: [f"{options.output}: {deviation:.1e} from Keras at most"])
+
+
+def _serving(options):
+    from mslstm_keras.deploy.serving import write_serving_folder
+
+    command = write_serving_folder(options.output, options.models, options.zoo)
+    show(options, {"path": str(options.output), "command": command}, lambda: [command])
 
 
 def _add_convert_command(commands):

@@ -4,12 +4,22 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from mslstm_keras.deploy.checksums import Files, check_listing
+from mslstm_keras.naming import is_plain
 from mslstm_keras.training.recipes import Recipe
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError if a name is no plain name of a folder: an index may come from anywhere."""
+    if not is_plain(name):
+        raise ValueError(f"`name` must be letters, digits, `_`, `-` and `.`. Received: name={name!r}")
 
 
 @dataclasses.dataclass(frozen=True)
 class ZooEntry:
     """A trained model of a zoo.
+
+    Whatever an index says, an entry and its files lie in the folder of its name: what does not raises ValueError.
 
     Attributes:
         name: str. Name of the entry and of its folder.
@@ -29,4 +39,8 @@ class ZooEntry:
     scores: Mapping[str, Any]
     comparison: Mapping[str, Any]
     versions: Mapping[str, str]
-    files: Mapping[str, Mapping[str, Any]]
+    files: Files
+
+    def __post_init__(self):
+        check_name(self.name)
+        check_listing(self.files)

@@ -2,14 +2,12 @@
 
 import csv
 import dataclasses
-import hashlib
 import importlib
 import importlib.metadata
 import json
 import math
 import os
 import platform
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +16,12 @@ import keras
 import numpy as np
 
 from mslstm_keras.deploy.card import write_card
-from mslstm_keras.deploy.entry import ZooEntry
-from mslstm_keras.deploy.export import export_saved_model
+from mslstm_keras.deploy.checksums import CHECKSUMS, read_listing, sums, verify, verify_preset
+from mslstm_keras.deploy.entry import ZooEntry, check_name
+from mslstm_keras.deploy.export import export_saved_model, save_keras_folder
 from mslstm_keras.deploy.forecast import forecast
+from mslstm_keras.deploy.hub import fetch_preset, is_remote
+from mslstm_keras.deploy.safety import load_safely
 from mslstm_keras.files import remove_partial, replacing
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.naming import nearest
@@ -54,7 +55,7 @@ def list_pretrained(zoo: str | os.PathLike | None = None) -> dict[str, ZooEntry]
     """
     index = Path(zoo_folder() if zoo is None else zoo) / INDEX
     try:
-        entries = json.loads(index.read_text())["entries"]
+        entries = read_listing(index, "entries")
         return {
             name: ZooEntry(name=name, **{**fields, "recipe": Recipe.from_dict(fields["recipe"])})
             for name, fields in sorted(entries.items())
@@ -86,24 +87,11 @@ def verify_pretrained(name: str, zoo: str | os.PathLike | None = None) -> Path:
         The entry's versioned folder, as `keras.models.load_model` and `tf.saved_model.load` take it.
 
     Raises:
-        ValueError: naming the file that is missing, truncated, altered, or not in the index.
+        ValueError: naming the file that is missing, truncated, altered, a link, or not in the index.
     """
     entry = find_pretrained(name, zoo)
     folder = Path(zoo_folder() if zoo is None else zoo) / name
-    rule = "`zoo` must hold every file of an entry as the index lists it"
-    for path, expected in entry.files.items():
-        file = folder / path
-        if not file.is_file():
-            raise ValueError(f"{rule}. Received: {file} is missing")
-        if file.stat().st_size != expected["size"]:
-            raise ValueError(
-                f"{rule}. Received: {file} has {file.stat().st_size} bytes, not {expected['size']}"
-            )
-        if _sha256(file) != expected["sha256"]:
-            raise ValueError(f"{rule}. Received: {file} is altered (SHA-256 {_sha256(file)})")
-    for path in _files(folder):
-        if path not in entry.files:
-            raise ValueError(f"{rule}. Received: {folder / path} is not listed")
+    verify(folder, entry.files, "`zoo` must hold every file of an entry as the index lists it")
     return folder / VERSION
 
 
@@ -117,17 +105,27 @@ def load_pretrained(name: str, zoo: str | os.PathLike | None = None) -> keras.Mo
     Raises:
         ValueError: if there is no such entry or a file is missing, truncated or altered.
     """
-    return keras.models.load_model(verify_pretrained(name, zoo))
+    return load_safely(verify_pretrained(name, zoo))
 
 
 def load_model(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> keras.Model:
-    """Returns a model of the zoo, of a `.keras` file, of a folder of the zoo's layout, or of a run folder.
+    """Returns a model by its name or place.
+
+    Args:
+        name_or_path: a name in the zoo, a `.keras` file, a folder of the zoo's layout, a run folder, a folder of
+            `save_to_preset`, or a preset to fetch, `hf://...` or `kaggle://...` as in `from_preset`.
+        zoo: folder of a zoo; by default that of the package.
 
     Raises:
-        ValueError: if it is none of these, or cannot be read.
+        ValueError: if it is none of these, cannot be read or is not safe to load; or if a file of a preset is missing,
+            truncated or altered.
+        ImportError: if the library that fetches a preset is not installed.
+        OSError: if a preset cannot be fetched.
     """
-    path = Path(name_or_path)
-    if path.is_dir() and (path / CHECKPOINT).exists():
+    path = fetch_preset(name_or_path) if is_remote(name_or_path) else Path(name_or_path)
+    if (path / CHECKSUMS).exists():
+        verify_preset(path)
+    elif path.is_dir() and (path / CHECKPOINT).exists():
         path = path / CHECKPOINT
     elif path.is_dir() and (path / VERSION / "config.json").exists():
         path = path / VERSION
@@ -137,13 +135,7 @@ def load_model(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = 
                 f"`model` must be a file or folder that exists, or a name in the zoo. Received: {path}"
             )
         return load_pretrained(os.fspath(name_or_path), zoo)
-    try:
-        return keras.models.load_model(path)
-    except Exception as error:  # Keras answers unreadable files with many kinds of exception
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(
-            f"`model` must be a Keras model that can be read. Received: {path} ({reason})"
-        ) from error
+    return load_safely(path)
 
 
 def clips_seen(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> int:
@@ -151,9 +143,22 @@ def clips_seen(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = 
     path = Path(name_or_path)
     if (path / CHECKPOINT).exists():
         return _read_run(path)[2]
-    entries = list_pretrained(zoo)
+    entry = _entry_of(name_or_path, zoo)
+    return entry.clips_seen if entry else 0
+
+
+def rain_scale_of(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> str | None:
+    """Returns the code of rain rates of a model of the zoo or of a run folder, None where it is none of rain."""
+    path = Path(name_or_path)
+    entry = _entry_of(name_or_path, zoo)
+    recipe = entry.recipe if entry else read_recipe(path) if (path / CHECKPOINT).exists() else None
+    return find_protocol(recipe.data).rain_scale if recipe else None
+
+
+def _entry_of(name_or_path, zoo):
+    """Returns the entry of a name in a zoo, None for what is a path."""
     name = os.fspath(name_or_path)
-    return entries[name].clips_seen if name in entries and not path.exists() else 0
+    return None if Path(name).exists() else list_pretrained(zoo).get(name)
 
 
 def load_runs(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> list[keras.Model]:
@@ -199,8 +204,7 @@ def add_pretrained(
     zoo = Path(zoo_folder() if zoo is None else zoo)
     model, recipe, seen = _read_run(run_dir)
     name = recipe.name if name is None else name
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise ValueError(f"`name` must be letters, digits, `_`, `-` and `.`. Received: name={name!r}")
+    check_name(name)
     clips = split_clips(recipe.data, "test", data_dir)
     entry = ZooEntry(
         name=name,
@@ -218,14 +222,13 @@ def add_pretrained(
     # The index is written before the folder takes its place: a disk that is full by then changes neither.
     with replacing(zoo / INDEX) as index, replacing(zoo / entry.name) as folder:
         version = folder / VERSION
-        export_saved_model(model, version)
-        _save_keras_folder(model, version)
+        export_saved_model(model, version, rain_scale=find_protocol(recipe.data).rain_scale)
+        save_keras_folder(model, version)
         shutil.copyfile(Path(run_dir) / LOG, version / "curve.csv")
         _draw_samples(model, clips, version / "samples.gif")
         _draw_curve(version / "curve.csv", entry, version / "curve.png")
         write_card(entry, version)
-        sums = {path: _sum(folder / path) for path in _files(folder)}
-        entries[entry.name] = dataclasses.replace(entry, files=sums)
+        entries[entry.name] = dataclasses.replace(entry, files=sums(folder))
         _write_index(index, entries)
     return entries[entry.name]
 
@@ -267,14 +270,6 @@ def _draw_curve(log, entry, path):
     curve_figure(curves, path, x="training clips", y="sum over a frame", reference_lines=persistence)
 
 
-def _save_keras_folder(model, folder):
-    """Puts what a .keras file holds beside the SavedModel; the optimiser's state too, to train on."""
-    archive = folder / "model.keras"
-    model.save(archive)
-    shutil.unpack_archive(archive, folder, format="zip")
-    archive.unlink()
-
-
 def _write_index(path, entries):
     fields = {name: _plain(entry) for name, entry in sorted(entries.items())}
     path.write_text(json.dumps({"entries": fields}, indent=1) + "\n")
@@ -284,19 +279,6 @@ def _plain(entry):
     fields = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
     del fields["name"]
     return {**fields, "recipe": entry.recipe.to_dict()}
-
-
-def _files(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def _sum(path):
-    return {"size": path.stat().st_size, "sha256": _sha256(path)}
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _versions():

@@ -195,17 +195,22 @@ def read_step(checkpoint: str | os.PathLike) -> int:
         ) from error
 
 
-def compiled_model(recipe: Recipe) -> keras.Model:
-    """Returns the untrained model of a recipe, compiled with its optimiser, loss and the score of its forecast."""
-    keras.utils.set_random_seed(recipe.seed)
+def untrained_model(recipe: Recipe) -> keras.Model:
+    """Returns the model of a recipe, with fresh weights."""
     with dtype_policy(recipe.dtype):
-        model = create_model(
+        return create_model(
             recipe.model,
             recipe.frame_shape,
             recipe.context_frames,
             recipe.forecast_frames,
             **recipe.model_options(),
         )
+
+
+def compiled_model(recipe: Recipe) -> keras.Model:
+    """Returns the untrained model of a recipe, compiled with its optimiser, loss and the score of its forecast."""
+    keras.utils.set_random_seed(recipe.seed)
+    model = untrained_model(recipe)
     optimizer = Adam(
         learning_rate_schedule(recipe),
         global_clipnorm=recipe.clip_norm,

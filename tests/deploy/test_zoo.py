@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
 
 import mslstm_keras
 from mslstm_keras.cli import main
@@ -210,6 +211,44 @@ def test_a_damaged_file_is_refused_and_named(zoo, capsys, path, damage, what):
         assert out == ""
 
 
+def altered(kind, contents, rng):
+    """Returns contents of one or two files, in a different state."""
+    path, other = rng.choice(sorted(contents), 2, replace=False)
+    content = contents[path]
+    if kind == "swap":
+        return {path: contents[other], other: content}
+    place = int(rng.integers(len(content)))
+    if kind == "cut":
+        return {path: content[:place]}
+    changed = bytes([content[place] ^ 1 << int(rng.integers(8))])
+    return {path: content[:place] + changed + content[place + 1 :]}
+
+
+@pytest.mark.slow
+def test_a_thousand_altered_zoos_are_refused(zoo):
+    """A changed bit, a file cut off, two files in each other's place; where it is the index, it must still be right."""
+    whole, files = contents(zoo), find_pretrained(NAME, zoo).files
+    assert f"{NAME}/1/model.weights.h5" in whole and "index.json" in whole
+    refused, rng = 0, np.random.default_rng(0)
+    for kind in rng.choice(["flip", "cut", "swap"], 1000):
+        changes = altered(kind, whole, rng)
+        if all(whole[path] == content for path, content in changes.items()):
+            continue  # the two files are the same
+        for path, content in changes.items():
+            (zoo / path).write_bytes(content)
+        try:
+            load_pretrained(NAME, zoo)
+        except ValueError as error:
+            assert "\n" not in str(error)
+            refused += 1
+        else:
+            assert list(changes) == ["index.json"] and find_pretrained(NAME, zoo).files == files
+        for path in changes:
+            (zoo / path).write_bytes(whole[path])
+    assert refused > 900
+    load_pretrained(NAME, zoo)
+
+
 def test_every_file_counts(zoo):
     for path, content in contents(zoo / NAME).items():
         file = zoo / NAME / path
@@ -277,6 +316,57 @@ def test_a_field_too_many_is_an_unreadable_index(zoo):
         list_pretrained(zoo)
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "message"),
+    [
+        ("../other", "1/a", "`name` must be letters, digits, `_`, `-` and `.`. Received: name='../other'"),
+        ("/tmp", "1/a", "`name` must be letters"),
+        ("a/b", "1/a", "`name` must be letters"),
+        ("a", "../../etc/passwd", "`files` must be paths below the folder of the entry. Received: '../../etc/passwd'"),
+        ("a", "1/../../a", "`files` must be paths below"),
+        ("a", "/etc/passwd", "`files` must be paths below"),
+        ("a", "1\\..\\..\\a", "`files` must be paths below"),
+        ("a", "1//a", "`files` must be paths below"),
+        ("a", "./1/a", "`files` must be paths below"),
+    ],
+)  # fmt: skip
+def test_an_index_cannot_leave_its_folder(zoo, name, path, message):
+    entry = index_of(zoo)[NAME]
+    entry["files"] = {path: {"size": 1, "sha256": "0" * 64}}
+    (zoo / "index.json").write_text(json.dumps({"entries": {name: entry}}))
+    for use in (find_pretrained, verify_pretrained, load_pretrained):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            use(name, zoo)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [{"size": -1, "sha256": "0" * 64}, {"size": 1.0, "sha256": "0" * 64}, {"size": 1, "sha256": "0" * 63}],
+)
+def test_an_index_tells_sizes_and_sums(zoo, expected):
+    entry = index_of(zoo)[NAME]
+    entry["files"] = {"1/a": expected}
+    (zoo / "index.json").write_text(json.dumps({"entries": {NAME: entry}}))
+    with pytest.raises(ValueError, match="`files` must have a size and a SHA-256"):
+        load_pretrained(NAME, zoo)
+
+
+@pytest.mark.parametrize("path", [".", "1", "1/config.json"])
+def test_a_link_is_refused_even_if_what_it_leads_to_is_right(zoo, tmp_path, path):
+    linked = zoo / NAME / path
+    shutil.move(linked, tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=f"Received: {re.escape(str(linked))} is a link$"):
+        load_pretrained(NAME, zoo)
+
+
+def test_an_index_that_is_no_index_is_not_read_into_memory(zoo):
+    with open(zoo / "index.json", "r+b") as file:
+        file.truncate(2**40)  # of which the disk holds next to nothing
+    with pytest.raises(ValueError, match="it has 1,099,511,627,776 bytes, more than 16,777,216"):
+        list_pretrained(zoo)
+
+
 # Writing
 
 
@@ -284,7 +374,7 @@ def test_a_field_too_many_is_an_unreadable_index(zoo):
 def quick(tiny_zoo, monkeypatch):
     """Adds without scores, SavedModel and pictures of its own, for tests about something else."""
 
-    def export(model, folder):
+    def export(model, folder, *, rain_scale):
         folder.mkdir(parents=True)
         (folder / "saved_model.pb").write_text("enough for a test")
 
@@ -435,3 +525,10 @@ def test_the_trained_model_beats_persistence_and_the_promise():
 def test_a_model_file_that_is_missing_is_not_looked_for_in_the_zoo(path, tiny_zoo):
     with pytest.raises(ValueError, match=f"`model` must be a file or folder that exists.* Received: {path}"):
         load_model(path, tiny_zoo)
+
+
+def test_every_model_of_the_package_serves_floats_bytes_and_streams():
+    for name in list_pretrained():
+        content = (zoo_folder() / name / "1" / "saved_model.pb").read_bytes()
+        (meta,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
+        assert {"serving_default", "uint8", "initial_state", "step"} <= set(meta.signature_def), name
