@@ -1,12 +1,18 @@
 """What the README says, done."""
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 import mslstm_keras
 from mslstm_keras.cli import main
@@ -32,6 +38,60 @@ def test_python_example_runs():
     assert names["future"].shape == (20, 64, 64, 1)
     assert names["next_frame"].shape == (64, 64, 1)
     assert names["later"].shape == (5, 64, 64, 1)
+
+
+def run_commands(example):
+    """Runs the commands of a block in this process, as the shell would read them."""
+    for line in example.splitlines():
+        command, *words = shlex.split(line, comments=True)
+        assert (command, main(words)) == ("mslstm", 0), line
+
+
+class Server(BaseHTTPRequestHandler):
+    """Stands for TensorFlow Serving: answers with a signature of the folder that it would serve."""
+
+    def do_POST(self):
+        name, _, verb = self.path.removeprefix("/v1/models/").partition(":")
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        signature = tf.saved_model.load(Path("serving", name, "1")).signatures[body["signature_name"]]
+        forecast = signature(frames=tf.constant(body["inputs"]["frames"]))["forecast"]
+        answer = json.dumps({"outputs": forecast.numpy().tolist()}).encode()
+        self.send_response(200 if verb == "predict" else 404)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_examples_of_serving_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("no_proxy", "localhost")
+    (example,) = blocks("bash", section("Serve"))
+    run_commands(example)
+    exported, docker = capsys.readouterr().out.splitlines()[-2:]
+    assert re.fullmatch(r"model\.onnx: \d\.\de-\d\d from Keras at most", exported)
+    assert docker.startswith("docker run ") and f"-v {tmp_path}/serving:/models:ro" in docker
+    (example,) = blocks("python", section("Serve"))
+    names = {}
+    with HTTPServer(("localhost", 8501), Server) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        exec(example, names)
+        server.shutdown()
+        thread.join()
+    expected = mslstm_keras.load_pretrained("ms_lstm_moving_mnist")(names["frames"])[:, -10:]
+    np.testing.assert_allclose(names["forecast"], expected, atol=1e-5)
+
+
+def test_example_of_sharing_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks("python", section("Share"))
+    names = {}
+    exec(example, names)
+    for one, two in zip(names["model"].weights, names["again"].weights, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def run_as_printed(words, folder):
