@@ -142,7 +142,7 @@ def _events(plane, line):
 
 def _draw_parts(axes, parts, title):
     """Draws one bar for each contestant, of pieces as long as what the groups take."""
-    from mslstm_keras.study.drawing import LINES
+    from mslstm_keras.figures.drawing import LINES
 
     left = dict.fromkeys(parts, 0.0)
     for one, colour in zip(GROUPS, LINES, strict=False):

@@ -103,7 +103,9 @@ def _readers(
     name: str, workload: Workload, data: str, options: argparse.Namespace, stream: bool = False
 ) -> dict[str, Callable[[], None]]:
     """Returns functions that read as many batches as a training does: all that it does, and reading clips alone."""
-    from mslstm_keras.training.data import batch_indices, split_clips, stream_clips, training_batches
+    from mslstm_keras.data.splits import split_clips
+    from mslstm_keras.data.streams import stream_clips
+    from mslstm_keras.training.feeding import batch_indices, training_batches
     from mslstm_keras.training.recipes import Recipe
 
     recipe = Recipe(

@@ -139,7 +139,7 @@ def _predicted(workload, name):
     if name == STOCK or keras.config.backend() != "tensorflow":
         return None
     checkpoint = VARIANTS[name].get("checkpoint")
-    return ms.training_memory(create(workload, name), workload.batch_size, checkpoint) / MIB
+    return ms.cost.training_memory(create(workload, name), workload.batch_size, checkpoint) / MIB
 
 
 def _streaming(report: Report, workload: Workload, horizons: Sequence[int]) -> None:

@@ -105,7 +105,7 @@ def measure(options: argparse.Namespace) -> Report:
 
 def _trained(options):
     """Returns name -> workload of the trained models."""
-    from mslstm_keras.deploy.zoo import find_pretrained
+    from mslstm_keras.zoo.index import find_pretrained
 
     found = {}
     for name in options.zoo:
@@ -124,7 +124,7 @@ def _clips(workload, seed, data):
     frames = workload.context_frames + workload.forecast_frames
     if data is None:
         return np.random.default_rng(seed).random(workload.clips_shape(frames), "float32")
-    from mslstm_keras.training.data import stream_clips
+    from mslstm_keras.data.streams import stream_clips
 
     return stream_clips(data, seed).frames(np.arange(workload.batch_size))[:, :frames]
 

@@ -116,7 +116,7 @@ def save_figure(drawings: Sequence[Callable[[Any], None]], columns: int, path: s
 
 def draw_bars(axes: Any, samples: Mapping[str, Sample], *, title: str, unit: str) -> None:
     """Draws one horizontal bar for each sample, as long as its median, its range as a thin line."""
-    from mslstm_keras.study.drawing import EDGE, INK, LINES
+    from mslstm_keras.figures.drawing import EDGE, INK, LINES
 
     names = list(samples)[::-1]
     medians = [samples[name].median for name in names]
@@ -143,7 +143,7 @@ def draw_curves(
 
     All curves share their x values.
     """
-    from mslstm_keras.study.drawing import EDGE, LINES
+    from mslstm_keras.figures.drawing import EDGE, LINES
 
     for index, (label, (xs, ys)) in enumerate(curves.items()):
         axes.plot(xs, ys, marker="o", color=LINES[index % len(LINES)], label=label)

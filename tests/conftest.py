@@ -1,13 +1,17 @@
 """Small runs, a small data set and a small zoo that several files read. Tests copy what they change."""
 
+from unittest import mock
+
 import keras
 import pytest
 import tensorflow as tf
 
-from mslstm_keras.deploy.zoo import add_pretrained
-from mslstm_keras.training.data import find_builder, prepare
+from mslstm_keras.cells.registry import ARCHITECTURES
+from mslstm_keras.data.catalogue import find_builder
+from mslstm_keras.data.preparation import prepare
 from mslstm_keras.training.fit import train
 from mslstm_keras.training.recipes import Recipe
+from mslstm_keras.zoo.adding import add_pretrained
 
 OPTDIGITS = "moving_mnist_clips/optdigits"
 
@@ -25,6 +29,13 @@ def many_models():
     keras.config.enable_traceback_filtering()
     tf.debugging.enable_traceback_filtering()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+
+
+@pytest.fixture
+def own_registry():
+    """A registry of models that forgets what the test adds."""
+    with mock.patch.dict(ARCHITECTURES):
+        yield
 
 
 @pytest.fixture(scope="session")

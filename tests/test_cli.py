@@ -18,15 +18,16 @@ from PIL import Image
 import mslstm_keras
 from mslstm_keras import cli
 from mslstm_keras.cli import main
-from mslstm_keras.deploy.clips import read_clip, write_clip
-from mslstm_keras.deploy.forecast import forecast
-from mslstm_keras.deploy.zoo import load_model
-from mslstm_keras.study.evaluation import evaluate_models, evaluation_csv, evaluation_table
-from mslstm_keras.training.data import find_builder, list_data, split_clips
+from mslstm_keras.data.catalogue import find_builder, list_data
+from mslstm_keras.data.splits import split_clips
+from mslstm_keras.evaluation.comparison import evaluate_models, evaluation_csv, evaluation_table
+from mslstm_keras.forecasting.forecaster import forecast
+from mslstm_keras.frames.write import read_clip, write_clip
 from mslstm_keras.training.fit import read_recipe
 from mslstm_keras.training.recipes import RECIPES
-from tests.deploy.test_convert import reference_parameters
-from tests.processes import no_file_larger_than, run_script
+from mslstm_keras.zoo.loading import load_model
+from tests.export.test_convert import reference_parameters
+from tests.support.processes import no_file_larger_than, run_script
 
 ROOT = Path(__file__).parents[1]
 NAME = "ms_lstm_moving_mnist"
@@ -246,8 +247,8 @@ def test_weights_of_pytorch_become_a_model(succeed, fail, monkeypatch, tmp_path)
         reference_parameters(model),
         np.random.default_rng(0).random((1, 2, 8, 12, 2), "float32"),
     )
-    mslstm_keras.load_reference_parameters(model, parameters)
-    monkeypatch.setattr("mslstm_keras.deploy.convert.read_checkpoint", lambda path: parameters)
+    mslstm_keras.export.load_reference_parameters(model, parameters)
+    monkeypatch.setattr("mslstm_keras.export.convert.read_checkpoint", lambda path: parameters)
     words = ["--model", "traj_gru", "--frame", "8x12", "--context", 2, "--forecast", 3, "--set", "links=3"]
     output = tmp_path / "model.keras"
     assert succeed("convert", "a.pth", output, *words).startswith(f"{output}: traj_gru, ")
@@ -270,7 +271,7 @@ def test_costs_of_the_papers_models_and_of_ones_own_frames(succeed):
     assert [line.split()[7] for line in table[2:4]] == ["3.2", "5.9"]
     words = ["--frame", "16x8x3", "--context", 2, "--forecast", 1, "--filters", 4, "--batch-size", 3]
     (found,) = json.loads(succeed("cost", *words, "--models", "conv_lstm", "--json"))
-    expected = mslstm_keras.cost("conv_lstm", (16, 8, 3), 2, 1, 4, 3).to_dict()
+    expected = mslstm_keras.cost.count_cost("conv_lstm", (16, 8, 3), 2, 1, 4, 3).to_dict()
     assert found == json.loads(json.dumps(expected))
 
 
@@ -382,7 +383,7 @@ def test_training_by_a_file(succeed, tmp_path):
 @pytest.mark.filterwarnings("ignore:getName.. is deprecated:DeprecationWarning")
 def test_a_search_is_a_table_and_files(mslstm, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "mslstm_keras.study.tuning.run_trial", lambda recipe, folder, **more: 10.0 / recipe.filters
+        "mslstm_keras.search.tuning.run_trial", lambda recipe, folder, **more: 10.0 / recipe.filters
     )
     run = tmp_path / "search"
     words = [
@@ -532,7 +533,7 @@ def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
     assert text[0] == "16 clips, forecast frames"
     assert [line.split()[1] for line in text[3:5]] == [NAME, "persistence"]
     assert text[-1] == f"Wrote {tmp_path / 'demo' / 'demo.png'} and demo.gif"
-    monkeypatch.setattr("mslstm_keras.deploy.demo.demo", lambda folder, zoo: [str(folder), zoo])
+    monkeypatch.setattr("mslstm_keras.forecasting.demo.demo", lambda folder, zoo: [str(folder), zoo])
     assert json.loads(succeed("demo", "--json")) == [".", None]
 
 
@@ -600,7 +601,7 @@ def test_layers_are_drawn(succeed, tiny_run, files):
 def test_architectures_are_drawn(succeed, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "mslstm_keras.study.architecture.draw_architecture", lambda model, path: drawn.append(model.name)
+        "mslstm_keras.insight.architecture.draw_architecture", lambda model, path: drawn.append(model.name)
     )
     assert (
         succeed("study", "architecture", "sms_lstm", "--output", tmp_path / "a.svg")
@@ -816,7 +817,8 @@ def test_a_disk_that_is_full_when_a_zoo_is_written(tiny_zoo, other_run, tmp_path
 def test_what_keras_wraps_is_one_line(fail, tiny_run, files, monkeypatch):
     """The model's own error about too few frames comes wrapped in colours and in the arguments of the layer."""
     monkeypatch.setattr(
-        "mslstm_keras.deploy.forecast.forecast", lambda model, frames, horizon: model(frames[np.newaxis, :2])
+        "mslstm_keras.forecasting.forecaster.forecast",
+        lambda model, frames, horizon: model(frames[np.newaxis, :2]),
     )
     error = fail(
         "forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", files / "out.npy"

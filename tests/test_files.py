@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mslstm_keras.files import remove_partial, replacing, write_gif
-from tests.processes import run_without_keras
+from tests.support.processes import run_without_keras
 
 
 def names(folder):

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 import mslstm_keras
 from mslstm_keras.cli import main
-from mslstm_keras.study.counting import Count
+from mslstm_keras.cost.counting import Count
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -138,7 +138,7 @@ def test_bash_example_of_a_search_runs(tmp_path):
     """One combination is within the cap, the other is not."""
     (example,) = blocks("bash", section("Search"))
     printed = run_as_printed(["bash", "-ec", COMMAND + example], tmp_path)
-    results = mslstm_keras.study.tuning_results.read_results(tmp_path / "runs" / "search")
+    results = mslstm_keras.search.results.read_results(tmp_path / "runs" / "search")
     assert [trial["status"] for trial in results["trials"]] == ["completed"]
     assert [refused["values"] for refused in results["refused"]] == [{"options.kernel_sizes": [5, 7]}]
     best = tmp_path / "runs" / "search" / "best.json"
@@ -149,14 +149,14 @@ def test_bash_example_of_a_search_runs(tmp_path):
 def test_model_table_is_what_there_is(monkeypatch):
     """Costs and names; what the last two columns say is tested in `deploy/test_convert.py`."""
     # They take the longest and are not shown.
-    monkeypatch.setattr("mslstm_keras.study.cost.training_memory", lambda *_: 0)
-    monkeypatch.setattr("mslstm_keras.study.cost.count", lambda *_: Count({}, 0, 0))
+    monkeypatch.setattr("mslstm_keras.cost.account.training_memory", lambda *_: 0)
+    monkeypatch.setattr("mslstm_keras.cost.account.count", lambda *_: Count({}, 0, 0))
     rows = re.findall(
         r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \|.*\| [\de-]+ \| [\de-]+ \|$", README, re.MULTILINE
     )
     assert sorted(name for name, *_ in rows) == mslstm_keras.list_models()
     for name, ours, public in rows:
-        cost = mslstm_keras.cost(name, (16, 16, 1), 10, 10)
+        cost = mslstm_keras.cost.count_cost(name, (16, 16, 1), 10, 10)
         assert (ours, public) == (f"{cost.parameters / 1e6:.3f}", f"{cost.public_parameters / 1e6:.3f}")
 
 

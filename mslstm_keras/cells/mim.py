@@ -4,8 +4,8 @@ from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.cells.pred_rnn import PredRNNCell
+from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import increment, memory
-from mslstm_keras.models.registry import architecture
 
 
 @saving.register_keras_serializable(package="mslstm_keras")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell
+from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import memory
-from mslstm_keras.models.registry import architecture
 
 
 @saving.register_keras_serializable(package="mslstm_keras")

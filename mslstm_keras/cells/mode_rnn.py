@@ -3,8 +3,8 @@
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell, require_positive_integers
+from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import memory
-from mslstm_keras.models.registry import architecture
 
 KERNEL_SIZES = 3, 5, 7
 

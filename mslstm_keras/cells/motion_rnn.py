@@ -6,9 +6,9 @@ from keras import ops, saving
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.cells.mim import MIMCell, mim
 from mslstm_keras.cells.pred_rnn import PredRNNCell
+from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import Conv, GateConv
 from mslstm_keras.layers.warp import warp
-from mslstm_keras.models.registry import architecture
 
 CELLS = {"pred_rnn": PredRNNCell, "mim": MIMCell}
 FLOWS = 9  # every pixel is put together from as many places as a 3x3 kernel has

@@ -3,9 +3,9 @@
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell, require_positive_integers
+from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.attention import LocalAttention
 from mslstm_keras.layers.gates import memory
-from mslstm_keras.models.registry import architecture
 
 
 @saving.register_keras_serializable(package="mslstm_keras")

@@ -3,8 +3,8 @@
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell
+from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import increment
-from mslstm_keras.models.registry import architecture
 
 
 @saving.register_keras_serializable(package="mslstm_keras")

@@ -4,7 +4,7 @@ import keras
 from keras import ops, saving
 
 from mslstm_keras.cells.pred_rnn import PredRNNCell
-from mslstm_keras.models.registry import architecture
+from mslstm_keras.cells.registry import architecture
 
 
 @saving.register_keras_serializable(package="mslstm_keras")

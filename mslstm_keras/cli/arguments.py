@@ -79,7 +79,7 @@ def setting(text):
 
 def load_models(options):
     """Returns what `--model` names, by the last part of each name where that tells them apart."""
-    from mslstm_keras.deploy.zoo import load_runs
+    from mslstm_keras.zoo.loading import load_runs
 
     short = [Path(name).name for name in options.model]
     labels = short if len(set(short)) == len(short) else options.model

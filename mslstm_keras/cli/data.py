@@ -69,14 +69,14 @@ def add_commands(commands):
 
 
 def _list(options):
-    from mslstm_keras.training.data import list_data
+    from mslstm_keras.data.catalogue import list_data
 
     names = list_data()
     show(options, names, lambda: names)
 
 
 def _prepare(options):
-    from mslstm_keras.training.data import prepare
+    from mslstm_keras.data.preparation import prepare
 
     builder = prepare(
         options.data,
@@ -113,9 +113,13 @@ def _name(builder):
 
 
 def _info(options):
-    from mslstm_keras.training.data import describe
+    from mslstm_keras.data.catalogue import describe
+    from mslstm_keras.evaluation.protocols import find_protocol
 
-    facts = describe(options.data, options.data_dir)
+    facts = {
+        **describe(options.data, options.data_dir),
+        "scores": list(find_protocol(options.data).metrics),
+    }
     show(options, facts, lambda: _info_lines(facts))
 
 
@@ -135,10 +139,10 @@ def _info_lines(facts):
 
 
 def _show(options):
-    from mslstm_keras.study.comparison import contact_sheet
-    from mslstm_keras.study.evaluation import is_synthetic
-    from mslstm_keras.training.data import split_clips
-    from mslstm_keras.training.protocols import find_protocol
+    from mslstm_keras.data.splits import split_clips
+    from mslstm_keras.evaluation.comparison import is_synthetic
+    from mslstm_keras.evaluation.protocols import find_protocol
+    from mslstm_keras.figures.comparison import contact_sheet
 
     clips = split_clips(options.data, options.split, options.data_dir)
     last = min(options.first + options.clips, clips.count)

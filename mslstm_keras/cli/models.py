@@ -88,22 +88,28 @@ def _add_export_command(commands):
 
 
 def _export(options):
-    from mslstm_keras.deploy.export import export
-    from mslstm_keras.deploy.zoo import load_model, rain_scale_of
+    from mslstm_keras.export.formats import export_model
+    from mslstm_keras.zoo.loading import load_model, rain_scale_of
 
     rain_scale = options.rain_scale
     if rain_scale is None and options.format == "saved_model":
         rain_scale = rain_scale_of(options.model, options.zoo)
     model = load_model(options.model, options.zoo)
-    deviation = export(model, options.output, options.format, rain_scale=rain_scale)
+    deviation = export_model(model, options.output, options.format, rain_scale=rain_scale)
     facts = {"path": str(options.output), "format": options.format, "deviation": deviation}
     show(options, facts, lambda: [f"{options.output}: {deviation:.1e} from Keras at most"])
 
 
 def _serving(options):
-    from mslstm_keras.deploy.serving import write_serving_folder
+    from mslstm_keras.export.serving import write_serving_folder
+    from mslstm_keras.zoo.loading import load_model, name_of, rain_scale_of
 
-    command = write_serving_folder(options.output, options.models, options.zoo)
+    names = {name_of(model): model for model in options.models}
+    if len(names) < len(options.models):
+        raise ValueError(f"`models` must be models of different names. Received: {', '.join(options.models)}")
+    models = {name: load_model(model, options.zoo) for name, model in names.items()}
+    rain_scales = {name: rain_scale_of(model, options.zoo) for name, model in names.items()}
+    command = write_serving_folder(options.output, models, rain_scales=rain_scales)
     show(options, {"path": str(options.output), "command": command}, lambda: [command])
 
 
@@ -161,9 +167,9 @@ def _add_cost_command(commands):
 
 
 def _forecast(options):
-    from mslstm_keras.deploy.clips import read_clip, write_clip
-    from mslstm_keras.deploy.forecast import forecast
-    from mslstm_keras.deploy.zoo import load_model
+    from mslstm_keras.forecasting.forecaster import forecast
+    from mslstm_keras.frames.write import read_clip, write_clip
+    from mslstm_keras.zoo.loading import load_model
 
     model = load_model(options.model, options.zoo)
     frames = read_clip(options.input, channels=model.input_shape[-1])
@@ -174,28 +180,29 @@ def _forecast(options):
 
 
 def _demo(options):
-    from mslstm_keras.deploy.card import score_table
-    from mslstm_keras.deploy.demo import MODEL as NAME
-    from mslstm_keras.deploy.demo import demo
+    from mslstm_keras.forecasting.demo import MODEL as NAME
+    from mslstm_keras.forecasting.demo import demo
+    from mslstm_keras.zoo.card import score_table
+    from mslstm_keras.zoo.loading import load_pretrained
 
     def lines():
         yield f"{scores['clips']} clips, forecast frames"
         yield from score_table({NAME: scores["model"], "persistence": scores["persistence"]})
         yield f"Wrote {options.output / 'demo.png'} and demo.gif"
 
-    scores = demo(options.output, options.zoo)
+    scores = demo(load_pretrained(NAME, options.zoo), options.output)
     show(options, scores, lines)
 
 
 def _models(options):
-    from mslstm_keras.models.registry import list_models
+    from mslstm_keras.models.names import MODELS
 
-    show(options, list_models(), list_models)
+    show(options, MODELS, lambda: MODELS)
 
 
 def _cost(options):
-    from mslstm_keras.study.cost import cost, cost_table
-    from mslstm_keras.study.published import DATA_SETS, find_data_set
+    from mslstm_keras.cost.account import cost_table, count_cost
+    from mslstm_keras.cost.published import DATA_SETS, find_data_set
 
     if options.frame and None in (options.context, options.forecast):
         raise ValueError(
@@ -210,14 +217,14 @@ def _cost(options):
         frames = data_set.frame_shape, data_set.context_frames, data_set.forecast_frames
         names = data_set.table
     costs = [
-        cost(name, *frames, options.filters, options.batch_size, measure=options.measure)
+        count_cost(name, *frames, options.filters, options.batch_size, measure=options.measure)
         for name in dict.fromkeys(options.models or names)
     ]
     show(options, [each.to_dict() for each in costs], lambda: cost_table(costs))
 
 
 def _convert(options):
-    from mslstm_keras.deploy.convert import convert, read_checkpoint
+    from mslstm_keras.export.convert import convert, read_checkpoint
 
     settings = {name: _value(text) for name, text in options.set or ()}
     parameters = read_checkpoint(options.checkpoint)

@@ -119,14 +119,14 @@ def _add_model_source(command):
 
 
 def _receptive_field(options):
-    from mslstm_keras.deploy.clips import read_clip
-    from mslstm_keras.models.rollout import Rollout, find_layer
-    from mslstm_keras.study.plots import receptive_field_figure
-    from mslstm_keras.study.receptive_field import (
+    from mslstm_keras.figures.plots import receptive_field_figure
+    from mslstm_keras.frames.write import read_clip
+    from mslstm_keras.insight.receptive_field import (
         effective_receptive_field,
         effective_side,
         theoretical_receptive_field,
     )
+    from mslstm_keras.models.rollout import Rollout, find_layer
 
     if options.output and not options.input:
         raise ValueError("`--input` must name a clip to draw by gradients. Received: --output alone")
@@ -161,10 +161,10 @@ def _square(side):
 
 
 def _layers(options):
-    from mslstm_keras.deploy.clips import read_clip
+    from mslstm_keras.figures.plots import layers_figure
+    from mslstm_keras.frames.write import read_clip
+    from mslstm_keras.insight.outputs import layer_outputs
     from mslstm_keras.models.rollout import Rollout, find_layer
-    from mslstm_keras.study.plots import layers_figure
-    from mslstm_keras.study.receptive_field import layer_outputs
 
     model = _named_model(options.model, options)
     outputs = layer_outputs(model, read_clip(options.input, channels=model.input_shape[-1]), options.horizon)
@@ -176,15 +176,15 @@ def _layers(options):
 
 
 def _architecture(options):
-    from mslstm_keras.study.architecture import draw_architecture
+    from mslstm_keras.insight.architecture import draw_architecture
 
     draw_architecture(_named_model(options.model, options), options.output)
     print(options.output)
 
 
 def _named_model(name, options):
-    from mslstm_keras.deploy.zoo import load_model
     from mslstm_keras.models.registry import create_model, list_models
+    from mslstm_keras.zoo.loading import load_model
 
     if name in list_models():
         return create_model(name, options.frame, CONTEXT_FRAMES, FORECAST_FRAMES)
@@ -192,10 +192,10 @@ def _named_model(name, options):
 
 
 def _compare(options):
-    from mslstm_keras.study.comparison import comparison_animation, comparison_figure
-    from mslstm_keras.study.evaluation import is_synthetic, sample_forecasts
-    from mslstm_keras.training.data import split_clips
-    from mslstm_keras.training.protocols import find_protocol
+    from mslstm_keras.data.splits import split_clips
+    from mslstm_keras.evaluation.comparison import is_synthetic, sample_forecasts
+    from mslstm_keras.evaluation.protocols import find_protocol
+    from mslstm_keras.figures.comparison import comparison_animation, comparison_figure
 
     protocol = find_protocol(options.dataset)
     clips = split_clips(options.dataset, "test", options.data_dir)
@@ -217,7 +217,7 @@ def _compare(options):
 
 
 def _curves(options):
-    from mslstm_keras.study.comparison import lead_time_figure
+    from mslstm_keras.evaluation.curves import lead_time_figure
 
     try:
         evaluation = json.loads(options.scores.read_text())

@@ -9,8 +9,6 @@ import sys
 import threading
 from pathlib import Path
 
-import keras
-
 from mslstm_keras.cli.arguments import (
     DATA_DIR,
     MANUAL_DIR,
@@ -132,8 +130,8 @@ def _add_evaluate_command(commands):
 
 
 def _train(options):
-    if options.backend and options.backend != keras.backend.backend():
-        _run_again_on(options.backend)
+    if options.backend:
+        _choose_backend(options.backend)
     from mslstm_keras.training.devices import connect_hosts, set_threads, split_processor
     from mslstm_keras.training.fit import RECIPE, read_recipe, seed_folders, train, train_seeds
     from mslstm_keras.training.recipes import find_recipe
@@ -184,15 +182,20 @@ def _leave_hosts(error):
     os._exit(2)
 
 
-def _run_again_on(backend):
-    """Replaces this process: Keras chooses its backend when it is imported, and cannot change it."""
-    environment = {**os.environ, "KERAS_BACKEND": backend}
-    os.execve(sys.executable, [sys.executable, "-m", "mslstm_keras", *sys.argv[1:]], environment)
+def _choose_backend(backend):
+    """Chooses Keras' backend, which it takes when it is imported and cannot change."""
+    os.environ["KERAS_BACKEND"] = backend
+    import keras
+
+    if keras.backend.backend() != backend:
+        raise ValueError(
+            f"`--backend` must be that of this process, whose Keras is in use. Received: backend={backend!r}"
+        )
 
 
 def _initial(name, recipe):
     """Returns the recipe that names its initial weights, and the model that has them."""
-    from mslstm_keras.deploy.zoo import clips_seen, load_model
+    from mslstm_keras.zoo.loading import clips_seen, load_model
 
     model = load_model(name)
     return dataclasses.replace(recipe, initial=name, initial_clips=clips_seen(name)), model
@@ -205,11 +208,13 @@ def _end_with_input():
 
 
 def _warn_of_memory(recipe):
+    import keras
+
     if keras.backend.backend() != "tensorflow":
         return  # it is TensorFlow's memory that can be foretold
     import psutil
 
-    from mslstm_keras.study.memory import training_memory
+    from mslstm_keras.cost.memory import training_memory
     from mslstm_keras.training.fit import compiled_model
 
     needed = training_memory(compiled_model(recipe), recipe.batch_size, recipe.checkpoint)
@@ -224,9 +229,9 @@ def _warn_of_memory(recipe):
 
 
 def _evaluate(options):
+    from mslstm_keras.data.splits import split_clips
+    from mslstm_keras.evaluation.comparison import evaluate_models, evaluation_csv, evaluation_table
     from mslstm_keras.files import replacing
-    from mslstm_keras.study.evaluation import evaluate_models, evaluation_csv, evaluation_table
-    from mslstm_keras.training.data import split_clips
 
     clips = split_clips(options.dataset, "test", options.data_dir)
     models = load_models(options)
@@ -251,9 +256,9 @@ def _evaluate(options):
 
 
 def _write_report(options, evaluation, models, clips):
-    from mslstm_keras.study.evaluation import sample_forecasts
-    from mslstm_keras.study.report import write_report
-    from mslstm_keras.training.protocols import find_protocol
+    from mslstm_keras.evaluation.comparison import sample_forecasts
+    from mslstm_keras.evaluation.protocols import find_protocol
+    from mslstm_keras.evaluation.report import write_report
 
     numbers = range(min(options.samples, evaluation["clips"]))
     scale = find_protocol(options.dataset).scale

@@ -69,9 +69,9 @@ def _values(text):
 
 
 def _tune(options):
-    from mslstm_keras.study.memory import hide_gpus
-    from mslstm_keras.study.tuning import tune
-    from mslstm_keras.study.tuning_results import BEST, results_table
+    from mslstm_keras.cost.memory import hide_gpus
+    from mslstm_keras.search.results import BEST, results_table
+    from mslstm_keras.search.tuning import tune
     from mslstm_keras.training.recipes import find_recipe
 
     recipe = find_recipe(options.recipe).with_settings(dict(options.set or ()))

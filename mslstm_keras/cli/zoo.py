@@ -40,7 +40,7 @@ def add_commands(commands):
 
 
 def _list(options):
-    from mslstm_keras.deploy.zoo import list_pretrained
+    from mslstm_keras.zoo.index import list_pretrained
 
     entries = list_pretrained(options.zoo)
     facts = {name: dataclasses.asdict(entry) for name, entry in entries.items()}
@@ -54,7 +54,7 @@ def _line(entry):
 
 
 def _show(options):
-    from mslstm_keras.deploy.zoo import find_pretrained, verify_pretrained
+    from mslstm_keras.zoo.index import find_pretrained, verify_pretrained
 
     entry = find_pretrained(options.name, options.zoo)
     card = verify_pretrained(options.name, options.zoo) / "README.md"
@@ -62,7 +62,7 @@ def _show(options):
 
 
 def _verify(options):
-    from mslstm_keras.deploy.zoo import list_pretrained, verify_pretrained
+    from mslstm_keras.zoo.index import list_pretrained, verify_pretrained
 
     names = options.names or list(list_pretrained(options.zoo))
     folders = {name: str(verify_pretrained(name, options.zoo)) for name in names}
@@ -70,7 +70,7 @@ def _verify(options):
 
 
 def _add(options):
-    from mslstm_keras.deploy.zoo import add_pretrained
+    from mslstm_keras.zoo.adding import add_pretrained
 
     entry = add_pretrained(
         options.run_dir,

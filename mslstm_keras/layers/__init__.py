@@ -1,1 +1,5 @@
-"""Pieces that several cells share; each knows nothing of models."""
+"""What several cells share."""
+
+from mslstm_keras import lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

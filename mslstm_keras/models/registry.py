@@ -1,43 +1,16 @@
 """The named models: stacks of cells, each plain and as a mirrored pyramid."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 
+from mslstm_keras.cells.registry import (
+    ARCHITECTURES,  # with the package `cells`, whose files register themselves
+)
 from mslstm_keras.models.rollout import ObservedFrames, Rollout
-from mslstm_keras.models.step import Level, build_step
+from mslstm_keras.models.step import build_step
 from mslstm_keras.naming import nearest
-
-Stack = Callable[..., list[Level]]
-Penalty = Callable[[], keras.layers.Layer]
-
-# name -> (stack, is it a pyramid, penalty)
-_ARCHITECTURES: dict[str, tuple[Stack, bool, Penalty | None]] = {}
-
-
-def architecture(stack: Stack | None = None, *, pyramid: str | None = None, penalty: Penalty | None = None):
-    """Registers a stack of cells under its function's name, and its mirrored pyramid beside it.
-
-    Args:
-        stack: function (filters, layers, **options) -> list of levels, each a fresh cell or a tuple of
-            fresh cells run one after the other.
-        pyramid: str. Name of the pyramid; "ms_" + the plain name by default.
-        penalty: function () -> a fresh layer, for models that have a loss besides that of the frames; see
-            `build_step`.
-
-    Returns:
-        The function itself, so that it serves as a decorator, with or without arguments.
-    """
-    if stack is None:
-        return lambda function: architecture(function, pyramid=pyramid, penalty=penalty)
-    names = stack.__name__, pyramid or f"ms_{stack.__name__}"
-    for name in names:
-        if name in _ARCHITECTURES or names.count(name) > 1:
-            raise ValueError(f"`name` of an architecture must be new. Received: name={name!r}")
-    plain, pyramid = names
-    _ARCHITECTURES.update({plain: (stack, False, penalty), pyramid: (stack, True, penalty)})
-    return stack
 
 
 @contextlib.contextmanager
@@ -53,7 +26,7 @@ def dtype_policy(name: str) -> Iterator[None]:
 
 def list_models() -> list[str]:
     """Returns the sorted names that `create_model` takes."""
-    return sorted(_ARCHITECTURES)
+    return sorted(ARCHITECTURES)
 
 
 def pyramid_scales(layers: int) -> tuple[int, ...]:
@@ -109,12 +82,12 @@ def create_model(
     Raises:
         ValueError: if the name is unknown, an argument breaks its rule, or a cell does not take an option.
     """
-    if name not in _ARCHITECTURES:
+    if name not in ARCHITECTURES:
         near = nearest(name, list_models())
         raise ValueError(f"`name` must be a known model, such as {near}. Received: name={name!r}")
     if layers < 1:
         raise ValueError(f"`layers` must be at least 1. Received: layers={layers}")
-    stack, is_pyramid, penalty = _ARCHITECTURES[name]
+    stack, is_pyramid, penalty = ARCHITECTURES[name]
     if scales is None:
         scales = pyramid_scales(layers) if is_pyramid else (1,) * layers
     try:

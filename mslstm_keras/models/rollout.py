@@ -10,7 +10,7 @@ from keras.src.backend import (
 )
 
 from mslstm_keras.cells.base import SpatiotemporalCell
-from mslstm_keras.layers import fast as fast_paths
+from mslstm_keras.layers import recomputing as fast_paths
 from mslstm_keras.layers.gates import using
 from mslstm_keras.models.step import PENALTY
 

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 
 import keras
 
-from mslstm_keras.cells.base import SpatiotemporalCell
+from mslstm_keras.cells.registry import Level
 from mslstm_keras.layers.patch import DepthToSpace, SpaceToDepth
 
 PENALTY = "penalty"  # name of the state that sums it
-
-Level = SpatiotemporalCell | Sequence[SpatiotemporalCell]
 
 
 def build_step(

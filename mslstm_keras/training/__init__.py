@@ -1,1 +1,5 @@
-"""How a model learns and is scored."""
+"""Models trained by recipes."""
+
+from mslstm_keras import lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

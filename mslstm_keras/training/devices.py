@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import keras
 
-from mslstm_keras.training.data import WHOLE, Part
+from mslstm_keras.training.feeding import WHOLE, Share
 from mslstm_keras.training.recipes import Recipe
 
 
@@ -18,12 +18,12 @@ class Placement:
 
     Attributes:
         replicas: int. How many, on all hosts together.
-        part: the part of every batch that this host feeds. The host with number 0 writes the run folder.
+        share: what this host feeds of every batch. The host with number 0 writes the run folder.
         scope: function that returns the context in which a model is built, restored and trained.
     """
 
     replicas: int = 1
-    part: Part = WHOLE
+    share: Share = WHOLE
     scope: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
 
     def check(self, recipe: Recipe) -> None:
@@ -112,7 +112,7 @@ def _data_parallel(devices):
     names = _chosen("all" if devices is None else devices, keras.distribution.list_devices())
     # Each host reads its own part of a batch: nothing is left for Keras to cut.
     parallel = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
-    return Placement(len(names), Part(jax.process_index(), hosts), parallel.scope)
+    return Placement(len(names), Share(jax.process_index(), hosts), parallel.scope)
 
 
 def _chosen(devices, known):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib
 import json
 import math
 import os
@@ -17,12 +18,12 @@ import keras
 import numpy as np
 
 from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.metrics.frame import FrameMSE
 from mslstm_keras.models.registry import create_model, dtype_policy
 from mslstm_keras.models.rollout import told_model
-from mslstm_keras.training.data import scoring_batches, training_batches, training_clips, validation_clips
 from mslstm_keras.training.devices import alone, place
+from mslstm_keras.training.feeding import scoring_batches, training_batches, training_clips, validation_clips
 from mslstm_keras.training.losses import FrameL1L2
-from mslstm_keras.training.metrics.frame import FrameMSE
 from mslstm_keras.training.optimizers import Adam, LossScaleOptimizer, RateOfUpdates
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.sampling import sampling_schedule
@@ -93,7 +94,7 @@ def train(
             recipe,
             recipe.validation_clips,
             recipe.batch_size,
-            placement.part,
+            placement.share,
         )
     with placement.scope():
         model = compiled_model(recipe)
@@ -102,16 +103,19 @@ def train(
             first_step, restored = _restore_newest(model, saved, recipe)
         elif initial is not None:
             _start_from(model, initial)
-        batches = training_batches(clips, recipe, first_step, placement.part)
-        callbacks = [_StopOnNonFiniteLoss(recipe), _Progress(recipe)]
-        if placement.part.number == 0:
+        batches = training_batches(clips, recipe, first_step, placement.share)
+        callbacks = [
+            _StopOnNonFiniteLoss(recipe.interval_steps, recipe.gradient_accumulation_steps or 1),
+            _Progress(recipe),
+        ]
+        if placement.share.number == 0:
             log = _Log(run_dir / LOG, first_step)
             run_dir.mkdir(parents=True, exist_ok=True)
             remove_partial(run_dir)
             with replacing(run_dir / RECIPE) as temporary:
                 temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
             callbacks += [
-                keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
+                *_tensorboard(run_dir / "tensorboard"),
                 log,
                 # Last: a line of the log without its checkpoint is written again.
                 _Checkpoint(run_dir, model, restored),
@@ -124,10 +128,20 @@ def train(
                 steps_per_epoch=recipe.interval_steps * (recipe.gradient_accumulation_steps or 1),
                 validation_data=validation,
                 shuffle=False,  # the batches come in the order of their step numbers
-                verbose=verbose if placement.part.number == 0 else 0,
+                verbose=verbose if placement.share.number == 0 else 0,
                 callbacks=callbacks,
             )
     return model
+
+
+def _tensorboard(folder):
+    """Returns the callback that writes TensorBoard's log, or none where TensorFlow, which writes it, is missing."""
+    try:
+        importlib.import_module("tensorflow")
+    except ImportError:
+        warnings.warn(f"TensorFlow is not installed: {folder} is not written", stacklevel=3)
+        return []
+    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
 
 
 def train_seeds(
@@ -395,16 +409,16 @@ def _duplicate(path, other):
 class _StopOnNonFiniteLoss(keras.callbacks.Callback):
     """Ends a training that has diverged, before a checkpoint of it is written."""
 
-    def __init__(self, recipe):
+    def __init__(self, interval_steps, pieces):
         super().__init__()
-        self.recipe = recipe
+        self.interval_steps, self.pieces = interval_steps, pieces
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.first_step = epoch * self.recipe.interval_steps
+        self.first_step = epoch * self.interval_steps
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            step = self.first_step + batch // (self.recipe.gradient_accumulation_steps or 1) + 1
+            step = self.first_step + batch // self.pieces + 1
             raise FloatingPointError(_not_finite("The loss", step))
 
 

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from mslstm_keras import (
+from mslstm_keras import SpatiotemporalCell
+from mslstm_keras.cells import (
     CausalLSTMCell,
     CMSLSTMCell,
     ConvLSTMCell,
@@ -17,10 +18,9 @@ from mslstm_keras import (
     MotionCell,
     PrecipLSTMCell,
     PredRNNCell,
-    SpatiotemporalCell,
     TrajGRUCell,
 )
-from tests.equations import assert_close, conv, random_cell, weights
+from tests.support.equations import assert_close, conv, random_cell, weights
 
 CELLS = [
     CMSLSTMCell,

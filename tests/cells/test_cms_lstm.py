@@ -8,9 +8,9 @@ import pytest
 
 from mslstm_keras.cells.cms_lstm import CMSLSTMCell, cms_lstm
 from mslstm_keras.models.registry import create_model
-from tests import slow_layers
-from tests.equations import assert_close, conv, random_cell, sigmoid, weights
-from tests.golden_units import assert_unit, load_unit, parameter, summed_bias
+from tests.support import slow_layers
+from tests.support.equations import assert_close, conv, random_cell, sigmoid, weights
+from tests.support.golden_units import assert_unit, load_unit, parameter, summed_bias
 
 
 def express(cell, h, c):

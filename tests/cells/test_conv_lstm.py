@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mslstm_keras.cells.conv_lstm import ConvLSTMCell, conv_lstm
-from tests.equations import assert_close, conv, random_cell, sigmoid, weights
+from tests.support.equations import assert_close, conv, random_cell, sigmoid, weights
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5])

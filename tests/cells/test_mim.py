@@ -5,7 +5,7 @@ import pytest
 
 from mslstm_keras.cells.mim import MIMCell, mim
 from mslstm_keras.cells.pred_rnn import PredRNNCell
-from tests.equations import assert_close, conv, random_cell, sigmoid, weights
+from tests.support.equations import assert_close, conv, random_cell, sigmoid, weights
 
 
 def lstm(memory, i, f, g):

@@ -8,9 +8,9 @@ import pytest
 
 from mslstm_keras.cells.mk_lstm import MKLSTMCell, tms_lstm
 from mslstm_keras.models.rollout import Rollout, find_layer
-from tests import contracts
-from tests.contracts import loss_and_gradients, small_model, untraced
-from tests.equations import assert_close, conv, random_cell, sigmoid, weights
+from tests.support import contracts
+from tests.support.contracts import loss_and_gradients, small_model, untraced
+from tests.support.equations import assert_close, conv, random_cell, sigmoid, weights
 
 SIZES = [(3,), (5, 7), (3, 5, 7)]  # besides the paper's (3, 5)
 

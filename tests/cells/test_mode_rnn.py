@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mslstm_keras.cells.mode_rnn import MoDeRNNCell, mode_rnn
-from tests.equations import assert_close, conv, random_cell, sigmoid, weights
+from tests.support.equations import assert_close, conv, random_cell, sigmoid, weights
 
 
 def mean_of_convs(x, layers):

@@ -11,9 +11,9 @@ from mslstm_keras.cells.mim import MIMCell
 from mslstm_keras.cells.motion_rnn import MotionCell, MotionGRU, motion_rnn
 from mslstm_keras.cells.pred_rnn import PredRNNCell
 from mslstm_keras.models.registry import create_model
-from tests import slow_layers
-from tests.equations import assert_close, conv, random_cell, randomise, sigmoid, weights
-from tests.golden_units import assert_unit, load_unit, parameter
+from tests.support import slow_layers
+from tests.support.equations import assert_close, conv, random_cell, randomise, sigmoid, weights
+from tests.support.golden_units import assert_unit, load_unit, parameter
 
 KINDS = {"pred_rnn": PredRNNCell, "mim": MIMCell}
 

@@ -6,7 +6,7 @@ import pytest
 from mslstm_keras.cells.pred_rnn_plus_plus import CausalLSTMCell, GradientHighwayUnit, pred_rnn_plus_plus
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.rollout import Rollout, find_layer
-from tests.equations import assert_close, conv, random_cell, sigmoid, weights
+from tests.support.equations import assert_close, conv, random_cell, sigmoid, weights
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5])

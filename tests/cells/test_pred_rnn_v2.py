@@ -13,9 +13,9 @@ from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.models.step import PENALTY, build_step
 from mslstm_keras.training.losses import FrameL1L2
-from tests import contracts
-from tests.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
-from tests.equations import assert_close, conv, randomise, weights
+from tests.support import contracts
+from tests.support.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
+from tests.support.equations import assert_close, conv, randomise, weights
 
 OFFSET = 0.125
 FRAME_LOSS = 8 * 8 * (OFFSET**2 + OFFSET)  # of predictions that are wrong by it everywhere
@@ -232,7 +232,7 @@ def test_penalty_and_its_gradient_are_the_same_however_the_steps_are_run(plainly
 
 
 def test_a_batch_cut_for_threads_has_the_same_penalty(monkeypatch, plainly_trained):
-    monkeypatch.setattr("mslstm_keras.layers.fast.lanes", lambda *_: 2)
+    monkeypatch.setattr("mslstm_keras.layers.lanes.lanes", lambda *_: 2)
     _, loss, _ = trained()
     np.testing.assert_allclose(loss, plainly_trained[1], rtol=1e-6)
 

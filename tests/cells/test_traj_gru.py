@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mslstm_keras.cells.traj_gru import TrajGRUCell, traj_gru
-from tests import slow_layers
-from tests.equations import assert_close, conv, random_cell, sigmoid, weights
+from tests.support import slow_layers
+from tests.support.equations import assert_close, conv, random_cell, sigmoid, weights
 
 
 def leaky_relu(x):

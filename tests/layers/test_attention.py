@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from mslstm_keras.layers.attention import BlockAttention, LocalAttention
-from tests import slow_layers
-from tests.equations import assert_close, randomise, weights
-from tests.golden_units import assert_unit, load_unit, parameter
+from tests.support import slow_layers
+from tests.support.equations import assert_close, randomise, weights
+from tests.support.golden_units import assert_unit, load_unit, parameter
 
 
 def random_maps(*shape):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mslstm_keras.layers.gates import GateConv, fold_last_gates, memory, using
-from tests.equations import assert_close, conv, randomise, sigmoid, weights
+from tests.support.equations import assert_close, conv, randomise, sigmoid, weights
 
 
 def random_maps(*channels, seed=0):

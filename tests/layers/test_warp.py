@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from mslstm_keras.layers.warp import warp
-from tests import slow_layers
-from tests.equations import assert_close
-from tests.golden_units import assert_unit, load_unit
+from tests.support import slow_layers
+from tests.support.equations import assert_close
+from tests.support.golden_units import assert_unit, load_unit
 
 
 def random_maps_and_flow(height=5, width=7, flows=2, scale=3.0, channels=3):

@@ -10,9 +10,9 @@ import pytest
 
 from mslstm_keras import ObservedFrames, Rollout, ScheduledSampling, list_models
 from mslstm_keras.models.rollout import find_layer
-from tests.contracts import random_frames, small_model, trained_one_step
-from tests.equations import randomise
-from tests.processes import run_script
+from tests.support.contracts import random_frames, small_model, trained_one_step
+from tests.support.equations import randomise
+from tests.support.processes import run_script
 
 PLANE = np.array([[1, 1, 0, 1], [1, 0, 1, 0]], "float32")
 

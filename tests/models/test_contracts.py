@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from mslstm_keras import list_models
-from tests import contracts
-from tests.contracts import loss_and_gradients, random_frames, small_model, untraced
-from tests.equations import assert_close
+from tests.support import contracts
+from tests.support.contracts import loss_and_gradients, random_frames, small_model, untraced
+from tests.support.equations import assert_close
 
 pytestmark = pytest.mark.usefixtures("many_models")
 

@@ -12,7 +12,7 @@ from mslstm_keras import FrameL1L2, ObservedFrames, Recipe, Rollout
 from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import find_layer
 from mslstm_keras.training.fit import compiled_model
-from tests.contracts import (
+from tests.support.contracts import (
     CONTEXT_FRAMES,
     FORECAST_FRAMES,
     FRAME_SHAPE,
@@ -23,7 +23,7 @@ from tests.contracts import (
     small_model,
     trained_one_step,
 )
-from tests.equations import assert_close
+from tests.support.equations import assert_close
 
 pytestmark = pytest.mark.usefixtures("many_models")
 

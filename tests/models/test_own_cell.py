@@ -9,8 +9,7 @@ from keras import ops
 
 from mslstm_keras import FrameL1L2, SpatiotemporalCell, architecture, create_model, forecast
 from mslstm_keras.layers.gates import memory
-from mslstm_keras.models import registry
-from tests.contracts import (
+from tests.support.contracts import (
     check_causality,
     check_every_weight_has_a_gradient,
     check_streaming_is_the_roll_out,
@@ -18,8 +17,8 @@ from tests.contracts import (
     traced,
     untraced,
 )
-from tests.equations import assert_close, randomise
-from tests.processes import run_script
+from tests.support.equations import assert_close, randomise
+from tests.support.processes import run_script
 
 
 @keras.saving.register_keras_serializable(package="somebody")
@@ -42,9 +41,8 @@ class PeepholeCell(SpatiotemporalCell):
 
 
 @pytest.fixture(autouse=True)
-def peephole(monkeypatch):
+def peephole(own_registry):
     """Registers the cell's stack in a registry that forgets it after the test."""
-    monkeypatch.setattr(registry, "_ARCHITECTURES", dict(registry._ARCHITECTURES))
 
     @architecture
     def peephole(filters, layers, **options):

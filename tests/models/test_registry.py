@@ -8,8 +8,8 @@ import pytest
 from mslstm_keras import create_model, list_models
 from mslstm_keras.cells.conv_lstm import ConvLSTMCell
 from mslstm_keras.cells.mk_lstm import MKLSTMCell
-from mslstm_keras.models import registry
-from mslstm_keras.models.registry import architecture, pyramid_scales
+from mslstm_keras.cells.registry import architecture
+from mslstm_keras.models.registry import pyramid_scales
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
 
 
@@ -134,12 +134,6 @@ def test_errors_of_the_parts_come_through(arguments, message):
 def test_options_that_a_cell_does_not_take_are_refused(name, option):
     with pytest.raises(ValueError, match=rf"{option}\b"):
         create_model(name, (8, 8, 1), 2, 2, filters=2, layers=1, **{option: 3})
-
-
-@pytest.fixture
-def own_registry(monkeypatch):
-    """A registry that forgets what the test adds."""
-    monkeypatch.setattr(registry, "_ARCHITECTURES", dict(registry._ARCHITECTURES))
 
 
 @pytest.mark.usefixtures("own_registry")

@@ -10,7 +10,7 @@ import tensorflow as tf
 from mslstm_keras.cells.conv_lstm import ConvLSTMCell
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, SpatiotemporalRNN, find_layer
 from mslstm_keras.models.step import build_step
-from tests.equations import assert_close, randomise
+from tests.support.equations import assert_close, randomise
 
 MAP = (2, 3)
 

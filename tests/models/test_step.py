@@ -12,8 +12,8 @@ from mslstm_keras.cells.conv_lstm import ConvLSTMCell
 from mslstm_keras.cells.mk_lstm import MKLSTMCell
 from mslstm_keras.layers.patch import SpaceToDepth
 from mslstm_keras.models.step import build_step
-from tests.equations import assert_close
-from tests.golden import load_golden
+from tests.support.equations import assert_close
+from tests.support.golden import load_golden
 
 
 class EchoCell(SpatiotemporalCell):

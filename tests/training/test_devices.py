@@ -7,10 +7,10 @@ from pathlib import Path
 import keras
 import pytest
 
-from mslstm_keras.training.data import WHOLE
 from mslstm_keras.training.devices import Placement, connect_hosts, place
+from mslstm_keras.training.feeding import WHOLE
 from mslstm_keras.training.recipes import Recipe
-from tests.processes import run_script
+from tests.support.processes import run_script
 
 ROOT = Path(__file__).parents[2]
 

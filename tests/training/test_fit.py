@@ -15,8 +15,10 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mslstm_keras.data.splits import split_clips
+from mslstm_keras.metrics.frame import FrameMSE
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer, told_model
-from mslstm_keras.training.data import scoring_batches, split_clips, training_batches
+from mslstm_keras.training.feeding import scoring_batches, training_batches
 from mslstm_keras.training.fit import (
     compiled_model,
     learning_rate_schedule,
@@ -25,10 +27,9 @@ from mslstm_keras.training.fit import (
     train,
     train_seeds,
 )
-from mslstm_keras.training.metrics.frame import FrameMSE
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.sampling import draw_observed
-from tests.training import forked
+from tests.support import forked
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 4), dtype="uint8")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mslstm_keras.training.losses import FrameL1L2
-from tests.golden import load_golden
+from tests.support.golden import load_golden
 
 SHAPE = (5, 3, 4, 6, 2)
 

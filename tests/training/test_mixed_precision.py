@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.processes import run_script
+from tests.support.processes import run_script
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,7 +14,7 @@ SCRIPT = """
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     from mslstm_keras import FrameL1L2
     from mslstm_keras.training.optimizers import LossScaleOptimizer
-    from tests.contracts import random_frames, small_model
+    from tests.support.contracts import random_frames, small_model
 
     keras.config.set_dtype_policy("mixed_float16")
     strategies = {

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from mslstm_keras.cost.published import DATA_SETS
+from mslstm_keras.data.catalogue import list_data
 from mslstm_keras.models.registry import create_model, list_models
-from mslstm_keras.study.published import DATA_SETS
-from mslstm_keras.training.data import list_data
 from mslstm_keras.training.recipes import RECIPES, Recipe, find_recipe, list_recipes
 
 

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import pytest
 
+from mslstm_keras.data.streams import stream_clips
 from mslstm_keras.training import fit
-from mslstm_keras.training.data import stream_clips
 from mslstm_keras.training.recipes import Recipe
-from tests.training import forked
+from tests.support import forked
 
 KILLS = 10  # of each of two runs
 SAVES = 4  # of them while a checkpoint is written

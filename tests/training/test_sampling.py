@@ -17,8 +17,8 @@ from mslstm_keras.training.sampling import (
     draw_observed,
     sampling_schedule,
 )
-from tests.golden import load_golden
-from tests.processes import run_script
+from tests.support.golden import load_golden
+from tests.support.processes import run_script
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = [ScheduledSampling, ReverseScheduledSampling]

@@ -11,9 +11,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from mslstm_keras.frames.checks import damage_of, whole_data_set
+from mslstm_keras.frames.rain import RAIN_SCALES
 from tfds_builders.dwd_radar_clips.radar_maps import Series
-from tfds_builders.rain import RAIN_SCALES
-from tfds_builders.source_files import damage_of, whole_data_set
 
 MEANS = ("rate", "pixel", "centre")
 _TOGETHER = 48  # maps per file of the store: what is lost at most when a process is killed

@@ -11,12 +11,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tfds_builders.dwd_radar_clips.clips import MEANS, make_clips, reduce_map, split_series, time_windows
+from tfds_builders.dwd_radar_clips.configs import CONFIGS
 from tfds_builders.dwd_radar_clips.hdf5_radar import open_hdf5_maps, open_rydl
 from tfds_builders.dwd_radar_clips.radar_maps import STEP, Series
 from tfds_builders.dwd_radar_clips.radolan import open_radolan
 from tfds_builders.dwd_radar_clips.synthetic_rain import synthetic_rain
+from tfds_builders.manual_folder import manual_folder
 from tfds_builders.parts import PartBuilder
-from tfds_builders.source_files import manual_folder
 
 SIZES = {
     "rydl": (900, 900),
@@ -129,47 +130,7 @@ class Builder(PartBuilder):
     Config `synthetic` needs no files.
     """
     BUILDER_CONFIGS: ClassVar[list[DwdRadarClipsConfig]] = [
-        DwdRadarClipsConfig(
-            name="germany",
-            description="RYDL.hdf5, means of the rain rate, float32; clips do not overlap.",
-            source="rydl",
-        ),
-        DwdRadarClipsConfig(
-            name="germany_reference",
-            description="RYDL.hdf5, means of 8-bit pixels; clips do not overlap.",
-            source="rydl",
-            mean="pixel",
-            dtype="uint8",
-        ),
-        DwdRadarClipsConfig(
-            name="radolan",
-            description="RADOLAN RY files; the last fifth of the maps is the test part.",
-            source="ry",
-            test_share=0.2,
-        ),
-        DwdRadarClipsConfig(
-            name="knmi",
-            description="KNMI or ODIM files; a clip may start every 5 minutes; the last fifth is the test part.",
-            source="knmi",
-            stride=5,
-            crop=(760, 700),
-            test_share=0.2,
-        ),
-        DwdRadarClipsConfig(
-            name="knmi_hours",
-            description="KNMI or ODIM files of a few hours: a map every 10 minutes, half of the maps in each part.",
-            source="knmi",
-            interval=10,
-            stride=5,
-            crop=(760, 700),
-            test_share=0.5,
-        ),
-        DwdRadarClipsConfig(
-            name="synthetic",
-            description="Synthetic showers that grow, drift and decay; imitates the clips of `germany`.",
-            source="synthetic",
-            block=1,
-        ),
+        DwdRadarClipsConfig(name=name, **fields) for name, fields in CONFIGS.items()
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:

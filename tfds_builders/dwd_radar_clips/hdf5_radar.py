@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from mslstm_keras.frames.checks import damage_of, whole_data_set
 from tfds_builders.dwd_radar_clips.radar_maps import (
     STEP,
     WHOLE_FILE,
@@ -17,7 +18,6 @@ from tfds_builders.dwd_radar_clips.radar_maps import (
     series_of_files,
     times_of,
 )
-from tfds_builders.source_files import damage_of, whole_data_set
 
 _NUMBER = r"([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
 _CALIBRATION = re.compile(rf"GEO\s*=\s*{_NUMBER}\s*\*\s*PV\s*(?:\+\s*)?{_NUMBER}?")

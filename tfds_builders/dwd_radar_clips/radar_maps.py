@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfds_builders.source_files import damage_of
+from mslstm_keras.frames.checks import damage_of
 
 STEP = 5
 """Minutes between two maps, and the minutes of rain that one map sums."""

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.clip_files import check_size
+from mslstm_keras.frames.checks import check_size
+from tfds_builders.frames_from_folder.configs import CONFIGS
 from tfds_builders.frames_from_folder.sources import WindowReader, list_sources, split_sources
+from tfds_builders.manual_folder import manual_folder
 from tfds_builders.parts import PartBuilder
-from tfds_builders.source_files import manual_folder
 
 _DTYPES = ("uint8", "float32")
 
@@ -68,10 +69,7 @@ class Builder(PartBuilder):
     .h5 and .hdf5 files, and sub-folders of images, each one clip. Nothing else may be in it, except hidden files.
     """
     BUILDER_CONFIGS: ClassVar[list[FramesFromFolderConfig]] = [
-        FramesFromFolderConfig(
-            name="clips",
-            description="20 frames after 20 frames, grey, as large as in the files; a tenth of the files is test.",
-        ),
+        FramesFromFolderConfig(name=name, **fields) for name, fields in CONFIGS.items()
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from tfds_builders.clip_files import read_clip
+from mslstm_keras.frames.read import read_clip
 from tfds_builders.frames_from_folder.frames_from_folder_dataset_builder import Builder
 from tfds_builders.frames_from_folder.make_dummy_data import FOLDER as DUMMY_DATA
 from tfds_builders.random_access import random_access

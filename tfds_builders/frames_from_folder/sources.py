@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfds_builders.clip_files import CLIPS, HDF5, counting_order, read_clip
+from mslstm_keras.frames.arrays import HDF5
+from mslstm_keras.frames.names import counting_order
+from mslstm_keras.frames.read import CLIPS, read_clip
 from tfds_builders.windows import window_starts
 
 

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from mslstm_keras.frames.videos import resized
+from tfds_builders.kth_clips.configs import CONFIGS
 from tfds_builders.kth_clips.sequences import (
     ACTIONS,
     SPLIT_PERSONS,
@@ -19,7 +21,6 @@ from tfds_builders.kth_clips.sequences import (
 from tfds_builders.kth_clips.synthetic_walkers import GAITS, synthetic_ranges, walking_figure
 from tfds_builders.kth_clips.videos import LISTS, find_videos, read_frames, read_lists
 from tfds_builders.parts import PartBuilder
-from tfds_builders.video import resized
 
 _SYNTHETIC = "synthetic"
 
@@ -85,29 +86,7 @@ class Builder(PartBuilder):
     non-commercial use. `synthetic` needs nothing.
     """
     BUILDER_CONFIGS: ClassVar[list[KthClipsConfig]] = [
-        KthClipsConfig(
-            name="three_actions",
-            description="Walking, jogging, running; frame ranges of the data set's own 00sequences.txt.",
-        ),
-        KthClipsConfig(
-            name="trimmed",
-            description="Walking, jogging, running; MCNet's trimmed frame lists, without frames that are empty.",
-            lists="trimmed",
-        ),
-        KthClipsConfig(
-            name="six_actions",
-            description="All six actions, 30 frames cut backward (10 -> 20), as PredRNN and OpenSTL do.",
-            actions=("boxing", "handclapping", "handwaving", "walking", "jogging", "running"),
-            strides=(30, 30, 30, 30, 3, 3),
-            window=30,
-            from_end=True,
-            lists="trimmed",
-        ),
-        KthClipsConfig(
-            name=_SYNTHETIC,
-            description="Synthetic: made-up figures that walk, jog and run, no people. Needs no download.",
-            lists=_SYNTHETIC,
-        ),
+        KthClipsConfig(name=name, **fields) for name, fields in CONFIGS.items()
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:

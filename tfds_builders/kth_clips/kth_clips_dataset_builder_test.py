@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from mslstm_keras.frames.videos import resized
 from tfds_builders.kth_clips import synthetic_walkers, videos
 from tfds_builders.kth_clips.kth_clips_dataset_builder import Builder, KthClipsConfig
 from tfds_builders.kth_clips.make_dummy_data import FOLDER as DUMMY_DATA
@@ -18,7 +19,6 @@ from tfds_builders.kth_clips.make_dummy_data import FRAMES, PERSONS
 from tfds_builders.kth_clips.synthetic_walkers import walking_figure
 from tfds_builders.kth_clips.videos import read_frames
 from tfds_builders.random_access import random_access
-from tfds_builders.video import resized
 
 # Windows per split, in which there is one person, by action; the dummy ranges are 1-30 and 32-64, the trimmed
 # ones 3-30 and 31-62.

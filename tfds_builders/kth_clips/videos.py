@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mslstm_keras.frames.checks import damage_of
+from mslstm_keras.frames.videos import frames_of
 from tfds_builders.kth_clips.sequences import FrameRange, parse_sequences, parse_trimmed
-from tfds_builders.source_files import damage_of
-from tfds_builders.video import frames_of
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mslstm_keras.frames.videos import read_video
 from tfds_builders.kth_clips import videos
 from tfds_builders.kth_clips.make_dummy_data import FOLDER, FRAMES, avi, moving_bar
 from tfds_builders.kth_clips.sequences import FrameRange
 from tfds_builders.kth_clips.videos import find_file, find_videos, read_frames, read_lists
-from tfds_builders.video import read_video
 
 VIDEO = "person01_walking_d1"
 AVI = f"{VIDEO}_uncomp.avi"

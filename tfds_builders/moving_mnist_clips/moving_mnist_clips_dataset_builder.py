@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from tfds_builders.moving_mnist_clips.configs import CONFIGS
 from tfds_builders.moving_mnist_clips.moving_digits import SPLIT_SEEDS, moving_digits
 from tfds_builders.moving_mnist_clips.objects import load_objects, load_test_sequence
 from tfds_builders.parts import PartBuilder
@@ -43,38 +44,7 @@ class Builder(PartBuilder):
     mnist/ or fashion-mnist/, and mnist_test_seq.npy in the manual folder or in mnist/.
     """
     BUILDER_CONFIGS: ClassVar[list[MovingMnistClipsConfig]] = [
-        MovingMnistClipsConfig(
-            name="paper",
-            description="MNIST digits, speed 2 to 6 pixels per frame, overlap is the clipped sum.",
-            source="mnist",
-            motion="paper",
-            train_clips=10_500,
-            test_clips=4_500,
-        ),
-        MovingMnistClipsConfig(
-            name="srivastava",
-            description="MNIST digits, 3.6 pixels per frame, overlap is the maximum; public test clips.",
-            source="mnist",
-            motion="srivastava",
-            train_clips=10_000,
-            test_clips=None,
-        ),
-        MovingMnistClipsConfig(
-            name="fashion",
-            description="Fashion-MNIST articles, 3.6 pixels per frame, overlap is the maximum.",
-            source="fashion",
-            motion="srivastava",
-            train_clips=10_000,
-            test_clips=10_000,
-        ),
-        MovingMnistClipsConfig(
-            name="optdigits",
-            description="Digits that come with scikit-learn, moving as in `paper`; needs no download.",
-            source="optdigits",
-            motion="paper",
-            train_clips=2_000,
-            test_clips=500,
-        ),
+        MovingMnistClipsConfig(name=name, **fields) for name, fields in CONFIGS.items()
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:

@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from tfds_builders.manual_folder import manual_folder
 from tfds_builders.parts import PartBuilder
-from tfds_builders.source_files import manual_folder
+from tfds_builders.taxibj_clips.configs import CONFIGS
 from tfds_builders.taxibj_clips.flow_clips import (
     FRAMES,
     Scale,
@@ -76,25 +77,7 @@ class Builder(PartBuilder):
     browser and put them into the manual folder or into its subfolder TaxiBJ/. The config `synthetic` needs no files.
     """
     BUILDER_CONFIGS: ClassVar[list[TaxibjClipsConfig]] = [
-        TaxibjClipsConfig(
-            name="inflow", description="Inflow, float32, no frame in both train and test clips."
-        ),
-        TaxibjClipsConfig(
-            name="both", description="As `inflow`, with the outflow as second channel.", channels=2
-        ),
-        TaxibjClipsConfig(
-            name="reference_order",
-            description="Windows of the paper's code: newest frame first, 8 bit, 19,560 train and 1,344 test clips.",
-            dtype="uint8",
-            disjoint=False,
-            reference_order=True,
-        ),
-        TaxibjClipsConfig(
-            name="synthetic",
-            description="Synthetic flows with daily and weekly cycles in the manner of `inflow`; needs no files.",
-            test_windows=96,
-            synthetic_weeks=3,
-        ),
+        TaxibjClipsConfig(name=name, **fields) for name, fields in CONFIGS.items()
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:

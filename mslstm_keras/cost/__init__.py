@@ -1,0 +1,5 @@
+"""What models cost: parameters, arithmetic, memory, time."""
+
+from mslstm_keras import lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

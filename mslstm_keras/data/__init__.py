@@ -1,0 +1,5 @@
+"""Data sets: which there are, how they are prepared, their clips."""
+
+from mslstm_keras import lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

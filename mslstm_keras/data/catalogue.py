@@ -1,0 +1,106 @@
+"""Which data sets there are, and what is known of them."""
+
+import importlib
+import inspect
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mslstm_keras.naming import nearest
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+BUILDERS = ("moving_mnist_clips", "taxibj_clips", "kth_clips", "dwd_radar_clips", "frames_from_folder")
+"""Data sets of `tfds_builders`."""
+
+
+def list_data() -> list[str]:
+    """Returns the names "data set/config" that recipes and `prepare` take."""
+    return [f"{name}/{config}" for name in BUILDERS for config in configs_of(name)]
+
+
+def configs_of(name: str) -> Mapping[str, Mapping[str, Any]]:
+    """Returns the configs of a data set, name -> fields, without TensorFlow Datasets.
+
+    Raises:
+        ValueError: if there is no such data set (with the nearest names).
+    """
+    if name not in BUILDERS:
+        raise ValueError(
+            f"`data` must be a known data set, such as {nearest(name, BUILDERS)}. Received: {name!r}"
+        )
+    return importlib.import_module(f"tfds_builders.{name}.configs").CONFIGS
+
+
+def find_builder(data: str, data_dir: str | os.PathLike | None = None) -> "tfds.core.DatasetBuilder":
+    """Returns the TFDS builder of "name/config".
+
+    Args:
+        data: str. Name of a data set of `tfds_builders`, and of one of its configs, the first by default, or of a
+            variant in `data_dir` that `prepare` has made.
+        data_dir: folder of prepared data sets; TFDS' own (~/tensorflow_datasets) by default.
+
+    Raises:
+        ValueError: if name or config are unknown (with the nearest names).
+        ImportError: if TensorFlow Datasets is not installed.
+    """
+    name, _, config = data.partition("/")
+    configs = configs_of(name)
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            f"Prepared data sets are read by TensorFlow Datasets: pip install tensorflow tensorflow-datasets ({data!r})"
+        ) from error
+    folder = os.fspath(tfds.core.constants.DATA_DIR if data_dir is None else data_dir)
+    builder = builder_class(name)
+    if not config or config in configs:
+        return builder(config=config or None, data_dir=folder)
+    place = Path(folder, name, config, str(builder.VERSION))
+    if not (place / "dataset_info.json").exists():
+        known = nearest(config, [*configs, *prepared_variants(Path(folder, name), configs)])
+        raise ValueError(f"`data` must be a known config of {name}, such as {known}. Received: {data!r}")
+    return tfds.builder_from_directory(place)
+
+
+def describe(data: str, data_dir: str | os.PathLike | None = None) -> dict[str, Any]:
+    """Returns what is known of a data set, as plain data.
+
+    Args:
+        data: str, "name/config" or "name/variant".
+        data_dir: folder of prepared data sets; TFDS' own by default.
+
+    Returns:
+        {"data", "description", "config": field -> value, "features": name -> text, "folder": where it is or would be,
+        "clips": split -> count, none where it is not prepared, "bytes": size on the disk}.
+
+    Raises:
+        ValueError: if name or config are unknown (with the nearest names).
+    """
+    builder = find_builder(data, data_dir)
+    config, kind = builder.builder_config, type(builder_class(builder.name).BUILDER_CONFIGS[0])
+    # A prepared variant has lost its fields.
+    fields = inspect.get_annotations(kind) if isinstance(config, kind) else ()
+    return {
+        "data": builder.info.full_name.rpartition("/")[0],
+        "description": " ".join((getattr(config, "description", None) or builder.info.description).split()),
+        "config": {name: getattr(config, name) for name in fields},
+        "features": {name: repr(feature) for name, feature in builder.info.features.items()},
+        "folder": str(builder.data_dir),
+        "clips": {name: split.num_examples for name, split in builder.info.splits.items()},
+        "bytes": builder.info.dataset_size or 0,
+    }
+
+
+def prepared_variants(place: Path, configs: Iterable[str]) -> list[str]:
+    """Returns the names of prepared variants of the data set in a folder, without those of its own configs."""
+    # Where a preparation failed there is no such file.
+    prepared = {path.parts[-3] for path in place.glob("*/*/dataset_info.json")}
+    return sorted(prepared - {*configs})
+
+
+def builder_class(name: str) -> type["tfds.core.DatasetBuilder"]:
+    """Returns the class of the builder of a data set of `BUILDERS`."""
+    return importlib.import_module(f"tfds_builders.{name}.{name}_dataset_builder").Builder

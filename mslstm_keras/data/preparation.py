@@ -1,0 +1,223 @@
+"""Data sets made ready to be read, in one process or in parts."""
+
+import contextlib
+import dataclasses
+import multiprocessing
+import multiprocessing.connection
+import os
+import re
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mslstm_keras.data.catalogue import builder_class, find_builder, prepared_variants
+from mslstm_keras.settings import read_settings
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+
+_POLL_SECONDS = 0.5
+
+
+_GRACE_SECONDS = 10  # in which a process that is to end may clear up
+
+
+def prepare(
+    data: str,
+    data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None,
+    *,
+    variant: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    part: tuple[int, int] | None = None,
+    processes: int = 1,
+) -> "tfds.core.DatasetBuilder":
+    """Makes a data set ready for reading; does nothing where it is ready already.
+
+    However it is made, in one process or in parts, it has the same clips under the same numbers. What is made of a
+    part that fails or is killed is never taken for a part, nor parts for the data set.
+
+    Args:
+        data: str, "name/config".
+        data_dir: folder of prepared data sets; TFDS' own by default.
+        manual_dir: folder of source files that are at hand; what is not there is downloaded where it can be.
+        variant: str. Name of a variant of that config, which then is read as "name/variant".
+        settings: fields of the config, as text, in which the variant differs, such as {"interval": "5"}.
+        part: (k, n). Makes the k-th of n parts only, so that n processes, or hosts that share `data_dir`, make one
+            data set. A part that is there is not made again. Whoever finds all parts there joins them, so that any
+            of the calls once more does, should all have missed it.
+        processes: int. Makes so many parts at once, each in a process of its own, and joins them. Where a script
+            calls this it needs the guard `if __name__ == "__main__"`.
+
+    Returns:
+        Its builder; without splits as long as parts are missing.
+
+    Raises:
+        ValueError: if the name or a field is unknown, the variant's name is taken, there are settings without a
+            variant, there is no such part, the parts that are there are of another number, other settings or other
+            source files, or a source file is not what it should be.
+        OSError: if the disk is full, or a process that makes a part was killed.
+    """
+    import tensorflow_datasets as tfds
+
+    from tfds_builders.parts import Part, fetch_sources, is_prepared, join_parts, make_part
+    from tfds_builders.random_access import random_access
+
+    if processes < 1 or (part and processes > 1):
+        raise ValueError(
+            "`processes` must be at least 1, and 1 where `part` is given. "
+            f"Received: processes={processes}, part={part}"
+        )
+    part = Part(*part) if part else None
+    if manual_dir is not None and not os.path.isdir(manual_dir):
+        raise ValueError(f"`manual_dir` must be a folder. Received: manual_dir={os.fspath(manual_dir)!r}")
+    builder = find_builder(data, data_dir)
+    if variant is not None or settings:
+        builder = _variant(builder, variant, settings or {}, among_parts=part is not None)
+    config = tfds.download.DownloadConfig(manual_dir=None if manual_dir is None else os.fspath(manual_dir))
+    with _errors_of_the_disk():
+        if not is_prepared(builder):
+            if processes > 1:
+                fetch_sources(builder, config)
+                _make_parts(builder, processes, config)
+            elif part:
+                make_part(builder, part, config)
+            else:
+                builder.download_and_prepare(download_config=config)
+        if part or processes > 1:
+            builder = join_parts(builder) or builder
+    for split in builder.info.splits:
+        random_access(builder, split)
+    return builder
+
+
+def _make_parts(builder, count, config):
+    """Makes all parts of a data set, each in a process of its own; the first that fails ends the others."""
+    from tensorflow_datasets.core.utils import tqdm
+
+    from tfds_builders.parts import missing_parts
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["keras", "tensorflow_datasets", "tensorflow"]
+    )  # once, not in each process
+    clips, running = [], {}
+    with tqdm(desc=f"Preparing in {count} processes...", unit=" clips", leave=False) as bar:
+        try:
+            for part in missing_parts(builder, count):
+                receiver, sender = context.Pipe(duplex=False)
+                clips.append(context.RawValue("q", 0))  # a lock would be lost with a process that is killed
+                process = context.Process(
+                    target=_make_part, args=(builder, part, config, clips[-1], sender), name=f"part {part}"
+                )
+                process.start()
+                sender.close()
+                running[process.sentinel] = part, process, receiver
+            while running:
+                for sentinel in multiprocessing.connection.wait(running, timeout=_POLL_SECONDS):
+                    part, process, receiver = running.pop(sentinel)
+                    process.join()
+                    if process.exitcode:
+                        raise _failure(part, process.exitcode, receiver)
+                bar.update(sum(each.value for each in clips) - bar.n)
+        finally:
+            for _, process, _ in running.values():
+                process.terminate()
+            for _, process, _ in running.values():
+                process.join(_GRACE_SECONDS)
+                process.kill()  # if it has not ended: what it leaves counts for nothing
+                process.join()
+
+
+def _make_part(builder, part, config, clips, errors):
+    """Makes a part in a process of its own, which sends what went wrong that a user can mend."""
+    import tensorflow_datasets as tfds
+
+    from tfds_builders.parts import make_part
+
+    ending = []
+
+    def end(*_):
+        ending.append(True)
+        sys.exit(1)  # so that what is half made is removed
+
+    def count():
+        clips.value += 1
+        if ending:  # Python ignores an exit in a destructor, wherever the signal came
+            sys.exit(1)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches every process; the first one ends the others
+    tfds.disable_progress_bar()
+    try:
+        with _errors_of_the_disk():
+            make_part(builder, part, config, count)
+    except (ValueError, ImportError, OSError) as error:
+        kind = next(kind for kind in (ValueError, ImportError, OSError) if isinstance(error, kind))
+        errors.send((kind, str(error)))
+        sys.exit(1)
+
+
+def _failure(part, exit_code, receiver):
+    """Returns the error of a process that made a part."""
+    try:
+        kind, message = receiver.recv()
+        return kind(f"Part {part}: {message}")
+    except EOFError:
+        how = f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"ended with {exit_code}"
+        return ChildProcessError(f"Part {part}: its process was {how}; parts that are finished are kept")
+
+
+@contextlib.contextmanager
+def _errors_of_the_disk():
+    try:
+        yield
+    except RuntimeError as error:  # TFDS wraps what the disk refuses
+        if _is_of_the_disk(error.__cause__):
+            raise OSError(str(error.__cause__)) from error
+        raise
+
+
+def _variant(builder, name, settings, among_parts=False):
+    """Returns the builder of a config that differs from the builder's own.
+
+    The same variant may be prepared already where it is made in parts: by whoever made the last one.
+    """
+    if not re.fullmatch(r"[a-zA-Z]\w*", name or ""):
+        raise ValueError(
+            f"`variant` must name what the settings make, in letters and digits. Received: {name!r}"
+        )
+    kind = builder_class(builder.name)
+    if not isinstance(builder, kind):
+        configs = ", ".join(known.name for known in kind.BUILDER_CONFIGS)
+        raise ValueError(f"`data` must be a config that variants start from: {configs}. Received: a variant")
+    place = Path(builder.data_dir).parents[1]
+    base = builder.builder_config
+    fields = read_settings(type(base), settings, "config")
+    if "synthetic" not in name and "synthetic" in " ".join((base.name, *settings, *settings.values())):
+        raise ValueError(
+            f"`variant` must hold the word synthetic, as the clips are. Received: variant={name!r}"
+        )
+    changes = ", ".join(f"{field} = {value}" for field, value in fields.items())
+    description = f"Variant of {base.name}: {changes or 'no other settings'}. {base.name}: {base.description}"
+    config = dataclasses.replace(base, name=name, description=description, **fields)
+    prepared = name in prepared_variants(place, ())
+    same = (
+        prepared
+        and among_parts
+        and find_builder(f"{builder.name}/{name}", place.parent).info.config_description == description
+    )
+    if name in (known.name for known in kind.BUILDER_CONFIGS) or (prepared and not same):
+        raise ValueError(f"`variant` must be new. Received: variant={name!r}, known or prepared in {place}")
+    return kind(config=config, data_dir=os.fspath(place.parent))
+
+
+def _is_of_the_disk(error):
+    import tensorflow as tf
+
+    return isinstance(error, (OSError, tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError))

@@ -1,0 +1,47 @@
+"""Clips of a prepared split, or of a file."""
+
+import os
+
+import numpy as np
+
+from mslstm_keras.data.catalogue import find_builder
+from mslstm_keras.data.clips import Clips
+from mslstm_keras.frames.arrays import open_clips
+
+
+def split_clips(data: str, split: str, data_dir: str | os.PathLike | None = None) -> Clips:
+    """Returns the clips of a prepared split, or of a file of your own.
+
+    Args:
+        data: str. "name/config" of a prepared data set, or a `.npy` file of uint8 clips (number, time, height, width)
+            or (number, time, height, width, channels): its last tenth is the test split, the rest the train split.
+        split: "train" or "test".
+        data_dir: folder of prepared data sets; TFDS' own by default.
+
+    Raises:
+        ValueError: if the data set is unknown or not prepared (with the command that prepares it), or the file
+            cannot be read or holds something else.
+    """
+    if data.endswith(".npy"):
+        return _file_clips(data, split)
+    from tfds_builders.random_access import random_access
+
+    builder = find_builder(data, data_dir)
+    if split not in builder.info.splits:
+        raise ValueError(
+            f"`data` must be prepared, by `mslstm data prepare {data}`. Received: {data!r}, without a split "
+            f"{split!r} in {builder.data_dir}"
+        )
+    source = random_access(builder, split)
+
+    def read(indices):
+        return np.stack([example["frames"] for example in source.__getitems__([int(i) for i in indices])])
+
+    return Clips(read, len(source), getattr(builder.builder_config, "interval", None))
+
+
+def _file_clips(path, split):
+    clips = open_clips(path)
+    train_clips = len(clips) - max(1, len(clips) // 10)
+    chosen = clips[:train_clips] if split == "train" else clips[train_clips:]
+    return Clips(lambda indices: chosen[np.asarray(indices)], len(chosen))

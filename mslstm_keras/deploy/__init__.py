@@ -1,1 +1,0 @@
-"""How a trained model is used: clips in, forecasts out, models shipped."""

@@ -1,0 +1,5 @@
+"""Models scored, compared and reported."""
+
+from mslstm_keras import lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

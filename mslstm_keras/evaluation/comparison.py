@@ -1,0 +1,307 @@
+"""Several models, baselines and the paper's figures on the test clips of one data set."""
+
+import csv
+import io
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from mslstm_keras.data.clips import Clips
+from mslstm_keras.evaluation.extrapolation import optical_flow_extrapolation
+from mslstm_keras.evaluation.protocols import find_protocol, metric_label, score_text
+from mslstm_keras.evaluation.published_scores import protocol_note, published_scores
+from mslstm_keras.evaluation.scores import clips_to_score, persistence, predictor, score, whole_clips
+from mslstm_keras.models.rollout import Rollout, find_layer
+from mslstm_keras.naming import nearest
+
+
+def _persistence(rollout, protocol):
+    return lambda frames: persistence(frames, rollout.context_frames)
+
+
+def _optical_flow(rollout, protocol):
+    def predict(frames):
+        predictions = persistence(frames, rollout.context_frames).copy()
+        for clip, prediction in zip(frames, predictions, strict=True):
+            context = clip[: rollout.context_frames]
+            prediction[rollout.context_frames - 1 :] = optical_flow_extrapolation(
+                context, rollout.forecast_frames, protocol.rain_scale or "dwd"
+            )
+        return predictions
+
+    return predict
+
+
+HEADING_LETTERS = 12  # of a line above a column
+BASELINES = {"persistence": _persistence, "optical_flow": _optical_flow}
+"""Forecasts that nobody has to train; `optical_flow` needs pysteps, of the extra `nowcast`."""
+
+
+def evaluate_models(
+    models: Mapping[str, keras.Model | Sequence[keras.Model]],
+    clips: Clips,
+    data: str,
+    *,
+    baselines: Sequence[str] = ("persistence",),
+    count: int | None = None,
+    batch_size: int = 16,
+    all_frames: bool = False,
+) -> dict:
+    """Scores models and baselines on the same clips, by the data set's own protocol.
+
+    Args:
+        models: name -> model, or several models trained by one recipe with different seeds.
+        clips: test clips, see `split_clips`.
+        data: str. Name of the data set, "name/config", or of the file; says what is scored.
+        baselines: names of `BASELINES`.
+        count: int. How many clips; all by default.
+        batch_size: int. Clips predicted at a time; does not change the scores.
+        all_frames: bool. Scores every prediction, those inside the context too.
+
+    Returns:
+        {"data": data, "clips": count, "frames": "forecast" or "all", "first_lead": lead time of the first scored
+        frame, 1 for the first forecast frame, "interval": minutes between two frames or None, "synthetic": bool,
+        "models": scores, "published": the paper's, "note": how the paper's protocol differs or None}. Scores map a
+        name and a metric, such as "mse" or "csi_2", to {"mean": float, "per_frame": [float, ...]}; over several
+        seeds both are means, and "deviation" and "per_frame_deviation" the standard deviations of a sample.
+
+    Raises:
+        ValueError: if there is no model, one is called as a baseline is, models differ in their frames, a baseline
+            is unknown, or clips and count do not fit.
+    """
+    families = {
+        name: list(family) if isinstance(family, Sequence) else [family] for name, family in models.items()
+    }
+    for name in families:
+        if name in BASELINES:
+            raise ValueError(f"`models` must not be called as a baseline is. Received: {name!r}")
+    for name in baselines:
+        if name not in BASELINES:
+            raise ValueError(
+                f"`baselines` must be known, such as {nearest(name, BASELINES)}. Received: {name!r}"
+            )
+    rollout, protocol = common_rollout(families), find_protocol(data)
+    count = clips_to_score(clips, count)
+    predictors = {
+        (name, seed): predictor(model)
+        for name, family in families.items()
+        for seed, model in enumerate(family)
+    }
+    predictors |= {(name, 0): BASELINES[name](rollout, protocol) for name in baselines}
+    scores = score(
+        predictors,
+        clips,
+        rollout,
+        count=count,
+        batch_size=batch_size,
+        all_frames=all_frames,
+        protocol=protocol,
+    )
+    names = dict.fromkeys(name for name, _ in scores)
+    return {
+        "data": data,
+        "clips": count,
+        "frames": "all" if all_frames else "forecast",
+        "first_lead": 2 - rollout.context_frames if all_frames else 1,
+        "interval": clips.interval,
+        "synthetic": is_synthetic(data),
+        "models": {
+            name: _over_seeds([of_one for (each, _), of_one in scores.items() if each == name])
+            for name in names
+        },
+        "published": published_scores(data),
+        "note": protocol_note(data),
+    }
+
+
+def is_synthetic(data: str) -> bool:
+    """Returns whether the name of data, "name/config" or a file, says that a generator has made them."""
+    return "synthetic" in data
+
+
+def common_rollout(models: Mapping[str, Sequence[keras.Model]]) -> Rollout:
+    """Returns the roll-out of the first model, whose frames all others have.
+
+    Raises:
+        ValueError: if there is no model, or models differ in their frames.
+    """
+    if not models:
+        raise ValueError("`models` must hold at least one model. Received: none")
+    rollouts = [(name, find_layer(model, Rollout)) for name, family in models.items() for model in family]
+    first = rollouts[0][1]
+    for name, rollout in rollouts:
+        if _frames(rollout) != _frames(first):
+            raise ValueError(
+                "`models` must take and forecast the same frames: (context_frames, forecast_frames, frame shape) = "
+                f"{_frames(first)}. Received: {_frames(rollout)} of {name}"
+            )
+    return first
+
+
+def sample_forecasts(models: Mapping[str, Sequence[keras.Model]], clips: Clips, number: int) -> dict:
+    """Forecasts one clip by the first model of each name.
+
+    Returns:
+        {"context", "truth": (time, height, width, channels), "forecasts": name -> forecast, clipped to [0, 1]}.
+
+    Raises:
+        ValueError: if there is no such clip, or it does not fit.
+    """
+    if clips.count is not None and not 0 <= number < clips.count:
+        raise ValueError(f"`number` must lie in 0 .. {clips.count - 1}. Received: number={number}")
+    rollout = common_rollout(models)
+    frames = whole_clips(clips, rollout, np.array([number]))
+    context = rollout.context_frames
+    forecasts = {
+        name: np.clip(np.asarray(predictor(family[0])(frames))[0, context - 1 :], 0, 1)
+        for name, family in models.items()
+    }
+    return {"context": frames[0, :context], "truth": frames[0, context:], "forecasts": forecasts}
+
+
+def evaluation_table(evaluation: Mapping) -> Iterator[str]:
+    """Yields an evaluation as lines for a person: means, then what the paper shows frame by frame."""
+    protocol = find_protocol(evaluation["data"])
+    kind = "synthetic clips" if evaluation["synthetic"] else "clips"
+    yield f"{evaluation['data']}: {evaluation['clips']:,} {kind}, {counted_frames(evaluation)}"
+    rows = rows_with_means(evaluation)
+    columns = [
+        [metric_label(metric), *(_mean_text(scores.get(metric)) for _, _, scores in rows)]
+        for metric in protocol.metrics
+    ]
+    yield from _aligned([["", *(shown_name(source, name) for source, name, _ in rows)], *columns])
+    for metric in protocol.by_lead_time:
+        yield ""
+        yield f"{metric_label(metric)} by lead time ({'minutes' if evaluation['interval'] else 'frames'})"
+        yield from _lead_table(evaluation, metric)
+        if protocol.cumulative:
+            yield f"{metric_label(metric)}, mean over the lead times so far"
+            yield from _lead_table(evaluation, metric, so_far=True)
+    if evaluation["note"]:
+        yield ""
+        yield evaluation["note"]
+
+
+def evaluation_csv(evaluation: Mapping) -> str:
+    """Returns an evaluation as a table for programs: one line per name, metric and lead time, "mean" among them."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["data", "synthetic", "frames", "source", "name", "metric", "lead_time", "value", "deviation"]
+    )
+    facts = [evaluation["data"], str(evaluation["synthetic"]).lower(), evaluation["frames"]]
+    for source, name, scores in score_rows(evaluation):
+        # What the paper averages is said in `note`, not told by the frames that are counted here.
+        own = [*facts, "this run"] if source == "models" else [*facts[:2], "", "the paper"]
+        for metric, values in scores.items():
+            if _has_mean(values):
+                writer.writerow([*own, name, metric, "mean", values["mean"], values.get("deviation", "")])
+            found = values["per_frame"] or ()
+            deviations = values.get("per_frame_deviation", [""] * len(found))
+            for line in zip(lead_times(evaluation, source, len(found)), found, deviations, strict=True):
+                writer.writerow([*own, name, metric, *line])
+    return text.getvalue()
+
+
+def counted_frames(evaluation: Mapping) -> str:
+    """Returns which frames scores are means of, in words."""
+    return "forecast frames" if evaluation["frames"] == "forecast" else "all predicted frames"
+
+
+def score_rows(evaluation: Mapping) -> Iterator[tuple[str, str, Mapping]]:
+    """Yields source, "models" or "published", name and scores: models, then baselines, then the paper's."""
+    for baselines in (False, True):
+        for name, scores in evaluation["models"].items():
+            if (name in BASELINES) == baselines:
+                yield "models", name, scores
+    for name, scores in evaluation["published"].items():
+        yield "published", name, scores
+
+
+def rows_with_means(evaluation: Mapping) -> list[tuple[str, str, Mapping]]:
+    """Returns the `score_rows` that hold a mean; the paper prints some scores by lead time alone."""
+    return [row for row in score_rows(evaluation) if any(_has_mean(values) for values in row[2].values())]
+
+
+def by_lead_time(evaluation: Mapping, metric: str, *, so_far: bool = False) -> dict[tuple[str, str], dict]:
+    """Returns (source, name) -> lead time, in frames, -> score or, `so_far`, its mean up to there."""
+    found = {}
+    for source, name, scores in score_rows(evaluation):
+        if values := scores.get(metric, {}).get("per_frame"):
+            leads = lead_times(evaluation, source, len(values))
+            found[source, name] = dict(zip(leads, cumulative(values) if so_far else values, strict=True))
+    return found
+
+
+def shown_name(source: str, name: str) -> str:
+    """Returns what the scores of a name in "models" or "published" are called."""
+    return f"{name} (the paper's)" if source == "published" else name
+
+
+def lead_times(evaluation: Mapping, source: str, count: int) -> list[int]:
+    """Returns the lead times, in frames, of scores in "models" or "published"; the paper's are of the forecast."""
+    first = evaluation["first_lead"] if source == "models" else 1
+    return list(range(first, first + count))
+
+
+def cumulative(values: Sequence[float]) -> list[float]:
+    """Returns the means over the first 1, 2, ... values; not a number from the first that is missing on."""
+    return (np.cumsum(np.array(values, "float64")) / np.arange(1, len(values) + 1)).tolist()
+
+
+def _over_seeds(scores: list[dict]) -> dict:
+    if len(scores) == 1:
+        return scores[0]
+    return {metric: _mean_and_deviation([of_one[metric] for of_one in scores]) for metric in scores[0]}
+
+
+def _mean_and_deviation(values: list[dict]) -> dict:
+    means = np.array([each["mean"] for each in values])
+    frames = np.array([each["per_frame"] for each in values])
+    return {
+        "mean": means.mean().item(),
+        "deviation": means.std(ddof=1).item(),
+        "per_frame": frames.mean(axis=0).tolist(),
+        "per_frame_deviation": frames.std(axis=0, ddof=1).tolist(),
+    }
+
+
+def _frames(rollout):
+    return rollout.context_frames, rollout.forecast_frames, tuple(rollout.step.inputs[0].shape[1:])
+
+
+def _has_mean(values):
+    return bool(values) and values.get("mean") is not None
+
+
+def _mean_text(values):
+    if not _has_mean(values):
+        return "-"
+    deviation = f" ± {score_text(values['deviation'])}" if "deviation" in values else ""
+    return score_text(values["mean"]) + deviation
+
+
+def _lead_table(evaluation, metric, so_far=False):
+    rows = by_lead_time(evaluation, metric, so_far=so_far)
+    step = evaluation["interval"] or 1
+    columns = [
+        [f"{lead * step:+g}", *(score_text(row[lead]) if lead in row else "-" for row in rows.values())]
+        for lead in sorted(set().union(*rows.values()))
+    ]
+    return _aligned([["", *(shown_name(*row) for row in rows)], *columns])
+
+
+def _aligned(columns: list[list[str]]) -> Iterator[str]:
+    """Yields the lines of columns, their headings in narrow lines above them, the first column on the left."""
+    headings = [textwrap.wrap(column[0], HEADING_LETTERS) for column in columns]
+    height = max(map(len, headings))
+    columns = [
+        [""] * (height - len(heading)) + heading + column[1:]
+        for heading, column in zip(headings, columns, strict=True)
+    ]
+    first, *others = ([len(max(column, key=len)), column] for column in columns)
+    for index, name in enumerate(first[1]):
+        cells = (column[index].rjust(width + 2) for width, column in others)
+        yield "".join([name.ljust(first[0]), *cells]).rstrip()

@@ -1,0 +1,135 @@
+"""How the forecasts of each data set are scored: which scores, in which order, and what they are called."""
+
+import re
+from dataclasses import dataclass
+
+from mslstm_keras.frames.rain import RAIN_SCALES, RainScale
+from mslstm_keras.metrics.categorical import CSI, FAR, FSS, HSS, POD
+from mslstm_keras.metrics.frame import (
+    BalancedMAE,
+    BalancedMSE,
+    FrameGDL,
+    FrameMAE,
+    FrameMetric,
+    FrameMSE,
+    FramePSNR,
+    FrameSSIM,
+    PixelMAE,
+    PixelMSE,
+)
+from mslstm_keras.naming import nearest
+
+# Name -> metric, label, and whether more (1) or less (-1) is better.
+FRAME_SCORES = {
+    "mse": (FrameMSE, "MSE (sum over a frame)", -1),
+    "mae": (FrameMAE, "MAE (sum over a frame)", -1),
+    "pixel_mse": (PixelMSE, "MSE (mean over pixels)", -1),
+    "pixel_mae": (PixelMAE, "MAE (mean over pixels)", -1),
+    "ssim": (FrameSSIM, "SSIM", 1),
+    "psnr": (FramePSNR, "PSNR (dB)", 1),
+    "gdl": (FrameGDL, "GDL (sum over a frame)", -1),
+}
+RAIN_SCORES = {
+    "balanced_mse": (BalancedMSE, "balanced MSE (sum over a frame)", -1),
+    "balanced_mae": (BalancedMAE, "balanced MAE (sum over a frame)", -1),
+}
+EVENT_SCORES = {  # named with a threshold, "csi_2"; FSS also with the side of its windows, "fss_2_5"
+    "csi": (CSI, "CSI at {threshold} mm/h", 1),
+    "hss": (HSS, "HSS at {threshold} mm/h", 1),
+    "pod": (POD, "POD at {threshold} mm/h", 1),
+    "far": (FAR, "FAR at {threshold} mm/h", -1),
+    "fss": (FSS, "FSS at {threshold} mm/h in {window} x {window} pixels", 1),
+}
+UNMEASURED_SCORES = {"lpips": (None, "LPIPS", -1)}  # not streamed, see `lpips_distance`
+_EVENT_NAME = re.compile(r"(?P<event>[a-z]+)_(?P<threshold>\d+(?:\.\d+)?)(?:_(?P<window>\d+))?")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is scored on a data set.
+
+    Attributes:
+        metrics: names of scores in the order of a table: "mse" and "mae" (sums over the pixels of a frame),
+            "pixel_mse" and "pixel_mae" (means), "ssim", "psnr", "gdl"; of rain also "balanced_mse", "balanced_mae",
+            "csi_2", which is the CSI at 2 mm/h, likewise "hss", "pod" and "far", and "fss_2_5", the FSS at 2 mm/h in
+            windows of 5 x 5 pixels.
+        by_lead_time: those of them that the paper shows frame by frame.
+        cumulative: bool. Whether these are also shown as means over the lead times so far.
+        rain_scale: name of the code of rain rates, see `mslstm_keras.frames.rain`; None where pixels are no rain.
+    """
+
+    metrics: tuple[str, ...] = ("mse", "mae", "ssim", "psnr")
+    by_lead_time: tuple[str, ...] = ("mse",)
+    cumulative: bool = False
+    rain_scale: str | None = None
+
+    @property
+    def scale(self) -> RainScale | None:
+        """How pixels code rain rates; None where they do not."""
+        return None if self.rain_scale is None else RAIN_SCALES[self.rain_scale]
+
+    def make(self, frames: int) -> dict[str, FrameMetric]:
+        """Returns the metrics, by name, of the last `frames` frames.
+
+        Raises:
+            ValueError: if a name is unknown, or asks for rain where pixels are none.
+        """
+        return {name: self._metric(name, frames) for name in self.metrics}
+
+    def _metric(self, name, frames):
+        kind, arguments, _, _ = _find_score(name)
+        if kind is None:
+            examples = [*FRAME_SCORES, *RAIN_SCORES, "csi_2", "hss_2", "pod_2", "far_2", "fss_2_5"]
+            raise ValueError(
+                f"`metrics` must be known, such as {nearest(name, examples)}. Received: {name!r}"
+            )
+        scale = {} if name in FRAME_SCORES else {"rain_scale": self.rain_scale}
+        return kind(frames, **arguments, **scale)
+
+
+_EVENTS = tuple(f"{score}_{threshold}" for score in ("csi", "hss") for threshold in ("0.5", "2", "5"))
+PROTOCOLS = {
+    "kth_clips": Protocol(("ssim", "psnr", "mse", "mae"), by_lead_time=("ssim", "psnr")),
+    "dwd_radar_clips": Protocol(
+        (*_EVENTS, "mse", "mae", "balanced_mse", "balanced_mae"),
+        by_lead_time=_EVENTS,
+        cumulative=True,
+        rain_scale="dwd",
+    ),
+}
+"""Data set -> how it is scored; every other one is scored by `Protocol()`, as Moving MNIST is in the paper."""
+
+
+def find_protocol(data: str) -> Protocol:
+    """Returns how the clips of "name/config", or of a file, are scored."""
+    return PROTOCOLS.get(data.partition("/")[0], Protocol())
+
+
+def metric_label(name: str) -> str:
+    """Returns what a table calls a score, such as "CSI at 2 mm/h" for "csi_2"; the name of one that nobody knows."""
+    return _find_score(name)[2]
+
+
+def direction(name: str) -> int:
+    """Returns 1 for scores of which more is better, -1 where less is, and 0 for those that nobody knows."""
+    return _find_score(name)[3]
+
+
+def score_text(value: float) -> str:
+    """Returns a score with as many decimals as tell models apart: two from 10 on, else three."""
+    decimals = 2 if abs(value) >= 10 else 3
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"  # what rounds to zero has no sign
+
+
+def _find_score(name):
+    """Returns metric, its arguments, label and direction of a score; no metric where nothing streams it."""
+    known = FRAME_SCORES | RAIN_SCORES | UNMEASURED_SCORES
+    if name in known:
+        kind, label, better = known[name]
+        return kind, {}, label, better
+    parts = _EVENT_NAME.fullmatch(name)
+    if not parts or parts["event"] not in EVENT_SCORES or (parts["event"] == "fss") != bool(parts["window"]):
+        return None, {}, name, 0
+    kind, label, better = EVENT_SCORES[parts["event"]]
+    window = {"window": int(parts["window"])} if parts["window"] else {}
+    return kind, {"threshold": float(parts["threshold"]), **window}, label.format(**parts.groupdict()), better

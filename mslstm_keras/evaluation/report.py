@@ -1,0 +1,315 @@
+"""A report of an evaluation: one HTML file that needs nothing beside it."""
+
+import base64
+import importlib
+import importlib.metadata
+import math
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from mslstm_keras.evaluation.comparison import (
+    BASELINES,
+    by_lead_time,
+    counted_frames,
+    rows_with_means,
+    shown_name,
+)
+from mslstm_keras.evaluation.curves import arrow, lead_time_figure, lead_time_metrics
+from mslstm_keras.evaluation.protocols import direction, find_protocol, metric_label, score_text
+from mslstm_keras.figures.comparison import comparison_animation, comparison_figure
+from mslstm_keras.figures.drawing import time_label
+from mslstm_keras.files import replacing
+
+PACKAGES = ("mslstm-keras", "keras", "tensorflow", "numpy", "matplotlib")
+NOTHING = "–"
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #222; --faint: #666; --edge: #ccc; --ground: #fff; --band: #f4f4f4;
+  --warning: #b3303f; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --faint: #a0a0a0; --edge: #444; --ground: #161618;
+  --band: #202024; --warning: #ff8a94; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1rem; max-width: 76rem; color: var(--ink); background: var(--ground);
+  font: 1rem/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0 1rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.3rem; margin: 2.2rem 0 .6rem; }
+h3 { font-size: 1.05rem; margin: 1.4rem 0 .4rem; }
+.synthetic { color: var(--warning); }
+p.synthetic { border: 2px solid; border-radius: .4rem; padding: .5rem .8rem; }
+dl { display: grid; grid-template-columns: auto 1fr; gap: .2rem 1rem; margin: 0; }
+dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.caption { color: var(--faint); margin: 1.4rem 0 .2rem; }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--edge); text-align: right; white-space: nowrap; }
+thead th { vertical-align: bottom; white-space: normal; min-width: 5.5rem; }
+th:first-child { text-align: left; padding-left: 0; position: sticky; left: 0; background: var(--ground); }
+tr.baseline, tr.paper { color: var(--faint); } tr.paper { background: var(--band); }
+tr.paper th:first-child { background: var(--band); }
+tbody th { font-weight: normal; }
+.note { color: var(--faint); max-width: 46rem; }
+figure { margin: 1rem 0; } figcaption { color: var(--faint); }
+img { max-width: 100%; height: auto; background: #fff; border-radius: .3rem; display: block; }
+.wide img { max-width: max(100%, 60rem); }
+pre { background: var(--band); padding: .7rem; overflow-x: auto; border-radius: .3rem; }
+summary { cursor: pointer; }
+"""
+
+
+def write_report(
+    evaluation: Mapping,
+    path: str | os.PathLike,
+    *,
+    samples: Sequence[Mapping] = (),
+    title: str | None = None,
+    command: str | None = None,
+) -> None:
+    """Writes an evaluation as one HTML file: tables of scores, curves by lead time, samples, how it was made.
+
+    The file names no other: pictures are part of it, it has no scripts, and it can be read without a network. The best
+    score of each column among models and baselines is bold; the paper's numbers are marked and not ranked. Where the
+    data are synthetic, heading, notes and pictures say so.
+
+    Args:
+        evaluation: of `evaluate_models`.
+        path: HTML file to write.
+        samples: clips to show, each {"context": ..., "truth": ..., "forecasts": {name: ...}} as
+            `comparison_figure` takes them, and, if wanted, "rain_scale" and "title".
+        title: str. Heading. Default: "Evaluation on" and the data set.
+        command: str. The command that made the evaluation, to be repeated by the reader. Default: not shown.
+
+    Raises:
+        ValueError: if there is no model, or a sample cannot be drawn.
+        OSError: if the file cannot be written; what was there before stays.
+    """
+    if not evaluation["models"]:
+        raise ValueError("`evaluation` must hold at least one model. Received: none")
+    for sample in samples:
+        if missing := {"context", "truth", "forecasts"} - set(sample):
+            raise ValueError(
+                "`samples` must each hold context, truth and forecasts. "
+                f"Received: one without {', '.join(sorted(missing))}"
+            )
+    title = title or f"Evaluation on {evaluation['data']}"
+    with tempfile.TemporaryDirectory() as folder:
+        sections = [
+            *_heading(evaluation, title),
+            *_means(evaluation),
+            *_lead_times(evaluation, Path(folder)),
+            *_samples(evaluation, samples, Path(folder)),
+            *_making(command),
+        ]
+    page = _page(title + (" (synthetic data)" if evaluation["synthetic"] else ""), sections)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _page(title: str, sections: Sequence[str]) -> str:
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(title)}</title>",
+            f"<style>{STYLE}</style>",
+            "</head>",
+            "<body>",
+            "<main>",
+            *sections,
+            "</main>",
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def _heading(evaluation: Mapping, title: str) -> Iterator[str]:
+    """Yields the heading, and what was evaluated."""
+    synthetic = evaluation["synthetic"]
+    warning = ' <span class="synthetic">(synthetic data)</span>' if synthetic else ""
+    yield f"<h1>{escape(title)}{warning}</h1>"
+    if synthetic:
+        yield (
+            '<p class="synthetic"><strong>Synthetic data.</strong> The clips come from a generator that imitates the '
+            "real data set. Scores on them say nothing about it.</p>"
+        )
+    counted = {
+        "forecast": "those of the forecast",
+        "all": "all that were predicted, those inside the input too, as the public code counts",
+    }
+    facts = {
+        "Data set": evaluation["data"],
+        "Clips": f"{evaluation['clips']:,}{' (synthetic)' if synthetic else ''}",
+        "Frames counted": counted[evaluation["frames"]],
+    }
+    if evaluation["interval"]:
+        facts["Time between frames"] = time_label(1, evaluation["interval"])[1:]
+    yield "<dl>"
+    yield from (f"<dt>{name}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items())
+    yield "</dl>"
+
+
+def _means(evaluation: Mapping) -> Iterator[str]:
+    """Yields the table of means, its best scores in bold."""
+    rows = rows_with_means(evaluation)
+    metrics = list(dict.fromkeys(metric for _, _, scores in rows for metric in scores))
+    best = {
+        metric: _best(
+            metric, [scores.get(metric, {}).get("mean") for scores in evaluation["models"].values()]
+        )
+        for metric in metrics
+    }
+    yield "<h2>Scores</h2>"
+    yield from _table(
+        f"Means over {counted_frames(evaluation)}{_synthetic(evaluation)}; ↑ more is better, ↓ less is better, "
+        "the best is bold",
+        [f"{metric_label(metric)}{arrow(metric)}" for metric in metrics],
+        [
+            (source, name, [_mean(scores.get(metric, {}), best[metric], source) for metric in metrics])
+            for source, name, scores in rows
+        ],
+    )
+    if any("deviation" in values for _, _, scores in rows for values in scores.values()):
+        yield '<p class="note">± is the standard deviation over the runs of a model.</p>'
+    unranked = "The paper's numbers are not ranked with the others." if evaluation["published"] else ""
+    if note := " ".join(filter(None, [unranked, evaluation["note"]])):
+        yield f'<p class="note">{escape(note, quote=False)}</p>'
+
+
+def _lead_times(evaluation: Mapping, folder: Path) -> Iterator[str]:
+    """Yields curves and tables by lead time."""
+    metrics = lead_time_metrics(evaluation)
+    if not metrics:
+        return
+    yield "<h2>Scores by lead time</h2>"
+    lead_time_figure(evaluation, folder / "curves.png")
+    yield from _picture(
+        folder / "curves.png",
+        f"Scores by lead time{_synthetic(evaluation)}; baselines dashed, the paper's dotted",
+    )
+    protocol = find_protocol(evaluation["data"])
+    so_far = [metric for metric in metrics if protocol.cumulative and metric in protocol.by_lead_time]
+    if so_far:
+        lead_time_figure(evaluation, folder / "so_far.png", metrics=so_far, cumulative=True)
+        caption = f"Means over the lead times so far{_synthetic(evaluation)}"
+        yield from _picture(folder / "so_far.png", caption)
+    for metric in metrics:
+        yield from _lead_time_table(evaluation, metric)
+
+
+def _lead_time_table(evaluation: Mapping, metric: str) -> Iterator[str]:
+    """Yields the table of one metric, a column per lead time, the best of each in bold."""
+    found = by_lead_time(evaluation, metric)
+    leads = sorted(set().union(*found.values()))
+    own = [values for (source, _), values in found.items() if source == "models"]
+    best = {lead: _best(metric, [values.get(lead) for values in own]) for lead in leads}
+    rows = [
+        (source, name, [_number(values.get(lead), best[lead], source) for lead in leads])
+        for (source, name), values in found.items()
+    ]
+    caption = f"{metric_label(metric)}{arrow(metric)} by lead time{_synthetic(evaluation)}"
+    yield from _table(caption, [time_label(lead, evaluation["interval"]) for lead in leads], rows)
+
+
+def _samples(evaluation: Mapping, samples: Sequence[Mapping], folder: Path) -> Iterator[str]:
+    """Yields each sample as a figure and as an animation."""
+    if samples:
+        yield "<h2>Samples</h2>"
+    for number, sample in enumerate(samples, 1):
+        name = sample.get("title") or f"Sample {number}"
+        options = {key: evaluation[key] for key in ("interval", "synthetic")}
+        options["rain_scale"] = sample.get("rain_scale")
+        truth, forecasts = sample["truth"], sample["forecasts"]
+        comparison_figure(sample["context"], truth, forecasts, folder / "sample.png", **options)
+        comparison_animation(
+            truth, forecasts, folder / "sample.gif", context=sample["context"], fps=2, **options
+        )
+        caption = f"{name}: input, truth, and forecast and difference of each model{_synthetic(evaluation)}"
+        yield f"<h3>{escape(name)}</h3>"
+        yield from _picture(folder / "sample.png", caption)
+        yield "<details open><summary>Animation</summary>"
+        yield from _picture(
+            folder / "sample.gif", f"{name}: truth and forecasts in time{_synthetic(evaluation)}"
+        )
+        yield "</details>"
+
+
+def _making(command: str | None) -> Iterator[str]:
+    """Yields the command and the versions of what ran it."""
+    yield "<h2>How it was made</h2>"
+    if command:
+        yield f"<pre><code>{escape(command)}</code></pre>"
+    yield "<dl>"
+    yield from (f"<dt>{name}</dt><dd>{escape(version)}</dd>" for name, version in _versions().items())
+    yield "</dl>"
+
+
+def _versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that made the numbers and the pictures."""
+    versions = {"Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # run from a checkout, or a build of another name
+            versions[package] = importlib.import_module(package.replace("-", "_")).__version__
+    return versions
+
+
+def _table(
+    caption: str, columns: Sequence[str], rows: Sequence[tuple[str, str, Sequence[str]]]
+) -> Iterator[str]:
+    """Yields a table that scrolls by itself where the page is narrow; its cells are HTML, all else is text."""
+    yield f'<p class="caption">{escape(caption)}</p>'
+    yield f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    yield f'<thead><tr><th scope="col">Model</th>{head}</tr></thead>'
+    yield "<tbody>"
+    for source, name, cells in rows:
+        kind = "paper" if source == "published" else "baseline" if name in BASELINES else "model"
+        values = "".join(f"<td>{cell}</td>" for cell in cells)
+        yield f'<tr class="{kind}"><th scope="row">{escape(shown_name(source, name))}</th>{values}</tr>'
+    yield "</tbody></table></div>"
+
+
+def _picture(path: Path, caption: str) -> Iterator[str]:
+    """Yields a PNG, which scrolls by itself where the page is narrow, or a GIF, which is made to fit."""
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    kind = path.suffix[1:]
+    text = escape(caption)
+    yield f'<figure><div class="{"wide" if kind == "png" else "fit"}">'
+    yield f'<img src="data:image/{kind};base64,{data}" alt="{text}"></div>'
+    yield f"<figcaption>{text}</figcaption></figure>"
+
+
+def _best(metric: str, values: Sequence[float | None]) -> float | None:
+    """Returns the best of the values, None where there is none or nobody knows which it is."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if not known or not direction(metric):
+        return None
+    return max(known) if direction(metric) > 0 else min(known)
+
+
+def _mean(scores: Mapping, best: float | None, source: str) -> str:
+    """Returns the cell of a mean, with its deviation if there is one."""
+    cell = _number(scores.get("mean"), best, source)
+    deviation = scores.get("deviation")
+    return cell if deviation is None else f"{cell} ± {score_text(deviation)}"
+
+
+def _number(value: float | None, best: float | None, source: str) -> str:
+    """Returns the cell of a score; what is not there, or is not defined, is a dash."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    text = score_text(value)
+    return f"<strong>{text}</strong>" if source == "models" and value == best else text
+
+
+def _synthetic(evaluation: Mapping) -> str:
+    return ", synthetic data" if evaluation["synthetic"] else ""

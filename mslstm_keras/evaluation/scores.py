@@ -1,0 +1,156 @@
+"""Scores of a model on clips, beside the forecast that nothing moves."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+
+from mslstm_keras.data.clips import Clips
+from mslstm_keras.evaluation.protocols import Protocol
+from mslstm_keras.models.rollout import Rollout, find_layer
+
+
+def persistence(frames: np.ndarray, context_frames: int) -> np.ndarray:
+    """Predicts that each frame repeats the last one seen, one step at a time in the context.
+
+        y_t = x_min(t, context_frames - 1)                      t = 0 .. T - 2, a prediction of frame t + 1
+
+    Args:
+        frames: (batch, T, height, width, channels).
+        context_frames: int. Frames that are seen.
+
+    Returns:
+        (batch, T - 1, height, width, channels).
+    """
+    return frames[:, np.minimum(np.arange(frames.shape[1] - 1), context_frames - 1)]
+
+
+def evaluate(
+    model: keras.Model,
+    clips: Clips,
+    *,
+    count: int | None = None,
+    batch_size: int = 16,
+    all_frames: bool = False,
+    protocol: Protocol | None = None,
+) -> dict:
+    """Scores a model and persistence on the first clips of a data set.
+
+    Args:
+        model: model of `create_model`.
+        clips: clips of at least context_frames + forecast_frames frames.
+        count: int. How many clips; all by default.
+        batch_size: int. Clips predicted at a time; does not change the scores.
+        all_frames: bool. Scores every prediction, those inside the context too, as the public PyTorch
+            implementation does, instead of the forecast alone.
+        protocol: which scores; by default MSE, MAE, SSIM and PSNR.
+
+    Returns:
+        {"clips": count, "frames": "forecast" or "all", "model": scores, "persistence": scores} where scores maps
+        a name such as "mse" (sum over the pixels of a frame) or "psnr" (dB) to {"mean": float, "per_frame":
+        [float, ...]}. Predictions are clipped to [0, 1].
+
+    Raises:
+        ValueError: if `count` is not in 1 .. the number of clips, `batch_size` is below 1, or the clips do not
+            fit the model.
+    """
+    rollout = find_layer(model, Rollout)
+    count = clips_to_score(clips, count)
+    scores = score(
+        {
+            "model": predictor(model),
+            "persistence": lambda frames: persistence(frames, rollout.context_frames),
+        },
+        clips,
+        rollout,
+        count=count,
+        batch_size=batch_size,
+        all_frames=all_frames,
+        protocol=protocol,
+    )
+    return {"clips": count, "frames": "all" if all_frames else "forecast", **scores}
+
+
+def predictor(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the function that forecasts from the context of whole clips, as `score` asks for."""
+    context_frames = find_layer(model, Rollout).context_frames
+    return lambda frames: model.predict_on_batch(frames[:, :context_frames])
+
+
+def clips_to_score(clips: Clips, count: int | None) -> int:
+    """Returns how many clips are scored: `count`, or all.
+
+    Raises:
+        ValueError: if there are fewer, or endlessly many and `count` is None.
+    """
+    count = clips.count if count is None else count
+    available = math.inf if clips.count is None else clips.count
+    if count is None or not 1 <= count <= available:
+        raise ValueError(f"`count` must lie in 1 .. {available} clips. Received: count={count}")
+    return count
+
+
+def score(
+    predictors: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    clips: Clips,
+    rollout: Rollout,
+    *,
+    count: int,
+    batch_size: int = 16,
+    all_frames: bool = False,
+    protocol: Protocol | None = None,
+) -> dict[str, dict[str, dict]]:
+    """Scores predictions of the first clips of a data set.
+
+    Args:
+        predictors: name -> function of clips (batch, T, height, width, channels) that returns predictions of their
+            frames 1 .. T - 1, (batch, T - 1, height, width, channels); it may look at the context alone.
+        clips: clips of at least T = context_frames + forecast_frames frames.
+        rollout: roll-out whose frames and shape the clips must have.
+        count: int. How many clips.
+        batch_size: int. Clips predicted at a time; does not change the scores.
+        all_frames: bool. Scores every prediction, those inside the context too.
+        protocol: which scores; by default MSE, MAE, SSIM and PSNR.
+
+    Returns:
+        name -> {score: {"mean": float, "per_frame": [float, ...]}}.
+
+    Raises:
+        ValueError: if `batch_size` is below 1 or the clips do not fit.
+    """
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
+    counted = rollout.steps if all_frames else rollout.forecast_frames
+    metrics = {name: (protocol or Protocol()).make(counted) for name in predictors}
+    for first in range(0, count, batch_size):
+        frames = whole_clips(clips, rollout, np.arange(first, min(first + batch_size, count)))
+        truth = keras.ops.convert_to_tensor(frames[:, 1:])  # here, not once in every metric
+        for name, predict in predictors.items():
+            predictions = keras.ops.convert_to_tensor(predict(frames))
+            for metric in metrics[name].values():
+                metric.update_state(truth, predictions)
+    return {
+        name: {key: _values(metric) for key, metric in of_name.items()} for name, of_name in metrics.items()
+    }
+
+
+def whole_clips(clips: Clips, rollout: Rollout, numbers: np.ndarray) -> np.ndarray:
+    """Returns the clips of these numbers, cut to context and forecast, float32 in [0, 1].
+
+    Raises:
+        ValueError: if they do not fit the roll-out.
+    """
+    expected = (rollout.context_frames + rollout.forecast_frames, *rollout.step.inputs[0].shape[1:])
+    frames = clips.frames(numbers)
+    if frames.shape[1] < expected[0] or frames.shape[2:] != expected[1:]:
+        raise ValueError(
+            f"`clips` must have shape (time, height, width, channels) = {expected}, or be longer. "
+            f"Received: {frames.shape[1:]}"
+        )
+    return frames[:, : expected[0]]
+
+
+def _values(metric):
+    per_frame = keras.ops.convert_to_numpy(metric.per_frame())
+    return {"mean": float(metric.result()), "per_frame": [float(value) for value in per_frame]}

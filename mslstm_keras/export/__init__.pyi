@@ -1,0 +1,4 @@
+from mslstm_keras.export.convert import load_reference_parameters as load_reference_parameters
+from mslstm_keras.export.formats import export_model as export_model
+from mslstm_keras.export.serving import write_serving_folder as write_serving_folder
+from mslstm_keras.export.serving import write_warm_up_requests as write_warm_up_requests

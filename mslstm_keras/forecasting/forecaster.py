@@ -1,0 +1,129 @@
+"""Forecasts from frames: a whole clip at once, or one frame at a time."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from mslstm_keras.frames.write import check_frames
+from mslstm_keras.models.rollout import Rollout, find_layer
+
+
+class Forecaster:
+    """Takes one frame at a time and predicts the next; the model's states are carried along.
+
+        y_t, s_t = step(x_t, s_{t-1})
+
+    Pushing the context and reading `forecast` gives what the model gives on the whole clip. Memory does not
+    grow with the number of frames.
+
+    Args:
+        model: model of `create_model`.
+
+    Raises:
+        ValueError: if the model has no roll-out.
+    """
+
+    def __init__(self, model: keras.Model):
+        self._step = find_layer(model, Rollout).step
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all frames: the next `push` is the first of a new sequence."""
+        self._outputs = None
+
+    def push(self, frame: np.ndarray) -> np.ndarray:
+        """Takes the next true frame and predicts the one behind it.
+
+        Args:
+            frame: floats in [0, 1], (height, width, channels) or (batch, height, width, channels); the same
+                shape each time.
+
+        Returns:
+            float32 prediction, shaped as `frame`; not clipped.
+
+        Raises:
+            ValueError: if `frame` has another shape, is not finite or leaves [0, 1].
+        """
+        frame = check_frames(frame, name="frame")
+        expected = self._step.inputs[0].shape[1:]
+        if frame.shape[-3:] != expected or frame.ndim not in (3, 4):
+            raise ValueError(
+                f"`frame` must have shape {expected} or (batch, *{expected}). Received: frame.shape={frame.shape}"
+            )
+        if self._outputs is None:
+            self._frame_shape = frame.shape
+            batch = frame.shape[:-3] or (1,)
+            states = [np.zeros((*batch, *state.shape[1:]), state.dtype) for state in self._step.inputs[1:]]
+        else:
+            states = self._outputs[1:]
+        if frame.shape != self._frame_shape:
+            raise ValueError(
+                f"`frame` must keep its shape {self._frame_shape} until `reset`. Received: frame.shape={frame.shape}"
+            )
+        self._outputs = self._run(frame.reshape(-1, *expected), states)
+        return self._outputs[0].astype("float32").reshape(frame.shape)
+
+    def forecast(self, horizon: int) -> np.ndarray:
+        """Predicts the next frames from the model's own predictions. The carried states stay as they are.
+
+        Args:
+            horizon: int. Number of frames.
+
+        Returns:
+            float32 (horizon, height, width, channels), or (batch, horizon, height, width, channels) if batches were
+            pushed; the first is what the last `push` returned. Not clipped.
+
+        Raises:
+            ValueError: if `horizon` is not positive or nothing has been pushed.
+        """
+        if not isinstance(horizon, int) or horizon < 1:
+            raise ValueError(f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}")
+        if self._outputs is None:
+            raise ValueError("`push` must have been called before `forecast`. Received: no frames yet")
+        prediction, *states = self._outputs
+        predictions = [prediction]
+        while len(predictions) < horizon:
+            prediction, *states = self._run(prediction, states)
+            predictions.append(prediction)
+        future = np.stack(predictions, axis=1).astype("float32")
+        return future if len(self._frame_shape) == 4 else future[0]
+
+    def _run(self, frame, states) -> Sequence[np.ndarray]:
+        return self._step.predict_on_batch([frame, *states])
+
+
+def forecast(model: keras.Model, frames: np.ndarray, horizon: int | None = None) -> np.ndarray:
+    """Forecasts the frames that follow a clip.
+
+    Args:
+        model: model of `create_model`, or of the zoo.
+        frames: floats in [0, 1], (time, height, width, channels) or (batch, time, height, width, channels), at
+            least the model's `context_frames` long; of longer clips the last `context_frames` are used.
+        horizon: int. Frames to forecast; the model's `forecast_frames` by default, or any other number.
+
+    Returns:
+        float32 array with the axes of `frames`, `horizon` long; not clipped. For the default horizon it equals
+        the last `forecast_frames` of the model's output.
+
+    Raises:
+        ValueError: if `frames` has another shape, too few frames, is not finite or leaves [0, 1], or if
+            `horizon` is not positive.
+    """
+    rollout = find_layer(model, Rollout)
+    frames = check_frames(frames)
+    expected = rollout.step.inputs[0].shape[1:]
+    if frames.ndim not in (4, 5) or frames.shape[-3:] != expected:
+        raise ValueError(
+            f"`frames` must have shape (time, *{expected}) or (batch, time, *{expected}). "
+            f"Received: frames.shape={frames.shape}"
+        )
+    if frames.shape[-4] < rollout.context_frames:
+        raise ValueError(
+            f"`frames` must hold at least the model's {rollout.context_frames} context frames. Received: "
+            f"{frames.shape[-4]} frames, frames.shape={frames.shape}"
+        )
+    forecaster = Forecaster(model)
+    for frame in np.moveaxis(frames, -4, 0)[-rollout.context_frames :]:
+        forecaster.push(frame)
+    return forecaster.forecast(rollout.forecast_frames if horizon is None else horizon)

@@ -1,0 +1,155 @@
+"""What is checked before a file, or an array, that people bring is believed."""
+
+import contextlib
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+MOST_PER_BYTE = 1032
+"""No byte of a deflated file (npz; nearly all HDF5) stands for more, so a header that claims more lies."""
+
+MOST_VALUES = 2**30
+"""Of a clip, before it is resized: 4 GiB as float32."""
+
+_LITTLE = 2**26  # bytes that may be claimed anyway, as there are filters that pack one value closer still
+
+
+@contextlib.contextmanager
+def damage_of(name: object, rule: str, *, decoder_errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turns whatever a reader raises for a damaged file into one error that names the file.
+
+    Args:
+        name: path, or what the error calls the file.
+        rule: str. The sentence that the file breaks.
+        decoder_errors: errors of a decoder that mean damage though they are errors of memory too.
+
+    Raises:
+        ValueError: for every error but those of memory and of missing packages.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, MemoryError | ImportError) and not isinstance(error, decoder_errors):
+            raise
+        plain = getattr(error, "strerror", None) or (str(error) if isinstance(error, ValueError) else "")
+        raise ValueError(f"{rule} Received: {name}: {plain or f'{type(error).__name__}: {error}'}") from error
+
+
+def whole_data_set(group: h5py.Group, name: str) -> h5py.Dataset:
+    """Returns a data set of an HDF5 file that has all of its values in that file.
+
+    HDF5 reads values that nobody wrote as 0, and those of other files from wherever these lie; a damaged header may
+    claim more than memory holds.
+
+    Args:
+        group: file or group.
+        name: of the data set.
+
+    Raises:
+        ValueError: if there is no such data set, or not all of its values are stored. h5py raises other errors
+            for a damaged file, see `damage_of`.
+    """
+    found = group.get(name)
+    if not isinstance(found, h5py.Dataset):
+        kind = "nothing" if found is None else type(found).__name__
+        raise ValueError(f"`{name}` must be one of its data sets. Received: {kind}")
+    path = group.file.filename
+    if found.is_virtual or found.external or found.file.filename != path:
+        raise ValueError(f"`{name}` must have its values in the file. Received: those of other files")
+    stored, claimed = min(found.id.get_storage_size(), os.stat(path).st_size), math.prod(found.shape)
+    if found.chunks:
+        parts = math.prod(-(-side // part) for side, part in zip(found.shape, found.chunks, strict=True))
+        claimed = parts * math.prod(found.chunks)
+    claimed *= found.dtype.itemsize
+    if claimed > (max(MOST_PER_BYTE * stored, _LITTLE) if found.chunks else stored):
+        raise ValueError(
+            f"`{name}` must fit in the {stored} bytes that are stored of it. "
+            f"Received: {claimed} bytes claimed, shape {found.shape}"
+        )
+    if found.chunks and found.id.get_num_chunks() < parts:
+        raise ValueError(
+            f"`{name}` must have been written to its end. "
+            f"Received: {found.id.get_num_chunks()} of {parts} chunks"
+        )
+    return found
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Makes sure that `size` is (height, width) in pixels.
+
+    Raises:
+        ValueError: if it is not two positive integers.
+    """
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(f"`size` must be two positive integers, (height, width). Received: size={size}")
+
+
+def check_frames(frames: np.ndarray, *, name: str = "frames") -> np.ndarray:
+    """Makes sure that frames of any shape hold what a model takes: floats in [0, 1].
+
+    Args:
+        frames: array or nested lists.
+        name: str. What an error calls them.
+
+    Returns:
+        The frames as float32.
+
+    Raises:
+        ValueError: if there are none, or they are not floats, not finite or not in [0, 1].
+    """
+    try:
+        frames = np.asarray(frames)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"`{name}` must be one array. Received: {error}") from error
+    if not np.issubdtype(frames.dtype, np.floating):
+        hint = " (divide by 255)" if frames.dtype == np.uint8 else ""
+        raise ValueError(f"`{name}` must hold floats in [0, 1]{hint}. Received: dtype {frames.dtype}")
+    if not frames.size:
+        raise ValueError(f"`{name}` must not be empty. Received: shape {frames.shape}")
+    low, high = frames.min(), frames.max()
+    if not (np.isfinite(low) and np.isfinite(high)):  # a NaN anywhere is the minimum and the maximum
+        count = np.count_nonzero(~np.isfinite(frames))
+        raise ValueError(
+            f"`{name}` must be finite. Received: {count} NaN or infinite of {frames.size} values"
+        )
+    if low < 0 or high > 1:
+        raise ValueError(f"`{name}` must lie in [0, 1]. Received: values from {low} to {high}")
+    return frames.astype("float32", copy=False)
+
+
+def check_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Makes sure that an array of this shape and dtype can be a clip."""
+    if len(shape) not in (3, 4):
+        raise ValueError(
+            f"`{path}` must be (time, height, width) or (time, height, width, channels). "
+            f"Received: shape {shape}"
+        )
+    if dtype != np.uint8 and not np.issubdtype(dtype, np.floating):
+        raise ValueError(f"`{path}` must hold uint8 or floats in [0, 1]. Received: dtype {dtype}")
+    check_count(path, shape)
+
+
+def check_count(path: Path, shape: tuple[int, ...]) -> None:
+    """Makes sure, before memory is taken, that a clip is not too large."""
+    if math.prod(shape) > MOST_VALUES:
+        raise ValueError(f"`{path}` must hold at most {MOST_VALUES} values. Received: shape {shape}")
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns whatever a decoder raises into one error that names the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # how Pillow tells of a TIFF that is cut off
+            yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        detail = str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or f"damaged, cut off or of another kind ({detail})"
+        raise ValueError(f"`{path}` must be a clip that can be read. Received: {reason}") from error

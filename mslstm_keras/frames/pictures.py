@@ -1,0 +1,44 @@
+"""Frames of pictures and animations, decoded by Pillow."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+
+from mslstm_keras.frames.checks import check_count, reading
+
+ANIMATIONS = (".gif", ".webp", ".tif", ".tiff")
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+def read_pictures(path: Path) -> list[np.ndarray]:
+    """Reads every frame of a picture, each (height, width, 1 or 3) of unsigned integers or floats."""
+    from PIL import Image
+
+    pictures = []
+    with contextlib.ExitStack() as stack:
+        with reading(path):
+            if path.suffix.lower() == ".gif" and path.read_bytes().rstrip(b"\0")[-1:] != b";":
+                raise ValueError("no end mark")  # Pillow does not miss frames that are cut off
+            image = stack.enter_context(Image.open(str(path)))
+            count = getattr(image, "n_frames", 1)
+        for index in range(count):
+            with reading(path):
+                image.seek(index)
+            check_count(path, (count, image.height, image.width))
+            with reading(path):
+                pictures.append(_pixels(image))
+    return pictures
+
+
+def _pixels(image) -> np.ndarray:
+    """Returns the pixels of a Pillow image, (height, width, 1 or 3); transparent ones are black."""
+    from PIL import Image
+
+    if image.mode in ("1", "L", "F") or image.mode.startswith("I;16"):
+        pixels = np.asarray(image)[..., np.newaxis]
+        return pixels.astype("uint8") * 255 if image.mode == "1" else pixels
+    if image.mode == "I":
+        raise ValueError("32-bit integers, whose full scale is unknown")
+    black = Image.new("RGBA", image.size, "black")
+    return np.asarray(Image.alpha_composite(black, image.convert("RGBA")))[..., :3]

@@ -1,0 +1,97 @@
+"""Clips: written to files here, read by `mslstm_keras.frames.read`.
+
+A clip is an array (time, height, width, channels) of values in [0, 1].
+"""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+
+from mslstm_keras.files import replacing, write_gif
+from mslstm_keras.frames.checks import check_frames
+from mslstm_keras.frames.read import read_clip
+
+__all__ = ["check_frames", "read_clip", "write_clip"]
+
+GIF_SIDE = 256  # pixels: the least that shows what is in a clip of 64 x 64
+STRIP_WIDTH = 1600  # pixels
+STRIP_COLUMNS = 10
+STRIP_GAP = 4  # pixels
+
+
+def write_clip(
+    path: str | os.PathLike, frames: np.ndarray, *, fps: float = 5, scale: int | None = None
+) -> None:
+    """Writes a clip: the numbers (`.npy`), an animation (`.gif`) or a film strip (`.png`).
+
+    `.npy` holds the values as they are. Pictures show them clipped to [0, 1], every pixel enlarged to a
+    square; a film strip runs in rows of ten frames.
+
+    Args:
+        path: file to write, ending in `.npy`, `.gif` or `.png`.
+        frames: floats (time, height, width, channels); 1 or 3 channels for a picture.
+        fps: float in (0, 50]. Frames per second of an animation.
+        scale: int >= 1. Side of a pixel's square. Default: the shorter side of an animation gets at least 256
+            pixels, a film strip at most 1600 in width.
+
+    Raises:
+        ValueError: for another suffix, rank, number of channels, `fps` or `scale`, or a picture of values
+            that are not finite.
+        OSError: if the file cannot be written; what was there before stays.
+    """
+    path, frames = Path(path), np.asarray(frames)
+    if frames.ndim != 4 or not frames.size or not np.issubdtype(frames.dtype, np.floating):
+        raise ValueError(
+            "`frames` must be floats (time, height, width, channels), no axis empty. "
+            f"Received: shape {frames.shape}, dtype {frames.dtype}"
+        )
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        content = io.BytesIO()  # NumPy's own way to write a file does not tell a full disk from other faults
+        np.save(content, frames.astype("float32", copy=False))
+        with replacing(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
+    elif suffix == ".gif":
+        least = -(-GIF_SIDE // min(frames.shape[1:3]))
+        write_gif(path, _enlarge(_to_bytes(frames), least if scale is None else scale), fps=fps)
+    elif suffix == ".png":
+        _write_strip(path, _to_bytes(frames), scale)
+    else:
+        raise ValueError(f"`path` must end in .npy, .gif or .png. Received: {path}")
+
+
+def _to_bytes(frames: np.ndarray) -> np.ndarray:
+    """Returns floats as levels to draw: uint8 (time, height, width) or (time, height, width, 3)."""
+    if frames.shape[-1] not in (1, 3):
+        raise ValueError(f"`frames` must have 1 or 3 channels to be drawn. Received: shape {frames.shape}")
+    if not np.isfinite(frames).all():
+        raise ValueError("`frames` must be finite to be drawn. Received: NaN or infinite values")
+    levels = np.rint(np.clip(frames, 0, 1) * 255).astype("uint8")
+    return levels[..., 0] if frames.shape[-1] == 1 else levels
+
+
+def _enlarge(images: np.ndarray, scale: int) -> np.ndarray:
+    """Makes every pixel of (time, height, width, ...) a square of side `scale`."""
+    if not isinstance(scale, int) or scale < 1:
+        raise ValueError(f"`scale` must be a whole number of at least 1. Received: scale={scale!r}")
+    return images.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+def _write_strip(path: Path, images: np.ndarray, scale: int | None) -> None:
+    """Draws uint8 images side by side on white, in rows of ten."""
+    from PIL import Image
+
+    columns = min(len(images), STRIP_COLUMNS)
+    if scale is None:
+        scale = max(1, STRIP_WIDTH // (columns * images.shape[2]))
+    images = _enlarge(images, scale)
+    height, width = (side + STRIP_GAP for side in images.shape[1:3])
+    rows = -(-len(images) // columns)
+    strip = np.full((rows * height - STRIP_GAP, columns * width - STRIP_GAP, *images.shape[3:]), 255, "uint8")
+    for index, image in enumerate(images):
+        top, left = index // columns * height, index % columns * width
+        strip[top : top + image.shape[0], left : left + image.shape[1]] = image
+    with replacing(path) as temporary:
+        Image.fromarray(strip).save(temporary)

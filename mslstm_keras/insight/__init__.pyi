@@ -1,0 +1,4 @@
+from mslstm_keras.insight.architecture import draw_architecture as draw_architecture
+from mslstm_keras.insight.outputs import layer_outputs as layer_outputs
+from mslstm_keras.insight.receptive_field import effective_receptive_field as effective_receptive_field
+from mslstm_keras.insight.receptive_field import theoretical_receptive_field as theoretical_receptive_field

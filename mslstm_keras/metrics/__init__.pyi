@@ -1,0 +1,11 @@
+from mslstm_keras.metrics.categorical import CSI as CSI
+from mslstm_keras.metrics.categorical import FAR as FAR
+from mslstm_keras.metrics.categorical import FSS as FSS
+from mslstm_keras.metrics.categorical import HSS as HSS
+from mslstm_keras.metrics.categorical import POD as POD
+from mslstm_keras.metrics.frame import BalancedMAE as BalancedMAE
+from mslstm_keras.metrics.frame import BalancedMSE as BalancedMSE
+from mslstm_keras.metrics.frame import FrameGDL as FrameGDL
+from mslstm_keras.metrics.frame import PixelMAE as PixelMAE
+from mslstm_keras.metrics.frame import PixelMSE as PixelMSE
+from mslstm_keras.metrics.perceptual import lpips_distance as lpips_distance

@@ -1,0 +1,213 @@
+"""Scores of where it rains: POD, FAR, CSI, HSS and FSS at a threshold, pooled over a whole set."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from mslstm_keras.metrics.frame import FrameMetric
+from mslstm_keras.metrics.rain import reaches, threshold_pixel
+
+
+class EventMetric(FrameMetric):
+    """Score of an event: a pixel whose rain rate is at least `threshold`.
+
+    What is counted is summed over all sequences before a score is made of it, for each frame; where there
+    is nothing to divide by, the score is 0. Pixels are compared in float32, as frames hold them.
+
+    Args:
+        frames: int. How many frames are counted, from the end of what comes in; at least 1.
+        threshold: float. Least rain rate of an event, mm/h.
+        rain_scale: str. How pixels code rain rates: "dwd" (Germany), "hko" (Hong Kong), "meteonet", "rainf"
+            or "brasil". Default: "dwd".
+        name: str. Name in logs. Default: that of the score and the threshold, such as "csi_0.5".
+        dtype: str. See `FrameMetric`, also for call arguments, results and errors.
+
+    Raises:
+        ValueError: also if `rain_scale` is no such name, or `threshold` lies outside the rates that its
+            pixels stand for.
+    """
+
+    def __init__(
+        self,
+        frames: int,
+        threshold: float,
+        rain_scale: str = "dwd",
+        name: str | None = None,
+        dtype: Any = None,
+    ):
+        self.pixel = threshold_pixel(threshold, rain_scale)
+        super().__init__(frames, name or f"{self.class_name()}_{threshold:g}", dtype)
+        self.threshold = float(threshold)
+        self.rain_scale = rain_scale
+
+    def events(self, frames):
+        """Returns 1 for every pixel with an event and 0 for every other; what is not a number stays so."""
+        return ops.where(ops.isnan(frames), frames, reaches(frames, self.pixel, self.dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "threshold": self.threshold, "rain_scale": self.rain_scale}
+
+
+class Contingency(EventMetric):
+    """Score of the pixels that are hits, misses, false alarms and correct negatives.
+
+                        observed        not observed
+        predicted       hit             false alarm
+        not predicted   miss            correct negative
+
+    A subclass is one formula, `rate`. Each of them counts the same, so one metric's counts give them all:
+    `HSS.rate(*metric.counts().T)`.
+    Args, call arguments, results and errors: see `EventMetric`.
+    """
+
+    PARTS = (4,)
+
+    @staticmethod
+    def rate(hits, misses, false_alarms, correct_negatives):
+        """Returns the score of counts."""
+        raise NotImplementedError
+
+    def score(self, truth, prediction):
+        events = self.events(truth), self.events(prediction)
+        observed, predicted = (ops.sum(event, axis=(2, 3, 4)) for event in events)
+        hits = ops.sum(events[0] * events[1], axis=(2, 3, 4))
+        pixels = ops.cast(math.prod(ops.shape(truth)[2:]), self.dtype)
+        return ops.stack(
+            [hits, observed - hits, predicted - hits, pixels - observed - predicted + hits], axis=-1
+        )
+
+    def counts(self) -> np.ndarray:
+        """Returns hits, misses, false alarms and correct negatives so far, float64 (frames, 4).
+
+        They are exact as long as no batch has more than 2^24 pixels in one of its frames; however many
+        batches there are.
+        """
+        totals, remainders = (ops.convert_to_numpy(part) for part in (self.totals, self.remainders))
+        return totals.astype("float64") + remainders
+
+    def per_frame(self):
+        """Returns the score of each counted frame, (frames,), the earliest lead time first."""
+        return self.rate(*ops.unstack(self.sums(), axis=-1))
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class POD(Contingency):
+    """Probability of detection: hits / (hits + misses), 1 at best.
+
+    Args, call arguments, results and errors: see `EventMetric`.
+    """
+
+    @staticmethod
+    def rate(hits, misses, false_alarms, correct_negatives):
+        return ops.divide_no_nan(hits, hits + misses)
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class FAR(Contingency):
+    """False alarm ratio: false alarms / (hits + false alarms), 0 at best.
+
+    Args, call arguments, results and errors: see `EventMetric`.
+    """
+
+    @staticmethod
+    def rate(hits, misses, false_alarms, correct_negatives):
+        return ops.divide_no_nan(false_alarms, hits + false_alarms)
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class CSI(Contingency):
+    """Critical success index: hits / (hits + misses + false alarms), 1 at best.
+
+    Args, call arguments, results and errors: see `EventMetric`.
+    """
+
+    @staticmethod
+    def rate(hits, misses, false_alarms, correct_negatives):
+        return ops.divide_no_nan(hits, hits + misses + false_alarms)
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class HSS(Contingency):
+    """Heidke skill score: the share of right pixels beyond those of chance, 1 at best, 0 without skill.
+
+        HSS = 2 (a d - b c) / ((a + c) (c + d) + (a + b) (b + d))
+
+    with a hits, b false alarms, c misses and d correct negatives.
+    Args, call arguments, results and errors: see `EventMetric`.
+    """
+
+    @staticmethod
+    def rate(hits, misses, false_alarms, correct_negatives):
+        skill = 2 * (hits * correct_negatives - false_alarms * misses)
+        chance = (hits + misses) * (misses + correct_negatives)
+        chance += (hits + false_alarms) * (false_alarms + correct_negatives)
+        return ops.divide_no_nan(skill, chance)
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class FSS(EventMetric):
+    """Fractions skill score: whether as much of a neighbourhood is wet as was forecast, 1 at best.
+
+        FSS = 1 - sum (p_x - p_y)^2 / sum (p_x^2 + p_y^2)
+
+    with p the share of a window's pixels that have an event, in prediction and truth; summed over all
+    positions at which the window lies wholly inside the frame, over channels and over sequences.
+
+    Args:
+        frames: int. See `EventMetric`, also for what is not named here.
+        threshold: float. Least rain rate of an event, mm/h.
+        window: int. Side of the square window, pixels; at least 1. Default: 5.
+        name: str. Default: names the threshold and the window, such as "fss_0.5_5".
+
+    Raises:
+        ValueError: also if `window` is no positive whole number, or larger than a frame.
+
+    Reference: Roberts & Lean, "Scale-selective verification of rainfall accumulations from high-resolution
+    forecasts of convective events", Monthly Weather Review 136 (2008).
+    """
+
+    PARTS = (2,)
+
+    def __init__(
+        self,
+        frames: int,
+        threshold: float,
+        window: int = 5,
+        rain_scale: str = "dwd",
+        name: str | None = None,
+        dtype: Any = None,
+    ):
+        if not isinstance(window, int) or window < 1:
+            raise ValueError(f"`window` must be a whole number of at least 1. Received: window={window!r}")
+        super().__init__(frames, threshold, rain_scale, name or f"fss_{threshold:g}_{window}", dtype)
+        self.window = window
+
+    def shares(self, frames):
+        """Returns the share of every window's pixels that have an event."""
+        size = ops.shape(frames)
+        shares = ops.reshape(self.events(frames), (-1, *size[2:]))
+        for pool_size in ((self.window, 1), (1, self.window)):
+            shares = ops.average_pool(shares, pool_size, strides=1, data_format="channels_last")
+        return ops.reshape(shares, (*size[:2], *ops.shape(shares)[1:]))
+
+    def score(self, truth, prediction):
+        if any(side is not None and side < self.window for side in truth.shape[2:4]):
+            raise ValueError(
+                "`window` must fit into the frames. "
+                f"Received: window={self.window}, frames of {truth.shape[2]}x{truth.shape[3]}"
+            )
+        observed, predicted = self.shares(truth), self.shares(prediction)
+        difference = ops.mean(ops.square(predicted - observed), axis=(2, 3, 4))
+        largest = ops.mean(ops.square(predicted) + ops.square(observed), axis=(2, 3, 4))
+        return ops.stack([difference, largest], axis=-1)
+
+    def per_frame(self):
+        """Returns the score of each counted frame, (frames,), the earliest lead time first."""
+        difference, largest = ops.unstack(self.sums(), axis=-1)
+        return ops.divide_no_nan(largest - difference, largest)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "window": self.window}

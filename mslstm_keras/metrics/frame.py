@@ -1,0 +1,323 @@
+"""Scores of single frames, averaged over sequences: MSE, MAE, balanced errors, GDL, PSNR and SSIM."""
+
+import re
+from typing import Any
+
+import keras
+from keras import ops
+
+from mslstm_keras.metrics.rain import reaches, threshold_pixel
+
+SSIM_WINDOW = 11  # pixels
+SSIM_SIGMA = 1.5  # pixels
+PSNR_EPSILON = 1e-5  # bounds the score of a perfect frame to 50 dB
+BALANCE = {2.0: 1, 5.0: 3, 10.0: 5, 30.0: 20}
+"""Rain rate, mm/h -> by how much the weight of a pixel, 1 in light rain, grows where it rains at least so."""
+
+
+class FrameMetric(keras.metrics.Metric):
+    """Mean of a score over sequences, for each of the last `frames` frames and over all of them.
+
+        score_t = sum_n w_n s(y_nt, clip(x_nt, 0, 1)) / sum_n w_n
+        result  = 1 / frames sum_t score_t
+
+    with y the truth, x the prediction, s the score of one frame (a subclass' `score`) and w_n the weight
+    of sequence n. A model predicts the frames 1 .. context + forecast - 1, so `frames=forecast_frames`
+    counts the forecast alone and `frames=context_frames + forecast_frames - 1` every prediction.
+
+    The state is sums over sequences, which the replicas of a `tf.distribute` strategy keep apart and which
+    are added when read: neither the batches nor the devices change a score. What rounding takes from a sum
+    is kept beside it, so that a data set of any length is summed as exactly as one batch.
+
+    Args:
+        frames: int. How many frames are counted, from the end of what comes in; at least 1.
+        name: str. Name in logs. Default: that of the class, such as "frame_mse" for `FrameMSE`.
+        dtype: str. The dtype of scores and sums. Default: Keras' float type, also where the model is in
+            mixed precision.
+
+    Call arguments (of `update_state`):
+        y_true: tensor (batch, time, height, width, channels), values in [0, 1], at least `frames` frames.
+        y_pred: tensor of the same shape; clipped to [0, 1].
+        sample_weight: None or a tensor (batch,), 0 for the sequences that only pad a batch. In `compile`,
+            weights reach the metrics listed in `weighted_metrics`, not those in `metrics`.
+
+    Returns:
+        `result()`: the mean over frames, a scalar. `per_frame()`: one value per lead time, (frames,), the
+        earliest first. Both are 0 before the first sequence.
+
+    Raises:
+        ValueError: if `frames` is not a positive whole number, fewer frames come in, tensors or weights
+            have another rank, or the frames of `y_true` and `y_pred` differ in shape.
+
+    Differs from the reference code: the score of a prediction that is not a number stays so. There it
+    counts as 0, which is the best squared error possible.
+    """
+
+    PARTS: tuple[int, ...] = ()
+    """Axes of what `score` returns for a frame, beyond batch and frames."""
+
+    def __init__(self, frames: int, name: str | None = None, dtype: Any = None):
+        if not isinstance(frames, int) or frames < 1:
+            raise ValueError(f"`frames` must be a whole number of at least 1. Received: frames={frames!r}")
+        super().__init__(name=name or self.class_name(), dtype=dtype)
+        self.frames = frames
+        shape = (frames, *self.PARTS)
+        self.totals = self.add_variable(shape=shape, initializer="zeros", name="totals")
+        self.remainders = self.add_variable(shape=shape, initializer="zeros", name="remainders")
+        self.sequences = self.add_variable(shape=(), initializer="zeros", name="sequences")
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Returns the name of the class as logs write names: "frame_mse" for `FrameMSE`."""
+        return re.sub("(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+    def score(self, truth, prediction):
+        """Returns the score of every frame, (batch, frames, *PARTS), of values in [0, 1]."""
+        raise NotImplementedError
+
+    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+        truth, prediction = self._counted(y_true, "y_true"), self._counted(y_pred, "y_pred")
+        if any(t != p for t, p in zip(truth.shape, prediction.shape, strict=True) if None not in (t, p)):
+            raise ValueError(
+                "`y_pred` must have the batch size, height, width and channels of `y_true`. "
+                f"Received: y_true {tuple(y_true.shape)}, y_pred {tuple(y_pred.shape)}"
+            )
+        scores = self.score(truth, ops.clip(prediction, 0, 1))
+        weights = self._weights(sample_weight, scores)
+        self._add(ops.sum(scores * ops.reshape(weights, (-1, 1, *(1 for _ in self.PARTS))), axis=0))
+        self.sequences.assign_add(ops.sum(weights))
+
+    def sums(self):
+        """Returns the weighted sums over sequences of what `score` returns, (frames, ...)."""
+        return self.totals + self.remainders
+
+    def per_frame(self):
+        """Returns the mean score of each counted frame, (frames,), the earliest lead time first."""
+        return ops.divide_no_nan(self.sums(), self.sequences)
+
+    def result(self):
+        """Returns the mean score over the counted frames, a scalar."""
+        return ops.mean(self.per_frame())
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "frames": self.frames}
+
+    def _add(self, increment):
+        """Adds to the totals, and to the remainders what float32 cannot hold (two-sum of Knuth)."""
+        after = self.totals + increment
+        added = after - self.totals
+        self.remainders.assign_add((self.totals - (after - added)) + (increment - added))
+        self.totals.assign(after)  # last: until here the totals are those before
+
+    def _counted(self, frames, argument):
+        frames = ops.cast(ops.convert_to_tensor(frames), self.dtype)
+        if len(frames.shape) != 5:
+            raise ValueError(
+                f"`{argument}` must have the axes (batch, time, height, width, channels). "
+                f"Received: shape={tuple(frames.shape)}"
+            )
+        if frames.shape[1] is not None and frames.shape[1] < self.frames:
+            raise ValueError(
+                f"`{argument}` must hold at least the {self.frames} frames that {self.name} counts. "
+                f"Received: {frames.shape[1]} frames, shape={tuple(frames.shape)}"
+            )
+        return frames[:, -self.frames :]
+
+    def _weights(self, sample_weight, scores):
+        if sample_weight is None:
+            return ops.ones(ops.shape(scores)[:1], self.dtype)
+        weights = ops.cast(ops.convert_to_tensor(sample_weight), self.dtype)
+        if len(weights.shape) != 1:
+            raise ValueError(
+                "`sample_weight` must hold one weight per sequence, shape (batch,). "
+                f"Received: shape={tuple(weights.shape)}"
+            )
+        return weights
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class FrameMSE(FrameMetric):
+    """Squared error of a frame, summed over its pixels and channels.
+
+        s(y, x) = sum_p (y_p - x_p)^2
+
+    Args, call arguments, results and errors: see `FrameMetric`.
+    """
+
+    def score(self, truth, prediction):
+        return ops.sum(ops.square(truth - prediction), axis=(2, 3, 4))
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class FrameMAE(FrameMetric):
+    """Absolute error of a frame, summed over its pixels and channels.
+
+        s(y, x) = sum_p |y_p - x_p|
+
+    Args, call arguments, results and errors: see `FrameMetric`.
+    """
+
+    def score(self, truth, prediction):
+        return ops.sum(ops.abs(truth - prediction), axis=(2, 3, 4))
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class PixelMSE(FrameMetric):
+    """Squared error of a frame, averaged over its pixels and channels.
+
+        s(y, x) = mean_p (y_p - x_p)^2
+
+    Args, call arguments, results and errors: see `FrameMetric`.
+    """
+
+    def score(self, truth, prediction):
+        return ops.mean(ops.square(truth - prediction), axis=(2, 3, 4))
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class PixelMAE(FrameMetric):
+    """Absolute error of a frame, averaged over its pixels and channels.
+
+        s(y, x) = mean_p |y_p - x_p|
+
+    Args, call arguments, results and errors: see `FrameMetric`.
+    """
+
+    def score(self, truth, prediction):
+        return ops.mean(ops.abs(truth - prediction), axis=(2, 3, 4))
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class FrameGDL(FrameMetric):
+    """Gradient difference of a frame: how much blurrier, or sharper, its edges are than the true ones.
+
+        s(y, x) = sum_p | |dy_p| - |dx_p| |  over neighbours along the height, and again along the width
+
+    with d the difference of a pixel and the one before it; summed over pixels and channels.
+    Args, call arguments, results and errors: see `FrameMetric`.
+
+    Reference: Mathieu, Couprie & LeCun, "Deep multi-scale video prediction beyond mean square error",
+    ICLR 2016 (the loss of equation 6, with exponent 1).
+    """
+
+    def score(self, truth, prediction):
+        return sum(
+            ops.sum(ops.abs(_steepness(truth, axis) - _steepness(prediction, axis)), axis=(2, 3, 4))
+            for axis in (2, 3)
+        )
+
+
+def _steepness(frames, axis):
+    return ops.abs(ops.diff(frames, axis=axis))
+
+
+class BalancedError(FrameMetric):
+    """Error of a frame, summed over its pixels and channels with more weight where more rain fell.
+
+        s(y, x) = sum_p w(R(y_p)) e(y_p - x_p)
+        w(R)    = 1 for R < 2, 2 for R < 5, 5 for R < 10, 10 for R < 30, else 30          R in mm/h
+
+    with e the error of a pixel (a subclass' `error`) and R the rain rate that the true pixel stands for.
+
+    Args:
+        frames: int. How many frames are counted, from the end of what comes in; at least 1.
+        rain_scale: str. How pixels code rain rates: "dwd" (Germany), "hko" (Hong Kong), "meteonet", "rainf"
+            or "brasil". Default: "dwd".
+        name: str. See `FrameMetric`.
+        dtype: str. See `FrameMetric`, also for call arguments, results and errors.
+
+    Raises:
+        ValueError: also if `rain_scale` is no such name.
+
+    Reference: Shi et al., "Deep learning for precipitation nowcasting: a benchmark and a new model",
+    NeurIPS 2017.
+    """
+
+    def __init__(self, frames: int, rain_scale: str = "dwd", name: str | None = None, dtype: Any = None):
+        super().__init__(frames, name, dtype)
+        self.rain_scale = rain_scale
+        self.balance = {threshold_pixel(rate, rain_scale): more for rate, more in BALANCE.items()}
+
+    def error(self, difference):
+        """Returns the error of every pixel."""
+        raise NotImplementedError
+
+    def weight(self, truth):
+        """Returns the weight of every true pixel."""
+        reached = (more * reaches(truth, pixel, self.dtype) for pixel, more in self.balance.items())
+        return 1 + sum(reached)
+
+    def score(self, truth, prediction):
+        return ops.sum(self.weight(truth) * self.error(truth - prediction), axis=(2, 3, 4))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rain_scale": self.rain_scale}
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class BalancedMSE(BalancedError):
+    """Squared error with the weights of `BalancedError`, which documents arguments and results."""
+
+    def error(self, difference):
+        return ops.square(difference)
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class BalancedMAE(BalancedError):
+    """Absolute error with the weights of `BalancedError`, which documents arguments and results."""
+
+    def error(self, difference):
+        return ops.abs(difference)
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class FramePSNR(FrameMetric):
+    """Peak signal-to-noise ratio of a frame, in dB; 50 for a perfect one.
+
+        s(y, x) = 10 log10(1 / (mean_p (y_p - x_p)^2 + 1e-5))
+
+    The mean of the ratios of single frames, not the ratio of the mean error.
+    Args, call arguments, results and errors: see `FrameMetric`.
+    """
+
+    def score(self, truth, prediction):
+        error = ops.mean(ops.square(truth - prediction), axis=(2, 3, 4))
+        return -10 * ops.log10(error + PSNR_EPSILON)
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class FrameSSIM(FrameMetric):
+    """Structural similarity of a frame, 1 for a perfect one.
+
+        s(y, x) = mean (2 m_y m_x + c1) (2 v_yx + c2) / ((m_y^2 + m_x^2 + c1) (v_y + v_x + c2))
+
+    over channels and all positions at which a Gaussian window lies wholly inside the frame; m, v are mean
+    and (co)variance under the window, c1 = 0.01^2, c2 = 0.03^2 for values in [0, 1]. The window is 11
+    pixels wide with standard deviation 1.5; frames with a side below 11 take windows of that side k with
+    standard deviation 1.5 k / 11.
+    Args, call arguments, results and errors: see `FrameMetric`; also
+
+    Raises:
+        ValueError: if height, width or channels of `y_pred` are unknown.
+
+    Reference: Wang, Bovik, Sheikh & Simoncelli, "Image quality assessment: from error visibility to
+    structural similarity", IEEE Transactions on Image Processing 13 (2004).
+    """
+
+    def score(self, truth, prediction):
+        frame_shape = prediction.shape[2:]
+        if None in frame_shape:
+            raise ValueError(
+                "`y_pred` must have known height, width and channels, which set the window. "
+                f"Received: shape={tuple(prediction.shape)}"
+            )
+        window = min(SSIM_WINDOW, *frame_shape[:2])
+        values = ops.image.ssim(
+            ops.reshape(truth, (-1, *frame_shape)),
+            ops.reshape(prediction, (-1, *frame_shape)),
+            max_val=1.0,
+            filter_size=window,  # Keras documents odd sizes; it computes even ones right too (tested)
+            filter_sigma=SSIM_SIGMA * window / SSIM_WINDOW,
+            data_format="channels_last",
+        )
+        return ops.reshape(values, ops.shape(prediction)[:2])

@@ -1,0 +1,2 @@
+from mslstm_keras.models.registry import dtype_policy as dtype_policy
+from mslstm_keras.models.rollout import SpatiotemporalRNN as SpatiotemporalRNN

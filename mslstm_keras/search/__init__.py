@@ -1,0 +1,5 @@
+"""Searches over the fields of a recipe."""
+
+from mslstm_keras import lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

@@ -1,1 +1,0 @@
-"""Streaming scores of predicted frames."""

@@ -1,0 +1,5 @@
+"""Trained models with their recipes, scores and checksums."""
+
+from mslstm_keras import lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

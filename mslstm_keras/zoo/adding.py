@@ -1,0 +1,143 @@
+"""A run becomes an entry of a zoo."""
+
+import csv
+import dataclasses
+import importlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mslstm_keras.data.splits import split_clips
+from mslstm_keras.evaluation.protocols import find_protocol
+from mslstm_keras.evaluation.scores import evaluate
+from mslstm_keras.export.saved_model import export_saved_model, save_keras_folder
+from mslstm_keras.figures.plots import curve_figure, forecast_animation
+from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.forecasting.forecaster import forecast
+from mslstm_keras.models.rollout import Rollout, find_layer
+from mslstm_keras.training.fit import LOG
+from mslstm_keras.zoo.card import write_card
+from mslstm_keras.zoo.checksums import sums
+from mslstm_keras.zoo.entry import ZooEntry, check_name
+from mslstm_keras.zoo.index import INDEX, VERSION, list_pretrained, zoo_folder
+from mslstm_keras.zoo.loading import read_run
+
+SAMPLES = 3
+
+
+RECORDED_PACKAGES = ("mslstm-keras", "keras", "tensorflow", "numpy")
+
+
+def add_pretrained(
+    run_dir: str | os.PathLike,
+    *,
+    name: str | None = None,
+    zoo: str | os.PathLike | None = None,
+    count: int | None = None,
+    data_dir: str | os.PathLike | None = None,
+    beside: Mapping[str, str | os.PathLike] | None = None,
+) -> ZooEntry:
+    """Scores a run and makes a zoo entry of it, or replaces it: model, SavedModel, card, curve, index line.
+
+    Args:
+        run_dir: folder of `mslstm_keras.train`.
+        name: str. Name of the entry; the recipe's by default.
+        zoo: folder of a zoo, made if it does not exist; by default that of the package.
+        count: int. How many test clips of the recipe's data to score; all by default.
+        data_dir: folder of prepared TFDS data sets.
+        beside: label -> folder of a run that the card compares with.
+
+    Returns:
+        The new entry.
+
+    Raises:
+        ValueError: if a run folder holds no checkpoint, the recipe's data is not prepared, or the name is no plain
+            name of a folder.
+        OSError: if the zoo cannot be written; it then is as it was.
+    """
+    zoo = Path(zoo_folder() if zoo is None else zoo)
+    model, recipe, seen = read_run(run_dir)
+    name = recipe.name if name is None else name
+    check_name(name)
+    clips = split_clips(recipe.data, "test", data_dir)
+    entry = ZooEntry(
+        name=name,
+        recipe=recipe,
+        clips_seen=seen,
+        parameters=sum(math.prod(variable.shape) for variable in model.trainable_variables),
+        scores=evaluate(model, clips, count=count, protocol=find_protocol(recipe.data)),
+        comparison={label: _scored_run(run, clips, count) for label, run in (beside or {}).items()},
+        versions=_versions(),
+        files={},
+    )
+    zoo.mkdir(parents=True, exist_ok=True)
+    remove_partial(zoo)
+    entries = list_pretrained(zoo) if (zoo / INDEX).exists() else {}
+    # The index is written before the folder takes its place: a disk that is full by then changes neither.
+    with replacing(zoo / INDEX) as index, replacing(zoo / entry.name) as folder:
+        version = folder / VERSION
+        export_saved_model(model, version, rain_scale=find_protocol(recipe.data).rain_scale)
+        save_keras_folder(model, version)
+        shutil.copyfile(Path(run_dir) / LOG, version / "curve.csv")
+        _draw_samples(model, clips, version / "samples.gif")
+        _draw_curve(version / "curve.csv", entry, version / "curve.png")
+        write_card(entry, version)
+        entries[entry.name] = dataclasses.replace(entry, files=sums(folder))
+        _write_index(index, entries)
+    return entries[entry.name]
+
+
+def _scored_run(run_dir, clips, count):
+    model, recipe, seen = read_run(run_dir)
+    scores = evaluate(model, clips, count=count, protocol=find_protocol(recipe.data))
+    return {"recipe": recipe.to_dict(), "clips_seen": seen, "scores": scores}
+
+
+def _draw_samples(model, clips, path):
+    frames = clips.frames(np.arange(min(SAMPLES, clips.count)))
+    context = find_layer(model, Rollout).context_frames
+    prediction = forecast(model, frames[:, :context])
+    truth = frames[:, context:][:, : prediction.shape[1]]
+    # Clips stand below one another, as one tall clip.
+    tall = [np.concatenate(list(part), axis=1) for part in (frames[:, :context], truth, prediction)]
+    forecast_animation(*tall, path)
+
+
+def _draw_curve(log, entry, path):
+    with open(log, newline="") as file:
+        lines = list(csv.DictReader(file))
+    seen = [int(float(line["clips"])) for line in lines]
+    curves = {"training, loss": (seen, [float(line["loss"]) for line in lines])}
+    if entry.recipe.validation_clips:
+        scored = f"MSE of the forecast of {entry.recipe.validation_clips} test clips"
+        curves[scored] = (seen, [float(line["val_frame_mse"]) for line in lines])
+    persistence = {"MSE of persistence": entry.scores["persistence"]["mse"]["mean"]}
+    curve_figure(curves, path, x="training clips", y="sum over a frame", reference_lines=persistence)
+
+
+def _write_index(path, entries):
+    fields = {name: _plain(entry) for name, entry in sorted(entries.items())}
+    path.write_text(json.dumps({"entries": fields}, indent=1) + "\n")
+
+
+def _plain(entry):
+    fields = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
+    del fields["name"]
+    return {**fields, "recipe": entry.recipe.to_dict()}
+
+
+def _versions():
+    versions = {"python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # a build of another name, such as tensorflow-cpu
+            versions[package] = importlib.import_module(package.replace("-", "_")).__version__
+    return versions

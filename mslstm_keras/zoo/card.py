@@ -1,0 +1,105 @@
+"""The card of a zoo entry: what a person wants to know before using a model."""
+
+import json
+from pathlib import Path
+
+from mslstm_keras.evaluation.protocols import find_protocol, metric_label, score_text
+from mslstm_keras.zoo.entry import ZooEntry
+
+
+def write_card(entry: ZooEntry, folder: Path) -> None:
+    """Writes `README.md` of a zoo entry into its versioned folder.
+
+    Args:
+        entry: the entry.
+        folder: its versioned folder.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    (folder / "README.md").write_text("\n".join(_lines(entry)) + "\n")
+
+
+def score_table(rows: dict[str, dict]) -> list[str]:
+    """Returns the lines of a Markdown table of scores: one row per label, one column per metric."""
+    metrics = list(next(iter(rows.values())))
+    lines = ["| | " + " | ".join(map(metric_label, metrics)) + " |", "|---|" + "---|" * len(metrics)]
+    for label, scores in rows.items():
+        values = [score_text(scores[metric]["mean"]) for metric in metrics]
+        lines.append(f"| {label} | " + " | ".join(values) + " |")
+    return lines
+
+
+def lead_time_table(rows: dict[str, dict], metric: str) -> list[str]:
+    """Returns the lines of a Markdown table of one score by lead time: one row per label."""
+    count = len(next(iter(rows.values()))[metric]["per_frame"])
+    lines = [f"| {metric_label(metric)} | " + " | ".join(f"+{lead}" for lead in range(1, count + 1)) + " |"]
+    lines.append("|---|" + "---|" * count)
+    for label, scores in rows.items():
+        lines.append(f"| {label} | " + " | ".join(map(score_text, scores[metric]["per_frame"])) + " |")
+    return lines
+
+
+def _lines(entry):
+    recipe, scores = entry.recipe, entry.scores
+    height, width, channels = recipe.frame_shape
+    rows = {entry.name: scores["model"], "persistence (last frame repeated)": scores["persistence"]}
+    yield f"# {entry.name}"
+    yield ""
+    yield (
+        f"`{recipe.model}` with {entry.parameters:,} parameters: {recipe.context_frames} frames of {height} x "
+        f"{width} x {channels} in, the next {recipe.forecast_frames} out. Trained on `{recipe.data}`, "
+        f"{entry.clips_seen:,} clips seen."
+    )
+    yield "\n![truth, forecast and difference of test clips](samples.gif)"
+    yield "\n## Use"
+    yield "\n```python"
+    yield "import mslstm_keras"
+    yield f'\nmodel = mslstm_keras.load_pretrained("{entry.name}")'
+    yield f"future = mslstm_keras.forecast(model, frames)  # floats in [0, 1], (time, {height}, {width}, {channels})"
+    yield "```"
+    yield (
+        "\nThis folder is a Keras model for `keras.models.load_model` (after `import mslstm_keras`) and a "
+        "TensorFlow SavedModel with the signature `serving_default`: `frames` -> `forecast`."
+    )
+    yield "\n## Scores"
+    yield (
+        f"\nThe {'forecast frames' if scores['frames'] == 'forecast' else 'predicted frames'} of the first "
+        f"{scores['clips']:,} test clips of `{recipe.data}`; predictions clipped to [0, 1]. Made by "
+        f"`mslstm evaluate --model {entry.name} --dataset {recipe.data} --clips {scores['clips']}`.\n"
+    )
+    yield from score_table(rows)
+    for metric in find_protocol(recipe.data).by_lead_time:
+        yield ""
+        yield from lead_time_table(rows, metric)
+    if entry.comparison:
+        yield "\n## Runs made to compare with"
+        yield "\nScored on the same clips. What differs from the recipe below stands behind each.\n"
+        yield from score_table({label: run["scores"]["model"] for label, run in entry.comparison.items()})
+        yield ""
+        for label, run in entry.comparison.items():
+            yield f"- {label}: {run['clips_seen']:,} clips seen; {_differences(run['recipe'], recipe.to_dict())}"
+    yield "\n## Training"
+    yield "\n![training curve](curve.png)"
+    yield "\n`curve.csv` has one line per interval. The recipe:\n"
+    yield "```json"
+    yield json.dumps(recipe.to_dict(), indent=2)
+    yield "```"
+    yield (
+        "\nVersions: "
+        + ", ".join(f"{package} {version}" for package, version in entry.versions.items())
+        + "."
+    )
+    yield "\n## Limits"
+    yield (
+        f"\nIt has seen `{recipe.data}` and nothing else: on other frames its forecasts mean little. Forecasts blur "
+        "with lead time, as the squared error asks for. Values are not clipped to [0, 1]."
+    )
+
+
+def _differences(fields, others):
+    """Names the fields in which a recipe differs from another, but for its name."""
+    different = [
+        f"`{key}` = {value}" for key, value in fields.items() if key != "name" and value != others[key]
+    ]
+    return ", ".join(different) or "the same recipe"

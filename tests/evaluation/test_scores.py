@@ -1,0 +1,163 @@
+"""Scores against a loop over clips and frames written by hand."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mslstm_keras.data.clips import Clips
+from mslstm_keras.evaluation.scores import evaluate, persistence
+from mslstm_keras.models.registry import create_model
+from mslstm_keras.models.rollout import Rollout, find_layer
+from tests.support.equations import randomise
+
+CONTEXT, FORECAST, FRAME = 3, 2, (12, 16, 1)
+LEVELS = np.random.default_rng(0).integers(
+    0, 256, (5, 6, *FRAME), dtype="uint8"
+)  # one frame more than needed
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = create_model("conv_lstm", FRAME, CONTEXT, FORECAST, filters=2, layers=1)
+    randomise(model, seed=2)
+    find_layer(model, Rollout).step.get_layer("head").bias.assign([0.2])  # clipping shows on both sides
+    return model
+
+
+@pytest.fixture(scope="module")
+def predictions(model):
+    outputs = model.predict(LEVELS[:, :CONTEXT] / np.float32(255), verbose=0)
+    assert outputs.min() < -0.1
+    assert outputs.max() > 1.1
+    return outputs
+
+
+def clips(levels=LEVELS):
+    return Clips(lambda indices: levels[indices], len(levels))
+
+
+def by_hand(predictions, levels, first):
+    """Returns the scores of the predictions number `first` and later: predictions[:, k] is one of frame k + 1."""
+    scores = {name: [] for name in ("mse", "mae", "ssim", "psnr")}
+    for k in range(first, CONTEXT + FORECAST - 1):
+        values = {name: [] for name in scores}
+        for clip, prediction in zip(levels, predictions, strict=True):
+            truth, predicted = clip[k + 1] / 255.0, np.clip(prediction[k], 0, 1).astype("float64")
+            square = (truth - predicted) ** 2
+            values["mse"].append(square.sum())
+            values["mae"].append(np.abs(truth - predicted).sum())
+            values["psnr"].append(-10 * math.log10(square.mean() + 1e-5))
+            values["ssim"].append(float(tf.image.ssim(truth, predicted, max_val=1.0)))
+        for name, of_clips in values.items():
+            scores[name].append(np.mean(of_clips))
+    return {name: {"mean": np.mean(values), "per_frame": values} for name, values in scores.items()}
+
+
+def assert_equal_scores(scores, expected):
+    assert list(scores) == ["mse", "mae", "ssim", "psnr"]
+    for name, values in expected.items():
+        assert list(scores[name]) == ["mean", "per_frame"]
+        np.testing.assert_allclose(
+            scores[name]["per_frame"], values["per_frame"], rtol=1e-5, atol=1e-6, err_msg=name
+        )
+        np.testing.assert_allclose(scores[name]["mean"], values["mean"], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def last_frame(levels):
+    """Predicts frame k + 1 by frame k inside the context, by the context's last frame behind it."""
+    frames = levels / 255.0
+    return np.stack(
+        [frames[:, k if k < CONTEXT else CONTEXT - 1] for k in range(CONTEXT + FORECAST - 1)], axis=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("all_frames", "frames", "first"), [(False, "forecast", CONTEXT - 1), (True, "all", 0)]
+)
+def test_scores_of_model_and_persistence(model, predictions, all_frames, frames, first):
+    result = evaluate(model, clips(), all_frames=all_frames)
+    assert result["clips"] == 5
+    assert result["frames"] == frames
+    assert set(result) == {"clips", "frames", "model", "persistence"}
+    assert_equal_scores(result["model"], by_hand(predictions, LEVELS, first))
+    assert_equal_scores(result["persistence"], by_hand(last_frame(LEVELS), LEVELS, first))
+    assert len(result["model"]["mse"]["per_frame"]) == (CONTEXT + FORECAST - 1 if all_frames else FORECAST)
+    json.dumps(result)
+
+
+def test_count_takes_the_first_clips(model):
+    assert evaluate(model, clips(), count=2) == evaluate(model, clips(LEVELS[:2]))
+    assert evaluate(model, clips(), count=2) != evaluate(model, clips(LEVELS[2:4]))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_the_batch_size_changes_nothing(model, batch_size):
+    read = []
+
+    def count(indices):
+        read.append(len(indices))
+        return LEVELS[indices]
+
+    scores = evaluate(model, Clips(count, 5), batch_size=batch_size)
+    assert read == {1: [1] * 5, 2: [2, 2, 1], 5: [5]}[batch_size]
+    whole = evaluate(model, clips())
+    for who in ("model", "persistence"):
+        assert_equal_scores(scores[who], whole[who])
+
+
+def test_frames_behind_the_forecast_count_for_nothing(model):
+    changed = LEVELS.copy()
+    changed[:, CONTEXT + FORECAST :] = 0
+    assert evaluate(model, clips(changed)) == evaluate(model, clips())
+    assert evaluate(model, clips(LEVELS[:, : CONTEXT + FORECAST])) == evaluate(model, clips())
+
+
+def test_persistence_is_perfect_where_nothing_moves(model):
+    still = np.repeat(LEVELS[:, :1], CONTEXT + FORECAST, axis=1)
+    scores = evaluate(model, clips(still), all_frames=True)["persistence"]
+    assert scores["mse"]["mean"] == scores["mae"]["mean"] == 0
+    np.testing.assert_allclose([scores["ssim"]["mean"], scores["psnr"]["mean"]], [1, 50], rtol=1e-5)
+
+
+def test_persistence_repeats_the_last_frame_seen():
+    frames = np.arange(7.0).reshape(1, 7, 1, 1, 1)
+    assert persistence(frames, 3).ravel().tolist() == [0, 1, 2, 2, 2, 2]
+    assert persistence(frames, 1).ravel().tolist() == [0] * 6
+    assert persistence(frames, 7).ravel().tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_endless_clips_are_scored_as_far_as_told(model):
+    endless = Clips(lambda indices: LEVELS[indices % 5], None)
+    assert evaluate(model, endless, count=5) == evaluate(model, clips())
+    with pytest.raises(ValueError, match=r"`count` must lie in 1 \.\. inf clips\. Received: count=None"):
+        evaluate(model, endless)
+
+
+@pytest.mark.parametrize("count", [0, -1, 6])
+def test_count_must_be_one_of_the_clips(model, count):
+    with pytest.raises(ValueError, match=rf"`count` must lie in 1 \.\. 5 clips\. Received: count={count}"):
+        evaluate(model, clips(), count=count)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_holds_at_least_a_clip(model, batch_size):
+    with pytest.raises(
+        ValueError, match=f"`batch_size` must be at least 1. Received: batch_size={batch_size}"
+    ):
+        evaluate(model, clips(), batch_size=batch_size)
+
+
+@pytest.mark.parametrize(
+    "levels", [LEVELS[:, :4], LEVELS[:, :, :8], LEVELS[:, :, :, :8], LEVELS.repeat(3, axis=-1)]
+)
+def test_clips_must_fit_the_model(model, levels):
+    message = (
+        "`clips` must have shape (time, height, width, channels) = (5, 12, 16, 1), or be longer. "
+        f"Received: {levels.shape[1:]}"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        evaluate(model, clips(levels))

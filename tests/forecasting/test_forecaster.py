@@ -1,0 +1,233 @@
+"""Forecasts of any length, of whole clips and frame by frame."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from mslstm_keras.forecasting.forecaster import Forecaster, forecast
+from mslstm_keras.models.registry import create_model, dtype_policy
+from tests.support.equations import assert_close, randomise
+
+CONTEXT, FORECAST, FRAME = 3, 4, (8, 4, 2)
+
+
+@pytest.fixture(scope="module", params=["sms_lstm", "conv_lstm"])
+def model(request):
+    return random_model(request.param)
+
+
+@pytest.fixture(scope="module")
+def outputs(model):
+    """What the roll-out of the model gives for CLIPS."""
+    return model.predict(CLIPS, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return random_model("conv_lstm", layers=1)
+
+
+def random_model(name, forecast_frames=FORECAST, layers=3):
+    model = create_model(name, FRAME, CONTEXT, forecast_frames, filters=3, layers=layers)
+    randomise(model)
+    return model
+
+
+def frames(*axes, seed=0):
+    return np.random.default_rng(seed).random((*axes, *FRAME), "float32")
+
+
+CLIPS = frames(2, CONTEXT)
+CLIP = CLIPS[0]
+
+
+def pushed(model, context):
+    forecaster = Forecaster(model)
+    return forecaster, np.stack([forecaster.push(frame) for frame in context])
+
+
+# Whole clips
+
+
+def test_the_own_horizon_is_the_end_of_the_models_output(model, outputs):
+    future = forecast(model, CLIPS)
+    assert future.dtype == "float32"
+    assert_close(future, outputs[:, -FORECAST:], 1e-6)
+
+
+def test_any_horizon_is_the_output_of_a_model_made_for_it(model):
+    predictions = random_model(model.name, forecast_frames=25).predict(CLIPS, verbose=0)[:, -25:]
+    for horizon in (1, FORECAST - 1, FORECAST, FORECAST + 1, 25):
+        future = forecast(model, CLIPS, horizon)
+        assert future.shape == (2, horizon, *FRAME)
+        assert_close(future, predictions[:, :horizon], 1e-6)
+
+
+def test_a_longer_horizon_begins_with_the_shorter(model):
+    np.testing.assert_array_equal(forecast(model, CLIPS, 30)[:, :7], forecast(model, CLIPS, 7))
+
+
+@pytest.mark.parametrize("horizon", [None, 9])
+def test_a_single_clip_needs_no_batch_axis(model, horizon):
+    both = forecast(model, CLIPS, horizon)
+    assert_close(forecast(model, CLIPS[1], horizon), both[1], 1e-6)
+
+
+def test_a_longer_clip_is_seen_from_its_last_frames(model):
+    longer = np.concatenate([frames(2, 4, seed=1), CLIPS], axis=1)
+    np.testing.assert_array_equal(forecast(model, longer), forecast(model, CLIPS))
+    np.testing.assert_array_equal(forecast(model, longer[0]), forecast(model, CLIP))
+
+
+def test_nested_lists_are_frames_too(plain):
+    np.testing.assert_array_equal(forecast(plain, CLIP.tolist()), forecast(plain, CLIP))
+
+
+def test_mixed_precision_forecasts_float32(plain):
+    with dtype_policy("mixed_bfloat16"):
+        model = random_model("conv_lstm", layers=1)
+    future = forecast(model, CLIP, 2)
+    assert future.dtype == "float32"
+    assert_close(future, forecast(plain, CLIP, 2), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("received", "message"),
+    [
+        (frames(CONTEXT, 2, 2), "`frames` must have shape (time, *(8, 4, 2)) or (batch, time, *(8, 4, 2))"),
+        (frames(), "`frames` must have shape (time, *(8, 4, 2))"),
+        (np.float32(0.5), "frames.shape=()"),
+        (CLIP[..., :1], "frames.shape=(3, 8, 4, 1)"),
+        (CLIP[:, :, :3], "frames.shape=(3, 8, 3, 2)"),
+        (CLIP[..., 0], "frames.shape=(3, 8, 4)"),
+        (frames(CONTEXT - 1), "`frames` must hold at least the model's 3 context frames. Received: 2 frames"),
+        (frames(5, CONTEXT - 1), "2 frames, frames.shape=(5, 2, 8, 4, 2)"),
+        (frames(0), "`frames` must not be empty. Received: shape (0, 8, 4, 2)"),
+        (np.where(CLIP < 0.01, np.nan, CLIP), "`frames` must be finite"),
+        (np.where(CLIP < 0.01, np.inf, CLIP), "`frames` must be finite"),
+        (CLIP + 0.5, "`frames` must lie in [0, 1]. Received: values from 0.5"),
+        (CLIP - 0.5, "`frames` must lie in [0, 1]"),
+        ((CLIP * 255).astype("uint8"), "floats in [0, 1] (divide by 255). Received: dtype uint8"),
+        ([[0.0], [0.0, 1.0]], "`frames` must be one array"),
+    ],
+)
+def test_frames_that_do_not_fit_are_refused(plain, received, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        forecast(plain, received)
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 1.5, "3"])
+def test_a_horizon_is_a_positive_number(plain, horizon):
+    message = f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        forecast(plain, CLIP, horizon)
+
+
+@pytest.mark.parametrize("use", [Forecaster, lambda model: forecast(model, CLIP)])
+def test_a_model_without_a_roll_out_is_refused(use):
+    inputs = keras.Input((3,))
+    with pytest.raises(ValueError, match=r"`model` must have one Rollout layer.* Received: 'other' with 0"):
+        use(keras.Model(inputs, inputs + 1, name="other"))
+
+
+# Frame by frame
+
+
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_pushing_the_context_gives_the_outputs_of_the_roll_out(model, outputs, batch):
+    clips, expected = (CLIPS, outputs) if batch else (CLIPS[0], outputs[0])
+    forecaster, predictions = pushed(model, np.moveaxis(clips, -4, 0))
+    assert predictions.dtype == "float32"
+    assert_close(np.moveaxis(predictions, 0, -4), expected[..., :CONTEXT, :, :, :], 1e-6)
+    future = forecaster.forecast(FORECAST)
+    assert future.dtype == "float32"
+    assert_close(future, expected[..., -FORECAST:, :, :, :], 1e-6)
+
+
+def test_forecasts_leave_the_states_as_they_are(model):
+    context, later = np.moveaxis(CLIPS, 1, 0), frames(3, 2, seed=1)
+    undisturbed, _ = pushed(model, context)
+    expected = [undisturbed.push(frame) for frame in later]
+    forecaster, predictions = pushed(model, context)
+    for frame, prediction in zip(later, expected, strict=True):
+        first = forecaster.forecast(6)
+        np.testing.assert_array_equal(forecaster.forecast(6), first)
+        np.testing.assert_array_equal(first[:, 0], predictions[-1])
+        predictions = [forecaster.push(frame)]
+        np.testing.assert_array_equal(predictions[-1], prediction)
+
+
+def test_what_is_done_to_a_prediction_does_not_reach_the_states(plain):
+    forecaster, _ = pushed(plain, CLIP)
+    expected = forecaster.forecast(4)
+    forecaster, _ = pushed(plain, CLIP[:-1])
+    last = CLIP[-1].copy()
+    prediction = forecaster.push(last)
+    prediction[:] = 9
+    last[:] = 9
+    forecaster.forecast(4)[:] = 9
+    np.testing.assert_array_equal(forecaster.forecast(4), expected)
+
+
+def test_reset_forgets_what_was_seen(model):
+    first = frames(2)
+    forecaster, predictions = pushed(model, first)
+    forecaster.reset()
+    np.testing.assert_array_equal(forecaster.push(first[0]), predictions[0])
+    forecaster.reset()
+    forecaster.push(frames(4))  # another batch size is as good
+
+
+def test_two_forecasters_of_a_model_know_nothing_of_each_other(model):
+    _, expected = pushed(model, frames(4))
+    one, other = Forecaster(model), Forecaster(model)
+    for frame, prediction in zip(frames(4), expected, strict=True):
+        np.testing.assert_array_equal(one.push(frame), prediction)
+        other.push(1 - frame)
+
+
+@pytest.mark.parametrize(
+    ("received", "message"),
+    [
+        (
+            np.float32(0.5),
+            "`frame` must have shape (8, 4, 2) or (batch, *(8, 4, 2)). Received: frame.shape=()",
+        ),
+        (frames(1, 1), "`frame` must have shape (8, 4, 2) or (batch, *(8, 4, 2))"),
+        (frames()[:4], "frame.shape=(4, 4, 2)"),
+        (frames()[..., :1], "frame.shape=(8, 4, 1)"),
+        (np.full(FRAME, np.nan), "`frame` must be finite"),
+        (frames() + 1, "`frame` must lie in [0, 1]"),
+        (np.zeros(FRAME, "uint8"), "`frame` must hold floats in [0, 1] (divide by 255)"),
+    ],
+)
+def test_a_frame_that_does_not_fit_is_refused_and_forgotten(plain, received, message):
+    forecaster, _ = pushed(plain, CLIP)
+    before = forecaster.forecast(3)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        forecaster.push(received)
+    np.testing.assert_array_equal(forecaster.forecast(3), before)
+
+
+@pytest.mark.parametrize(("first", "then"), [((2,), (3,)), ((), (1,)), ((1,), ())])
+def test_the_batch_size_stays_until_reset(plain, first, then):
+    forecaster = Forecaster(plain)
+    forecaster.push(frames(*first))
+    message = f"`frame` must keep its shape {(*first, *FRAME)} until `reset`. Received: frame.shape={(*then, *FRAME)}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        forecaster.push(frames(*then))
+    forecaster.push(frames(*first))
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 1.5, None])
+def test_a_forecaster_needs_a_positive_horizon(plain, horizon):
+    forecaster, _ = pushed(plain, frames(1))
+    with pytest.raises(ValueError, match=f"`horizon` must be a positive number.* horizon={horizon!r}"):
+        forecaster.forecast(horizon)
+
+
+def test_nothing_pushed_nothing_forecast(plain):
+    with pytest.raises(ValueError, match="`push` must have been called before `forecast`"):
+        Forecaster(plain).forecast(1)

@@ -1,0 +1,292 @@
+"""Videos written through PyAV, read back; damaged ones; a real one where it is at hand."""
+
+import collections
+import io
+import os
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mslstm_keras.frames.videos import frames_of, read_video, resized
+
+av = pytest.importorskip("av")
+
+VTEST = Path(os.environ.get("MSLSTM_VTEST", "/usr/share/doc/opencv-doc/examples/data/vtest.avi"))
+LEVELS = [20, 90, 128, 200, 255]
+
+
+def written(frames, *, container="avi", codec="mpeg4", tag="DIVX", pixels="yuv420p"):
+    """Content of a video file of frames, uint8 (time, height, width) or (time, height, width, 3)."""
+    content = io.BytesIO()
+    with av.open(content, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
+        if tag:
+            stream.codec_context.codec_tag = tag
+        if codec == "mpeg4":
+            stream.codec_context.qmin = stream.codec_context.qmax = 2
+        for frame in frames:
+            source = av.VideoFrame.from_ndarray(frame, format="gray" if frame.ndim == 2 else "rgb24")
+            output.mux(stream.encode(source))
+        output.mux(stream.encode())
+    return content.getvalue()
+
+
+def flat(height=16, width=16):
+    """Frames of one level each."""
+    return np.array(LEVELS, np.uint8)[:, None, None] * np.ones((height, width), np.uint8)
+
+
+def noise(seed=0, shape=(5, 16, 16)):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def read(content, **options):
+    return read_video(io.BytesIO(content), name="clip.avi", **options)
+
+
+def test_every_frame_of_a_divx_avi_in_full_range_grey(tmp_path):
+    path = tmp_path / "person01_walking_d1_uncomp.avi"
+    path.write_bytes(written(flat(120, 160)))
+    video = read_video(path)
+    assert video.shape == (5, 120, 160, 1) and video.dtype == np.uint8
+    assert np.abs(video.astype(int) - flat(120, 160)[..., np.newaxis]).max() <= 1
+    assert [int(frame[0, 0, 0]) for frame in frames_of(str(path))] == video[:, 0, 0, 0].tolist()
+
+
+def test_colour():
+    frames = np.zeros((2, 16, 16, 3), np.uint8) + np.array([200, 60, 30], np.uint8)
+    video = read(written(frames), grey=False)
+    assert video.shape == (2, 16, 16, 3)
+    assert np.abs(video.astype(int) - frames).max() <= 4
+    luminance = 0.299 * 200 + 0.587 * 60 + 0.114 * 30
+    assert np.abs(read(written(frames)) - luminance).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "pixels"),
+    [
+        ("mp4", "mpeg4", "yuv420p"),
+        ("matroska", "mpeg4", "yuv420p"),
+        ("gif", "gif", "gray"),
+        ("avi", "ffv1", "gray"),
+    ],
+)
+def test_other_containers(container, codec, pixels):
+    video = read(written(flat(), container=container, codec=codec, tag=None, pixels=pixels))
+    assert np.abs(video[..., 0].astype(int) - flat()).max() <= 2
+
+
+def triangle(length, size):
+    """Weights (size, length) of a triangle filter as wide as a pixel of the result, or of the source."""
+    scale = length / size
+    centre = (np.arange(size)[:, None] + 0.5) * scale
+    weights = np.maximum(0, 1 - np.abs(np.arange(length) + 0.5 - centre) / max(scale, 1))
+    return weights / weights.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("size", [8, (20, 7), (16, 24)])
+def test_resizing_is_bilinear_and_leaves_nothing_out(size):
+    content = written(noise())
+    height, width = (size, size) if isinstance(size, int) else size
+    full, small = read(content)[..., 0].astype(float), read(content, size=size)
+    assert small.shape == (5, height, width, 1)
+    expected = triangle(16, height) @ full @ triangle(16, width).T
+    assert np.abs(small[..., 0] - expected).max() <= 1
+    np.testing.assert_array_equal(resized(read(content)[0, ..., 0], (height, width)), small[0, ..., 0])
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 5), (1, 3), (4, None), (0, 1)])
+def test_part_of_a_video(start, stop):
+    content = written(noise())
+    np.testing.assert_array_equal(read(content, start=start, stop=stop), read(content)[start:stop])
+
+
+def test_what_comes_after_the_part_is_not_decoded():
+    content = written(noise())
+    assert len(read(content[:-700], stop=2)) == 2
+    with pytest.raises(ValueError, match=r"clip.avi: (packet|frame) \d is damaged"):
+        read(content[:-700])
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"start": 3, "stop": 6}, "start=3, stop=6, clip.avi of 5 frames"),
+        ({"start": 5}, "start=5, stop=None, clip.avi of 5 frames"),
+    ],
+)
+def test_part_beyond_the_video(part, message):
+    with pytest.raises(
+        ValueError, match=f"`start` and `stop` must lie within the video. Received: {message}"
+    ):
+        read(written(noise()), **part)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 3), (2, 2), (3, 1)])
+def test_part_must_hold_a_frame(start, stop):
+    with pytest.raises(
+        ValueError, match=f"`start` must be from 0 to `stop` - 1. Received: start={start}, stop={stop}"
+    ):
+        read(b"", start=start, stop=stop)
+
+
+@pytest.mark.parametrize("size", [0, (4, 0), (4, 4, 4)])
+def test_size_must_be_positive(size):
+    with pytest.raises(ValueError, match=r"`size` must be one or two positive integers. Received: size="):
+        read(written(flat()), size=size)
+
+
+def avi_of_sound():
+    content = io.BytesIO()
+    with av.open(content, "w", format="avi") as output:
+        stream = output.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        frame.sample_rate = 8000
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    return content.getvalue()
+
+
+def gif_that_claims(side):
+    content = io.BytesIO()
+    Image.new("L", (16, 16)).save(content, "GIF", save_all=True, append_images=[Image.new("L", (16, 16), 9)])
+    return content.getvalue()[:6] + struct.pack("<HH", side, side) + content.getvalue()[10:]
+
+
+def chunk(content, number):
+    """Where the chunk of frame `number`, from 1, begins in an AVI."""
+    place = content.index(b"movi")
+    for _ in range(number):
+        place = content.index(b"00dc", place + 1)
+    return place
+
+
+def with_empty_chunk(content, number):
+    """An AVI whose frame `number` has no bytes; what it had becomes padding."""
+    place = chunk(content, number)
+    (length,) = struct.unpack_from("<I", content, place + 4)
+    length += length % 2
+    padding = b"JUNK" + struct.pack("<I", length - 8) + bytes(length - 8)
+    return content[: place + 4] + bytes(4) + padding + content[place + 8 + length :]
+
+
+def with_lost_bytes(content, number):
+    """An AVI with 100 bytes of frame `number` overwritten."""
+    place = chunk(content, number) + 108
+    return content[:place] + 100 * b"\xff" + content[place + 100 :]
+
+
+def with_other_codec(content):
+    return content.replace(b"DIVX", b"QQQQ")
+
+
+DAMAGED = {
+    "empty": (b"", "Invalid data"),
+    "text": (b"person01_walking_d1 1 95\n" * 50, "Invalid data"),
+    "header alone": (written(noise())[:200], "Invalid data|no video stream|no frame|cut off"),
+    "cut in a frame": (written(noise())[:-400], r"packet \d is damaged or cut off"),
+    "cut between frames": (
+        written(noise())[: chunk(written(noise()), 4)],
+        r"cut off: 3 frames of the 5 in its header",
+    ),
+    "bytes lost in a frame": (with_lost_bytes(written(noise()), 3), r"frame 3 is damaged"),
+    "unknown codec": (with_other_codec(written(noise())), "codec is unknown|no size"),
+    "sound": (avi_of_sound(), "it has no video stream"),
+    "huge canvas": (gif_that_claims(65535), "its frames have no size, or more than 33554432 pixels"),
+    "large canvas": (gif_that_claims(6000), "its frames have no size, or more than 33554432 pixels"),
+    "playlist": (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nclip.avi\n#EXT-X-ENDLIST\n", "Invalid data"),
+    "list of files": (b"ffconcat version 1.0\nfile clip.avi\n", "Invalid argument"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_damaged_files(tmp_path, case):
+    content, message = DAMAGED[case]
+    path = tmp_path / "damaged.avi"
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"A video must be whole and decodable. Received: .*damaged.avi: "
+    ) as error:
+        read_video(path)
+    assert error.match(message)
+
+
+def test_size_that_changes():
+    first, second = (
+        written(noise(shape=(3, side, side)), container="mpeg", codec="mpeg1video", tag=None)
+        for side in (16, 32)
+    )
+    assert read(first).shape == (3, 16, 16, 1)
+    with pytest.raises(ValueError, match=r"clip.avi: frame \d is 32 x 32, frames before are \(16, 16\)"):
+        read(first + second)
+
+
+def test_an_empty_chunk_is_no_frame_and_no_end():
+    frames = flat()
+    frames[3] = frames[2]
+    content = written(frames)
+    np.testing.assert_array_equal(read(with_empty_chunk(content, 4)), read(content)[[0, 1, 2, 4]])
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.avi"):
+        read_video(tmp_path / "nowhere.avi")
+
+
+def test_addresses_are_paths():
+    with pytest.raises(FileNotFoundError, match=r"http://localhost/clip.avi"):
+        read_video("http://localhost/clip.avi")
+
+
+def test_without_pyav(monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ImportError, match=r"pip install 'mslstm_keras\[video\]'"):
+        read(b"")
+
+
+def altered(content, rng):
+    """Content with bytes overwritten, in the header more often than not, or cut off, or both."""
+    content = bytearray(content)
+    kind = rng.integers(4)
+    reach = 400 if kind == 0 else len(content)
+    if kind < 3:
+        for place in rng.integers(reach, size=rng.integers(1, 6)):
+            content[place] = rng.integers(256)
+    if kind > 1:
+        content = content[: rng.integers(len(content))]
+    return bytes(content)
+
+
+@pytest.mark.slow
+def test_ten_thousand_altered_videos_read_or_are_refused():
+    content, rng = written(noise()), np.random.default_rng(5)
+    outcomes = collections.Counter()
+    for _ in range(10_000):
+        try:
+            video = read(altered(content, rng))
+        except ValueError as error:
+            assert "clip.avi: " in str(error)
+            outcomes["refused"] += 1
+        else:
+            assert video.dtype == np.uint8 and video.ndim == 4 and video.shape[-1] == 1
+            assert 1 <= len(video) <= 10 and video.size <= 2**25
+            outcomes["read"] += 1
+    assert min(outcomes["refused"], outcomes["read"]) > 1000
+
+
+@pytest.mark.skipif(not VTEST.is_file(), reason=f"no real video {VTEST} (Debian opencv-doc, or MSLSTM_VTEST)")
+def test_real_video():
+    whole = sum(1 for _ in frames_of(VTEST, size=(72, 96)))
+    assert whole == 795
+    part = read_video(VTEST, start=100, stop=104)
+    assert part.shape == (4, 576, 768, 1)
+    assert part.min() == 0 and part.max() == 255
+    assert 1 < np.abs(np.diff(part.astype(int), axis=0)).mean() < 10  # people move, the place does not
+    small = read_video(VTEST, start=100, stop=104, size=128)
+    assert small.shape == (4, 128, 128, 1)
+    np.testing.assert_allclose(small.mean((1, 2, 3)), part.mean((1, 2, 3)), atol=0.5)

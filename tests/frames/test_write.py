@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from mslstm_keras.frames.write import read_clip, write_clip
+from tests.support.processes import no_file_larger_than
+
+
+def random_frames(*shape, seed=0):
+    return np.random.default_rng(seed).random(shape, "float32")
+
+
+def random_levels(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype="uint8")
+
+
+def test_numbers_are_written_as_they_are(tmp_path):
+    frames = 3 * random_frames(3, 4, 5, 2) - 1
+    write_clip(tmp_path / "a.npy", frames.astype("float64"))
+    written = np.load(tmp_path / "a.npy")
+    assert written.dtype == "float32"
+    np.testing.assert_array_equal(written, frames)
+
+
+@pytest.mark.parametrize(("channels", "tolerance"), [(1, 0.5 / 255 + 1e-6), (3, 0.15)])
+def test_a_gif_comes_back(tmp_path, channels, tolerance):
+    frames = np.linspace(0, 1, 5 * 6 * 7 * channels, dtype="float32").reshape(5, 6, 7, channels)
+    write_clip(tmp_path / "a.gif", frames, scale=1)
+    np.testing.assert_allclose(read_clip(tmp_path / "a.gif", channels), frames, atol=tolerance)
+
+
+def test_pictures_are_clipped(tmp_path):
+    write_clip(tmp_path / "a.gif", np.array([-2, 3], "float32").reshape(1, 1, 2, 1), scale=1)
+    np.testing.assert_array_equal(read_clip(tmp_path / "a.gif").ravel(), [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "expected"),
+    [
+        ((64, 64), None, (256, 256)),
+        ((50, 200), None, (300, 1200)),
+        ((300, 300), None, (300, 300)),
+        ((8, 6), 3, (24, 18)),
+    ],
+)
+def test_small_gifs_are_enlarged_by_whole_squares(tmp_path, size, scale, expected):
+    frames = random_frames(2, *size, 1)
+    write_clip(tmp_path / "a.gif", frames, scale=scale)
+    clip = read_clip(tmp_path / "a.gif")
+    assert clip.shape == (2, *expected, 1)
+    factor = expected[0] // size[0]
+    np.testing.assert_allclose(clip[:, ::factor, ::factor], frames, atol=0.01)
+    np.testing.assert_allclose(clip[:, factor - 1 :: factor, factor - 1 :: factor], frames, atol=0.01)
+
+
+@pytest.mark.parametrize(("fps", "milliseconds"), [(5, 200), (4, 250), (50, 20), (0.5, 2000), (12, 80)])
+def test_frames_per_second(tmp_path, fps, milliseconds):
+    write_clip(tmp_path / "a.gif", random_frames(2, 4, 4, 1), fps=fps)
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.info["duration"] == milliseconds
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_film_strip(tmp_path, channels):
+    levels = random_levels(13, 3, 4, channels)
+    write_clip(tmp_path / "a.png", levels / np.float32(255), scale=2)
+    with Image.open(tmp_path / "a.png") as image:
+        strip = np.asarray(image.convert("RGB"))
+    assert strip.shape == (2 * 6 + 4, 10 * (8 + 4) - 4, 3)
+    np.testing.assert_array_equal(strip[0:6:2, 12:20:2], np.broadcast_to(levels[1], (3, 4, 3)))
+    np.testing.assert_array_equal(strip[11:16:2, 25:32:2], np.broadcast_to(levels[12], (3, 4, 3)))
+    assert (strip[6:10] == 255).all()
+    assert (strip[:, 8:12] == 255).all()
+    assert (strip[10:, 36:] == 255).all()
+
+
+def test_a_film_strip_fills_a_page(tmp_path):
+    write_clip(tmp_path / "a.png", random_frames(10, 64, 64, 1))
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (10 * 128 + 9 * 4, 128)
+
+
+def test_a_suffix_that_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match=r"`path` must end in \.npy, \.gif or \.png. Received: .*a\.mp4"):
+        write_clip(tmp_path / "a.mp4", random_frames(2, 4, 4, 1))
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (np.zeros((4, 4, 1), "float32"), r"Received: shape \(4, 4, 1\), dtype float32"),
+        (np.zeros((0, 4, 4, 1), "float32"), r"Received: shape \(0, 4, 4, 1\), dtype float32"),
+        (np.zeros((2, 4, 4, 1), "uint8"), r"Received: shape \(2, 4, 4, 1\), dtype uint8"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".npy", ".gif", ".png"])
+def test_frames_that_are_not_written(tmp_path, suffix, frames, message):
+    with pytest.raises(
+        ValueError, match=r"`frames` must be floats \(time, height, width, channels\).* " + message
+    ):
+        write_clip(tmp_path / f"a{suffix}", frames)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png"])
+@pytest.mark.parametrize(
+    ("frames", "options", "message"),
+    [
+        (np.zeros((2, 4, 4, 2)), {}, r"`frames` must have 1 or 3 channels .* Received: shape \(2, 4, 4, 2\)"),
+        (np.full((2, 4, 4, 1), np.nan), {}, "`frames` must be finite to be drawn. Received: NaN"),
+        (np.zeros((2, 4, 4, 1)), {"scale": 0}, "`scale` must be a whole number .* Received: scale=0"),
+        (np.zeros((2, 4, 4, 1)), {"scale": 1.5}, "`scale` must be a whole number .* Received: scale=1.5"),
+    ],
+)
+def test_pictures_that_are_not_drawn(tmp_path, suffix, frames, options, message):
+    with pytest.raises(ValueError, match=message):
+        write_clip(tmp_path / f"a{suffix}", frames, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".gif", ".png"])
+def test_a_full_disk_leaves_what_was_there(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_text("old")
+    with no_file_larger_than(500), pytest.raises(OSError):
+        write_clip(path, random_frames(6, 32, 32, 1))
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]

@@ -1,0 +1,133 @@
+"""The card of an entry, line by line."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from mslstm_keras.training.recipes import Recipe
+from mslstm_keras.zoo.card import lead_time_table, score_table, write_card
+from mslstm_keras.zoo.index import ZooEntry
+
+RECIPE = Recipe(
+    "walkers_recipe",
+    model="tms_lstm",
+    frame_shape=(48, 32, 3),
+    context_frames=5,
+    forecast_frames=2,
+    data="moving_mnist_clips/fashion",
+    options={"kernel_size": 5},
+)
+
+
+def scores(scale):
+    return {
+        "mse": {"mean": 20.125 * scale, "per_frame": [15.0 * scale, 25.25 * scale]},
+        "mae": {"mean": 30.5 * scale, "per_frame": [30.0 * scale, 31.0 * scale]},
+        "ssim": {"mean": 0.81249 * scale, "per_frame": [0.9 * scale, 0.7 * scale]},
+        "psnr": {"mean": 21.5 * scale, "per_frame": [22.0 * scale, 21.0 * scale]},
+    }
+
+
+def scored(scale=1.0, frames="forecast"):
+    return {"clips": 4500, "frames": frames, "model": scores(scale), "persistence": scores(2 * scale)}
+
+
+def compared(scale, clips_seen, **changes):
+    recipe = dataclasses.replace(RECIPE, name="another", **changes)
+    return {"recipe": recipe.to_dict(), "clips_seen": clips_seen, "scores": scored(scale)}
+
+
+ENTRY = ZooEntry(
+    name="walkers",
+    recipe=RECIPE,
+    clips_seen=1234567,
+    parameters=98765,
+    scores=scored(),
+    comparison={
+        "twice as bad": compared(2.0, 40000, model="conv_lstm", filters=8),
+        "as it was": compared(1.0, 1234567),
+    },
+    versions={"python": "3.11.7", "keras": "3.15.1"},
+    files={},
+)
+
+
+def card(tmp_path, **changes):
+    write_card(dataclasses.replace(ENTRY, **changes), tmp_path)
+    return (tmp_path / "README.md").read_text()
+
+
+def test_says_what_the_model_is(tmp_path):
+    text = card(tmp_path)
+    assert text.startswith("# walkers\n")
+    assert (
+        "`tms_lstm` with 98,765 parameters: 5 frames of 48 x 32 x 3 in, the next 2 out. Trained on "
+        "`moving_mnist_clips/fashion`, 1,234,567 clips seen."
+    ) in text
+    assert "Versions: python 3.11.7, keras 3.15.1." in text
+    for picture in ("samples.gif", "curve.png"):
+        assert f"]({picture})" in text
+    assert "walkers_recipe" not in text.split("```json")[0]
+
+
+def test_its_python_is_python(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", card(tmp_path), re.DOTALL)
+    compile(code, "card", "exec")
+    assert 'load_pretrained("walkers")' in code
+
+
+def test_holds_the_whole_recipe(tmp_path):
+    (fields,) = re.findall(r"```json\n(.*?)```", card(tmp_path), re.DOTALL)
+    assert Recipe.from_dict(json.loads(fields)) == RECIPE
+
+
+def test_scores_stand_beside_persistence(tmp_path):
+    text = card(tmp_path)
+    assert "\nThe forecast frames of the first 4,500 test clips of `moving_mnist_clips/fashion`;" in text
+    assert "`mslstm evaluate --model walkers --dataset moving_mnist_clips/fashion --clips 4500`" in text
+    lines = text.splitlines()
+    at = lines.index("| | MSE (sum over a frame) | MAE (sum over a frame) | SSIM | PSNR (dB) |")
+    assert lines[at + 1 : at + 4] == [
+        "|---|---|---|---|---|",
+        "| walkers | 20.12 | 30.50 | 0.812 | 21.50 |",
+        "| persistence (last frame repeated) | 40.25 | 61.00 | 1.625 | 43.00 |",
+    ]
+    at = lines.index("| MSE (sum over a frame) | +1 | +2 |")
+    assert lines[at + 1 : at + 4] == [
+        "|---|---|---|",
+        "| walkers | 15.00 | 25.25 |",
+        "| persistence (last frame repeated) | 30.00 | 50.50 |",
+    ]
+
+
+def test_names_the_frames_that_were_scored(tmp_path):
+    assert "\nThe predicted frames of the first" in card(tmp_path, scores=scored(frames="all"))
+
+
+def test_runs_to_compare_with_are_scored_and_told_apart(tmp_path):
+    text = card(tmp_path)
+    section = text.partition("## Runs made to compare with")[2].partition("## Training")[0]
+    assert "| twice as bad | 40.25 | 61.00 | 1.625 | 43.00 |" in section
+    assert "| as it was | 20.12 | 30.50 | 0.812 | 21.50 |" in section
+    assert "- twice as bad: 40,000 clips seen; `model` = conv_lstm, `filters` = 8\n" in section
+    assert "- as it was: 1,234,567 clips seen; the same recipe\n" in section
+    assert "persistence" not in section
+
+
+def test_without_comparison_there_is_no_such_section(tmp_path):
+    assert "compare" not in card(tmp_path, comparison={})
+
+
+@pytest.mark.parametrize("metric", ["mse", "ssim"])
+def test_tables_have_cells_of_one_count(metric):
+    rows = {"a": scores(1.0), "b": scores(3.0)}
+    for lines in (score_table(rows), lead_time_table(rows, metric)):
+        assert len({line.count("|") for line in lines}) == 1
+        assert [line.split("|")[1].strip() for line in lines[2:]] == ["a", "b"]
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"):
+        write_card(ENTRY, tmp_path / "missing")
