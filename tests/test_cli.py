@@ -239,7 +239,7 @@ def test_a_folder_for_tensorflow_serving_is_written(succeed, tiny_zoo, tmp_path)
 
 
 def test_weights_of_pytorch_become_a_model(succeed, fail, monkeypatch, tmp_path):
-    """PyTorch's own reader is tested in `deploy/test_convert.py`."""
+    """PyTorch's own reader is tested in `export/test_convert.py`."""
     model = mslstm_keras.create_model(
         "traj_gru", (8, 12, 2), 2, 3, filters=4, layers=2, links=3, half_pixel_offset=True
     )

@@ -147,7 +147,7 @@ def test_bash_example_of_a_search_runs(tmp_path):
 
 
 def test_model_table_is_what_there_is(monkeypatch):
-    """Costs and names; what the last two columns say is tested in `deploy/test_convert.py`."""
+    """Costs and names; what the last two columns say is tested in `export/test_convert.py`."""
     # They take the longest and are not shown.
     monkeypatch.setattr("mslstm_keras.cost.account.training_memory", lambda *_: 0)
     monkeypatch.setattr("mslstm_keras.cost.account.count", lambda *_: Count({}, 0, 0))

@@ -10,8 +10,9 @@ from keras.src.backend import (
 )
 
 from mslstm_keras.cells.base import SpatiotemporalCell
-from mslstm_keras.layers import recomputing as fast_paths
 from mslstm_keras.layers.gates import using
+from mslstm_keras.layers.lanes import lanes
+from mslstm_keras.layers.recomputing import scan
 from mslstm_keras.models.step import PENALTY
 
 CHECKPOINTS = None, "step", "sqrt"
@@ -222,7 +223,7 @@ class Rollout(SpatiotemporalRNN):
         sequence = ops.concatenate([frames, plane], axis=-1)
         folded = self._folded_parameters() if self.fast else {}
         run = self._recomputing if training and self.checkpoint else self._keeping
-        parts = fast_paths.lanes(frames.shape[0], self._largest_map()) if training and self.fast else 1
+        parts = lanes(frames.shape[0], self._largest_map()) if training and self.fast else 1
         results = [run(part, folded, training) for part in ops.split(sequence, parts, axis=0)]
         predictions, *states = (ops.concatenate(result, axis=0) for result in zip(*results, strict=True))
         if self.step.inputs[-1].name == PENALTY:
@@ -258,7 +259,7 @@ class Rollout(SpatiotemporalRNN):
             with keras.StatelessScope(list(zip(variables, values, strict=True))), using(replaced):
                 return self.cell(inputs, states, training=training)[1]
 
-        predictions, states = fast_paths.scan(
+        predictions, states = scan(
             step,
             sequence,
             self.cell.get_initial_state(ops.shape(sequence)[0]),

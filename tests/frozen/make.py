@@ -1,6 +1,6 @@
 """Makes the frozen outputs of the named models: `python -m tests.frozen.make [NAME ...]`.
 
-The numbers were frozen when all models agreed with the public implementation (tests/deploy/test_convert.py), so
+The numbers were frozen when all models agreed with the public implementation (tests/export/test_convert.py), so
 that a checkout without its numbers still notices a change. Weights and frames follow a rule, not an initialiser. All is
 computed in double precision: in single, what processors round differently has grown beyond every tolerance by the last
 frame of some models.

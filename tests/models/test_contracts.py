@@ -1,4 +1,4 @@
-"""Every named model keeps the promises of `tests/contracts.py`; a new one is tested by being registered."""
+"""Every named model keeps the promises of `tests/support/contracts.py`; a new one is tested by being registered."""
 
 import functools
 

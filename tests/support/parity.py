@@ -1,6 +1,6 @@
 """Prints, for every named model, its cost beside the paper's and how near it comes to the public implementation.
 
-`python -m tests.support.parity`: the table of the README. It needs the golden files (see `tests/golden.py`).
+`python -m tests.support.parity`: the table of the README. It needs the golden files (see `tests/support/golden.py`).
 """
 
 from collections import defaultdict

@@ -20,7 +20,7 @@ from mslstm_keras.data.preparation import prepare
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.data.streams import stream_clips
 from mslstm_keras.training.feeding import (
-    Part,
+    Share,
     batch_indices,
     scoring_batches,
     training_batches,
@@ -167,7 +167,7 @@ def test_parts_of_a_batch_are_the_batch(count):
     fields = recipe(batch_size=6, sampling_steps=6)
     clips = numbered_clips(count)
     whole = training_batches(clips, fields)
-    hosts = [training_batches(clips, fields, part=Part(number, 3)) for number in range(3)]
+    hosts = [training_batches(clips, fields, share=Share(number, 3)) for number in range(3)]
     pieces = training_batches(clips, recipe(batch_size=6, sampling_steps=6, gradient_accumulation_steps=2))
     assert len(pieces) == 2 * len(whole)
     assert pieces.element_spec[1].shape[0] == 3
@@ -180,8 +180,8 @@ def test_parts_of_a_batch_are_the_batch(count):
 
 def test_a_part_goes_on_behind_a_step():
     fields = recipe(batch_size=6, gradient_accumulation_steps=2)
-    straight = arrays(training_batches(numbered_clips(10), fields, part=Part(1, 3)))
-    resumed = arrays(training_batches(numbered_clips(10), fields, 5, Part(1, 3)))
+    straight = arrays(training_batches(numbered_clips(10), fields, share=Share(1, 3)))
+    resumed = arrays(training_batches(numbered_clips(10), fields, 5, Share(1, 3)))
     np.testing.assert_array_equal(resumed, straight[10:])
 
 
@@ -203,7 +203,7 @@ def test_scoring_takes_clips_in_order_and_fills_the_last_batch_with_clips_that_d
 def test_parts_of_scoring_batches_are_the_batch(count):
     """Also where a host has nothing but clips that do not count."""
     whole = list(scoring_batches(numbered_clips(20), recipe(), count, 4))
-    hosts = [scoring_batches(numbered_clips(20), recipe(), count, 4, Part(number, 4)) for number in range(4)]
+    hosts = [scoring_batches(numbered_clips(20), recipe(), count, 4, Share(number, 4)) for number in range(4)]
     for batches in zip(whole, *hosts, strict=True):
         for expected, *pieces in zip(*map(leaves, batches), strict=True):
             np.testing.assert_array_equal(np.concatenate(pieces), expected)
