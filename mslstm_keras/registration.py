@@ -24,7 +24,7 @@ MODULES = (
 
 def register_with_keras() -> None:
     """Registers the classes now where Keras has been imported, else right after somebody imports it."""
-    if "keras" in sys.modules:
+    if sys.modules.get("keras"):
         _import_modules()
     else:
         sys.meta_path.insert(0, _AfterKeras())

@@ -26,7 +26,7 @@ FLOORS = (
     ("evaluation",),
     ("forecasting",),
     ("export",),
-    ("zoo",),
+    ("zoo", "deploy"),
     ("cost", "insight"),
     ("search",),
     ("cli",),
@@ -269,7 +269,7 @@ print(*[name for name in sys.argv[1:] if keras.saving.get_registered_object(name
 )
 def test_every_class_is_registered_when_keras_is_there(imports):
     names = {f"mslstm_keras>{name}" for path in MODULES.values() for name in registered_classes(path)}
-    assert len(names) > 40
+    assert len(names) > 30
     assert run(REGISTERED.format(imports=imports), *names).split() == []
 
 

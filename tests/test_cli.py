@@ -22,7 +22,8 @@ from mslstm_keras.data.catalogue import find_builder, list_data
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.evaluation.comparison import evaluate_models, evaluation_csv, evaluation_table
 from mslstm_keras.forecasting.forecaster import forecast
-from mslstm_keras.frames.write import read_clip, write_clip
+from mslstm_keras.frames.read import read_clip
+from mslstm_keras.frames.write import write_clip
 from mslstm_keras.training.fit import read_recipe
 from mslstm_keras.training.recipes import RECIPES
 from mslstm_keras.zoo.loading import load_model

@@ -168,7 +168,8 @@ def _add_cost_command(commands):
 
 def _forecast(options):
     from mslstm_keras.forecasting.forecaster import forecast
-    from mslstm_keras.frames.write import read_clip, write_clip
+    from mslstm_keras.frames.read import read_clip
+    from mslstm_keras.frames.write import write_clip
     from mslstm_keras.zoo.loading import load_model
 
     model = load_model(options.model, options.zoo)

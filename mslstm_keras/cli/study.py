@@ -120,7 +120,7 @@ def _add_model_source(command):
 
 def _receptive_field(options):
     from mslstm_keras.figures.plots import receptive_field_figure
-    from mslstm_keras.frames.write import read_clip
+    from mslstm_keras.frames.read import read_clip
     from mslstm_keras.insight.receptive_field import (
         effective_receptive_field,
         effective_side,
@@ -162,7 +162,7 @@ def _square(side):
 
 def _layers(options):
     from mslstm_keras.figures.plots import layers_figure
-    from mslstm_keras.frames.write import read_clip
+    from mslstm_keras.frames.read import read_clip
     from mslstm_keras.insight.outputs import layer_outputs
     from mslstm_keras.models.rollout import Rollout, find_layer
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from mslstm_keras.frames.write import check_frames
+from mslstm_keras.frames.checks import check_frames
 from mslstm_keras.models.rollout import Rollout, find_layer
 
 

@@ -1,4 +1,4 @@
-"""Clips: written to files here, read by `mslstm_keras.frames.read`.
+"""Clips written to files: numbers, animations and film strips.
 
 A clip is an array (time, height, width, channels) of values in [0, 1].
 """
@@ -10,10 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from mslstm_keras.files import replacing, write_gif
-from mslstm_keras.frames.checks import check_frames
-from mslstm_keras.frames.read import read_clip
-
-__all__ = ["check_frames", "read_clip", "write_clip"]
 
 GIF_SIDE = 256  # pixels: the least that shows what is in a clip of 64 x 64
 STRIP_WIDTH = 1600  # pixels

@@ -295,14 +295,15 @@ def test_refused_connections(scheme, waits):
     assert waits == [0.5, 1]
 
 
-def test_rest_needs_numpy_alone(rest, tmp_path):
+@pytest.mark.parametrize("module", ["export", "deploy"])  # where it is, and where it was
+def test_rest_needs_numpy_alone(rest, tmp_path, module):
     frames = random_frames()
     np.save(tmp_path / "frames.npy", frames)
     script = f"""
-    for name in ("keras", "tensorflow", "tensorflow_serving", "grpc", "google"):
+    for name in ("tensorflow_serving", "grpc", "google"):
         sys.modules[name] = None  # importing it would fail
     import numpy as np
-    from mslstm_keras.export.client import predict
+    from mslstm_keras.{module}.client import predict
 
     np.save("forecast.npy", predict({rest.url!r}, np.load("frames.npy")))
     """

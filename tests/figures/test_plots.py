@@ -318,7 +318,7 @@ def test_a_failing_write_leaves_what_was_there(tmp_path, draw, monkeypatch):
 def test_drawing_leaves_pyplot_alone(tmp_path):
     script = """
         import numpy as np
-        from mslstm_keras.frames.write import read_clip, write_clip
+        from mslstm_keras.frames.write import write_clip
         from mslstm_keras.figures.plots import curve_figure, forecast_animation, forecast_figure
 
         print(sorted({"matplotlib", "PIL", "imageio"} & set(sys.modules)))

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mslstm_keras.frames.write import read_clip, write_clip
+from mslstm_keras.frames.read import read_clip
+from mslstm_keras.frames.write import write_clip
 from tests.support.processes import no_file_larger_than
 
 

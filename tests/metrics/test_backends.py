@@ -11,7 +11,7 @@ from mslstm_keras.metrics.categorical import CSI
 from tests.metrics.examples import one_of_every, rain_frames
 from tests.support.processes import run_script
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 WEIGHTS = np.array([1, 1, 0, 1, 2, 1, 1], "float32")  # of the seven sequences of `rain_frames`
 
 

@@ -82,7 +82,7 @@ def predict_in_a_fresh_process(folder):
             model = keras.models.load_model(path)
             numpy.save(path.with_suffix(".npy"), model(numpy.load(path.with_suffix(".frames.npy"))))
     """
-    child = run_script(script, Path(__file__).parents[1], folder)
+    child = run_script(script, Path(__file__).parents[2], folder)
     assert child.returncode == 0, child.stderr
 
 

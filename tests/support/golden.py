@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-FOLDER = Path(os.environ.get("MSLSTM_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))
+FOLDER = Path(os.environ.get("MSLSTM_GOLDEN", Path(__file__).parents[3] / "shared" / "golden"))
 
 MODELS = {
     "ConvLSTM": "conv_lstm",

@@ -7,22 +7,17 @@ import sys
 import textwrap
 from pathlib import Path
 
-BARE_PACKAGE = """
-import sys, types
+WITHOUT_KERAS = """
+import sys
 sys.path.insert(0, sys.argv[1])
-package = types.ModuleType("mslstm_keras")
-package.__path__ = [sys.argv[1] + "/mslstm_keras"]
-sys.modules["mslstm_keras"] = package
+sys.modules.update(dict.fromkeys(["keras", "tensorflow", "tensorflow_datasets", "jax", "torch"]))
 """
 
 
 def run_without_keras(script, folder):
-    """Returns the lines that a script prints, run in `folder`.
-
-    The package is bare there: its modules are imported one by one and Keras, which takes seconds, is not.
-    """
-    checkout = Path(__file__).parents[1]
-    command = [sys.executable, "-W", "error", "-c", BARE_PACKAGE + textwrap.dedent(script), str(checkout)]
+    """Returns the lines that a script prints, run in `folder`, where Keras and its backends cannot be imported."""
+    checkout = Path(__file__).parents[2]
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_KERAS + textwrap.dedent(script), str(checkout)]
     child = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert child.returncode == 0, child.stderr
     return child.stdout.splitlines()
