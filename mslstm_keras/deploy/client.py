@@ -1,4 +1,4 @@
-"""`mslstm_keras.export.client` under its old name: clients run where the server is asked, and are not updated with it."""
+"""`mslstm_keras.export.client` under its old name: a client runs elsewhere, and is not updated with its server."""
 
 from mslstm_keras.export.client import predict
 
