@@ -11,6 +11,7 @@ import numpy as np
 
 from mslstm_keras.files import replacing, write_gif
 
+GIF_SIDE = 256  # pixels: the least that shows what is in a clip of 64 x 64
 STRIP_WIDTH = 1600  # pixels
 STRIP_COLUMNS = 10
 STRIP_GAP = 4  # pixels
