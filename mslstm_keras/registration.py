@@ -4,13 +4,12 @@
 class of the package all the same, whichever of the two is imported first.
 """
 
+import contextlib
 import importlib
-import importlib.util
 import sys
-from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+from collections.abc import Iterator
+
+from mslstm_keras.importing import around_import
 
 MODULES = (
     "mslstm_keras.models.registry",  # cells, layers and roll-outs
@@ -27,31 +26,15 @@ def register_with_keras() -> None:
     if sys.modules.get("keras"):
         _import_modules()
     else:
-        sys.meta_path.insert(0, _AfterKeras())
+        around_import("keras", _registering)
+
+
+@contextlib.contextmanager
+def _registering() -> Iterator[None]:
+    yield
+    _import_modules()
 
 
 def _import_modules() -> None:
     for module in MODULES:
         importlib.import_module(module)
-
-
-class _AfterKeras(MetaPathFinder):
-    """Finds nothing of its own: it hands Keras to whoever finds it, and imports our modules behind it."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != "keras":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is None or spec.loader is None:
-            return spec
-        execute = spec.loader.exec_module
-
-        def exec_module(module: ModuleType) -> None:
-            execute(module)
-            _import_modules()
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec

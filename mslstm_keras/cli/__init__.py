@@ -2,14 +2,13 @@
 
 import argparse
 import gc
-import os
 import sys
-import warnings
 from collections.abc import Sequence
 
 from mslstm_keras import __version__
 from mslstm_keras.cli import data, models, study, training, tuning, zoo
 from mslstm_keras.cli.arguments import one_line
+from mslstm_keras.cli.quiet import quiet_libraries
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,12 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         130 if it was interrupted.
     """
     options = _parser().parse_args(arguments)
-    _keep_quiet()
     # What is imported and traced are millions of objects that stay. To look through the newest for garbage as often as
     # Python does by default takes a tenth of a command's start.
     gc.set_threshold(50_000)
     try:
-        options.run(options)
+        with quiet_libraries():
+            options.run(options)
     except _faults() as error:
         print(f"mslstm: {one_line(error)}", file=sys.stderr)
         return 2
@@ -36,17 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("mslstm: interrupted", file=sys.stderr)
         return 130
     return 0
-
-
-def _keep_quiet():
-    """Keeps libraries from telling on stderr what no user of a command can act on; what matters is raised."""
-    # Set before TensorFlow is imported. Its log of errors is of devices that are not there; real ones it raises.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.showwarning = _show_warning
-
-
-def _show_warning(message, *where):
-    print(f"mslstm: warning: {one_line(message)}", file=sys.stderr)
 
 
 def _faults():
