@@ -138,18 +138,20 @@ def _train(options):
 
     if options.end_with_input:
         threading.Thread(target=_end_with_input, daemon=True).start()
+    settings = dict(options.set or ())
     recipe = named = find_recipe(options.recipe)
     run = Path("runs", recipe.name) if options.run_dir is None else options.run_dir
     started = run if options.seeds is None else next(iter(seed_folders(run)), run)
     resumed = options.resume and (started / RECIPE).exists()
     if resumed:
         run_recipe = read_recipe(started)
-        if run_recipe.name != named.name:
+        if run_recipe.name not in (named.name, named.with_settings(settings).name):
             raise ValueError(
-                f"`recipe` must be that of the run, {run_recipe.name!r}. Received: {named.name!r}"
+                f"`recipe` must be that of the run, {run_recipe.name!r}, as {started / RECIPE} is. "
+                f"Received: {named.name!r}"
             )
         recipe = run_recipe
-    recipe = recipe.with_settings(dict(options.set or ()))
+    recipe = recipe.with_settings(settings)
     if (options.hosts is None) != (options.rank is None):
         raise ValueError(f"`--rank` must be given with `--hosts`. Received: rank={options.rank}")
     if options.hosts:
