@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from mslstm_keras import ObservedFrames, Rollout, ScheduledSampling, list_models
+from mslstm_keras import ObservedFrames, Rollout, ScheduledSampling
 from mslstm_keras.models.rollout import find_layer
-from tests.support.contracts import random_frames, small_model, trained_one_step
+from tests.support.contracts import PARTS, random_frames, small_model, trained_one_step
 from tests.support.equations import randomise
 from tests.support.processes import run_script
 
@@ -19,6 +19,7 @@ PLANE = np.array([[1, 1, 0, 1], [1, 0, 1, 0]], "float32")
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed"),
     pytest.mark.usefixtures("many_models"),
+    pytest.mark.slow,
 ]
 
 
@@ -86,9 +87,9 @@ def write_sampling(folder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Folder with every model's outputs on TensorFlow, and in one other process on JAX."""
+    """Folder with the outputs of every cell and kind of pyramid on TensorFlow, and in one other process on JAX."""
     folder = tmp_path_factory.mktemp("backends")
-    for name in list_models():
+    for name in PARTS:
         model = small_model(name)
         randomise(model, seed=1, scale=1.0)  # weights that JAX can have from here alone
         model.save(folder / f"{name}.keras")
@@ -115,7 +116,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(params=list_models())
+@pytest.fixture(params=PARTS)
 def both(request, folder):
     """The outputs of a model on JAX and on TensorFlow."""
     with (

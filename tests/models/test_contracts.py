@@ -51,7 +51,7 @@ def reloaded(wide_models, tmp_path_factory):
     return {name: np.load(folder / f"{name}.npy") for name in wide_models}
 
 
-@pytest.fixture(params=list_models())
+@pytest.fixture(params=contracts.PARTS)
 def name(request):
     return request.param
 
@@ -61,15 +61,21 @@ def model(name, models):
     return models[name]
 
 
+# All names: what is drawn anew for each. The rest is the cells' and the roll-out's, and holds for what they make up.
+
+
+@pytest.mark.parametrize("name", list_models())
 def test_symbolic_and_eager_shapes(model):
     contracts.check_symbolic_and_eager_shapes(model)
 
 
+@pytest.mark.parametrize("name", list_models())
 def test_rectangular_frames_of_several_channels(name, wide_models):
     predictions = contracts.check_symbolic_and_eager_shapes(wide_models[name], WIDE_SHAPE)
     contracts.check_streaming_is_the_roll_out(wide_models[name], lambda _: predictions)
 
 
+@pytest.mark.parametrize("name", list_models())
 def test_saved_and_loaded_in_a_fresh_process(name, wide_models, reloaded):
     frames = random_frames(frame_shape=WIDE_SHAPE)
     assert_close(reloaded[name], np.array(wide_models[name](frames)), 1e-6)
@@ -82,7 +88,7 @@ def test_export_by_keras_itself(models, tmp_path):
     assert_close(exported.serve(frames), np.array(models["ms_lstm"](frames)))
 
 
-@pytest.mark.parametrize("name", contracts.PARTS)
+@pytest.mark.slow
 def test_export(name, model, traced_models, tmp_path):
     contracts.check_export(model, traced_models(name).predict, tmp_path / "1")
 
@@ -137,6 +143,7 @@ def test_samples_do_not_mix(name, traced_models):
     contracts.check_samples_do_not_mix(traced_models(name).predict)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", contracts.SIGNIFICANT_BITS)
 def test_mixed_precision(name, model, gradients, policy):
     contracts.check_mixed_precision(model, gradients(name), policy)

@@ -152,6 +152,7 @@ def test_the_check_leaves_a_loop_of_counted_steps_alone():
 
 
 # Single precision for all parts: `test_training_step_compiles_with_xla`.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dtype"), [("ms_lstm", "float32"), *((name, "mixed_bfloat16") for name in PARTS)]
 )
