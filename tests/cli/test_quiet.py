@@ -1,0 +1,102 @@
+"""What a command costs to start, and what it leaves unsaid."""
+
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from mslstm_keras.cli.quiet import quiet_libraries
+from tests.support.processes import run_without_keras
+
+LIGHT = """
+from mslstm_keras.cli import main
+
+for words in {commands!r}:
+    try:
+        status = main(words)
+    except SystemExit as end:  # how argparse ends --help
+        status = end.code
+    assert not status, words
+"""
+COMMANDS = [
+    ["--version"],
+    ["--help"],
+    *([name, "--help"] for name in ("demo", "forecast", "models", "export", "serving", "convert", "cost")),
+    *([name, "--help"] for name in ("train", "evaluate", "recipes", "tune", "data", "zoo", "study")),
+    *([group, name, "--help"] for group, name in (("data", "prepare"), ("zoo", "add"), ("study", "compare"))),
+    *(["models"], ["models", "--json"], ["recipes"], ["recipes", "--json"]),
+    *(["zoo", "list"], ["zoo", "list", "--json"], ["data", "list"], ["data", "list", "--json"]),
+]
+
+
+def test_commands_that_need_no_tensor_import_no_keras(tmp_path):
+    lines = run_without_keras(LIGHT.format(commands=COMMANDS), tmp_path)
+    assert "ms_lstm_moving_mnist" in " ".join(lines)
+
+
+def run(*words, **environment):
+    """Runs a command in a process of its own; returns what it said on stderr."""
+    inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    child = subprocess.run(
+        [sys.executable, "-m", "mslstm_keras", *map(str, words)],
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert child.returncode == 0, child.stderr
+    return child.stderr
+
+
+def test_libraries_are_quiet_unless_the_user_asks_for_their_log(tiny_zoo, tmp_path):
+    np.save(tmp_path / "clip.npy", np.zeros((3, 64, 64, 1), "float32"))
+    words = [
+        "forecast",
+        "--model",
+        "ms_lstm_moving_mnist",
+        "--zoo",
+        tiny_zoo,
+        "--input",
+        tmp_path / "clip.npy",
+    ]
+    words += ["--output", tmp_path / "future.npy"]
+    assert run(*words) == ""
+    assert "oneDNN" in run(*words, TF_CPP_MIN_LOG_LEVEL="0", TF_ENABLE_ONEDNN_OPTS="1")
+
+
+def test_a_warning_is_one_line(capsys):
+    before = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with quiet_libraries():
+            warnings.warn("two\nlines", stacklevel=1)
+    assert capsys.readouterr().err == "mslstm: warning: two lines\n"
+    assert warnings.showwarning == before
+
+
+SILENT = """
+import os
+from mslstm_keras.cli.quiet import quiet_libraries
+
+os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+del sys.modules["tensorflow"]
+sys.path.insert(0, ".")
+with quiet_libraries():
+    try:
+        import tensorflow
+    except RuntimeError as error:
+        print(error)
+    os.write(2, b"behind it\\n")
+"""
+
+
+@pytest.mark.parametrize(("fails", "heard"), [(False, ["behind it"]), (True, ["its log", "behind it"])])
+def test_what_is_said_while_importing_is_heard_where_it_fails(tmp_path, fails, heard):
+    text = "import os\nos.write(2, b'its log\\n')\n" + "raise RuntimeError('broken')\n" * fails
+    (tmp_path / "tensorflow.py").write_text(text)
+    script = "os.dup2(1, 2)\n" + SILENT.replace("import os\n", "")
+    lines = run_without_keras("import os\n" + script, tmp_path)
+    assert [line for line in lines if line != "broken"] == heard
