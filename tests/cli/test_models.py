@@ -1,0 +1,156 @@
+"""Commands that use models."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import mslstm_keras
+from mslstm_keras.forecasting.forecaster import forecast
+from mslstm_keras.frames.read import read_clip
+from mslstm_keras.zoo.loading import load_model
+from tests.export.test_convert import reference_parameters
+from tests.support.commands import NAME, listing
+from tests.support.processes import no_file_larger_than
+
+
+def test_a_model_is_exported(succeed, tiny_zoo, tmp_path):
+    path = tmp_path / "model.onnx"
+    printed = succeed("export", NAME, "--zoo", tiny_zoo, "--format", "onnx", "--output", path, "--json")
+    facts = json.loads(printed)
+    assert 0 <= facts.pop("deviation") < 1e-5
+    assert facts == {"path": str(path), "format": "onnx"} and path.stat().st_size > 0
+    # A radar model, by what its data is said to be.
+    folder = tmp_path / "model"
+    printed = succeed("export", NAME, "--zoo", tiny_zoo, "--output", folder, "--rain-scale", "dwd")
+    assert re.fullmatch(rf"{folder}: \d\.\de[+-]\d\d from Keras at most\n", printed)
+    assert "rain_rate" in tf.saved_model.load(folder).signatures
+
+
+def test_a_folder_for_tensorflow_serving_is_written(succeed, tiny_zoo, tmp_path):
+    printed = succeed("serving", NAME, "--zoo", tiny_zoo, "--output", tmp_path / "serving")
+    assert printed.startswith("docker run ") and f"{tmp_path}/serving:/models:ro" in printed
+    assert (tmp_path / "serving" / NAME / "1" / "saved_model.pb").exists()
+    assert f'name: "{NAME}"' in (tmp_path / "serving" / "models.config").read_text()
+
+
+def test_weights_of_pytorch_become_a_model(succeed, fail, monkeypatch, tmp_path):
+    """PyTorch's own reader is tested in `export/test_convert.py`."""
+    model = mslstm_keras.create_model(
+        "traj_gru", (8, 12, 2), 2, 3, filters=4, layers=2, links=3, half_pixel_offset=True
+    )
+    parameters, clip = (
+        reference_parameters(model),
+        np.random.default_rng(0).random((1, 2, 8, 12, 2), "float32"),
+    )
+    mslstm_keras.export.load_reference_parameters(model, parameters)
+    monkeypatch.setattr("mslstm_keras.export.convert.read_checkpoint", lambda path: parameters)
+    words = ["--model", "traj_gru", "--frame", "8x12", "--context", 2, "--forecast", 3, "--set", "links=3"]
+    output = tmp_path / "model.keras"
+    assert succeed("convert", "a.pth", output, *words).startswith(f"{output}: traj_gru, ")
+    np.testing.assert_array_equal(load_model(output)(clip), model(clip))
+    output.unlink()
+    assert "as (3, 3, 4, 10)" in fail("convert", "a.pth", output, *words, "--set", "links=5")
+    del parameters["fc.conv_fc.bias"]
+    assert "missing=['fc.conv_fc.bias']" in fail("convert", "a.pth", output, *words)
+
+
+def test_pytorch_is_asked_for_by_name(fail, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    words = ["--model", "ms_lstm", "--frame", "64x64"]
+    assert "pip install 'mslstm_keras[torch]'" in fail("convert", "a.pth", tmp_path / "b.keras", *words)
+
+
+def test_costs_of_the_papers_models_and_of_ones_own_frames(succeed):
+    table = succeed("cost", "--dataset", "taxibj", "--models", "conv_lstm", "ms_lstm").splitlines()
+    assert [line.split()[0] for line in table[2:4]] == ["conv_lstm", "ms_lstm"]
+    assert [line.split()[7] for line in table[2:4]] == ["3.2", "5.9"]
+    words = ["--frame", "16x8x3", "--context", 2, "--forecast", 1, "--filters", 4, "--batch-size", 3]
+    (found,) = json.loads(succeed("cost", *words, "--models", "conv_lstm", "--json"))
+    expected = mslstm_keras.cost.count_cost("conv_lstm", (16, 8, 3), 2, 1, 4, 3).to_dict()
+    assert found == json.loads(json.dumps(expected))
+
+
+@pytest.mark.parametrize("source", ["clip.npy", "clip.gif", "frames"])
+def test_every_kind_of_input_is_forecast(succeed, tiny_zoo, files, clip, source):
+    output = files / "out.npy"
+    text = succeed(
+        *("forecast", "--model", NAME, "--zoo", tiny_zoo, "--input", files / source),
+        *("--horizon", 6, "--output", output),
+    )
+    assert text == f"{output}: 6 frames of (64, 64, 1)\n"
+    model = load_model(NAME, tiny_zoo)
+    np.testing.assert_array_equal(np.load(output), forecast(model, read_clip(files / source), 6))
+    # Pictures have 256 levels.
+    np.testing.assert_allclose(np.load(output), forecast(model, clip, 6), atol=0.02)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "gif", "png"])
+def test_every_kind_of_output_is_written(succeed, tiny_run, files, clip, suffix):
+    output = files / f"out.{suffix}"
+    words = ["forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", output, "--json"]
+    assert json.loads(succeed(*words)) == {"output": str(output), "frames": 4, "shape": [4, 64, 64, 1]}
+    expected = forecast(load_model(tiny_run), clip)
+    if suffix == "png":
+        with Image.open(output) as strip:
+            assert strip.width > 4 * 64
+    elif suffix == "gif":
+        np.testing.assert_allclose(read_clip(output)[:, ::4, ::4], np.clip(expected, 0, 1), atol=0.01)
+    else:
+        np.testing.assert_array_equal(np.load(output), expected)
+
+
+def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
+    text = succeed("demo", "--zoo", tiny_zoo, "--output", tmp_path / "demo").splitlines()
+    assert listing(tmp_path / "demo") == ["demo.gif", "demo.png"]
+    assert text[0] == "16 clips, forecast frames"
+    assert [line.split()[1] for line in text[3:5]] == [NAME, "persistence"]
+    assert text[-1] == f"Wrote {tmp_path / 'demo' / 'demo.png'} and demo.gif"
+    monkeypatch.setattr("mslstm_keras.forecasting.demo.demo", lambda folder, zoo: [str(folder), zoo])
+    assert json.loads(succeed("demo", "--json")) == [".", None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"--model": "ms_lstm_mnist"}, f"`name` must be a model of the zoo, such as {NAME}. Received: name="),
+        ({"--model": "files/model.keras"}, "must be a Keras model that can be read. Received: files/model.keras ("),
+        ({"--model": "files"}, "`model` must be a Keras model that can be read. Received: files ("),
+        ({"--zoo": "files"}, "`zoo` must be a folder with a readable index.json. Received: files/index.json"),
+        ({"--input": "missing.npy"}, "`missing.npy` must be a clip that can be read. Received: No such file"),
+        ({"--input": "files/cut.npy"}, "`files/cut.npy` must be a clip that can be read. Received: damaged, cut off"),
+        ({"--input": "files/cut.gif"}, "`files/cut.gif` must be a clip that can be read. Received: damaged, cut off"),
+        ({"--input": "files/clip.txt"}, "`path` must be a folder of images or end in one of"),
+        ({"--input": "files/short.npy"}, "at least the model's 3 context frames. Received: 2 frames"),
+        ({"--input": "files/nan.npy"}, "`files/nan.npy` must be finite. Received: "),
+        ({"--input": "files/large.npy"}, "`files/large.npy` must lie in [0, 1]. Received: values from 0.0 to"),
+        ({"--input": "files/narrow.npy"}, "Received: frames.shape=(10, 64, 32, 1)"),
+        ({"--horizon": "0"}, "`horizon` must be a positive number of frames. Received: horizon=0"),
+        ({"--output": "out.mp4"}, "`path` must end in .npy, .gif or .png. Received: out.mp4"),
+        ({"--output": "missing/out.gif"}, "No such file or directory: 'missing/out.gif'"),
+        ({"--output": "files/clip.txt/out.gif"}, "Not a directory: 'files/clip.txt/out.gif'"),
+        ({"--output": "files/clip.npy/out.npy"}, "Not a directory: 'files/clip.npy/out.npy'"),
+    ],
+)  # fmt: skip
+def test_faults_of_a_forecast(fail, tiny_zoo, files, monkeypatch, changes, message):
+    monkeypatch.chdir(files.parent)
+    options = {
+        "--model": NAME,
+        "--zoo": tiny_zoo,
+        "--input": "files/clip.npy",
+        "--output": "out.gif",
+        **changes,
+    }
+    assert message in fail("forecast", *(word for option in options.items() for word in option))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "gif", "png"])
+def test_a_disk_that_is_full_when_a_forecast_is_written(fail, tiny_run, files, suffix):
+    output = files / f"out.{suffix}"
+    with no_file_larger_than(1000):
+        error = fail("forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", output)
+    assert error == f"mslstm: [Errno 27] File too large: '{output}'\n"

@@ -1,0 +1,186 @@
+"""Commands that train and score."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mslstm_keras.data.splits import split_clips
+from mslstm_keras.evaluation.comparison import evaluate_models, evaluation_csv, evaluation_table
+from mslstm_keras.training.fit import read_recipe
+from mslstm_keras.training.recipes import RECIPES
+from mslstm_keras.zoo.loading import load_model
+from tests.support.commands import OPTDIGITS, SETTINGS, TINY, TINY_TEXT, width_of
+from tests.support.processes import no_file_larger_than
+
+
+def test_training_is_resumed(mslstm, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Path("runs", "optdigits_quick")
+    words = ["train", "optdigits_quick"]
+    first = mslstm(*words, *SETTINGS)
+    assert (first.status, first.error) == (0, "")
+    assert first.out.splitlines()[-1] == f"{run}: 4 steps, 8 clips"
+    recipe = json.loads((run / "recipe.json").read_text())
+    assert {name: recipe[name] for name in TINY} == TINY
+    refused = mslstm(*words, *SETTINGS)
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.error.startswith(
+        "mslstm: `run_dir` must be new; resume to go on with what it holds. Received:"
+    )
+    # The recipe is that of the run: only what changes is said again.
+    more = mslstm(*words, "--run-dir", tmp_path / run, "--resume", "--set", "steps=6")
+    assert (more.status, more.error) == (0, "")
+    assert more.out.splitlines()[-1] == f"{tmp_path / run}: 6 steps, 12 clips"
+    assert json.loads((run / "recipe.json").read_text()) == {**recipe, "steps": 6}
+    assert load_model(run).optimizer.iterations == 6
+    other = mslstm("train", "paper_moving_mnist", "--run-dir", run, "--resume")
+    assert other.status == 2
+    assert (
+        "`recipe` must be that of the run, 'optdigits_quick'. Received: 'paper_moving_mnist'" in other.error
+    )
+
+
+def test_training_starts_from_another_model(mslstm, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert mslstm("train", "optdigits_quick", *SETTINGS, "--run-dir", "first").status == 0
+    words = ["train", "optdigits_quick", *SETTINGS, "--run-dir", "second", "--initial", "first"]
+    assert mslstm(*words).status == 0
+    recipe = json.loads(Path("second", "recipe.json").read_text())
+    assert (recipe["initial"], recipe["initial_clips"]) == ("first", 8)
+    assert Path("second", "log.csv").read_text().splitlines()[-1].split(",")[1] == "16"  # clips, of both
+    assert mslstm(*words, "--resume").status == 0
+
+
+def test_training_by_a_file(succeed, tmp_path):
+    path, run = tmp_path / "best.json", tmp_path / "run"
+    path.write_text(
+        json.dumps(RECIPES["optdigits_quick"].with_settings({**TINY_TEXT, "name": "best"}).to_dict())
+    )
+    assert succeed("train", path, "--run-dir", run).splitlines()[-1] == f"{run}: 4 steps, 8 clips"
+    assert read_recipe(run).name == "best"
+    assert succeed("train", path, "--run-dir", run, "--resume")
+
+
+def test_training_warns_when_it_will_not_fit(mslstm, tmp_path, monkeypatch):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=50_000_000))
+    ended = mslstm("train", "optdigits_quick", "--run-dir", tmp_path / "run", *SETTINGS)
+    assert ended.status == 0
+    (line,) = ended.error.splitlines()
+    assert re.fullmatch(
+        r"mslstm: warning: training will take about 0\.\d GB, and 0\.1 GB are free; --set checkpoint=step or a "
+        "smaller batch_size takes less",
+        line,
+    )
+
+
+def test_evaluation_is_a_table_and_files(succeed, tiny_run, tmp_path, optdigits_dir):
+    file, table = tmp_path / "scores.json", tmp_path / "scores.csv"
+    words = [
+        "evaluate",
+        "--model",
+        tiny_run,
+        "--dataset",
+        OPTDIGITS,
+        "--data-dir",
+        optdigits_dir,
+        "--clips",
+        6,
+    ]
+    text = succeed(*words, "--output", file, table)
+    clips = split_clips(OPTDIGITS, "test", optdigits_dir)
+    expected = evaluate_models({tiny_run.name: load_model(tiny_run)}, clips, OPTDIGITS, count=6)
+    assert json.loads(file.read_text()) == expected
+    assert table.read_text() == evaluation_csv(expected)
+    assert json.loads(succeed(*words, "--json")) == expected
+    assert text.splitlines() == list(evaluation_table(expected))
+
+
+def test_evaluation_of_all_frames_and_of_ones_own_clips(succeed, tiny_run, tmp_path, optdigits_dir):
+    levels = split_clips(OPTDIGITS, "test", optdigits_dir).read(np.arange(20))
+    np.save(tmp_path / "own.npy", levels)
+    words = ["evaluate", "--model", tiny_run, "--dataset", tmp_path / "own.npy", "--all-frames", "--json"]
+    scores = json.loads(succeed(*words))
+    assert scores["frames"] == "all"
+    assert scores["clips"] == 2  # the last tenth
+    assert len(scores["models"][tiny_run.name]["mse"]["per_frame"]) == 6
+
+
+def test_models_of_one_name_are_told_apart_by_their_folders(succeed, tiny_run, tmp_path, optdigits_dir):
+    other = tmp_path / tiny_run.name
+    shutil.copytree(tiny_run, other)
+    data = ["--dataset", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 1, "--json"]
+    scores = json.loads(succeed("evaluate", "--model", tiny_run, other, *data, "--baselines"))
+    assert list(scores["models"]) == [str(tiny_run), str(other)]
+
+
+def test_evaluation_is_a_report_and_pictures(succeed, tiny_run, tmp_path, optdigits_dir):
+    data = ["--dataset", OPTDIGITS, "--data-dir", optdigits_dir]
+    scores, report = tmp_path / "scores.json", tmp_path / "report.html"
+    succeed("evaluate", "--model", tiny_run, *data, "--clips", 3, "--output", scores, "--report", report)
+    text = report.read_text()
+    assert f"mslstm evaluate --model {tiny_run} --dataset {OPTDIGITS} --clips 3" in text
+    assert text.count("data:image/gif") == 2  # one of each sample
+    for name in ("compare.png", "compare.gif"):
+        succeed("study", "compare", "--model", tiny_run, *data, "--clip", 1, "--output", tmp_path / name)
+        assert width_of(tmp_path / name) > 64
+    succeed("study", "curves", scores, "--metrics", "mse", "ssim", "--output", tmp_path / "curves.png")
+    assert width_of(tmp_path / "curves.png") > 64
+
+
+def test_several_seeds_are_trained_and_evaluated(succeed, tmp_path, optdigits_dir):
+    run = tmp_path / "runs"
+    ended = succeed("train", "optdigits_quick", "--run-dir", run, "--seeds", 2, *SETTINGS)
+    assert ended.splitlines()[-1] == f"{run}: 4 steps, 8 clips"
+    data = ["--dataset", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 2]
+    scores = json.loads(succeed("evaluate", "--model", run, *data, "--json"))["models"]["runs"]
+    alone = [
+        json.loads(succeed("evaluate", "--model", run / f"seed-{seed}", *data, "--json"))["models"]
+        for seed in (0, 1)
+    ]
+    means = [next(iter(each.values()))["mse"]["mean"] for each in alone]
+    assert scores["mse"]["mean"] == pytest.approx(np.mean(means), rel=1e-5)
+    assert scores["mse"]["deviation"] == pytest.approx(np.std(means, ddof=1), rel=1e-3)
+
+
+def test_a_disk_that_is_full_when_scores_are_written(fail, tiny_run, tmp_path, optdigits_dir):
+    output = tmp_path / "scores.json"
+    words = ["--dataset", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 1, "--output", output]
+    with no_file_larger_than(100):
+        assert (
+            fail("evaluate", "--model", tiny_run, *words)
+            == f"mslstm: [Errno 27] File too large: '{output}'\n"
+        )
+
+
+def test_a_disk_that_is_full_when_a_checkpoint_is_written(
+    mslstm, tiny_run, tmp_path, optdigits_dir, monkeypatch
+):
+    monkeypatch.setitem(RECIPES, "tiny", read_recipe(tiny_run))
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    words = ["--run-dir", run, "--data-dir", optdigits_dir, "--resume", "--set", "steps=6"]
+    with no_file_larger_than(5000):
+        ended = mslstm("train", "tiny", *words)
+    assert ended.status == 2
+    assert ended.error == f"mslstm: [Errno 27] File too large: '{run / 'checkpoint.keras'}'\n"
+    for name in ("checkpoint.keras", "checkpoint-before.keras"):
+        assert (run / name).read_bytes() == (tiny_run / name).read_bytes()
+    assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoint-before.keras",
+        "checkpoint.keras",
+        "log.csv",
+        "recipe.json",
+        "tensorboard",
+    ]
+
+
+def test_a_training_that_diverges_is_one_line(fail, monkeypatch):
+    def diverge(*arguments, **options):
+        raise FloatingPointError("The loss is infinite or NaN at step 7")
+
+    monkeypatch.setattr("mslstm_keras.training.fit.train", diverge)
+    assert fail("train", "optdigits_quick") == "mslstm: The loss is infinite or NaN at step 7\n"

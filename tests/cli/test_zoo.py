@@ -1,0 +1,62 @@
+"""Commands on trained models."""
+
+import json
+import shutil
+
+import mslstm_keras
+from tests.support.commands import NAME, OPTDIGITS, ROOT, listing
+from tests.support.processes import run_script
+
+
+def test_zoo_is_listed_shown_and_verified(succeed, tiny_zoo):
+    (line,) = succeed("zoo", "list", "--zoo", tiny_zoo).splitlines()
+    entry = mslstm_keras.list_pretrained(tiny_zoo)[NAME]
+    mse = entry.scores["model"]["mse"]["mean"]
+    assert line.split() == [NAME, "conv_lstm", OPTDIGITS, "8", "clips", "seen", "MSE", f"{mse:.1f}"]
+    (facts,) = json.loads(succeed("zoo", "list", "--zoo", tiny_zoo, "--json")).values()
+    assert json.loads(succeed("zoo", "show", NAME, "--zoo", tiny_zoo, "--json")) == facts
+    assert facts["scores"] == entry.scores
+    assert facts["recipe"]["name"] == "tiny"
+    card = (tiny_zoo / NAME / "1" / "README.md").read_text()
+    assert succeed("zoo", "show", NAME, "--zoo", tiny_zoo) == card
+    assert succeed("zoo", "verify", "--zoo", tiny_zoo) == f"{NAME}: every file is as listed\n"
+    folders = json.loads(succeed("zoo", "verify", NAME, "--zoo", tiny_zoo, "--json"))
+    assert folders == {NAME: str(tiny_zoo / NAME / "1")}
+
+
+def test_a_run_is_added_to_a_zoo(succeed, tiny_run, other_run, tmp_path, optdigits_dir):
+    zoo = tmp_path / "zoo"
+    facts = succeed(
+        *("zoo", "add", tiny_run, "--zoo", zoo, "--name", "mine", "--clips", 2, "--data-dir", optdigits_dir),
+        *("--beside", f"the other={other_run}", "--json"),
+    )
+    entry = mslstm_keras.list_pretrained(zoo)["mine"]
+    assert json.loads(facts)["scores"] == entry.scores
+    assert entry.scores["clips"] == 2
+    assert list(entry.comparison) == ["the other"]
+    mslstm_keras.load_pretrained("mine", zoo)
+
+
+def test_a_disk_that_is_full_when_a_zoo_is_written(tiny_zoo, other_run, tmp_path, optdigits_dir):
+    """The whole command, in a process of its own: TensorFlow, HDF5 and Pillow all write to that disk."""
+    zoo = shutil.copytree(tiny_zoo, tmp_path / "zoo")
+    before = {path: (zoo / path).read_bytes() for path in listing(zoo) if (zoo / path).is_file()}
+    script = """
+        import resource, sys
+        from mslstm_keras.cli import main
+        for size in (20_000, 100_000):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, -1))
+            status = main(sys.argv[1:])
+            print(status)
+        sys.exit(status)
+    """
+    words = ["zoo", "add", other_run, "--zoo", zoo, "--name", NAME, "--clips", 1, "--data-dir", optdigits_dir]
+    child = run_script(script, ROOT, *words)
+    assert (child.stdout, child.returncode) == ("2\n2\n", 2), child.stderr
+    ours = [line for line in child.stderr.splitlines() if line.startswith("mslstm: ")]
+    assert len(ours) == 2
+    assert all("File too large" in line and "{{" not in line and "[Op:" not in line for line in ours)
+    assert "Traceback" not in child.stderr
+    assert {path: (zoo / path).read_bytes() for path in listing(zoo) if (zoo / path).is_file()} == before
+    assert sorted(path.name for path in zoo.iterdir()) == ["index.json", NAME]
+    mslstm_keras.load_pretrained(NAME, zoo)
