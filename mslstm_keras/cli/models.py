@@ -106,7 +106,7 @@ def _serving(options):
 
     names = {name_of(model): model for model in options.models}
     if len(names) < len(options.models):
-        raise ValueError(f"`models` must be models of different names. Received: {', '.join(options.models)}")
+        raise ValueError(f"`models` must be models of different names. Received: models={options.models}")
     models = {name: load_model(model, options.zoo) for name, model in names.items()}
     rain_scales = {name: rain_scale_of(model, options.zoo) for name, model in names.items()}
     command = write_serving_folder(options.output, models, rain_scales=rain_scales)

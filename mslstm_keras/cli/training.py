@@ -145,7 +145,7 @@ def _train(options):
     resumed = options.resume and (started / RECIPE).exists()
     if resumed:
         run_recipe = read_recipe(started)
-        if run_recipe.name not in (named.name, named.with_settings(settings).name):
+        if run_recipe.name not in (named.name, settings.get("name")):
             raise ValueError(
                 f"`recipe` must be that of the run, {run_recipe.name!r}, as {started / RECIPE} is. "
                 f"Received: {named.name!r}"

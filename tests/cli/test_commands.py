@@ -225,8 +225,8 @@ def test_an_error_without_words_is_named(fail, monkeypatch):
     def fault():
         raise OSError
 
-    monkeypatch.setattr("mslstm_keras.models.registry.list_models", fault)
-    assert fail("models") == "mslstm: OSError\n"
+    monkeypatch.setattr("mslstm_keras.data.catalogue.list_data", fault)
+    assert fail("data", "list") == "mslstm: OSError\n"
 
 
 def test_an_interruption_is_no_fault(mslstm, monkeypatch):
@@ -242,6 +242,6 @@ def test_a_mistake_of_ours_is_not_hidden(mslstm, monkeypatch):
     def mistake():
         raise KeyError("bug")
 
-    monkeypatch.setattr("mslstm_keras.models.registry.list_models", mistake)
+    monkeypatch.setattr("mslstm_keras.data.catalogue.list_data", mistake)
     with pytest.raises(KeyError):
-        mslstm("models")
+        mslstm("data", "list")

@@ -110,8 +110,8 @@ def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
     assert text[0] == "16 clips, forecast frames"
     assert [line.split()[1] for line in text[3:5]] == [NAME, "persistence"]
     assert text[-1] == f"Wrote {tmp_path / 'demo' / 'demo.png'} and demo.gif"
-    monkeypatch.setattr("mslstm_keras.forecasting.demo.demo", lambda folder, zoo: [str(folder), zoo])
-    assert json.loads(succeed("demo", "--json")) == [".", None]
+    monkeypatch.setattr("mslstm_keras.forecasting.demo.demo", lambda model, folder: [model.name, str(folder)])
+    assert json.loads(succeed("demo", "--json", "--zoo", tiny_zoo)) == ["conv_lstm", "."]
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,16 @@ def test_training_is_resumed(mslstm, tmp_path, monkeypatch):
     other = mslstm("train", "paper_moving_mnist", "--run-dir", run, "--resume")
     assert other.status == 2
     assert (
-        "`recipe` must be that of the run, 'optdigits_quick'. Received: 'paper_moving_mnist'" in other.error
+        f"`recipe` must be that of the run, 'optdigits_quick', as {run / 'recipe.json'} is. "
+        "Received: 'paper_moving_mnist'" in other.error
     )
+
+
+def test_a_training_under_another_name_is_resumed_by_the_same_words(succeed, tmp_path):
+    words = ["train", "optdigits_quick", *SETTINGS, "--set", "name=mine", "--run-dir", tmp_path / "run"]
+    for more in ([], ["--resume"]):
+        assert succeed(*words, *more).splitlines()[-1] == f"{tmp_path / 'run'}: 4 steps, 8 clips"
+    assert read_recipe(tmp_path / "run").name == "mine"
 
 
 def test_training_starts_from_another_model(mslstm, tmp_path, monkeypatch):
