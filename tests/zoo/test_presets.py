@@ -26,6 +26,7 @@ from mslstm_keras.zoo.checksums import sums
 from mslstm_keras.zoo.hub import fetch_preset
 from mslstm_keras.zoo.loading import load_model
 from mslstm_keras.zoo.presets import from_preset, list_presets, save_to_preset, verify_preset
+from tests.support.folders import cut, flip, listing
 from tests.support.processes import no_file_larger_than
 
 FILES = ["checksums.json", "config.json", "metadata.json", "model.weights.h5"]
@@ -65,20 +66,6 @@ def small_zoo(saved, tmp_path, monkeypatch):
     (tmp_path / "zoo" / "index.json").write_text(json.dumps({"entries": {"tiny": entry}}))
     monkeypatch.setattr(zoo, "zoo_folder", lambda: tmp_path / "zoo")
     monkeypatch.setattr(recipes, "RECIPES", {"tiny": RECIPE, "other": RECIPE})
-
-
-def listing(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def flip(file):
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-
-
-def cut(file):
-    file.write_bytes(file.read_bytes()[:-1])
 
 
 def link(file):
