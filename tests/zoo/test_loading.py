@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from mslstm_keras.zoo.loading import load_model, load_pretrained, load_runs
+from mslstm_keras.zoo.loading import load_model, load_pretrained, load_runs, name_of
 from tests.support.folders import cut
 from tests.support.zoos import NAME
 
@@ -62,3 +62,8 @@ def test_a_model_that_cannot_be_read_is_named(tmp_path, tiny_run, zoo):
 def test_a_model_file_that_is_missing_is_not_looked_for_in_the_zoo(path, tiny_zoo):
     with pytest.raises(ValueError, match=f"`model` must be a file or folder that exists.* Received: {path}"):
         load_model(path, tiny_zoo)
+
+
+@pytest.mark.parametrize("preset", ["hf://someone/tiny@v1.0", "kaggle://someone/tiny/keras/small/2"])
+def test_a_preset_of_a_host_is_served_under_its_name_there(preset):
+    assert name_of(preset) == "tiny"

@@ -16,7 +16,6 @@ import keras
 import numpy as np
 import pytest
 
-from mslstm_keras.export import serving
 from mslstm_keras.training import recipes
 from mslstm_keras.training.fit import untrained_model
 from mslstm_keras.training.recipes import Recipe
@@ -456,11 +455,6 @@ def test_a_handle_that_is_none_or_leaves_the_cache_is_refused(preset, cache):
     ):
         fetch_preset(preset)
     assert not cache.exists()
-
-
-@pytest.mark.parametrize("preset", ["hf://someone/tiny@v1.0", "kaggle://someone/tiny/keras/small/2"])
-def test_a_preset_of_a_host_is_served_under_its_name_there(preset):
-    assert serving._served_name(preset) == "tiny"
 
 
 @pytest.mark.parametrize("missing", ["filelock", "library"])
