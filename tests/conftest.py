@@ -12,8 +12,8 @@ from mslstm_keras.data.preparation import prepare
 from mslstm_keras.training.fit import train
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.zoo.adding import add_pretrained
-
-OPTDIGITS = "moving_mnist_clips/optdigits"
+from tests.support.optdigits import OPTDIGITS
+from tests.support.zoos import NAME
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def tiny_zoo(tmp_path_factory, tiny_run, other_run, optdigits_dir):
     zoo = tmp_path_factory.mktemp("zoo")
     add_pretrained(
         tiny_run,
-        name="ms_lstm_moving_mnist",
+        name=NAME,
         zoo=zoo,
         count=5,
         data_dir=optdigits_dir,

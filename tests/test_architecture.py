@@ -53,6 +53,22 @@ TENSORFLOW = {
 }
 HEAVY = {"tensorflow_datasets", "matplotlib", "imageio", "sklearn", "keras_tuner"}
 LARGEST_ROOM = 0.12  # of the lines of the package
+NOT_OF_ONE_FILE = {
+    "benchmarks/test_commands.py": "every benchmark, run as a command",
+    "export/test_c_program.py": "a SavedModel in a program in C",
+    "export/test_model_server.py": "a SavedModel in TensorFlow Serving",
+    "export/test_tensorflow_alone.py": "a SavedModel where there is no Keras",
+    "metrics/test_backends.py": "all metrics on two devices and on JAX",
+    "models/test_backends.py": "models on JAX beside TensorFlow",
+    "models/test_contracts.py": "what every named model keeps",
+    "models/test_frozen.py": "numbers of every named model, kept over time",
+    "models/test_graph.py": "the graph of the training step",
+    "models/test_own_cell.py": "a cell from outside the package",
+    "training/test_hosts.py": "trainings whose hosts share every batch",
+    "training/test_mixed_precision.py": "training in half precision on two devices",
+    "training/test_resume.py": "trainings that are killed and go on",
+}
+"""Test files that do not test the source file of their name, and what they test."""
 
 
 def modules(package):
@@ -194,6 +210,17 @@ def test_data_set_builders_know_frames_alone():
     for module, path in modules("tfds_builders").items():
         known = {name for name in imports(path) if name.split(".")[0] == "mslstm_keras"}
         assert all(name.startswith("mslstm_keras.frames.") for name in known), module
+
+
+def test_test_files_stand_as_what_they_test():
+    """`tests/ROOM/test_X.py` tests `mslstm_keras/ROOM/X.py`, or `benchmarks/X.py`."""
+    files = {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").glob("*/**/test_*.py")}
+    assert len(files) > 50
+    sources = {
+        name: ROOT / ("" if name.startswith("benchmarks/") else "mslstm_keras") / name.replace("/test_", "/")
+        for name in files
+    }
+    assert {name for name, source in sources.items() if not source.is_file()} == set(NOT_OF_ONE_FILE)
 
 
 def stubs():

@@ -21,15 +21,19 @@ def list_data() -> list[str]:
     return [f"{name}/{config}" for name in BUILDERS for config in configs_of(name)]
 
 
-def configs_of(name: str) -> Mapping[str, Mapping[str, Any]]:
+def configs_of(data: str) -> Mapping[str, Mapping[str, Any]]:
     """Returns the configs of a data set, name -> fields, without TensorFlow Datasets.
+
+    Args:
+        data: str, "name" or "name/config".
 
     Raises:
         ValueError: if there is no such data set (with the nearest names).
     """
+    name = data.partition("/")[0]
     if name not in BUILDERS:
         raise ValueError(
-            f"`data` must be a known data set, such as {nearest(name, BUILDERS)}. Received: {name!r}"
+            f"`data` must be a known data set, such as {nearest(name, BUILDERS)}. Received: {data!r}"
         )
     return importlib.import_module(f"tfds_builders.{name}.configs").CONFIGS
 
@@ -47,7 +51,7 @@ def find_builder(data: str, data_dir: str | os.PathLike | None = None) -> "tfds.
         ImportError: if TensorFlow Datasets is not installed.
     """
     name, _, config = data.partition("/")
-    configs = configs_of(name)
+    configs = configs_of(data)
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:

@@ -54,7 +54,7 @@ def made_clips(data: str, split: str, manual_dir: str | os.PathLike | None = Non
 def _config(data: str) -> Mapping[str, Any]:
     """Returns the fields of a config whose clips can be made while they are read."""
     name, _, config = data.partition("/")
-    configs = configs_of(name)
+    configs = configs_of(data)
     if name != "moving_mnist_clips" or (config and config not in configs):
         raise ValueError(
             f"`data` must be a config of moving_mnist_clips to be made while it is read. Received: {data!r}"

@@ -1,127 +1,13 @@
-"""Models as servers and other runtimes load them."""
+"""Models as other runtimes load them."""
 
-import re
-
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow.python.framework import op_def_registry
 
 from mslstm_keras.export.formats import FORMATS
-from mslstm_keras.export.saved_model import export_saved_model
-from mslstm_keras.frames.rain import RAIN_SCALES
-from tests.support.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
+from tests.support.contracts import CONTEXT_FRAMES, random_frames
 from tests.support.equations import assert_close
-from tests.support.processes import no_file_larger_than
 
 pytestmark = pytest.mark.usefixtures("many_models")
-
-
-@pytest.fixture(scope="module")
-def filled(toy, tmp_path_factory):
-    """A folder that was there, empty, before a model without rain was exported into it."""
-    folder = tmp_path_factory.mktemp("filled")
-    export_saved_model(toy, str(folder))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def served(exported):
-    """The SavedModel of a radar model, as TensorFlow alone loads it."""
-    return tf.saved_model.load(exported("toy").path)
-
-
-def listing(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-
-
-def test_an_empty_folder_is_filled_and_another_left_alone(toy, filled, tmp_path):
-    assert "saved_model.pb" in listing(filled)
-    full, file = tmp_path / "full", tmp_path / "file"
-    full.mkdir()
-    for path in (full / "thesis.txt", file):
-        path.write_text("the only copy")
-    for folder in (full, file):
-        message = re.escape(f"`folder` must be new or empty. Received: folder={str(folder)!r}")
-        with pytest.raises(ValueError, match=message):
-            export_saved_model(toy, folder)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full"]
-    assert (full / "thesis.txt").read_text() == file.read_text() == "the only copy"
-
-
-@pytest.mark.parametrize("size", [100, 20_000])  # the variables are larger than 100, the graph than 20,000
-def test_a_full_disk_is_an_os_error_and_leaves_nothing(toy, tmp_path, size):
-    message = f"{tmp_path / 'model'} cannot be written: File too large"
-    with no_file_larger_than(size), pytest.raises(OSError, match=f"^{re.escape(message)}"):
-        export_saved_model(toy, tmp_path / "model")
-    assert listing(tmp_path) == []
-
-
-def test_a_model_without_a_roll_out_is_refused(tmp_path):
-    inputs = keras.Input((3,))
-    with pytest.raises(ValueError, match=r"`model` must have one Rollout layer"):
-        export_saved_model(keras.Model(inputs, inputs + 1), tmp_path / "model")
-    assert listing(tmp_path) == []
-
-
-def test_bytes_are_forecast_as_bytes(toy, served):
-    shape = (2, CONTEXT_FRAMES, *toy.input_shape[2:])
-    frames = np.random.default_rng(1).integers(0, 256, shape, "uint8")
-    expected = toy.predict(frames / np.float32(255), verbose=0)[:, -FORECAST_FRAMES:]
-    received = served.signatures["uint8"](frames=tf.constant(frames))["forecast"].numpy()
-    assert received.dtype == "uint8"
-    # A pixel that lies between two bytes may be rounded to either.
-    np.testing.assert_allclose(received, 255 * np.clip(expected, 0, 1), atol=0.5 + 1e-3, rtol=0)
-    assert received.min() < received.max()
-
-
-def test_rain_rates_are_forecast_as_rain_rates(toy, served):
-    scale = RAIN_SCALES["dwd"]
-    shape = (2, CONTEXT_FRAMES, *toy.input_shape[2:])
-    rates = np.random.default_rng(2).lognormal(0, 2, shape).astype("float32")
-    rates[0, 0, 0, :3, 0] = 0, -1, np.nan  # no rain, and no data
-    pixels = scale.to_pixel(np.where(rates > 0, rates, 0)).astype("float32")
-    assert pixels[0, 0, 0, :3, 0].tolist() == [0, 0, 0] and 0 < pixels.mean() < 1
-    expected = toy.predict(pixels, verbose=0)[:, -FORECAST_FRAMES:]
-    received = served.signatures["rain_rate"](frames=tf.constant(rates))["forecast"].numpy()
-    np.testing.assert_allclose(received, np.where(expected > 0, scale.to_rate(expected), 0), rtol=1e-4)
-    assert (received == 0).any() and (received > 0).any()
-
-
-def test_only_radar_models_have_rain_rates(toy, filled, served, tmp_path):
-    names = {"serving_default", "uint8", "initial_state", "step"}
-    assert set(served.signatures) == names | {"rain_rate"}
-    assert set(tf.saved_model.load(filled).signatures) == names
-    message = "`rain_scale` must be one of dwd, hko, meteonet, rainf, brasil. Received: rain_scale='fmi'"
-    with pytest.raises(ValueError, match=re.escape(message)):
-        export_saved_model(toy, tmp_path / "model", rain_scale="fmi")
-    assert listing(tmp_path) == []
-
-
-def test_frames_are_streamed_one_by_one(toy, served):
-    frames = random_frames(CONTEXT_FRAMES, frame_shape=toy.input_shape[2:], seed=3)
-    states = served.signatures["initial_state"](frame=tf.constant(frames[:, 0]))
-    assert all(state.shape[0] == 2 and not np.any(state) for state in states.values())
-    frame, predictions = None, []
-    for time in range(STEPS):
-        frame = tf.constant(frames[:, time]) if time < CONTEXT_FRAMES else frame
-        states = served.signatures["step"](frame=frame, **states)
-        frame = states.pop("next_frame")
-        predictions.append(frame)
-    assert_close(np.stack(predictions, axis=1), toy.predict(frames, verbose=0), 1e-5)
-
-
-@pytest.mark.parametrize("name", ["toy", "ms_lstm", "traj_gru"])
-def test_a_saved_model_holds_tensorflows_own_operations_alone(name, exported):
-    """Those that are compiled into TensorFlow: a server knows no others."""
-    proto = saved_model_pb2.SavedModel.FromString((exported(name).path / "saved_model.pb").read_bytes())
-    (graph,) = (meta.graph_def for meta in proto.meta_graphs)
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    functions = {function.signature.name for function in graph.library.function}
-    kinds = {node.op for node in nodes} - functions
-    assert kinds and not {kind for kind in kinds if "PyFunc" in kind or op_def_registry.get(kind) is None}
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -2,7 +2,6 @@ import itertools
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from mslstm_keras.figures.plots import (
     curve_figure,
@@ -11,6 +10,7 @@ from mslstm_keras.figures.plots import (
     layers_figure,
     receptive_field_figure,
 )
+from tests.support.pictures import gif_frames, pixels
 from tests.support.processes import run_without_keras
 
 LABEL, PANEL, GAP, TEXT = 150, 128, 6, 36  # pixels of the layout for ten frames of 64 x 64
@@ -22,20 +22,6 @@ def moving_square(frames, size=64, channels=1, start=0):
         corner = (start + 2 * time) % (size // 2)
         clip[time, corner : corner + size // 4, corner : corner + size // 4] = 1
     return clip
-
-
-def pixels(path):
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
-
-
-def gif_frames(path):
-    with Image.open(path) as image:
-        frames = []
-        for index in range(image.n_frames):
-            image.seek(index)
-            frames.append(np.asarray(image.convert("RGB")).astype(int))
-        return np.stack(frames), image.info
 
 
 def panel(picture, column, top):

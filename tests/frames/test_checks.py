@@ -1,12 +1,12 @@
-"""Tests of what is checked before a source file is believed."""
+"""What is checked before a file, or an array, that people bring is believed."""
 
 import h5py
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
-from mslstm_keras.frames.checks import damage_of, whole_data_set
-from tfds_builders.manual_folder import manual_folder
+from mslstm_keras.frames.checks import check_frames, check_size, damage_of, whole_data_set
+from mslstm_keras.frames.read import read_clip
+from tests.support.clip_files import random_frames, random_levels
 
 VALUES = np.arange(60, dtype=np.float32).reshape(12, 5)
 
@@ -40,23 +40,6 @@ def test_damage_names_the_file_and_the_reason(error, reason):
 def test_what_is_no_damage(kind):
     with pytest.raises(kind), damage_of("a.h5", "Rule."):
         raise kind
-
-
-@pytest.mark.parametrize("exists", [False, True])
-def test_manual_folder(tmp_path, exists):
-    folder = tmp_path / "manual"
-    if exists:
-        folder.mkdir()
-    arguments = {"download_dir": tmp_path, "manual_dir": folder, "manual_dir_instructions": "long\nlist"}
-    with pytest.raises(ValueError) as received:
-        manual_folder(tfds.download.DownloadManager(**arguments), "clips")
-    assert str(received.value) == (
-        "`manual_dir` must hold clips: `mslstm data prepare NAME --manual-dir FOLDER`. "
-        f"Received: Manual directory {folder} does not exist or is empty."
-    )
-    folder.mkdir(exist_ok=True)
-    (folder / "clip.npy").touch()
-    assert manual_folder(tfds.download.DownloadManager(**arguments), "clips") == folder
 
 
 @pytest.fixture
@@ -141,3 +124,43 @@ def test_values_in_other_files(file, tmp_path):
             ValueError, match=f"`{name}` must have its values in the file. Received: those of"
         ):
             whole_data_set(file, name)
+
+
+@pytest.mark.parametrize("size", [(4,), (4, 4, 1), (0, 4), (4, -1), (4.0, 4), ("4", "4")])
+def test_sizes_that_are_none(tmp_path, size):
+    np.save(tmp_path / "a.npy", random_levels(3, 5, 4))
+    for check in (check_size, lambda size: read_clip(tmp_path / "a.npy", size=size)):
+        with pytest.raises(ValueError, match=r"`size` must be two positive integers.* Received: size=\("):
+            check(size)
+
+
+def test_frames_that_a_model_takes():
+    frames = random_frames(2, 3, 4, 4, 1).astype("float64")
+    checked = check_frames(frames)
+    assert checked.dtype == "float32"
+    np.testing.assert_array_equal(checked, frames.astype("float32"))
+    np.testing.assert_array_equal(check_frames([[0.0, 1.0]]), [[0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (np.zeros((2, 2), "uint8"), r"must hold floats in \[0, 1\] \(divide by 255\). Received: dtype uint8"),
+        (np.zeros((2, 2), "int64"), r"must hold floats in \[0, 1\]. Received: dtype int64"),
+        (np.zeros((2, 2), "bool"), r"must hold floats in \[0, 1\]. Received: dtype bool"),
+        (np.array(["0.5"]), r"must hold floats in \[0, 1\]. Received: dtype <U3"),
+        ([[0.5, None]], r"must hold floats in \[0, 1\]. Received: dtype object"),
+        ([[0.5], [0.5, 0.5]], "must be one array. Received: .*inhomogeneous"),
+        (np.zeros((0, 4, 4, 1)), r"must not be empty. Received: shape \(0, 4, 4, 1\)"),
+        ([0.5, np.nan, np.inf], "must be finite. Received: 2 NaN or infinite of 3 values"),
+        ([0.5, -np.inf], "must be finite. Received: 1 NaN or infinite of 2 values"),
+        ([0.5, -0.1], r"must lie in \[0, 1\]. Received: values from -0.1 to 0.5"),
+        ([0.5, 255.0], r"must lie in \[0, 1\]. Received: values from 0.5 to 255.0"),
+        ([0.5, 1.0000001], r"must lie in \[0, 1\]. Received: values from 0.5 to 1.0000001"),
+    ],
+)
+def test_frames_that_a_model_does_not_take(frames, message):
+    with pytest.raises(ValueError, match="^`inputs` " + message):
+        check_frames(frames, name="inputs")
+    with pytest.raises(ValueError, match=r"^`frames` "):
+        check_frames(frames)

@@ -1,10 +1,11 @@
+"""Receptive fields, in theory and by gradients."""
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from mslstm_keras import SpatiotemporalCell, architecture, create_model
-from mslstm_keras.insight.outputs import layer_outputs
 from mslstm_keras.insight.receptive_field import (
     CellField,
     effective_receptive_field,
@@ -13,21 +14,8 @@ from mslstm_keras.insight.receptive_field import (
     theoretical_receptive_field,
 )
 from mslstm_keras.models.rollout import Rollout, find_layer
-from tests.support.equations import assert_close, randomise
-
-SIDE = 32
-
-
-def model_of(name, side=SIDE, context=2, forecast=2, **options):
-    sizes = {"filters": 4, "layers": 4, **options}
-    model = create_model(name, (side, side, 1), context, forecast, **sizes)
-    randomise(model)
-    return model
-
-
-def clips(batch=1, time=3, side=SIDE, channels=1):
-    return np.random.default_rng(5).random((batch, time, side, side, channels), dtype="float32")
-
+from tests.support.equations import assert_close
+from tests.support.random_models import SIDE, clips, model_of
 
 # In theory
 
@@ -230,26 +218,6 @@ def test_effective_side():
         effective_side(dependence[0])
 
 
-# Outputs
-
-
-@pytest.mark.parametrize("name", ["ms_lstm", "ms_pred_rnn"])
-def test_layer_outputs_are_those_of_the_forecast(name):
-    model = model_of(name, side=8, context=3)
-    frames = clips(side=8, time=5)[0]
-    outputs = layer_outputs(model, frames)
-    assert list(outputs) == ["input", "cell 1", "cell 2", "cell 3", "cell 4", "output"]
-    shapes = [(4, 8, 8, 1), (4, 8, 8, 4), (4, 4, 4, 4), (4, 4, 4, 4), (4, 8, 8, 4), (4, 8, 8, 1)]
-    assert [maps.shape for maps in outputs.values()] == shapes
-    assert {maps.dtype.name for maps in outputs.values()} == {"float32"}
-    assert_close(outputs["output"], model(frames[None, -3:])[0])
-    np.testing.assert_array_equal(outputs["input"][:3], frames[-3:])
-    np.testing.assert_array_equal(outputs["input"][3], outputs["output"][2])
-    head = find_layer(model, Rollout).step.get_layer("head")
-    assert_close(head(outputs["cell 4"]), outputs["output"])
-    assert layer_outputs(model, frames, horizon=4)["cell 2"].shape == (6, 4, 4, 4)
-
-
 # Faults
 
 
@@ -267,24 +235,12 @@ def test_clips_that_do_not_fit():
         ValueError, match=r"`clips` must have one shape. Received: \[\(3, 8, 8, 1\), \(2, 8, 8, 1\)\]"
     ):
         effective_receptive_field(model, [clips(side=8)[0], clips(side=8, time=2)[0]])
-    with pytest.raises(
-        ValueError, match=r"`frames` must be .* at least 2 frames. Received: .*\(1, 8, 8, 1\)"
-    ):
-        layer_outputs(model, clips(side=8, time=1)[0])
-    with pytest.raises(ValueError, match=r"`frames` must be .* Received: frames.shape=\(1, 3, 8, 8, 1\)"):
-        layer_outputs(model, clips(side=8))
 
 
 @pytest.mark.parametrize("cell", [0, 5, -1])
 def test_cells_that_are_not_there(cell):
     with pytest.raises(ValueError, match=f"`cell` must be from 1 to 4. Received: cell={cell}"):
         effective_receptive_field(model_of("conv_lstm", side=8), clips(side=8), cell)
-
-
-@pytest.mark.parametrize("horizon", [0, 1.5])
-def test_horizons_that_are_none(horizon):
-    with pytest.raises(ValueError, match=f"`horizon` must be a positive .* Received: horizon={horizon}"):
-        layer_outputs(model_of("conv_lstm", side=8), clips(side=8)[0], horizon)
 
 
 def test_a_model_without_cells():

@@ -1,24 +1,13 @@
 """Named models: how names, scales and sizes become a model, and what the paper's sizes weigh."""
 
-import re
-
-import keras
 import pytest
 
 from mslstm_keras import create_model, list_models
 from mslstm_keras.cells.conv_lstm import ConvLSTMCell
 from mslstm_keras.cells.mk_lstm import MKLSTMCell
-from mslstm_keras.cells.registry import architecture
 from mslstm_keras.models.registry import pyramid_scales
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
-
-
-def cells(model):
-    return [layer for layer in find_layer(model, Rollout).step.layers if hasattr(layer, "state_names")]
-
-
-def heights(model):
-    return [cell.inputs_shape[1] for cell in cells(model)]
+from tests.support.stacks import cells, heights
 
 
 def trainable(model):
@@ -134,40 +123,3 @@ def test_errors_of_the_parts_come_through(arguments, message):
 def test_options_that_a_cell_does_not_take_are_refused(name, option):
     with pytest.raises(ValueError, match=rf"{option}\b"):
         create_model(name, (8, 8, 1), 2, 2, filters=2, layers=1, **{option: 3})
-
-
-@pytest.mark.usefixtures("own_registry")
-def test_a_registered_stack_has_two_names():
-    @architecture
-    def own_lstm(filters, layers, **options):
-        return [ConvLSTMCell(filters, **options) for _ in range(layers)]
-
-    @architecture(pyramid="own_pyramid")
-    def other_lstm(filters, layers):
-        return [(ConvLSTMCell(filters), ConvLSTMCell(filters)) for _ in range(layers)]
-
-    assert {"own_lstm", "ms_own_lstm", "other_lstm", "own_pyramid"} <= set(list_models())
-    assert len(own_lstm(2, 3)) == 3
-    assert heights(create_model("own_lstm", (8, 8, 1), 1, 1, filters=2, layers=3)) == [8, 8, 8]
-    assert heights(create_model("ms_own_lstm", (8, 8, 1), 1, 1, filters=2, layers=3)) == [8, 4, 8]
-    model = create_model("own_pyramid", (8, 8, 1), 1, 1, filters=2, layers=3)
-    assert isinstance(model, keras.Model)
-    assert heights(model) == [8, 8, 4, 4, 8, 8]
-    with pytest.raises(
-        ValueError, match=r"`options` must be arguments of the cells of 'other_lstm'\. Received: "
-    ):
-        create_model("other_lstm", (8, 8, 1), 1, 1, kernel_size=3)
-
-
-@pytest.mark.usefixtures("own_registry")
-@pytest.mark.parametrize(("plain", "pyramid"), [("conv_lstm", "new"), ("new", "ms_lstm"), ("new", "new")])
-def test_a_name_is_registered_once(plain, pyramid):
-    def stack(filters, layers):
-        return [ConvLSTMCell(filters) for _ in range(layers)]
-
-    stack.__name__ = plain
-    taken = plain if plain != "new" else pyramid
-    received = re.escape(f"Received: name={taken!r}")
-    with pytest.raises(ValueError, match=rf"`name` of an architecture must be new\. {received}$"):
-        architecture(stack, pyramid=pyramid)
-    assert "new" not in list_models()

@@ -16,7 +16,6 @@ import keras
 import numpy as np
 import pytest
 
-from mslstm_keras.export import serving
 from mslstm_keras.training import recipes
 from mslstm_keras.training.fit import untrained_model
 from mslstm_keras.training.recipes import Recipe
@@ -26,6 +25,7 @@ from mslstm_keras.zoo.checksums import sums
 from mslstm_keras.zoo.hub import fetch_preset
 from mslstm_keras.zoo.loading import load_model
 from mslstm_keras.zoo.presets import from_preset, list_presets, save_to_preset, verify_preset
+from tests.support.folders import cut, flip, listing
 from tests.support.processes import no_file_larger_than
 
 FILES = ["checksums.json", "config.json", "metadata.json", "model.weights.h5"]
@@ -65,20 +65,6 @@ def small_zoo(saved, tmp_path, monkeypatch):
     (tmp_path / "zoo" / "index.json").write_text(json.dumps({"entries": {"tiny": entry}}))
     monkeypatch.setattr(zoo, "zoo_folder", lambda: tmp_path / "zoo")
     monkeypatch.setattr(recipes, "RECIPES", {"tiny": RECIPE, "other": RECIPE})
-
-
-def listing(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def flip(file):
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-
-
-def cut(file):
-    file.write_bytes(file.read_bytes()[:-1])
 
 
 def link(file):
@@ -469,11 +455,6 @@ def test_a_handle_that_is_none_or_leaves_the_cache_is_refused(preset, cache):
     ):
         fetch_preset(preset)
     assert not cache.exists()
-
-
-@pytest.mark.parametrize("preset", ["hf://someone/tiny@v1.0", "kaggle://someone/tiny/keras/small/2"])
-def test_a_preset_of_a_host_is_served_under_its_name_there(preset):
-    assert serving._served_name(preset) == "tiny"
 
 
 @pytest.mark.parametrize("missing", ["filelock", "library"])

@@ -1,0 +1,68 @@
+"""Which data sets there are, and what is told of them."""
+
+import json
+import re
+
+import pytest
+
+from mslstm_keras.data.catalogue import describe, find_builder, list_data
+from mslstm_keras.data.preparation import prepare
+from mslstm_keras.data.splits import split_clips
+from tests.support.optdigits import OPTDIGITS
+
+
+def test_variants_are_described_and_offered(variant):
+    facts = describe("moving_mnist_clips/mine", variant)
+    assert facts["clips"] == {"train": 3, "test": 2}
+    assert facts["data"] == "moving_mnist_clips/mine"
+    assert facts["bytes"] > 0
+    assert facts["description"].startswith(
+        "Variant of optdigits: train_clips = 3, test_clips = 2, motion = srivastava. optdigits: Digits that come with "
+    )
+    json.dumps(facts)
+    with pytest.raises(ValueError, match="`data` must be a known config of moving_mnist_clips, such as mine"):
+        find_builder("moving_mnist_clips/min", variant)
+
+
+def test_what_is_not_prepared_is_described_all_the_same(tmp_path):
+    facts = describe("dwd_radar_clips/synthetic", tmp_path)
+    assert facts["clips"] == {}
+    assert "synthetic" in facts["description"].lower()
+    assert "frames" in facts["features"]
+    assert facts["config"]["interval"] == 30
+    json.dumps(facts)
+
+
+@pytest.mark.parametrize(
+    ("data", "minutes"),
+    [("taxibj_clips/both", 30), ("dwd_radar_clips/germany", 30), ("dwd_radar_clips/knmi_hours", 10)],
+)
+def test_configs_know_the_minutes_between_frames(data, minutes, tmp_path):
+    assert find_builder(data, tmp_path).builder_config.interval == minutes
+
+
+@pytest.mark.parametrize("use", [find_builder, prepare, lambda data: split_clips(data, "train")])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            "moving_mnist/paper",
+            "`data` must be a known data set, such as moving_mnist_clips. Received: 'moving_mnist/paper'",
+        ),
+        (
+            "moving_mnist_clips/optdigit",
+            "`data` must be a known config of moving_mnist_clips, such as optdigits. Received: "
+            "'moving_mnist_clips/optdigit'",
+        ),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest(use, data, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        use(data)
+
+
+def test_listed_names_are_known():
+    assert OPTDIGITS in list_data()
+    for data in list_data():
+        assert find_builder(data).info.full_name == f"{data}/1.0.0"
+    assert find_builder("moving_mnist_clips").builder_config.name == "paper"

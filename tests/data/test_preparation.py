@@ -1,0 +1,259 @@
+"""Preparing data sets: again, as variants, in parts, in processes, on a full disk."""
+
+import functools
+import multiprocessing
+import re
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfds_builders
+from mslstm_keras.data.catalogue import find_builder
+from mslstm_keras.data.preparation import prepare
+from mslstm_keras.data.splits import split_clips
+from tests.support import forked
+from tests.support.optdigits import OPTDIGITS
+from tests.support.processes import no_file_larger_than
+from tfds_builders import parts
+from tfds_builders.random_access import random_access
+
+
+def test_preparing_again_does_nothing(data_dir):
+    files = {path: path.stat().st_mtime_ns for path in data_dir.rglob("*") if path.is_file()}
+    assert files
+    prepare(OPTDIGITS, data_dir)
+    assert {path: path.stat().st_mtime_ns for path in data_dir.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"variant": "mine"}, "`variant` must be new. Received: variant='mine', known or prepared in "),
+        ({"variant": "paper"}, "`variant` must be new. Received: variant='paper', known or prepared in "),
+        ({"settings": {"train_clips": "3"}}, "`variant` must name what the settings make"),
+        (
+            {"variant": "../x"},
+            "`variant` must name what the settings make, in letters and digits. Received: '../x'",
+        ),
+        (
+            {"variant": "x", "settings": {"train_clip": "3"}},
+            "`config` has no such field; it has train_clips, test_clips. Received: 'train_clip'",
+        ),
+        (
+            {"variant": "x", "settings": {"train_clips": "many"}},
+            "`train_clips` must be int, written as JSON. Received: 'many'",
+        ),
+    ],
+)
+def test_variants_that_cannot_be_made_are_refused(variant, arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        prepare(OPTDIGITS, variant, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("data", "settings"),
+    [
+        ("dwd_radar_clips/synthetic", {}),
+        ("dwd_radar_clips/germany", {"source": "synthetic"}),
+        ("taxibj_clips/inflow", {"synthetic_weeks": "3"}),
+    ],
+)
+def test_what_is_synthetic_must_be_called_so(tmp_path, data, settings):
+    message = "`variant` must hold the word synthetic, as the clips are. Received: variant='mine'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        prepare(data, tmp_path, variant="mine", settings=settings)
+
+
+def test_a_full_disk_leaves_nothing_prepared_and_the_name_free(tmp_path):
+    few = {"variant": "few", "settings": {"train_clips": "60", "test_clips": "2"}}
+    with no_file_larger_than(50_000), pytest.raises(OSError, match="File too large"):
+        prepare(OPTDIGITS, tmp_path, **few)
+    assert list(tmp_path.rglob("dataset_info.json")) == []
+    assert list(tmp_path.rglob("*incomplete*")) == []
+    prepare(OPTDIGITS, tmp_path, **few)
+    assert split_clips("moving_mnist_clips/few", "train", tmp_path).count == 60
+
+
+IN_PARTS = {
+    name.partition("_")[0]: {
+        "data": f"{name}/{config}",
+        "manual_dir": Path(tfds_builders.__file__).parent / name / "dummy_data",
+        "variant": "mine",
+        "settings": settings,
+    }
+    for name, config, settings in (
+        ("frames_from_folder", "clips", {"window": "7", "stride": "3"}),
+        ("dwd_radar_clips", "germany", {"map_size": "[10,10]", "window": "2", "stride": "30"}),
+        ("taxibj_clips", "inflow", {"check_md5": "false", "test_windows": "20"}),
+    )
+}
+
+
+def prepared_in(data_dir):
+    """Returns the files of a data set, those that tell of it with their content, and its examples in their order.
+
+    The records of one example differ from process to process, in the order of its features.
+    """
+    place = next(data_dir.glob("*/*/1.0.0"))
+    paths = [path for path in place.rglob("*") if path.is_file()]
+    told = {path.name: path.read_text() if path.suffix == ".json" else path.stat().st_size for path in paths}
+    builder = find_builder("/".join(place.parts[-3:-1]), data_dir)
+    clips = {split: list(random_access(builder, split)) for split in builder.info.splits}
+    examples = {
+        split: [{name: np.asarray(value).tobytes() for name, value in clip.items()} for clip in of_split]
+        for split, of_split in clips.items()
+    }
+    return told, examples, [path.name for path in place.parent.iterdir()]
+
+
+@pytest.fixture(scope="module")
+def of_one_process(tmp_path_factory):
+    """Name -> what is prepared in one process."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in IN_PARTS}
+    for name, arguments in IN_PARTS.items():
+        prepare(data_dir=folders[name], **arguments)
+    return {name: prepared_in(folder) for name, folder in folders.items()}
+
+
+def end(process):
+    process.join(120)
+    assert process.exitcode is not None, "the process hangs"
+    return process.exitcode
+
+
+def prepare_parts(folder, part):
+    for name, arguments in IN_PARTS.items():
+        prepare(data_dir=folder / name, part=part, **arguments)
+
+
+def test_two_processes_that_share_a_folder_make_what_one_makes(tmp_path, of_one_process):
+    """Radar, TaxiBJ and a folder of clips, one after the other in both processes, which often finish at once."""
+    for process in [forked.start(prepare_parts, tmp_path, (number, 2)) for number in (1, 2)]:
+        assert end(process) == 0
+    for name, expected in of_one_process.items():
+        assert prepared_in(tmp_path / name) == expected, name
+    prepare_parts(tmp_path, (2, 2))  # once more: all of it is there, and the variant need not be new
+
+
+def prepare_until_killed(folder, name, begun):
+    def wait():
+        begun.value = 1
+        time.sleep(120)
+
+    parts.make_part = functools.partial(parts.make_part, on_example=wait)
+    prepare(data_dir=folder, part=(2, 2), **IN_PARTS[name])
+
+
+@pytest.mark.parametrize("name", IN_PARTS)
+def test_a_killed_part_is_made_anew(name, tmp_path, of_one_process):
+    begun = forked.shared_number()
+    process = forked.start(prepare_until_killed, tmp_path, name, begun)
+    deadline = time.monotonic() + 120
+    while begun.value < 0:
+        assert process.is_alive() and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    assert end(process) == -signal.SIGKILL
+    (left,) = tmp_path.glob("*/*/1.0.0.parts/*")
+    assert left.name.startswith(".2-of-2-")
+    builder = prepare(data_dir=tmp_path, part=(1, 2), **IN_PARTS[name])
+    assert not builder.info.splits
+    assert left.exists() and not (tmp_path / builder.name / builder.builder_config.name / "1.0.0").exists()
+    builder = prepare(data_dir=tmp_path, part=(2, 2), **IN_PARTS[name])
+    assert prepared_in(tmp_path) == of_one_process[name]
+    assert sum(split.num_examples for split in builder.info.splits.values()) > 2
+
+
+def test_a_full_disk_while_a_part_is_made_leaves_nothing_of_it(tmp_path):
+    few = {"variant": "few", "settings": {"train_clips": "60", "test_clips": "2"}}
+    with no_file_larger_than(50_000), pytest.raises(OSError, match="File too large"):
+        prepare(OPTDIGITS, tmp_path, part=(1, 2), **few)
+    (folder,) = tmp_path.glob("*/*/1.0.0.parts")
+    assert list(folder.iterdir()) == []
+
+
+def test_processes_make_what_one_makes(tmp_path, of_one_process):
+    builder = prepare(data_dir=tmp_path, processes=3, **IN_PARTS["frames"])
+    assert prepared_in(tmp_path) == of_one_process["frames"]
+    assert (
+        split_clips("frames_from_folder/mine", "train", tmp_path).count
+        == builder.info.splits["train"].num_examples
+    )
+
+
+def test_the_process_that_fails_is_named_and_what_is_finished_is_kept(tmp_path):
+    clips = shutil.copytree(IN_PARTS["frames"]["manual_dir"], tmp_path / "clips")
+    content = (clips / "levels.npy").read_bytes()
+    (clips / "levels.npy").write_bytes(content[:-1])
+    arguments = IN_PARTS["frames"] | {"manual_dir": clips}
+    prepare(data_dir=tmp_path / "data", part=(1, 2), **arguments)
+    with pytest.raises(ValueError, match=r"^Part 2/2: `.*levels\.npy` must be a clip that can be read\."):
+        prepare(data_dir=tmp_path / "data", processes=2, **arguments)
+    (folder,) = (tmp_path / "data").glob("*/*/1.0.0.parts")
+    assert [path.name for path in folder.iterdir()] == ["1-of-2"]
+    assert not list((tmp_path / "data").glob("*/*/1.0.0"))
+    (clips / "levels.npy").write_bytes(content)
+    assert prepare(data_dir=tmp_path / "data", processes=2, **arguments).info.splits
+
+
+def test_a_process_that_is_killed_is_named_and_the_others_end(tmp_path):
+    def kill():
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            ready = [child for child in multiprocessing.active_children() if child.name == "part 2/2"]
+            if ready and len(list(tmp_path.glob("*/*/1.0.0.parts/.*"))) == 2:
+                ready[0].kill()
+                return
+            time.sleep(0.01)
+
+    many = {"variant": "many", "settings": {"train_clips": "1000000", "test_clips": "2"}}
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(
+        OSError, match=r"^Part 2/2: its process was killed by SIGKILL; parts that are finished"
+    ):
+        prepare(OPTDIGITS, tmp_path, processes=2, **many)
+    killer.join()
+    assert not multiprocessing.active_children()
+    (left,) = tmp_path.glob("*/*/1.0.0.parts/*")
+    assert left.name.startswith(".2-of-2-")
+    assert not list(tmp_path.glob("*/*/1.0.0"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"part": (5, 4)}, "`part` must be K/N, the K-th of N parts, from 1/N to N/N. Received: part=5/4"),
+        ({"part": (0, 4)}, "from 1/N to N/N. Received: part=0/4"),
+        (
+            {"processes": 0},
+            "`processes` must be at least 1, and 1 where `part` is given. Received: processes=0",
+        ),
+        ({"processes": 2, "part": (1, 2)}, "Received: processes=2, part=(1, 2)"),
+        (
+            {"part": (1, 2), "variant": "mine"},
+            "`variant` must be new. Received: variant='mine', known or prep",
+        ),
+    ],
+)
+def test_parts_that_cannot_be_made_are_refused(variant, arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        prepare(OPTDIGITS, variant, **arguments)
+
+
+def test_a_variant_of_a_variant_is_refused(variant):
+    with pytest.raises(
+        ValueError, match="`data` must be a config that variants start from: paper, srivastava,"
+    ):
+        prepare("moving_mnist_clips/mine", variant, variant="other")
+
+
+def test_a_folder_of_sources_must_exist(tmp_path):
+    with pytest.raises(ValueError, match=r"`manual_dir` must be a folder. Received: manual_dir='.*missing'"):
+        prepare(OPTDIGITS, tmp_path / "data", tmp_path / "missing")
+    assert list(tmp_path.iterdir()) == []

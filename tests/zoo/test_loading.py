@@ -1,0 +1,69 @@
+"""Models by their names and places."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from mslstm_keras.zoo.loading import load_model, load_pretrained, load_runs, name_of
+from tests.support.folders import cut
+from tests.support.zoos import NAME
+
+
+def test_it_is_the_model_of_the_run(tiny_zoo, tiny_run):
+    model, trained = load_pretrained(NAME, tiny_zoo), load_model(tiny_run)
+    for ours, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for ours, theirs in zip(model.optimizer.variables, trained.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_several_seeds_are_loaded_by_their_folder(tiny_run, other_run, tmp_path):
+    for seed, run in ((10, tiny_run), (9, other_run)):
+        shutil.copytree(run, tmp_path / f"seed-{seed}")
+    found = load_runs(tmp_path)
+    for model, run in zip(found, (other_run, tiny_run), strict=True):  # 9 comes before 10
+        for weight, expected in zip(model.weights, load_model(run).weights, strict=True):
+            np.testing.assert_array_equal(weight.numpy(), expected.numpy())
+    assert len(load_runs(tiny_run)) == 1
+    with pytest.raises(ValueError, match="`model` must be a file or folder that exists"):
+        load_runs(tmp_path / "nothing")
+
+
+def test_every_form_of_a_model_loads(tiny_zoo, tiny_run, tmp_path):
+    file = shutil.copy(tiny_run / "checkpoint.keras", tmp_path / "mine.keras")
+    expected = load_pretrained(NAME, tiny_zoo).get_weights()
+    forms = [file, str(file), tiny_run, str(tiny_run), tiny_zoo / NAME, tiny_zoo / NAME / "1"]
+    for model in (load_model(NAME, tiny_zoo), *map(load_model, forms)):
+        for ours, theirs in zip(model.get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_model_that_cannot_be_read_is_named(tmp_path, tiny_run, zoo):
+    whole = (tiny_run / "checkpoint.keras").read_bytes()
+    (tmp_path / "cut.keras").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "nonsense.keras").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "empty.keras").write_bytes(b"")
+    (tmp_path / "text.txt").write_text("no model")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.keras").write_bytes(whole[:100])
+    cut(zoo / NAME / "1" / "model.weights.h5")
+    for name in ("cut.keras", "nonsense.keras", "empty.keras", "text.txt", "folder", "run", f"zoo/{NAME}"):
+        path = re.escape(str(tmp_path / name))
+        with pytest.raises(
+            ValueError, match=rf"`model` must be a Keras model that .* Received: {path}.* \(.+\)"
+        ):
+            load_model(tmp_path / name)
+
+
+@pytest.mark.parametrize("path", ["missing.keras", "runs/missing"])
+def test_a_model_file_that_is_missing_is_not_looked_for_in_the_zoo(path, tiny_zoo):
+    with pytest.raises(ValueError, match=f"`model` must be a file or folder that exists.* Received: {path}"):
+        load_model(path, tiny_zoo)
+
+
+@pytest.mark.parametrize("preset", ["hf://someone/tiny@v1.0", "kaggle://someone/tiny/keras/small/2"])
+def test_a_preset_of_a_host_is_served_under_its_name_there(preset):
+    assert name_of(preset) == "tiny"
