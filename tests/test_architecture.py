@@ -54,6 +54,7 @@ TENSORFLOW = {
 HEAVY = {"tensorflow_datasets", "matplotlib", "imageio", "sklearn", "keras_tuner"}
 LARGEST_ROOM = 0.12  # of the lines of the package
 NOT_OF_ONE_FILE = {
+    "cli/test_commands.py": "every command, run",
     "benchmarks/test_commands.py": "every benchmark, run as a command",
     "export/test_c_program.py": "a SavedModel in a program in C",
     "export/test_model_server.py": "a SavedModel in TensorFlow Serving",
