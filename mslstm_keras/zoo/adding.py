@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from mslstm_keras.data.splits import split_clips
@@ -84,7 +85,8 @@ def add_pretrained(
     with replacing(zoo / INDEX) as index, replacing(zoo / entry.name) as folder:
         version = folder / VERSION
         export_saved_model(model, version, rain_scale=find_protocol(recipe.data).rain_scale)
-        save_keras_folder(model, version)
+        # Not compiled: the optimiser's state is two thirds of the file, and who trains on begins with a new one.
+        save_keras_folder(keras.Model(model.inputs, model.outputs, name=model.name), version)
         shutil.copyfile(Path(run_dir) / LOG, version / "curve.csv")
         _draw_samples(model, clips, version / "samples.gif")
         _draw_curve(version / "curve.csv", entry, version / "curve.png")

@@ -116,10 +116,10 @@ def test_another_process_serves_trains_and_forecasts_with_it(tiny_zoo, tmp_path,
             "predicted": model.predict(context, verbose=0)[:, -4:],
             "forecast": mslstm_keras.forecast(model, context),
             "before": model.trainable_variables[0].numpy(),
-            "steps": [int(model.optimizer.iterations)],
         }
+        assert not model.compiled
+        model.compile(keras.optimizers.Adam(0.01), mslstm_keras.FrameL1L2(), metrics=[mslstm_keras.FrameMSE(4)])
         history = model.fit(frames[:2, :6], frames[:2, 1:7], verbose=0).history
-        found["steps"].append(int(model.optimizer.iterations))
         found["after"] = model.trainable_variables[0].numpy()
         found["mse"] = history["frame_mse"]
         np.savez(f"{place}/found.npz", **found)
@@ -130,7 +130,6 @@ def test_another_process_serves_trains_and_forecasts_with_it(tiny_zoo, tmp_path,
     expected = forecast(load_pretrained(NAME, tiny_zoo), frames[:, :3])
     for reading in ("served", "predicted", "forecast"):
         assert_close(found[reading], expected, 1e-5)
-    assert found["steps"].tolist() == [4, 5]
     assert np.abs(found["after"] - found["before"]).max() > 1e-4
     assert np.isfinite(found["mse"]).all()
 
@@ -163,7 +162,10 @@ def test_entries_stay_beside_new_ones_and_are_replaced(zoo, other_run, optdigits
     assert list_pretrained(zoo) == {NAME: replaced, "other": added}
     assert replaced.recipe.name == "other"
     for name in (NAME, "other"):
-        assert load_pretrained(name, zoo).optimizer.iterations == 2
+        for ours, theirs in zip(
+            load_pretrained(name, zoo).weights, load_model(other_run).weights, strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
     assert sorted(path.name for path in zoo.iterdir()) == ["index.json", NAME, "other"]
 
 

@@ -15,8 +15,7 @@ def test_it_is_the_model_of_the_run(tiny_zoo, tiny_run):
     model, trained = load_pretrained(NAME, tiny_zoo), load_model(tiny_run)
     for ours, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    for ours, theirs in zip(model.optimizer.variables, trained.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    assert trained.compiled and not model.compiled  # without the optimiser's state, it is a third as large
 
 
 def test_several_seeds_are_loaded_by_their_folder(tiny_run, other_run, tmp_path):
