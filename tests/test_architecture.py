@@ -1,9 +1,11 @@
 """The package's shape: who may import whom, what is public, what `import mslstm_keras` costs."""
 
 import ast
+import pkgutil
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from mslstm_keras import cells
 from mslstm_keras.models.names import MODELS
 
 ROOT = Path(mslstm_keras.__file__).parents[1]
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
 # Each floor may import the floors above it in this list; rooms of one floor know nothing of each other.
 FLOORS = (
     ("naming", "files", "lazy", "importing"),
@@ -159,6 +162,31 @@ def test_import_direction(module):
         assert same or floor(imported) < floor(module), f"{module} imports {imported}"
 
 
+def test_the_page_lists_the_floors():
+    """Rooms in the order of `FLOORS`, each with the number of its floor and a word on what it is for."""
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| .+ \|$", PAGE, re.MULTILINE)
+    assert [(int(number), room) for number, room in rows] == [
+        (number, room) for number, rooms in enumerate(FLOORS, 1) for room in rooms
+    ]
+
+
+NAMED = sorted({name for name in re.findall(r"`([\w./]+)`", PAGE) if re.match(r"(mslstm_keras|\w+/)", name)})
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_the_page_names_exists(name):
+    """Files and folders by their path, functions and tables by their full name."""
+    if "/" in name:
+        assert (ROOT / name).exists()
+    else:
+        assert not isinstance(pkgutil.resolve_name(name), types.ModuleType)
+
+
+def test_links_of_the_page_lead_somewhere():
+    for link in re.findall(r"\]\(([^)#:]+)\)", PAGE):
+        assert (ROOT / "docs" / link).exists(), link
+
+
 def test_no_circle_of_modules():
     """Within a room too."""
     waiting = {module: own_imports(path) - {"", module} for module, path in MODULES.items() if module}
@@ -274,8 +302,7 @@ def registered_classes(path):
 
 
 def test_names_known_without_keras_are_those_that_cells_register():
-    script = "import mslstm_keras; print(*mslstm_keras.list_models())"
-    assert tuple(run(script).split()) == MODELS
+    assert tuple(mslstm_keras.list_models()) == MODELS
 
 
 def test_importing_the_package_imports_almost_nothing():

@@ -27,11 +27,11 @@ _RECORD = "part.json"
 
 @dataclass(frozen=True)
 class Part:
-    """One of the parts, of about one size, that a data set is made in.
+    """One of the parts, of about equal size, in which a data set is made.
 
     Attributes:
         number: int from 1.
-        count: int. How many parts there are; 1, the default: the part is the whole.
+        count: int. How many parts there are. With 1, the default, the part is the whole.
 
     Raises:
         ValueError: if there is no such part.
@@ -59,7 +59,7 @@ class Part:
 
             units[(k - 1) U // n : k U // n]                    k of n parts, U units
 
-        All shares, one behind the other, are the units.
+        The shares of all parts, one after the other, are the units.
         """
         first, last = ((number * len(units)) // self.count for number in (self.number - 1, self.number))
         return units[first:last]
@@ -69,7 +69,7 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """A TFDS builder that can also make a part of its data set, see `make_part`.
 
     Its `_split_generators` ends with `return self.of_part(...)`. Its examples must keep the order of their keys
-    (`disable_shuffling=True`), so that the parts, one behind the other, are the whole.
+    (`disable_shuffling=True`), so that the parts, one after the other, are the whole.
     """
 
     part = Part()
@@ -95,10 +95,10 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         Args:
             units: split -> what its examples are made of, one unit after the other, such as files or windows.
             generate: makes the generator of the examples of (split, its units).
-            agreed: what has to be the same for all parts besides, such as statistics of all source files.
+            agreed: what else must be the same for all parts, such as statistics of all source files.
 
         Returns:
-            Split -> examples; of a part that is not the whole without the splits that it has no example of.
+            Split -> examples. A part that is not the whole leaves out splits of which it has no example.
         """
         generators = {split: generate(split, self.part.of(of_split)) for split, of_split in units.items()}
         if self.part.count == 1:
@@ -119,7 +119,7 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         }
 
     def check_clips(self, clips: Mapping[str, int]) -> None:
-        """Checks the number of examples of each split of the whole, also of one that was joined of parts."""
+        """Checks the number of examples of each split of the whole, also where it was joined from parts."""
 
     def _counted(self, generator):
         for example in generator:
@@ -208,7 +208,7 @@ def make_part(
     """Makes a part of a data set; does nothing where it is made already, or the data set is whole.
 
     A part appears by one rename when it is finished. Two processes may make the same part: the first that
-    finishes counts. What a killed process leaves (`.K-of-N-*`) counts for nothing and goes when parts are joined.
+    finishes counts. What a killed process leaves (`.K-of-N-*`) is ignored, and removed when parts are joined.
 
     Args:
         builder: of the data set.
@@ -238,13 +238,13 @@ def make_part(
             record = {"part": [part.number, part.count], "settings": settings, **maker._sources}
             (place / _RECORD).write_text(json.dumps(record))
             os.rename(place, folder / part.folder)
-    except Exception:  # of whatever kind, where another process has made it meanwhile
+    except Exception:  # of any kind: harmless if another process has made the part meanwhile
         if not ((folder / part.folder).is_dir() or is_prepared(builder)):
             raise
 
 
 def join_parts(builder: PartBuilder) -> PartBuilder | None:
-    """Joins the parts of a data set if all of them are made; they are removed then.
+    """Joins the parts of a data set if all of them are made, and then removes them.
 
     What comes out has the examples, the order and the files of what `download_and_prepare` makes in one process.
     (The bytes of a record may differ, as protocol buffers leave the order of an example's features open, in two
@@ -252,7 +252,7 @@ def join_parts(builder: PartBuilder) -> PartBuilder | None:
     finishes counts.
 
     Returns:
-        Builder of the data set, or None as long as parts are missing, see `missing_parts`.
+        Builder of the data set, or None while parts are missing, see `missing_parts`.
 
     Raises:
         ValueError: if a part is damaged, parts do not fit together, or a split has no clips.
@@ -267,7 +267,7 @@ def join_parts(builder: PartBuilder) -> PartBuilder | None:
                 maker._made = made
                 with _in_silence():
                     maker.download_and_prepare()
-    except Exception:  # of whatever kind, where another process has joined them, and removed them, meanwhile
+    except Exception:  # of any kind: harmless if another process has joined and removed them meanwhile
         if not is_prepared(builder):
             raise
     if not is_prepared(builder):
@@ -277,7 +277,7 @@ def join_parts(builder: PartBuilder) -> PartBuilder | None:
 
 
 def missing_parts(builder: PartBuilder, count: int) -> list[Part]:
-    """Returns those of so many parts that are not made yet; none of a data set that is whole."""
+    """Returns those of `count` parts that are not made yet; none if the data set is whole."""
     if is_prepared(builder):
         return []
     made = [one.part for one in _made_parts(parts_folder(builder))]
@@ -342,7 +342,7 @@ def _made_parts(folder):
 
 
 def _check_alike(made, folder, part, settings):
-    """Makes sure that parts are those of one whole, and that they are what is asked for: settings, maybe a part."""
+    """Checks that parts belong to one whole with these settings and, if a part is given, with as many parts."""
     remedy = f"(or remove {folder} to start anew)"
     wanted = [(part, {"settings": settings})]
     for other, record in [*((one.part, one.record) for one in made[1:]), *wanted] if made else ():

@@ -42,8 +42,8 @@ def find_builder(data: str, data_dir: str | os.PathLike | None = None) -> "tfds.
     """Returns the TFDS builder of "name/config".
 
     Args:
-        data: str. Name of a data set of `tfds_builders`, and of one of its configs, the first by default, or of a
-            variant in `data_dir` that `prepare` has made.
+        data: str. A data set of `tfds_builders` and one of its configs, by default the first, or a variant that
+            `prepare` has made in `data_dir`.
         data_dir: folder of prepared data sets; TFDS' own (~/tensorflow_datasets) by default.
 
     Raises:
@@ -100,7 +100,7 @@ def describe(data: str, data_dir: str | os.PathLike | None = None) -> dict[str, 
 
 def prepared_variants(place: Path, configs: Iterable[str]) -> list[str]:
     """Returns the names of prepared variants of the data set in a folder, without those of its own configs."""
-    # Where a preparation failed there is no such file.
+    # A preparation that failed leaves no such file.
     prepared = {path.parts[-3] for path in place.glob("*/*/dataset_info.json")}
     return sorted(prepared - {*configs})
 

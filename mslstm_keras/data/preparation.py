@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.5
 
 
-_GRACE_SECONDS = 10  # in which a process that is to end may clear up
+_GRACE_SECONDS = 10  # for a process to clear up before it is killed
 
 
 def prepare(
@@ -37,8 +37,8 @@ def prepare(
 ) -> "tfds.core.DatasetBuilder":
     """Makes a data set ready for reading; does nothing where it is ready already.
 
-    However it is made, in one process or in parts, it has the same clips under the same numbers. What is made of a
-    part that fails or is killed is never taken for a part, nor parts for the data set.
+    It has the same clips under the same numbers, whether it is made in one process or in parts. A part that has failed
+    or was killed is never taken for a finished one, and parts are never taken for the data set.
 
     Args:
         data: str, "name/config".
@@ -46,14 +46,14 @@ def prepare(
         manual_dir: folder of source files that are at hand; what is not there is downloaded where it can be.
         variant: str. Name of a variant of that config, which then is read as "name/variant".
         settings: fields of the config, as text, in which the variant differs, such as {"interval": "5"}.
-        part: (k, n). Makes the k-th of n parts only, so that n processes, or hosts that share `data_dir`, make one
-            data set. A part that is there is not made again. Whoever finds all parts there joins them, so that any
-            of the calls once more does, should all have missed it.
-        processes: int. Makes so many parts at once, each in a process of its own, and joins them. Where a script
-            calls this it needs the guard `if __name__ == "__main__"`.
+        part: (k, n). Makes only the k-th of n parts, so that n processes, or n hosts that share `data_dir`, make one
+            data set. A finished part is not made again. A call that finds all parts finished joins them; if none did,
+            repeat any of the calls.
+        processes: int. How many parts are made at once, each in a process of its own, and then joined. A script that
+            calls this needs the guard `if __name__ == "__main__"`.
 
     Returns:
-        Its builder; without splits as long as parts are missing.
+        The builder of the data set, without splits while parts are missing.
 
     Raises:
         ValueError: if the name or a field is unknown, the variant's name is taken, there are settings without a
@@ -128,12 +128,12 @@ def _make_parts(builder, count, config):
                 process.terminate()
             for _, process, _ in running.values():
                 process.join(_GRACE_SECONDS)
-                process.kill()  # if it has not ended: what it leaves counts for nothing
+                process.kill()  # if it has not ended; what it leaves is ignored
                 process.join()
 
 
 def _make_part(builder, part, config, clips, errors):
-    """Makes a part in a process of its own, which sends what went wrong that a user can mend."""
+    """Makes a part, in a process of its own, and sends the errors that a user can mend."""
     import tensorflow_datasets as tfds
 
     from tfds_builders.parts import make_part
@@ -146,7 +146,7 @@ def _make_part(builder, part, config, clips, errors):
 
     def count():
         clips.value += 1
-        if ending:  # Python ignores an exit in a destructor, wherever the signal came
+        if ending:  # the signal may have come in a destructor, where Python ignores an exit
             sys.exit(1)
 
     signal.signal(signal.SIGTERM, end)
@@ -186,7 +186,7 @@ def _errors_of_the_disk():
 def _variant(builder, name, settings, among_parts=False):
     """Returns the builder of a config that differs from the builder's own.
 
-    The same variant may be prepared already where it is made in parts: by whoever made the last one.
+    Where it is made in parts, whoever made the last one may have prepared the same variant already.
     """
     if not re.fullmatch(r"[a-zA-Z]\w*", name or ""):
         raise ValueError(

@@ -130,7 +130,7 @@ def _chosen(devices, known):
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Within it, what Keras makes is of this host alone: the others need not make it too, at the same moment.
+    """Within it, what Keras makes belongs to this host alone: the others need not make the same at the same moment.
 
     Keras makes variables even to save or to load a model, and every variable of several hosts is compared between them.
     """
@@ -143,7 +143,7 @@ def alone() -> Iterator[None]:
 
 
 def split_processor(count: int) -> bool:
-    """Makes several devices of the processor, where there is no GPU: to try what several devices do, not for speed.
+    """Splits the processor into several devices where there is no GPU, to try out what they do; it is no faster.
 
     Args:
         count: int. How many.
@@ -200,8 +200,8 @@ def connect_hosts(addresses: Sequence[str], rank: int) -> None:
 def set_threads(batch_size: int) -> bool:
     """Gives each operation of this process one thread and runs as many operations at once as there are processors.
 
-    On processors alone, with small maps or with a batch that can be cut into as many lanes, that feeds them better
-    than TensorFlow's own setting, all threads for every operation (docs/performance.md).
+    Without a GPU, and with small maps or a batch that can be cut into as many lanes, this keeps the processors busier
+    than TensorFlow's own setting, which gives every operation all threads (docs/performance.md).
 
     Args:
         batch_size: int. Clips per step; left as it is where the number of processors does not divide it.

@@ -43,9 +43,9 @@ def validation_clips(
 ) -> Clips:
     """Returns the clips that a recipe is scored on while it learns, of which it takes the first.
 
-    They are those of the test split; or, where `validation_split` is "train", the last of the train split. Where clips
-    are streamed, those of the test split are made while they are read, too, and those held out of training are the same
-    objects on other ways: the generator's with a seed of their own.
+    They are those of the test split or, where `validation_split` is "train", the last of the train split. Where clips
+    are streamed, those of the test split are made while they are read, too. Those held out of training then come from
+    the same generator with another seed, and show the same objects on other ways.
 
     Raises:
         ValueError: as `stream_clips`, `made_clips` and `split_clips` do, or if all clips are held out.
@@ -77,8 +77,8 @@ def _kept(clips, recipe):
 def batch_indices(step: int, batch_size: int, count: int | None, seed: int) -> np.ndarray:
     """Numbers of the clips of a training step: a pure function of its arguments, so that a resumed run goes on.
 
-    Endless clips are taken in order, each once. Others in a new permutation every epoch; what is left over at
-    the end of an epoch, less than a batch, is dropped.
+    Endless clips are taken in order, each once. Others come in a new permutation every epoch; if fewer than a batch
+    are left at the end of an epoch, they are dropped.
 
     Raises:
         ValueError: if there are fewer clips than a batch holds.
@@ -127,8 +127,8 @@ def training_batches(
     parts of its batch one after the other.
 
     Returns:
-        `tf.data.Dataset` on TensorFlow's backend, which alone can share a batch under its strategies; `Batches`, which
-        need no TensorFlow, on the others. The clips and their order are the same.
+        On TensorFlow's backend a `tf.data.Dataset`, the only form that its strategies can share between devices; on the
+        others `Batches`, which need no TensorFlow. The clips and their order are the same.
 
     Raises:
         ValueError: if the clips do not fit the recipe, or are fewer than a batch holds.
@@ -158,9 +158,9 @@ def scoring_batches(
 ) -> "tf.data.Dataset | Batches":
     """Returns the first `count` clips in order, as `training_batches` does, but fed with the context alone.
 
-    Elements are (x, y, weights). All batches are whole: behind the last clip, clips of zeros follow whose weight is 0,
-    and each real clip weighs so much more that the mean over all is that over the real ones. That is right for any
-    number of devices, and for the loss as well as for the scores.
+    Elements are (x, y, weights). All batches are whole: the last one is filled up with clips of zeros of weight 0, and
+    all real clips weigh more in return, so that the mean over all clips is the mean over the real ones. That is right
+    for any number of devices, and for the loss as well as for the scores.
 
     Raises:
         ValueError: if the clips do not fit the recipe, or are fewer than `count`.

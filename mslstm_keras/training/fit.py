@@ -50,7 +50,7 @@ def train(
     every `interval_steps`), `checkpoint-before.keras` (the one before it), `log.csv` (one line per interval) and
     `tensorboard/`. Initial weights, clips, their order, sampling and learning rate are functions of the seed and of
     the step number, so a run that is killed and resumed ends with the weights of one that was not. That holds on one
-    machine, on its CPU as it stands; on a GPU only after `tf.config.experimental.enable_op_determinism()`. The number
+    machine: on its CPU always, on a GPU only after `tf.config.experimental.enable_op_determinism()`. The number
     of devices changes the weights by rounding alone.
 
     Args:

@@ -18,7 +18,7 @@ class FrameL1L2(keras.losses.Loss):
 
     Args:
         l1_weight: float. Weight a of the absolute error: 1 in the paper. Where little is certain, as early in a
-            training, it draws forecasts of bright things on black to black; 0 leaves the squared error alone.
+            training, it pulls forecasts of bright things on black towards black. 0 leaves only the squared error.
         reduction: str. How Keras combines the values of the single frames. Default
             "sum_over_batch_size": their mean, as in the equation.
         name: str. Default "frame_l1_l2".

@@ -13,8 +13,8 @@ class Adam(keras.optimizers.Adam):
 
         g' = g min(1, global_clipnorm / |g|),   g = sum of the gradients of all devices
 
-    Under a TensorFlow strategy Keras' own clips what each device has, before the sum: other weights come out than on
-    one device.
+    Under a TensorFlow strategy Keras' own Adam clips the gradients of each device before it adds them. The weights
+    are then others than on one device.
 
     Args:
         *args: those of `keras.optimizers.Adam`.
@@ -32,8 +32,8 @@ class Adam(keras.optimizers.Adam):
 class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
     """`keras.optimizers.LossScaleOptimizer` that skips a step where the gradients of any device are not finite.
 
-    Keras' own asks the first device alone, before the gradients of all are added: what overflows on another one becomes
-    NaN in the weights, and the scale stays.
+    Keras' own looks only at the first device, before the gradients of all are added. An overflow on another device then
+    makes the weights NaN and leaves the scale as it was.
 
     Args:
         inner_optimizer: `keras.optimizers.Optimizer` that takes the unscaled gradients.

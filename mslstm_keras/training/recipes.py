@@ -50,8 +50,7 @@ class Recipe:
             of training, the last of the train split or, where clips are streamed, others of the generator.
         gradient_accumulation_steps: int or None. Parts into which a batch is cut that run one after the other, their
             gradients averaged; divides `batch_size`. Takes less memory and gives the same weights up to rounding.
-        steps_per_execution: int. Batches that run between two looks at them; divides `interval_steps`. Changes nothing
-            but the speed.
+        steps_per_execution: int. Batches that Keras runs in one call; divides `interval_steps`. Changes only the speed.
         jit_compile: bool or None. Whether XLA compiles the step; None lets Keras decide.
         dtype: str. Keras dtype policy of the model, such as "float32", "mixed_bfloat16" or "mixed_float16". In float16
             the loss is scaled, and a step whose gradients overflow is left out: it counts as one all the same.

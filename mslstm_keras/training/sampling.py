@@ -73,7 +73,7 @@ class ScheduledSampling(_Schedule):
 
 
 class ReverseScheduledSampling(_Schedule):
-    """Begins with a model that forecasts its context too, half of the time, and ends with forecasting alone.
+    """Begins with predictions for half of all frames, in the context too, and ends with the model fed as in a forecast.
 
         P(frame t is fed, not the last prediction) = 1 - exp(-5 s) / 2, or 1 at s = 1         0 < t < context_frames
                                                      (1 - s) / 2                              t >= context_frames
@@ -84,7 +84,7 @@ class ReverseScheduledSampling(_Schedule):
     are a pure function of the model's seed and of k.
 
     Args:
-        sampling_steps: int. Steps of the whole schedule, the third included in which both rates have come to an end.
+        sampling_steps: int. Steps of the whole schedule, with its last third, in which both rates stay as they are.
 
     Raises:
         ValueError: if `sampling_steps` is not positive, or the model has no `ObservedFrames` layer.

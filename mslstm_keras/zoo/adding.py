@@ -61,7 +61,7 @@ def add_pretrained(
     Raises:
         ValueError: if a run folder holds no checkpoint, the recipe's data is not prepared, or the name is no plain
             name of a folder.
-        OSError: if the zoo cannot be written; it then is as it was.
+        OSError: if the zoo cannot be written; it is then left as it was.
     """
     zoo = Path(zoo_folder() if zoo is None else zoo)
     model, recipe, seen = read_run(run_dir)

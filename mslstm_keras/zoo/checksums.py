@@ -1,4 +1,4 @@
-"""Listings of folders that come from anywhere: size and SHA-256 of every file, what they may say, whether it is so."""
+"""Listings of folders, with size and SHA-256 of every file: read and checked without trust, compared with the files."""
 
 import hashlib
 import json
@@ -10,16 +10,16 @@ from typing import Any
 
 CHECKSUMS = "checksums.json"
 PRESET_FILES = "config.json", "metadata.json", "model.weights.h5"  # those of a preset that it lists
-LARGEST_JSON = 2**24  # bytes; what there is takes some thousands
+LARGEST_JSON = 2**24  # bytes; real ones have some thousands
 
 Files = Mapping[str, Mapping[str, Any]]  # path below a folder -> {"size": bytes, "sha256": hexadecimal}
 
 
 def read_listing(path: Path, key: str) -> Any:
-    """Returns one value of a JSON file, which is not read into memory where it is too large for a listing.
+    """Returns one value of a JSON file. A file too large for a listing is refused before it is read.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError or RecursionError: if the file is none of that kind.
+        OSError, ValueError, KeyError, TypeError or RecursionError: if the file is not of that kind.
     """
     size = path.stat().st_size
     if size > LARGEST_JSON:

@@ -19,7 +19,7 @@ def check_name(name: str) -> None:
 class ZooEntry:
     """A trained model of a zoo.
 
-    Whatever an index says, an entry and its files lie in the folder of its name: what does not raises ValueError.
+    An entry and its files lie in the folder of its name. An index that says otherwise raises ValueError.
 
     Attributes:
         name: str. Name of the entry and of its folder.

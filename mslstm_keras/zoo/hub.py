@@ -36,10 +36,10 @@ def remote_name(preset: str) -> str:
 def fetch_preset(preset: str, cache_dir: str | os.PathLike | None = None) -> Path:
     """Returns a folder with the files of a preset on a host, fetched if the cache does not hold them whole.
 
-    A folder of `save_to_preset` is uploaded to either host as it is; what else lies beside it there is left out. Of a
-    revision or version once fetched the cached files are taken, verified again, and the host is not asked. So it is
-    for a preset named without one, which is `main` or the latest version at the time it was fetched first: to fetch
-    a later one, name it, or delete the folder.
+    A folder of `save_to_preset` is uploaded to either host as it is; other files that lie beside it there are left out.
+    A revision or version that was fetched before is taken from the cache and verified again; the host is not asked. The
+    same holds for a preset named without one, which stands for `main`, or for the version that was the latest when it
+    was first fetched. To fetch a later one, name it, or delete the folder.
 
     Args:
         preset: str. `hf://USER/REPOSITORY[@REVISION]` or `kaggle://USER/MODEL/FRAMEWORK/VARIATION[/VERSION]`.
@@ -49,7 +49,7 @@ def fetch_preset(preset: str, cache_dir: str | os.PathLike | None = None) -> Pat
     Raises:
         ValueError: if `preset` has neither form, or a file on the host is missing, truncated or altered.
         ImportError: if the library of the host is not installed.
-        OSError: if it cannot be fetched, for whatever reason. Whatever is raised, nothing of it is left in the cache.
+        OSError: if it cannot be fetched. After any error nothing of it is left in the cache.
     """
     scheme, parts = _read_handle(preset)
     folder = _cache(cache_dir).joinpath(scheme, *parts)
@@ -58,8 +58,8 @@ def fetch_preset(preset: str, cache_dir: str | os.PathLike | None = None) -> Pat
     file_locks, library = _library(scheme, "filelock"), _library(scheme, _HOSTS[scheme].library)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with file_locks.FileLock(folder.parent / ".lock"):
-        if not _is_whole(folder):  # it is when another process has fetched it meanwhile
-            remove_partial(folder.parent)  # what is there nobody writes any more
+        if not _is_whole(folder):  # another process may have fetched it meanwhile
+            remove_partial(folder.parent)  # with the lock held, nobody is writing it any more
             with replacing(folder) as temporary:
                 _download(preset, functools.partial(_HOSTS[scheme].download, library, parts), temporary)
     return folder

@@ -28,8 +28,8 @@ def from_preset(
     | `hf://USER/REPOSITORY[@REVISION]` | the same on Hugging Face; needs the extra `hf` |
     | `kaggle://USER/MODEL/FRAMEWORK/VARIATION[/VERSION]` | the same on Kaggle; needs the extra `kaggle` |
 
-    What is fetched once is taken from the cache from then on. Without a revision or version, that is what was the
-    latest then: to fetch a later one, name it, or delete its folder in the cache.
+    What was fetched once is taken from the cache from then on. Without a revision or version that is the one which was
+    the latest then. To fetch a later one, name it, or delete its folder in the cache.
 
     Args:
         preset: name, folder or place, as above.
@@ -78,7 +78,7 @@ def save_to_preset(model: keras.Model, folder: str | os.PathLike) -> None:
 
     Raises:
         ValueError: if the folder holds something.
-        OSError: if the folder cannot be written; there is nothing of it then.
+        OSError: if the folder cannot be written; nothing of it is left then.
     """
     folder = Path(folder)
     check_new(folder)

@@ -15,7 +15,7 @@ from mslstm_keras.zoo.checksums import LARGEST_JSON, PRESET_FILES
 
 CONFIG, METADATA, WEIGHTS = PRESET_FILES
 # What models are made of besides registered classes, which somebody has imported. A `Lambda`, a function by name or a
-# layer that reads files of its own is none of it.
+# layer that reads files of its own is not among them.
 CLASSES = {
     "keras": ("DTypePolicy",),
     "keras.src.models.functional": ("Functional",),
@@ -204,7 +204,7 @@ def _limited_variables(limit: int) -> AbstractContextManager:
     def create(next_creator, **options):
         nonlocal taken
         initial = options["initial_value"]
-        # Put into a graph, which computes nothing. Not that of `tf.Graph`, which cannot read tensors outside of it.
+        # In a graph nothing is computed. One of `tf.Graph` will not do: it cannot read tensors outside of itself.
         with tf.__internal__.FuncGraph("initial").as_default():
             value = tf.convert_to_tensor(initial() if callable(initial) else initial)
         taken += value.shape.num_elements() * value.dtype.size

@@ -10,7 +10,7 @@ import pytest
 
 from mslstm_keras import ObservedFrames, Rollout, ScheduledSampling
 from mslstm_keras.models.rollout import find_layer
-from tests.support.contracts import PARTS, random_frames, small_model, trained_one_step
+from tests.support.contracts import PARTS, chosen_models, random_frames, small_model, trained_one_step
 from tests.support.equations import randomise
 from tests.support.processes import run_script
 
@@ -86,10 +86,10 @@ def write_sampling(folder):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Folder with the outputs of every cell and kind of pyramid on TensorFlow, and in one other process on JAX."""
+def folder(request, tmp_path_factory):
+    """Folder with the outputs of all models of the chosen tests on TensorFlow, and in one other process on JAX."""
     folder = tmp_path_factory.mktemp("backends")
-    for name in PARTS:
+    for name in chosen_models(request):
         model = small_model(name)
         randomise(model, seed=1, scale=1.0)  # weights that JAX can have from here alone
         model.save(folder / f"{name}.keras")
@@ -117,11 +117,16 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(params=PARTS)
-def both(request, folder):
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def both(name, folder):
     """The outputs of a model on JAX and on TensorFlow."""
     with (
-        np.load(folder / f"{request.param}.npz") as jax,
-        np.load(folder / f"{request.param}.tensorflow.npz") as tensorflow,
+        np.load(folder / f"{name}.npz") as jax,
+        np.load(folder / f"{name}.tensorflow.npz") as tensorflow,
     ):
         return dict(jax), dict(tensorflow)
 

@@ -19,36 +19,38 @@ WIDE_SHAPE = (16, 32, 3)
 
 @pytest.fixture(scope="module")
 def models():
-    return {name: small_model(name) for name in list_models()}
+    """Function of a name: the small model, built where it is first asked for."""
+    return functools.cache(small_model)
 
 
 @pytest.fixture(scope="module")
 def traced_models(models):
     """Function of a name: the model as `predict` and `fit` run it, traced where it is first asked for."""
-    return functools.cache(lambda name: contracts.traced(models[name]))
+    return functools.cache(lambda name: contracts.traced(models(name)))
 
 
 @pytest.fixture(scope="module")
 def gradients(models):
     """Function of a name: what the model computes in training, run where it is first asked for."""
-    return functools.cache(lambda name: loss_and_gradients(models[name], untraced))
+    return functools.cache(lambda name: loss_and_gradients(models(name), untraced))
 
 
 @pytest.fixture(scope="module")
 def wide_models():
-    """Rectangular frames of several channels, in patches."""
-    return {name: small_model(name, WIDE_SHAPE, patch_size=2) for name in list_models()}
+    """Function of a name: the model of rectangular frames of several channels, in patches."""
+    return functools.cache(lambda name: small_model(name, WIDE_SHAPE, patch_size=2))
 
 
 @pytest.fixture(scope="module")
-def reloaded(wide_models, tmp_path_factory):
-    """Predictions of all models, saved here and loaded in one other process."""
+def reloaded(request, wide_models, tmp_path_factory):
+    """Predictions of all models of the chosen tests, saved here and loaded in one other process."""
     folder = tmp_path_factory.mktemp("saved")
-    for name, model in wide_models.items():
+    names = contracts.chosen_models(request)
+    for name in names:
         np.save(folder / f"{name}.frames.npy", random_frames(frame_shape=WIDE_SHAPE))
-        model.save(folder / f"{name}.keras")
+        wide_models(name).save(folder / f"{name}.keras")
     contracts.predict_in_a_fresh_process(folder)
-    return {name: np.load(folder / f"{name}.npy") for name in wide_models}
+    return {name: np.load(folder / f"{name}.npy") for name in names}
 
 
 @pytest.fixture(params=contracts.PARTS)
@@ -58,7 +60,7 @@ def name(request):
 
 @pytest.fixture
 def model(name, models):
-    return models[name]
+    return models(name)
 
 
 # All names: what is drawn anew for each. The rest is the cells' and the roll-out's, and holds for what they make up.
@@ -71,21 +73,21 @@ def test_symbolic_and_eager_shapes(model):
 
 @pytest.mark.parametrize("name", list_models())
 def test_rectangular_frames_of_several_channels(name, wide_models):
-    predictions = contracts.check_symbolic_and_eager_shapes(wide_models[name], WIDE_SHAPE)
-    contracts.check_streaming_is_the_roll_out(wide_models[name], lambda _: predictions)
+    predictions = contracts.check_symbolic_and_eager_shapes(wide_models(name), WIDE_SHAPE)
+    contracts.check_streaming_is_the_roll_out(wide_models(name), lambda _: predictions)
 
 
 @pytest.mark.parametrize("name", list_models())
 def test_saved_and_loaded_in_a_fresh_process(name, wide_models, reloaded):
     frames = random_frames(frame_shape=WIDE_SHAPE)
-    assert_close(reloaded[name], np.array(wide_models[name](frames)), 1e-6)
+    assert_close(reloaded[name], np.array(wide_models(name)(frames)), 1e-6)
 
 
 def test_export_by_keras_itself(models, tmp_path):
     frames = random_frames()
-    models["ms_lstm"].export(tmp_path / "1", format="tf_saved_model", verbose=False)
+    models("ms_lstm").export(tmp_path / "1", format="tf_saved_model", verbose=False)
     exported = tf.saved_model.load(tmp_path / "1")
-    assert_close(exported.serve(frames), np.array(models["ms_lstm"](frames)))
+    assert_close(exported.serve(frames), np.array(models("ms_lstm")(frames)))
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from keras import ops
 
@@ -40,6 +41,16 @@ def small_model(name, frame_shape=FRAME_SHAPE, **options):
 
 def random_frames(length=STEPS, batch=2, frame_shape=FRAME_SHAPE, seed=0):
     return np.random.default_rng(seed).random((batch, length, *frame_shape), dtype="float32")
+
+
+def chosen_models(request):
+    """Returns the models of the tests that a module's fixture is made for: with `-k ms_lstm` one, not all."""
+    tests = [
+        test
+        for test in request.session.items
+        if test.getparent(pytest.Module) is request.node and request.fixturename in test.fixturenames
+    ]
+    return sorted({test.callspec.params["name"] for test in tests if "name" in test.fixturenames})
 
 
 class Traced(NamedTuple):

@@ -1,8 +1,10 @@
-"""Prints, for every named model, its cost beside the paper's and how near it comes to the public implementation.
+"""Prints, for named models, their costs beside the paper's and how near they come to the public implementation.
 
-`python -m tests.support.parity`: the table of the README. It needs the golden files (see `tests/support/golden.py`).
+`python -m tests.support.parity [NAME ...]`: rows of the README's table, all of it by default. Models of the public code
+need the golden files (see `tests/support/golden.py`).
 """
 
+import sys
 from collections import defaultdict
 
 import numpy as np
@@ -31,11 +33,11 @@ PAPERS = {
 SET = DATA_SETS["moving_mnist"]
 
 
-def deviations():
+def deviations(names):
     """Returns name -> largest deviation of a frame's pixel, and of a gradient by its tensor's largest number."""
     found = defaultdict(lambda: (0.0, 0.0))
-    for file in MODEL_FILES:
-        arrays, meta, predictions, _, placements, gradients = run_model(file)
+    for file in (file for file, name in MODEL_FILES.items() if name in names):
+        arrays, _, predictions, _, placements, gradients = run_model(file)
         forward = np.abs(predictions - batch_major(arrays["output/frames"])).max()
         backward, golden = 0.0, named(arrays, "grad/")
         for placement, gradient in zip(placements, gradients, strict=True):
@@ -44,9 +46,15 @@ def deviations():
                     expected = part.of_theirs(golden[part.name])
                     apart = np.abs(part.of_ours(gradient) - expected).max() / np.abs(expected).max()
                     backward = max(backward, apart)
-        name = MODELS[meta["model"]]
+        name = MODEL_FILES[file]
         found[name] = max(found[name][0], forward), max(found[name][1], backward)
     return found
+
+
+def title(name):
+    """Returns what the paper calls a model, of others the name."""
+    plain = name.removeprefix("ms_")
+    return PAPERS.get(name) or PAPERS.get(plain, plain) + ", pyramid" * (plain != name)
 
 
 def row(name, deviation):
@@ -54,25 +62,30 @@ def row(name, deviation):
     printed = next((s.table[name].parameters for s in DATA_SETS.values() if name in s.table), None)
     cells = [
         f"`{name}`",
-        PAPERS.get(name) or f"{PAPERS[name.removeprefix('ms_')]}, pyramid",
+        title(name),
         f"{each.parameters / 1e6:.3f}",
-        f"{each.public_parameters / 1e6:.3f}",
+        "-" if each.excesses is None else f"{each.public_parameters / 1e6:.3f}",
         f"{printed}" if printed else "-",
         f"{each.paper_macs / 1e9:.1f}",
-        f"{each.public_macs / 1e9:.1f}",
+        "-" if each.excesses is None else f"{each.public_macs / 1e9:.1f}",
         f"{each.printed.macs}" if each.printed else "-",
         *(f"{value:.0e}" if value else "-" for value in deviation),
     ]
     return f"| {' | '.join(cells)} |"
 
 
-if __name__ == "__main__":
-    print(
-        "| name | model | parameters, M | public code | paper | MACs, G | public code | paper | forward | backward |"
-    )
-    print("|---" * 10 + "|")
-    found = deviations()
-    for name in sorted(
-        list_models(), key=lambda name: (name not in PAPERS, list(MODELS.values()).index(name))
-    ):
+def print_table(names):
+    """Prints the rows of some models, or the whole table."""
+    if not names:
+        places = {name: place for place, name in enumerate(MODELS.values())}
+        names = sorted(list_models(), key=lambda name: (name not in PAPERS, places.get(name, len(places))))
+        costs = "parameters, M | public code | paper | MACs, G | public code | paper"
+        print(f"| name | model | {costs} | forward | backward |")
+        print("|---" * 10 + "|")
+    found = deviations(names)
+    for name in names:
         print(row(name, found[name]), flush=True)
+
+
+if __name__ == "__main__":
+    print_table(sys.argv[1:])
