@@ -15,7 +15,7 @@ from mslstm_keras.models.names import MODELS
 ROOT = Path(mslstm_keras.__file__).parents[1]
 # Each floor may import the floors above it in this list; rooms of one floor know nothing of each other.
 FLOORS = (
-    ("naming", "files", "lazy", "registration"),
+    ("naming", "files", "lazy", "registration", "typing"),
     ("settings",),
     ("frames", "layers"),
     ("cells",),
