@@ -12,7 +12,7 @@ import numpy as np
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Writes a file or a folder so that `path` never shows half of it.
 
     The block writes to the temporary path that it is given, which lies in the same folder and keeps the
@@ -46,13 +46,13 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
-def remove_partial(folder: str | os.PathLike) -> None:
+def remove_partial(folder: str | os.PathLike[str]) -> None:
     """Removes what processes killed inside `replacing` left in a folder."""
     for path in Path(folder).glob(".partial-*"):
         _remove(path)
 
 
-def write_gif(path: str | os.PathLike, images: np.ndarray, *, fps: float) -> None:
+def write_gif(path: str | os.PathLike[str], images: np.ndarray, *, fps: float) -> None:
     """Writes an animation that loops for ever.
 
     Grey images keep their levels; colour images share one palette of 256 colours, so nothing flickers.
@@ -70,19 +70,20 @@ def write_gif(path: str | os.PathLike, images: np.ndarray, *, fps: float) -> Non
 
     if not 0 < fps <= 50:
         raise ValueError(f"`fps` must lie in (0, 50], which is what GIF players show. Received: fps={fps}")
-    palette = None
+    colours = None
     if images.ndim == 4:
         montage = Image.fromarray(images.reshape(-1, *images.shape[2:]))
         palette = montage.quantize(256, dither=Image.Dither.NONE)
+        colours = palette.getpalette()
         images = np.asarray(palette).reshape(images.shape[:3])
     images = images.copy()
     for previous, image in itertools.pairwise(images):
         if np.array_equal(previous, image):
             image[-1, -1] ^= 1  # Pillow drops a frame equal to the one before: clips would shrink
     pictures = [Image.fromarray(image) for image in images]
-    if palette is not None:
+    if colours is not None:
         for picture in pictures:
-            picture.putpalette(palette.getpalette())
+            picture.putpalette(colours)
     with replacing(path) as temporary:
         pictures[0].save(
             temporary,

@@ -2,12 +2,21 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
+
+
+class DataSource(Protocol):
+    """What TFDS calls a data source: examples by their number, one or several at a time."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> dict[str, Any]: ...
+
+    def __getitems__(self, numbers: list[int]) -> list[dict[str, Any]]: ...
 
 
 def _add_array_record(builder: "tfds.core.DatasetBuilder") -> None:
@@ -34,7 +43,7 @@ def _add_array_record(builder: "tfds.core.DatasetBuilder") -> None:
             os.replace(Path(folder, name), place / name)
 
 
-def random_access(builder: "tfds.core.DatasetBuilder", split: str) -> Sequence[dict[str, Any]]:
+def random_access(builder: "tfds.core.DatasetBuilder", split: str) -> DataSource:
     """Examples of a prepared data set by their number.
 
     Of the formats of TFDS, `tfrecord` (the default) has no random access and `array_record` no `tf.data`. The
@@ -47,7 +56,7 @@ def random_access(builder: "tfds.core.DatasetBuilder", split: str) -> Sequence[d
         split: name of the split.
 
     Returns:
-        data source: `len(source)`, `source[i]` and `source.__getitems__([i, ...])` give dicts of arrays.
+        The examples, dicts of arrays.
 
     Raises:
         ValueError: if the data set is not prepared or has no such split.

@@ -1,13 +1,12 @@
 """The contract of a recurrent cell whose states are maps."""
 
-from typing import ClassVar
+from typing import Any
 
 import keras
 from keras import ops
 
 from mslstm_keras.layers.gates import Conv, GateConv, Parameters, fold_last_gates
-
-Shape = tuple[int | None, ...]
+from mslstm_keras.typing import Shape, Tensor
 
 
 class SpatiotemporalCell(keras.layers.Layer):
@@ -34,27 +33,27 @@ class SpatiotemporalCell(keras.layers.Layer):
             `inputs` is unknown.
     """
 
-    state_names: ClassVar[tuple[str, ...]] = ()
+    state_names: tuple[str, ...] = ()
     """Names of the states, in the order in which `call` takes and returns them."""
 
-    zigzag_states: ClassVar[tuple[str, ...]] = ()
+    zigzag_states: tuple[str, ...] = ()
     """States handed up the stack within a step, then from the top to the bottom of the next step."""
 
-    half_states: ClassVar[tuple[str, ...]] = ("h",)
+    half_states: tuple[str, ...] = ("h",)
     """States that mixed precision keeps in the dtype of convolutions, which alone read them. All others, which add up
     what many steps bring or of which differences are taken, have the dtype of weights."""
 
-    summed_gates: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    summed_gates: tuple[tuple[str, ...], ...] = ()
     """Groups of two or more attributes, `GateConv`s over the same inputs whose last gates are only ever added. Whoever
     runs the cell may fold a group: then one of it returns the sum, and each of the others a gate less."""
 
-    def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)  # it would round the memories
         require_positive_integers(filters=filters, kernel_size=kernel_size)
         self.filters = filters
         self.kernel_size = kernel_size
 
-    def conv(self, filters: int | None = None, kernel_size: int | None = None, use_bias: bool = True):
+    def conv(self, filters: int | None = None, kernel_size: int | None = None, use_bias: bool = True) -> Conv:
         """Returns a new "same" convolution with the cell's filters, kernel size and dtype by default."""
         return Conv(
             filters or self.filters,
@@ -64,13 +63,13 @@ class SpatiotemporalCell(keras.layers.Layer):
             dtype=self.dtype_policy.name,
         )
 
-    def gates(self, count: int, kernel_size: int | None = None):
+    def gates(self, count: int, kernel_size: int | None = None) -> GateConv:
         """Returns a new `GateConv` of `count` gates with the cell's filters and dtype."""
         return GateConv(self.filters, count, kernel_size or self.kernel_size, dtype=self.dtype_policy.name)
 
     def folded_parameters(self) -> dict[Conv, Parameters]:
         """Returns the parameters that fold `summed_gates`, for `mslstm_keras.layers.gates.using`."""
-        folded = {}
+        folded: dict[Conv, Parameters] = {}
         for names in self.summed_gates:
             folded |= fold_last_gates([getattr(self, name) for name in names])
         return folded
@@ -104,7 +103,7 @@ class SpatiotemporalCell(keras.layers.Layer):
         """One number for each state: `keras.layers.RNN` counts them. Their sizes are `state_shapes`."""
         return [self.filters] * len(self.state_names)
 
-    def build(self, inputs_shape, states_shape=None):
+    def build(self, inputs_shape: Shape, states_shape: list[Shape] | None = None) -> None:
         if len(inputs_shape) != 4 or None in inputs_shape[1:]:
             raise ValueError(
                 "`inputs` must have shape (batch, height, width, channels) with only the batch size unknown. "
@@ -115,23 +114,27 @@ class SpatiotemporalCell(keras.layers.Layer):
         inputs = keras.KerasTensor((None, *inputs_shape[1:]), dtype=self.compute_dtype)
         self.call(inputs, self._symbolic_states(inputs.shape))
 
-    def __call__(self, inputs, states, **kwargs):
+    def __call__(self, inputs: Tensor, states: list[Tensor], **kwargs: Any) -> tuple[Tensor, list[Tensor]]:
         inputs, *states = (_as_dtype(each, self.variable_dtype) for each in (inputs, *states))
         output, states = super().__call__(inputs, states, **kwargs)
         states = [_as_dtype(*each) for each in zip(states, self.state_dtypes, strict=True)]
         return _as_dtype(output, self.compute_dtype), states
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(self, batch_size: int | Tensor | None = None) -> list[Tensor]:
         """Returns the states before the first frame: zeros."""
         return [
             ops.zeros((batch_size, *shape[1:]), dtype=dtype)
             for shape, dtype in zip(self.state_shapes(self.inputs_shape), self.state_dtypes, strict=True)
         ]
 
-    def compute_output_shape(self, inputs_shape, states_shape=None):
+    def compute_output_shape(
+        self, inputs_shape: Shape, states_shape: list[Shape] | None = None
+    ) -> tuple[Shape, list[Shape]]:
         return (*inputs_shape[:-1], self.filters), self.state_shapes(inputs_shape)
 
-    def compute_output_spec(self, inputs, states, **kwargs):
+    def compute_output_spec(
+        self, inputs: Tensor, states: list[Tensor], **kwargs: Any
+    ) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
         output_shape, _ = self.compute_output_shape(inputs.shape)
         return keras.KerasTensor(output_shape, self.compute_dtype), self._symbolic_states(inputs.shape)
 

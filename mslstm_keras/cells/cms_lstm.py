@@ -1,11 +1,14 @@
 """CMS-LSTM: inputs and states gate one another, and attend to themselves in blocks of several sizes."""
 
+from typing import Any
+
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell, require_positive_integers
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.attention import BlockAttention
 from mslstm_keras.layers.gates import increment, memory
+from mslstm_keras.typing import Shape, Tensor
 
 BLOCKS = 1, 2, 4
 
@@ -51,7 +54,7 @@ class CMSLSTMCell(SpatiotemporalCell):
 
     state_names = ("h", "c")
 
-    def __init__(self, filters: int, kernel_size: int = 3, iterations: int = 5, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, iterations: int = 5, **kwargs: Any):
         super().__init__(filters, kernel_size, **kwargs)
         require_positive_integers(iterations=iterations)
         self.iterations = iterations
@@ -67,7 +70,7 @@ class CMSLSTMCell(SpatiotemporalCell):
         self.squeeze = self.conv(kernel_size=1)
         self.expression = self.gates(3)
 
-    def state_shapes(self, inputs_shape):
+    def state_shapes(self, inputs_shape: Shape) -> list[Shape]:
         self.require_filters_channels(inputs_shape)
         if any(side is not None and side % max(BLOCKS) for side in inputs_shape[1:3]):
             raise ValueError(
@@ -76,7 +79,7 @@ class CMSLSTMCell(SpatiotemporalCell):
             )
         return super().state_shapes(inputs_shape)
 
-    def call(self, inputs, states):
+    def call(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         x = inputs
         for iteration in range(self.iterations):
@@ -90,7 +93,7 @@ class CMSLSTMCell(SpatiotemporalCell):
         h, c = self.express(h, c)
         return h, [h, c]
 
-    def express(self, h, c):
+    def express(self, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """Returns h' and c' from the states of the ConvLSTM."""
         side_by_side = ops.concatenate([h, c], axis=2)
         attended = [attention(side_by_side) for attention in self.attentions]
@@ -102,6 +105,6 @@ class CMSLSTMCell(SpatiotemporalCell):
 
 
 @architecture
-def cms_lstm(filters: int, layers: int, **options) -> list[CMSLSTMCell]:
+def cms_lstm(filters: int, layers: int, **options: Any) -> list[CMSLSTMCell]:
     """A stack of CMS-LSTM cells."""
     return [CMSLSTMCell(filters, **options) for _ in range(layers)]

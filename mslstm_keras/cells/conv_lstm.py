@@ -1,10 +1,13 @@
 """ConvLSTM: an LSTM whose products are convolutions."""
 
+from typing import Any
+
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import memory
+from mslstm_keras.typing import Tensor
 
 
 @saving.register_keras_serializable(package="mslstm_keras")
@@ -39,11 +42,11 @@ class ConvLSTMCell(SpatiotemporalCell):
 
     state_names = ("h", "c")
 
-    def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, **kwargs: Any):
         super().__init__(filters, kernel_size, **kwargs)
         self.temporal = self.gates(4)
 
-    def call(self, inputs, states):
+    def call(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         i, f, g, o = self.temporal([inputs, h])
         c = memory(c, i, f, g)
@@ -52,6 +55,6 @@ class ConvLSTMCell(SpatiotemporalCell):
 
 
 @architecture(pyramid="sms_lstm")
-def conv_lstm(filters: int, layers: int, **options) -> list[ConvLSTMCell]:
+def conv_lstm(filters: int, layers: int, **options: Any) -> list[ConvLSTMCell]:
     """A stack of ConvLSTM cells; its pyramid is the paper's SMS-LSTM."""
     return [ConvLSTMCell(filters, **options) for _ in range(layers)]

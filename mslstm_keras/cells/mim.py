@@ -1,11 +1,14 @@
 """MIM: memory in memory, of what changes from frame to frame."""
 
+from typing import Any
+
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.cells.pred_rnn import PredRNNCell
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import increment, memory
+from mslstm_keras.typing import Shape, Tensor
 
 
 @saving.register_keras_serializable(package="mslstm_keras")
@@ -51,7 +54,7 @@ class MIMCell(SpatiotemporalCell):
     state_names = ("h", "c", "n", "s", "x", "m")
     zigzag_states = ("m",)
 
-    def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, **kwargs: Any):
         super().__init__(filters, kernel_size, **kwargs)
         self.non_stationary = self.gates(3)
         self.non_stationary_output = self.gates(1)
@@ -63,15 +66,15 @@ class MIMCell(SpatiotemporalCell):
         self.m_to_o = self.conv(use_bias=False)
         self.fuse = self.conv(kernel_size=1)
 
-    def state_shapes(self, inputs_shape):
+    def state_shapes(self, inputs_shape: Shape) -> list[Shape]:
         map_shape = (*inputs_shape[:-1], self.filters)
         return [tuple(inputs_shape) if name == "x" else map_shape for name in self.state_names]
 
-    def call(self, inputs, states):
+    def call(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         h, states, _ = self.recur(inputs, states)
         return h, states
 
-    def recur(self, inputs, states):
+    def recur(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor], Tensor]:
         """Returns what `call` does, and the output gate behind it."""
         h, c, n, s, x, m = states
         difference = inputs - x
@@ -92,7 +95,7 @@ class MIMCell(SpatiotemporalCell):
 
 
 @architecture
-def mim(filters: int, layers: int, **options) -> list[PredRNNCell | MIMCell]:
+def mim(filters: int, layers: int, **options: Any) -> list[PredRNNCell | MIMCell]:
     """A stack of MIM cells on one ST-LSTM."""
     first = PredRNNCell(filters, **options)
     return [first, *(MIMCell(filters, **options) for _ in range(layers - 1))]

@@ -3,12 +3,14 @@
 import functools
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import memory
+from mslstm_keras.typing import Tensor
 
 
 @saving.register_keras_serializable(package="mslstm_keras")
@@ -44,7 +46,7 @@ class MKLSTMCell(SpatiotemporalCell):
     Reference: Ma, Zhang & Liu, "MS-LSTM", Applied Soft Computing 147 (2023), eq. (3).
     """
 
-    def __init__(self, filters: int, kernel_sizes: Sequence[int] = (3, 5), **kwargs):
+    def __init__(self, filters: int, kernel_sizes: Sequence[int] = (3, 5), **kwargs: Any):
         if not _are_growing_odd_sizes(kernel_sizes):
             raise ValueError(
                 "`kernel_sizes` must hold odd positive integers, each larger than the one before. "
@@ -61,7 +63,7 @@ class MKLSTMCell(SpatiotemporalCell):
         if len(kernel_sizes) > 1:
             self.summed_gates = (tuple(f"gates_{size}" for size in kernel_sizes),)
 
-    def call(self, inputs, states):
+    def call(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         h, *memories = states
         o, from_memories = [], []
         for index, size in enumerate(self.kernel_sizes):
@@ -75,7 +77,7 @@ class MKLSTMCell(SpatiotemporalCell):
 
 
 @architecture(pyramid="ms_lstm")
-def tms_lstm(filters: int, layers: int, **options) -> list[MKLSTMCell]:
+def tms_lstm(filters: int, layers: int, **options: Any) -> list[MKLSTMCell]:
     """A stack of MK-LSTM cells, the paper's TMS-LSTM; its pyramid is MS-LSTM."""
     return [MKLSTMCell(filters, **options) for _ in range(layers)]
 

@@ -1,10 +1,13 @@
 """MoDeRNN: inputs and states gate one another at several kernel sizes before a ConvLSTM."""
 
+from typing import Any
+
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell, require_positive_integers
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import memory
+from mslstm_keras.typing import Shape, Tensor
 
 KERNEL_SIZES = 3, 5, 7
 
@@ -46,7 +49,7 @@ class MoDeRNNCell(SpatiotemporalCell):
 
     state_names = ("h", "c")
 
-    def __init__(self, filters: int, kernel_size: int = 3, iterations: int = 5, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, iterations: int = 5, **kwargs: Any):
         super().__init__(filters, kernel_size, **kwargs)
         require_positive_integers(iterations=iterations)
         self.iterations = iterations
@@ -58,11 +61,11 @@ class MoDeRNNCell(SpatiotemporalCell):
     def _details(self):
         return [self.conv(kernel_size=size, use_bias=size == KERNEL_SIZES[0]) for size in KERNEL_SIZES]
 
-    def state_shapes(self, inputs_shape):
+    def state_shapes(self, inputs_shape: Shape) -> list[Shape]:
         self.require_filters_channels(inputs_shape)
         return super().state_shapes(inputs_shape)
 
-    def call(self, inputs, states):
+    def call(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         x = inputs
         for iteration in range(self.iterations):
@@ -81,6 +84,6 @@ def _mean(convolutions, x):
 
 
 @architecture
-def mode_rnn(filters: int, layers: int, **options) -> list[MoDeRNNCell]:
+def mode_rnn(filters: int, layers: int, **options: Any) -> list[MoDeRNNCell]:
     """A stack of MoDeRNN cells."""
     return [MoDeRNNCell(filters, **options) for _ in range(layers)]

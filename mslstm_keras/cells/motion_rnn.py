@@ -1,5 +1,7 @@
 """MotionRNN: a motion that varies around a trend, and a highway for it, around the cells of MIM."""
 
+from typing import Any
+
 import keras
 from keras import ops, saving
 
@@ -9,6 +11,7 @@ from mslstm_keras.cells.pred_rnn import PredRNNCell
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import Conv, GateConv
 from mslstm_keras.layers.warp import warp
+from mslstm_keras.typing import Shape, Tensor
 
 CELLS = {"pred_rnn": PredRNNCell, "mim": MIMCell}
 FLOWS = 9  # every pixel is put together from as many places as a 3x3 kernel has
@@ -46,7 +49,7 @@ class MotionGRU(keras.layers.Layer):
     Reference: Wu et al., "MotionRNN", CVPR 2021, in the form of the reference code: behind the cell, not before it.
     """
 
-    def __init__(self, filters: int, half_pixel_offset: bool = False, **kwargs):
+    def __init__(self, filters: int, half_pixel_offset: bool = False, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)  # it would round motion and trend
         self.filters = filters
         self.half_pixel_offset = half_pixel_offset
@@ -59,11 +62,11 @@ class MotionGRU(keras.layers.Layer):
         self.enlarge = keras.layers.Conv2DTranspose(filters, 4, strides=2, padding="same", **options)
         self.blend = Conv(filters, 1, **options)
 
-    def build(self, h_shape, motion_shape, trend_shape):
+    def build(self, h_shape: Shape, motion_shape: Shape, trend_shape: Shape) -> None:
         maps = [keras.KerasTensor((None, *s[1:]), self.compute_dtype) for s in (h_shape, motion_shape)]
         self.call(maps[0], maps[1], maps[1])
 
-    def call(self, h, motion, trend):
+    def call(self, h: Tensor, motion: Tensor, trend: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         e = self.encode(h)
         u, r = self.gates([e, motion])
         u, r = ops.sigmoid(u), ops.sigmoid(r)
@@ -77,7 +80,9 @@ class MotionGRU(keras.layers.Layer):
         g = ops.sigmoid(self.blend(ops.concatenate([d, h], axis=-1)))
         return g * h + (1 - g) * d, motion, trend
 
-    def compute_output_shape(self, h_shape, motion_shape, trend_shape):
+    def compute_output_shape(
+        self, h_shape: Shape, motion_shape: Shape, trend_shape: Shape
+    ) -> tuple[Shape, Shape, Shape]:
         return h_shape, motion_shape, trend_shape
 
 
@@ -123,7 +128,7 @@ class MotionCell(SpatiotemporalCell):
         kernel_size: int = 3,
         cell: str = "mim",
         half_pixel_offset: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(filters, kernel_size, **kwargs)
         if cell not in CELLS:
@@ -134,7 +139,7 @@ class MotionCell(SpatiotemporalCell):
         self.motion_gru = MotionGRU(filters, half_pixel_offset, dtype=self.dtype_policy.name)
         self.state_names = (*self.cell.state_names, "motion", "trend")
 
-    def state_shapes(self, inputs_shape):
+    def state_shapes(self, inputs_shape: Shape) -> list[Shape]:
         self.require_filters_channels(inputs_shape)
         batch, height, width, _ = inputs_shape
         if height % 2 or width % 2:
@@ -145,11 +150,11 @@ class MotionCell(SpatiotemporalCell):
         motion_shape = batch, height // 2, width // 2, 2 * FLOWS
         return [*self.cell.state_shapes(inputs_shape), motion_shape, motion_shape]
 
-    def build(self, inputs_shape, states_shape=None):
+    def build(self, inputs_shape: Shape, states_shape: list[Shape] | None = None) -> None:
         self.cell.build(inputs_shape)  # `recur`, unlike a call, does not
         super().build(inputs_shape, states_shape)
 
-    def call(self, inputs, states):
+    def call(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         *states, motion, trend = states
         h, states, o = self.cell.recur(inputs, states)
         y, motion, trend = self.motion_gru(h, motion, trend)
@@ -159,7 +164,7 @@ class MotionCell(SpatiotemporalCell):
 
 @architecture
 def motion_rnn(
-    filters: int, layers: int, *, half_pixel_offset: bool = False, **options
+    filters: int, layers: int, *, half_pixel_offset: bool = False, **options: Any
 ) -> list[SpatiotemporalCell]:
     """A stack of MIM's cells in MotionRNN's, but for the top: that is MIM's alone."""
     kinds = ["pred_rnn", *["mim"] * (layers - 2)] if layers > 1 else []

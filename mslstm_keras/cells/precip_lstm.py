@@ -1,11 +1,14 @@
 """PrecipLSTM: memories of what is near in space and of what changes in time."""
 
+from typing import Any
+
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell, require_positive_integers
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.attention import LocalAttention
 from mslstm_keras.layers.gates import memory
+from mslstm_keras.typing import Shape, Tensor
 
 
 @saving.register_keras_serializable(package="mslstm_keras")
@@ -49,7 +52,7 @@ class PrecipLSTMCell(SpatiotemporalCell):
     state_names = ("h", "c", "ms", "mt", "x", "m")
     zigzag_states = ("m",)
 
-    def __init__(self, filters: int, kernel_size: int = 3, window: int = 30, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, window: int = 30, **kwargs: Any):
         super().__init__(filters, kernel_size, **kwargs)
         require_positive_integers(window=window)
         self.window = window
@@ -65,11 +68,11 @@ class PrecipLSTMCell(SpatiotemporalCell):
         self.m_to_o = self.conv(use_bias=False)
         self.fuse = self.conv(kernel_size=1)
 
-    def state_shapes(self, inputs_shape):
+    def state_shapes(self, inputs_shape: Shape) -> list[Shape]:
         self.require_filters_channels(inputs_shape)
         return super().state_shapes(inputs_shape)
 
-    def call(self, inputs, states):
+    def call(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         h, c, ms, mt, x, m = states
         attended = inputs + self.attended(self.attention(inputs))
         i, f, g, o = self.temporal([attended, h])
@@ -83,6 +86,6 @@ class PrecipLSTMCell(SpatiotemporalCell):
 
 
 @architecture
-def precip_lstm(filters: int, layers: int, **options) -> list[PrecipLSTMCell]:
+def precip_lstm(filters: int, layers: int, **options: Any) -> list[PrecipLSTMCell]:
     """A stack of PrecipLSTM cells."""
     return [PrecipLSTMCell(filters, **options) for _ in range(layers)]

@@ -1,10 +1,13 @@
 """PredRNN: an LSTM with a memory of time and one that travels through the stack."""
 
+from typing import Any
+
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import increment
+from mslstm_keras.typing import Tensor
 
 
 @saving.register_keras_serializable(package="mslstm_keras")
@@ -43,11 +46,11 @@ class PredRNNCell(SpatiotemporalCell):
     Spatiotemporal Predictive Learning", TPAMI 2022.
     """
 
-    state_names = ("h", "c", "m")
+    state_names: tuple[str, ...] = ("h", "c", "m")
     zigzag_states = ("m",)
     half_states = ("h", "delta_c", "delta_m")
 
-    def __init__(self, filters: int, kernel_size: int = 3, increments: bool = False, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, increments: bool = False, **kwargs: Any):
         super().__init__(filters, kernel_size, **kwargs)
         self.increments = increments
         if increments:
@@ -58,11 +61,11 @@ class PredRNNCell(SpatiotemporalCell):
         self.m_to_o = self.conv(use_bias=False)
         self.fuse = self.conv(kernel_size=1)
 
-    def call(self, inputs, states):
+    def call(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         h, states, _ = self.recur(inputs, states)
         return h, states
 
-    def recur(self, inputs, states):
+    def recur(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor], Tensor]:
         """Returns what `call` does, and the output gate behind it."""
         h, c, m = states[:3]
         i, f, g, o = self.temporal([inputs, h])
@@ -77,6 +80,6 @@ class PredRNNCell(SpatiotemporalCell):
 
 
 @architecture
-def pred_rnn(filters: int, layers: int, **options) -> list[PredRNNCell]:
+def pred_rnn(filters: int, layers: int, **options: Any) -> list[PredRNNCell]:
     """A stack of ST-LSTMs."""
     return [PredRNNCell(filters, **options) for _ in range(layers)]

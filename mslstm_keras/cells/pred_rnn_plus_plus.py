@@ -1,10 +1,13 @@
 """PredRNN++: cascaded memories, and a highway for the gradient behind the first layer."""
 
+from typing import Any
+
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.cells.registry import Level, architecture
 from mslstm_keras.layers.gates import memory
+from mslstm_keras.typing import Tensor
 
 
 @saving.register_keras_serializable(package="mslstm_keras")
@@ -44,7 +47,7 @@ class CausalLSTMCell(SpatiotemporalCell):
     state_names = ("h", "c", "m")
     zigzag_states = ("m",)
 
-    def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, **kwargs: Any):
         super().__init__(filters, kernel_size, **kwargs)
         self.temporal = self.gates(3)
         self.spatial = self.gates(3)
@@ -52,7 +55,7 @@ class CausalLSTMCell(SpatiotemporalCell):
         self.output_gate = self.gates(1)
         self.fuse = self.conv(kernel_size=1)
 
-    def call(self, inputs, states):
+    def call(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         h, c, m = states
         i, f, g = self.temporal([inputs, h, c])
         c = memory(c, i, f, g)
@@ -93,11 +96,11 @@ class GradientHighwayUnit(SpatiotemporalCell):
 
     state_names = ("z",)
 
-    def __init__(self, filters: int, kernel_size: int = 3, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, **kwargs: Any):
         super().__init__(filters, kernel_size, **kwargs)
         self.highway = self.gates(2)
 
-    def call(self, inputs, states):
+    def call(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         (z,) = states
         p, s = self.highway([inputs, z])
         s = ops.sigmoid(s)
@@ -106,9 +109,10 @@ class GradientHighwayUnit(SpatiotemporalCell):
 
 
 @architecture
-def pred_rnn_plus_plus(filters: int, layers: int, **options) -> list[Level]:
+def pred_rnn_plus_plus(filters: int, layers: int, **options: Any) -> list[Level]:
     """A stack of causal LSTMs; the second stands behind a gradient highway unit."""
-    levels = [CausalLSTMCell(filters, **options) for _ in range(layers)]
+    cells = [CausalLSTMCell(filters, **options) for _ in range(layers)]
+    levels: list[Level] = [*cells]
     if layers > 1:
-        levels[1] = GradientHighwayUnit(filters, **options), levels[1]
+        levels[1] = GradientHighwayUnit(filters, **options), cells[1]
     return levels

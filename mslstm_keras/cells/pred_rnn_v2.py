@@ -1,10 +1,13 @@
 """PredRNN-V2: PredRNN whose two memories are kept from learning the same."""
 
+from typing import Any
+
 import keras
 from keras import ops, saving
 
 from mslstm_keras.cells.pred_rnn import PredRNNCell
 from mslstm_keras.cells.registry import architecture
+from mslstm_keras.typing import Shape, Tensor
 
 
 @saving.register_keras_serializable(package="mslstm_keras")
@@ -33,16 +36,16 @@ class Decoupling(keras.layers.Layer):
     reads = ("delta_c", "delta_m")
     """States that the penalty is of."""
 
-    def __init__(self, weight: float = 0.01, **kwargs):
+    def __init__(self, weight: float = 0.01, **kwargs: Any):
         super().__init__(**kwargs)
         self.weight = weight
 
-    def build(self, delta_c_shape, delta_m_shape):
+    def build(self, delta_c_shape: list[Shape], delta_m_shape: list[Shape]) -> None:
         filters = delta_c_shape[0][-1]
         self.adapter = keras.layers.Conv2D(filters, 1, dtype=self.dtype_policy.name, name="adapter")
         self.adapter.build(delta_c_shape[0])
 
-    def call(self, delta_c, delta_m):
+    def call(self, delta_c: list[Tensor], delta_m: list[Tensor]) -> Tensor:
         total = sum(self._alike(c, m) for c, m in zip(delta_c, delta_m, strict=True))
         return self.weight * total
 
@@ -58,6 +61,6 @@ class Decoupling(keras.layers.Layer):
 
 
 @architecture(penalty=Decoupling)
-def pred_rnn_v2(filters: int, layers: int, **options) -> list[PredRNNCell]:
+def pred_rnn_v2(filters: int, layers: int, **options: Any) -> list[PredRNNCell]:
     """A stack of ST-LSTMs that hand out what their memories take in, for `Decoupling`."""
     return [PredRNNCell(filters, increments=True, **options) for _ in range(layers)]

@@ -1,14 +1,15 @@
 """The named stacks of cells, which cells register themselves."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, overload
 
 import keras
 
 from mslstm_keras.cells.base import SpatiotemporalCell
 
 Level = SpatiotemporalCell | Sequence[SpatiotemporalCell]
-Stack = Callable[..., list[Level]]
+Stack = Callable[..., Sequence[Level]]
+AnyStack = TypeVar("AnyStack", bound=Stack)
 Penalty = Callable[[], keras.layers.Layer]
 
 
@@ -30,7 +31,21 @@ ARCHITECTURES: dict[str, Architecture] = {}
 """Name of a model -> what it is made of; filled by `architecture`."""
 
 
-def architecture(stack: Stack | None = None, *, pyramid: str | None = None, penalty: Penalty | None = None):
+@overload
+def architecture(
+    stack: AnyStack, *, pyramid: str | None = None, penalty: Penalty | None = None
+) -> AnyStack: ...
+
+
+@overload
+def architecture(
+    *, pyramid: str | None = None, penalty: Penalty | None = None
+) -> Callable[[AnyStack], AnyStack]: ...
+
+
+def architecture(
+    stack: Stack | None = None, *, pyramid: str | None = None, penalty: Penalty | None = None
+) -> Stack | Callable[[Stack], Stack]:
     """Registers a stack of cells under its function's name, and its mirrored pyramid beside it.
 
     Args:

@@ -1,10 +1,13 @@
 """TrajGRU: a GRU whose recurrent links follow a flow that it generates."""
 
+from typing import Any
+
 from keras import ops, saving
 
 from mslstm_keras.cells.base import SpatiotemporalCell, require_positive_integers
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.warp import warp
+from mslstm_keras.typing import Tensor
 
 
 @saving.register_keras_serializable(package="mslstm_keras")
@@ -53,7 +56,7 @@ class TrajGRUCell(SpatiotemporalCell):
         kernel_size: int = 3,
         links: int = 10,
         half_pixel_offset: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(filters, kernel_size, **kwargs)
         require_positive_integers(links=links)
@@ -65,7 +68,7 @@ class TrajGRUCell(SpatiotemporalCell):
         self.warped_to_gates = self.conv(2 * filters, kernel_size=1, use_bias=False)
         self.warped_to_n = self.conv(kernel_size=1)
 
-    def call(self, inputs, states):
+    def call(self, inputs: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         (h,) = states
         z, r, n = self.from_inputs([inputs])
         (features,) = self.flow_features([inputs, h])
@@ -80,6 +83,6 @@ class TrajGRUCell(SpatiotemporalCell):
 
 
 @architecture
-def traj_gru(filters: int, layers: int, **options) -> list[TrajGRUCell]:
+def traj_gru(filters: int, layers: int, **options: Any) -> list[TrajGRUCell]:
     """A stack of TrajGRU cells."""
     return [TrajGRUCell(filters, **options) for _ in range(layers)]

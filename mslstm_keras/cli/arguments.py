@@ -3,8 +3,15 @@
 import argparse
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import keras
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""What adds commands to a parser; argparse has no public name for it."""
 
 DATA_DIR = "folder of prepared data sets (default: that of TensorFlow Datasets)"
 MANUAL_DIR = "folder of source files that are at hand, such as MNIST's four idx files"
@@ -19,7 +26,14 @@ RUNS = f"{MODEL}, or a folder of runs with several seeds"
 CONTEXT_FRAMES, FORECAST_FRAMES = 10, 10  # of untrained models
 
 
-def add_command(commands, name, run, purpose, example, json=True):
+def add_command(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    purpose: str,
+    example: str,
+    json: bool = True,
+) -> argparse.ArgumentParser:
     command = commands.add_parser(
         name,
         help=purpose,
@@ -32,11 +46,11 @@ def add_command(commands, name, run, purpose, example, json=True):
     return command
 
 
-def add_zoo(command):
+def add_zoo(command: argparse.ArgumentParser) -> None:
     command.add_argument("--zoo", type=Path, help=ZOO)
 
 
-def show(options, facts, lines: Callable):
+def show(options: argparse.Namespace, facts: Any, lines: Callable[[], Iterable[str]]) -> None:
     """Prints facts as JSON where a program asked for it, else as lines for a person."""
     if options.json:
         print(json.dumps(facts))
@@ -56,11 +70,11 @@ def output_file(*suffixes: str) -> Callable[[str], Path]:
     return read
 
 
-def frame_size(text):
+def frame_size(text: str) -> tuple[int, ...]:
     return _sides(text, "HEIGHTxWIDTH")
 
 
-def frame_shape(text):
+def frame_shape(text: str) -> tuple[int, ...]:
     return _sides(text, "HEIGHTxWIDTHxCHANNELS")
 
 
@@ -70,14 +84,14 @@ def _sides(text, form):
     return tuple(map(int, text.split("x")))
 
 
-def setting(text):
+def setting(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"must be name=value. Received: {text!r}")
     return name, value
 
 
-def load_models(options):
+def load_models(options: argparse.Namespace) -> "dict[str, list[keras.Model]]":
     """Returns what `--model` names, by the last part of each name where that tells them apart."""
     from mslstm_keras.zoo.loading import load_runs
 

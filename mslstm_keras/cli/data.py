@@ -7,6 +7,7 @@ from pathlib import Path
 from mslstm_keras.cli.arguments import (
     DATA_DIR,
     MANUAL_DIR,
+    Commands,
     add_command,
     output_file,
     setting,
@@ -16,7 +17,7 @@ from mslstm_keras.cli.arguments import (
 NAME = "data set and config; `mslstm data list` lists them"
 
 
-def add_commands(commands):
+def add_commands(commands: Commands) -> None:
     """Adds the parsers of these commands."""
     group = commands.add_parser("data", help="prepare data sets and look at them").add_subparsers(
         required=True, metavar="COMMAND"
@@ -139,24 +140,27 @@ def _info_lines(facts):
 
 
 def _show(options):
+    import numpy as np
+
     from mslstm_keras.data.splits import split_clips
     from mslstm_keras.evaluation.comparison import is_synthetic
     from mslstm_keras.evaluation.protocols import find_protocol
     from mslstm_keras.figures.comparison import contact_sheet
 
     clips = split_clips(options.data, options.split, options.data_dir)
-    last = min(options.first + options.clips, clips.count)
+    count = clips.count or 0  # a split is not endless
+    last = min(options.first + options.clips, count)
     if not 0 <= options.first < last:
         raise ValueError(
-            f"`--first` must lie in 0 .. {clips.count - 1} and `--clips` be at least 1. "
+            f"`--first` must lie in 0 .. {count - 1} and `--clips` be at least 1. "
             f"Received: first={options.first}, clips={options.clips}"
         )
     numbers = range(options.first, last)
     contact_sheet(
-        dict(zip(map(str, numbers), clips.frames(list(numbers)), strict=True)),
+        dict(zip(map(str, numbers), clips.frames(np.array(numbers)), strict=True)),
         options.output,
         rain_scale=find_protocol(options.data).scale,
         title=f"{options.data}, {options.split}",
         synthetic=is_synthetic(options.data),
     )
-    print(f"{options.output}: {len(numbers)} of {clips.count:,} {options.split} clips")
+    print(f"{options.output}: {len(numbers)} of {count:,} {options.split} clips")

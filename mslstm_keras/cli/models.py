@@ -1,6 +1,7 @@
 """Commands that use models: demo, forecast, models, export, serving, convert, cost."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from mslstm_keras.cli.arguments import (
@@ -8,6 +9,7 @@ from mslstm_keras.cli.arguments import (
     CONTEXT_FRAMES,
     FORECAST_FRAMES,
     MODEL,
+    Commands,
     add_command,
     add_zoo,
     frame_shape,
@@ -19,7 +21,7 @@ from mslstm_keras.cli.arguments import (
 from mslstm_keras.files import replacing
 
 
-def add_commands(commands):
+def add_commands(commands: Commands) -> None:
     """Adds the parsers of these commands."""
     command = add_command(
         commands, "demo", _demo, "forecast embedded digits with the zoo's model", "mslstm demo"
@@ -212,7 +214,7 @@ def _cost(options):
         )
     if options.frame:
         frames = options.frame, options.context, options.forecast
-        names = [name for data_set in DATA_SETS.values() for name in data_set.table]
+        names: Iterable[str] = [name for data_set in DATA_SETS.values() for name in data_set.table]
     else:
         data_set = find_data_set(options.dataset)
         frames = data_set.frame_shape, data_set.context_frames, data_set.forecast_frames

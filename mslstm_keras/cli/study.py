@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from mslstm_keras.cli.arguments import (
     CLIP,
@@ -11,6 +12,7 @@ from mslstm_keras.cli.arguments import (
     FORECAST_FRAMES,
     MODEL,
     RUNS,
+    Commands,
     add_command,
     add_zoo,
     frame_shape,
@@ -22,7 +24,7 @@ from mslstm_keras.cli.arguments import (
 MODELS = f"name of `mslstm models` (untrained), {MODEL}"
 
 
-def add_commands(commands):
+def add_commands(commands: Commands) -> None:
     """Adds the parsers of these commands."""
     group = commands.add_parser("study", help="look into models").add_subparsers(
         required=True, metavar="COMMAND"
@@ -201,7 +203,7 @@ def _compare(options):
     clips = split_clips(options.dataset, "test", options.data_dir)
     models = load_models(options)
     sample = sample_forecasts(models, clips, options.clip)
-    look = {
+    look: dict[str, Any] = {
         "rain_scale": protocol.scale,
         "title": f"{options.dataset}, test clip {options.clip}",
         "synthetic": is_synthetic(options.dataset),

@@ -15,6 +15,7 @@ from mslstm_keras.cli.arguments import (
     MODEL,
     NAMED_RECIPE,
     RUNS,
+    Commands,
     add_command,
     add_zoo,
     load_models,
@@ -25,7 +26,7 @@ from mslstm_keras.cli.arguments import (
 )
 
 
-def add_commands(commands):
+def add_commands(commands: Commands) -> None:
     """Adds the parsers of these commands."""
     _add_train_command(commands)
     _add_evaluate_command(commands)

@@ -9,6 +9,7 @@ from mslstm_keras.cli.arguments import (
     DATA_DIR,
     MANUAL_DIR,
     NAMED_RECIPE,
+    Commands,
     add_command,
     setting,
     show,
@@ -19,7 +20,7 @@ With KERASTUNER_TUNER_ID (chief, or a name for each worker), KERASTUNER_ORACLE_I
 same command is a chief or a worker of one search in one folder; see docs/search.md."""
 
 
-def add_commands(commands):
+def add_commands(commands: Commands) -> None:
     """Adds the parser of this command."""
     command = add_command(
         commands,
@@ -28,7 +29,7 @@ def add_commands(commands):
         "search the fields of a recipe, each trial in a process of its own",
         'mslstm tune optdigits_quick --trials 9 --vary "filters=[4,8]" --vary "options.kernel_sizes=[[3],[3,5]]"',
     )
-    command.description += DISTRIBUTED
+    command.description = f"{command.description}{DISTRIBUTED}"
     command.add_argument("recipe", help=NAMED_RECIPE)
     command.add_argument("--searcher", default="random", help="random (default), hyperband, bayesian or grid")
     command.add_argument(

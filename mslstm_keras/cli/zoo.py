@@ -3,10 +3,10 @@
 import dataclasses
 from pathlib import Path
 
-from mslstm_keras.cli.arguments import DATA_DIR, add_command, add_zoo, setting, show
+from mslstm_keras.cli.arguments import DATA_DIR, Commands, add_command, add_zoo, setting, show
 
 
-def add_commands(commands):
+def add_commands(commands: Commands) -> None:
     """Adds the parsers of these commands."""
     group = commands.add_parser("zoo", help="trained models").add_subparsers(required=True, metavar="COMMAND")
     add_zoo(add_command(group, "list", _list, "list the trained models", "mslstm zoo list --json"))

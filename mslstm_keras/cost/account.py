@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.cost.counting import count
@@ -73,13 +74,14 @@ class Cost:
         """Yields, in words, why the public code's figures are not ours, and where those of the paper are not its."""
         for each in self.excesses or ():
             counts = [f"+{each.parameters:,} parameters"] * bool(each.parameters)
-            macs = [f"+{each.macs / 1e9:.2f}G MACs"] * bool(each.macs)
-            yield f"{', '.join(counts + macs)}: {each.what}"
-        if self.printed:
-            yield from _misprint(self.public_parameters / 1e6, self.printed.parameters, "M", "parameters")
-            yield from _misprint(self.public_macs / 1e9, self.printed.macs, "G", "MACs")
+            counts += [f"+{each.macs / 1e9:.2f}G MACs"] * bool(each.macs)
+            yield f"{', '.join(counts)}: {each.what}"
+        parameters, macs = self.public_parameters, self.public_macs
+        if self.printed and parameters is not None and macs is not None:
+            yield from _misprint(parameters / 1e6, self.printed.parameters, "M", "parameters")
+            yield from _misprint(macs / 1e9, self.printed.macs, "G", "MACs")
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Returns everything as plain data."""
         derived = {name: getattr(self, name) for name in ("total_macs", "public_parameters", "public_macs")}
         return {**asdict(self), **derived, "remarks": list(self.remarks())}
@@ -94,7 +96,7 @@ def count_cost(
     batch_size: int = 1,
     *,
     measure: bool = False,
-    **options,
+    **options: Any,
 ) -> Cost:
     """Counts what a model costs, on its own graph.
 
@@ -120,7 +122,8 @@ def count_cost(
     step = count(rollout.step, rollout.step.inputs)
     parameters = sum(math.prod(weight.shape) for weight in model.trainable_variables)
     needed = training_memory(model, batch_size, options.get("checkpoint"))
-    clip = tuple(frame_shape), context_frames, forecast_frames
+    height, width, channels = frame_shape
+    clip = (height, width, channels), context_frames, forecast_frames
     return Cost(
         name,
         *clip,

@@ -4,8 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import keras
+
+from mslstm_keras.typing import Tensor
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -38,7 +41,7 @@ class Count:
     output_bytes: int
 
 
-def count(layer: Callable, inputs: list[keras.KerasTensor]) -> Count:
+def count(layer: Callable[[list[Tensor]], Any], inputs: list[keras.KerasTensor]) -> Count:
     """Counts what a layer or model computes when it is called once with a list of inputs.
 
     The call is traced, not run.
@@ -60,7 +63,8 @@ def count(layer: Callable, inputs: list[keras.KerasTensor]) -> Count:
     specs = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in inputs]
     traced = tf.function(lambda *tensors: layer(list(tensors)), autograph=False)
     operations = traced.get_concrete_function(*specs).graph.get_operations()
-    macs, paper_macs = Counter(), 0
+    macs: Counter[str] = Counter()
+    paper_macs = 0
     for operation in operations:
         if operation.type in _RULES:
             kind, ours, papers = _RULES[operation.type]
@@ -99,7 +103,7 @@ def _transposed_by_output(operation):
 def _product(operation):
     """Output values x the dimensions that are summed over, those that the output lacks."""
     inputs, output = operation.get_attr("equation").decode().replace("...", "").split("->")
-    sides = {}
+    sides: dict[str, int] = {}
     for labels, tensor in zip(inputs.split(","), operation.inputs, strict=True):
         sides.update(zip(labels, tensor.shape[-len(labels) :], strict=True))
     return _size(operation.outputs[0]) * math.prod(

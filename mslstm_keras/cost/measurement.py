@@ -2,12 +2,13 @@
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -45,7 +46,7 @@ def measure_training(
     forecast_frames: int,
     batch_size: int,
     needed: int,
-    **options,
+    **options: Any,
 ) -> Measurement | None:
     """Runs training steps and forecasts of a model on clips of zeros, in a fresh process.
 
@@ -79,7 +80,13 @@ def measure_training(
         return None
 
 
-def _measure(name, context_frames, clips_shape, options, on_gpu) -> Measurement:
+def _measure(
+    name: str,
+    context_frames: int,
+    clips_shape: tuple[int, ...],
+    options: Mapping[str, Any],
+    on_gpu: bool,
+) -> Measurement:
     _, length, *frame_shape = clips_shape
     model = create_model(name, frame_shape, context_frames, length - context_frames, **options)
     model.compile("adam", FrameL1L2(), jit_compile=False)
@@ -93,7 +100,7 @@ def _measure(name, context_frames, clips_shape, options, on_gpu) -> Measurement:
     return Measurement(grown, training, forward)
 
 
-def _seconds_of_second(call: Callable) -> float:
+def _seconds_of_second(call: Callable[[], Any]) -> float:
     call()
     start = time.perf_counter()
     call()
@@ -103,7 +110,8 @@ def _seconds_of_second(call: Callable) -> float:
 def _process_peak(reset=True):
     if reset:
         CLEAR.write_text("5")  # the peak is then what is in use, see proc(5)
-    return int(re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())[1]) * 1024
+    (kilobytes,) = re.findall(r"VmHWM:\s+(\d+) kB", STATUS.read_text())
+    return int(kilobytes) * 1024
 
 
 def _gpu_peak(reset=True):

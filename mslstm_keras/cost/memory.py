@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from typing import Any
 
 import keras
 
@@ -107,7 +108,8 @@ def _placeholder(dtype, shape):
 
 def _computed_once(graph):
     """Returns id of a tensor -> the tensor that TensorFlow computes for it and all its equals."""
-    computed, found = {}, {}
+    computed: dict[int, tf.Tensor] = {}
+    found: dict[Any, tf.Tensor] = {}
     for operation in graph.get_operations():
         inputs = tuple(id(computed[id(tensor)]) for tensor in operation.inputs)
         for tensor in operation.outputs:

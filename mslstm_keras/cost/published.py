@@ -196,7 +196,8 @@ def excesses(cells: Sequence[SpatiotemporalCell]) -> list[Excess] | None:
     kinds = {type(part) for cell in cells for part in _parts(cell)}
     if not kinds <= {*EXCESS_BIASES, MotionCell}:
         return None
-    parameters, macs = Counter(), Counter()
+    parameters: Counter[str] = Counter()
+    macs: Counter[str] = Counter()
     for below, cell in itertools.pairwise((None, *cells)):
         for each in _excesses_of(cell, below, kinds):
             parameters[each.what] += each.parameters

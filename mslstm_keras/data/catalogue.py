@@ -38,7 +38,7 @@ def configs_of(data: str) -> Mapping[str, Mapping[str, Any]]:
     return importlib.import_module(f"tfds_builders.{name}.configs").CONFIGS
 
 
-def find_builder(data: str, data_dir: str | os.PathLike | None = None) -> "tfds.core.DatasetBuilder":
+def find_builder(data: str, data_dir: str | os.PathLike[str] | None = None) -> "tfds.core.DatasetBuilder":
     """Returns the TFDS builder of "name/config".
 
     Args:
@@ -69,7 +69,7 @@ def find_builder(data: str, data_dir: str | os.PathLike | None = None) -> "tfds.
     return tfds.builder_from_directory(place)
 
 
-def describe(data: str, data_dir: str | os.PathLike | None = None) -> dict[str, Any]:
+def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """Returns what is known of a data set, as plain data.
 
     Args:

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mslstm_keras.data.catalogue import builder_class, find_builder, prepared_variants
 from mslstm_keras.settings import read_settings
@@ -27,8 +27,8 @@ _GRACE_SECONDS = 10  # for a process to clear up before it is killed
 
 def prepare(
     data: str,
-    data_dir: str | os.PathLike | None = None,
-    manual_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
     *,
     variant: str | None = None,
     settings: Mapping[str, str] | None = None,
@@ -71,7 +71,7 @@ def prepare(
             "`processes` must be at least 1, and 1 where `part` is given. "
             f"Received: processes={processes}, part={part}"
         )
-    part = Part(*part) if part else None
+    chosen = Part(*part) if part else None
     if manual_dir is not None and not os.path.isdir(manual_dir):
         raise ValueError(f"`manual_dir` must be a folder. Received: manual_dir={os.fspath(manual_dir)!r}")
     builder = find_builder(data, data_dir)
@@ -83,8 +83,8 @@ def prepare(
             if processes > 1:
                 fetch_sources(builder, config)
                 _make_parts(builder, processes, config)
-            elif part:
-                make_part(builder, part, config)
+            elif chosen:
+                make_part(builder, chosen, config)
             else:
                 builder.download_and_prepare(download_config=config)
         if part or processes > 1:
@@ -104,7 +104,8 @@ def _make_parts(builder, count, config):
     context.set_forkserver_preload(
         ["keras", "tensorflow_datasets", "tensorflow"]
     )  # once, not in each process
-    clips, running = [], {}
+    clips: list[Any] = []
+    running: dict[Any, tuple[Any, Any, Any]] = {}  # sentinel -> part, process, receiver
     with tqdm(desc=f"Preparing in {count} processes...", unit=" clips", leave=False) as bar:
         try:
             for part in missing_parts(builder, count):

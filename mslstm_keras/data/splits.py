@@ -9,7 +9,7 @@ from mslstm_keras.data.clips import Clips
 from mslstm_keras.frames.arrays import open_clips
 
 
-def split_clips(data: str, split: str, data_dir: str | os.PathLike | None = None) -> Clips:
+def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None = None) -> Clips:
     """Returns the clips of a prepared split, or of a file of your own.
 
     Args:

@@ -10,7 +10,7 @@ from mslstm_keras.data.catalogue import configs_of
 from mslstm_keras.data.clips import Clips
 
 
-def stream_clips(data: str, seed: int, manual_dir: str | os.PathLike | None = None) -> Clips:
+def stream_clips(data: str, seed: int, manual_dir: str | os.PathLike[str] | None = None) -> Clips:
     """Returns the endless clips of a data set's generator, made of its training objects.
 
     Raises:
@@ -24,7 +24,7 @@ def stream_clips(data: str, seed: int, manual_dir: str | os.PathLike | None = No
     return Clips(lambda indices: moving_digits(images, indices, motion=config["motion"], seed=seed), None)
 
 
-def made_clips(data: str, split: str, manual_dir: str | os.PathLike | None = None) -> Clips:
+def made_clips(data: str, split: str, manual_dir: str | os.PathLike[str] | None = None) -> Clips:
     """Returns the clips of a split, made while they are read: those that preparing the data set writes.
 
     Args:

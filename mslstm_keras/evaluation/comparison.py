@@ -4,6 +4,7 @@ import csv
 import io
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -48,7 +49,7 @@ def evaluate_models(
     count: int | None = None,
     batch_size: int = 16,
     all_frames: bool = False,
-) -> dict:
+) -> dict[str, Any]:
     """Scores models and baselines on the same clips, by the data set's own protocol.
 
     Args:
@@ -140,7 +141,9 @@ def common_rollout(models: Mapping[str, Sequence[keras.Model]]) -> Rollout:
     return first
 
 
-def sample_forecasts(models: Mapping[str, Sequence[keras.Model]], clips: Clips, number: int) -> dict:
+def sample_forecasts(
+    models: Mapping[str, Sequence[keras.Model]], clips: Clips, number: int
+) -> dict[str, Any]:
     """Forecasts one clip by the first model of each name.
 
     Returns:
@@ -161,7 +164,7 @@ def sample_forecasts(models: Mapping[str, Sequence[keras.Model]], clips: Clips, 
     return {"context": frames[0, :context], "truth": frames[0, context:], "forecasts": forecasts}
 
 
-def evaluation_table(evaluation: Mapping) -> Iterator[str]:
+def evaluation_table(evaluation: Mapping[str, Any]) -> Iterator[str]:
     """Yields an evaluation as lines for a person: means, then what the paper shows frame by frame."""
     protocol = find_protocol(evaluation["data"])
     kind = "synthetic clips" if evaluation["synthetic"] else "clips"
@@ -184,7 +187,7 @@ def evaluation_table(evaluation: Mapping) -> Iterator[str]:
         yield evaluation["note"]
 
 
-def evaluation_csv(evaluation: Mapping) -> str:
+def evaluation_csv(evaluation: Mapping[str, Any]) -> str:
     """Returns an evaluation as a table for programs: one line per name, metric and lead time, "mean" among them."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -205,12 +208,12 @@ def evaluation_csv(evaluation: Mapping) -> str:
     return text.getvalue()
 
 
-def counted_frames(evaluation: Mapping) -> str:
+def counted_frames(evaluation: Mapping[str, Any]) -> str:
     """Returns which frames scores are means of, in words."""
     return "forecast frames" if evaluation["frames"] == "forecast" else "all predicted frames"
 
 
-def score_rows(evaluation: Mapping) -> Iterator[tuple[str, str, Mapping]]:
+def score_rows(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yields source, "models" or "published", name and scores: models, then baselines, then the paper's."""
     for baselines in (False, True):
         for name, scores in evaluation["models"].items():
@@ -220,12 +223,14 @@ def score_rows(evaluation: Mapping) -> Iterator[tuple[str, str, Mapping]]:
         yield "published", name, scores
 
 
-def rows_with_means(evaluation: Mapping) -> list[tuple[str, str, Mapping]]:
+def rows_with_means(evaluation: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
     """Returns the `score_rows` that hold a mean; the paper prints some scores by lead time alone."""
     return [row for row in score_rows(evaluation) if any(_has_mean(values) for values in row[2].values())]
 
 
-def by_lead_time(evaluation: Mapping, metric: str, *, so_far: bool = False) -> dict[tuple[str, str], dict]:
+def by_lead_time(
+    evaluation: Mapping[str, Any], metric: str, *, so_far: bool = False
+) -> dict[tuple[str, str], dict[int, float]]:
     """Returns (source, name) -> lead time, in frames, -> score or, `so_far`, its mean up to there."""
     found = {}
     for source, name, scores in score_rows(evaluation):
@@ -240,7 +245,7 @@ def shown_name(source: str, name: str) -> str:
     return f"{name} (the paper's)" if source == "published" else name
 
 
-def lead_times(evaluation: Mapping, source: str, count: int) -> list[int]:
+def lead_times(evaluation: Mapping[str, Any], source: str, count: int) -> list[int]:
     """Returns the lead times, in frames, of scores in "models" or "published"; the paper's are of the forecast."""
     first = evaluation["first_lead"] if source == "models" else 1
     return list(range(first, first + count))
@@ -251,13 +256,13 @@ def cumulative(values: Sequence[float]) -> list[float]:
     return (np.cumsum(np.array(values, "float64")) / np.arange(1, len(values) + 1)).tolist()
 
 
-def _over_seeds(scores: list[dict]) -> dict:
+def _over_seeds(scores: list[dict[str, Any]]) -> dict[str, Any]:
     if len(scores) == 1:
         return scores[0]
     return {metric: _mean_and_deviation([of_one[metric] for of_one in scores]) for metric in scores[0]}
 
 
-def _mean_and_deviation(values: list[dict]) -> dict:
+def _mean_and_deviation(values: list[dict[str, Any]]) -> dict[str, Any]:
     means = np.array([each["mean"] for each in values])
     frames = np.array([each["per_frame"] for each in values])
     return {
@@ -301,7 +306,7 @@ def _aligned(columns: list[list[str]]) -> Iterator[str]:
         [""] * (height - len(heading)) + heading + column[1:]
         for heading, column in zip(headings, columns, strict=True)
     ]
-    first, *others = ([len(max(column, key=len)), column] for column in columns)
+    first, *others = ((len(max(column, key=len)), column) for column in columns)
     for index, name in enumerate(first[1]):
         cells = (column[index].rjust(width + 2) for width, column in others)
         yield "".join([name.ljust(first[0]), *cells]).rstrip()

@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,27 +23,19 @@ from mslstm_keras.figures.drawing import (
 )
 
 if TYPE_CHECKING:
-    pass
-
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LARGEST_CURVES = 3  # panels of curves beside each other
-
-
 CURVES_HEIGHT = 480
-
-
 MOST_TICKS = 10
-
-
 DASHES = ("--", "-.", (0, (6, 2, 1, 2, 1, 2)))  # of baselines
-
-
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">")  # of the paper's curves, more than there are colours
 
 
 def lead_time_figure(
-    evaluation: Mapping,
-    path: str | os.PathLike,
+    evaluation: Mapping[str, Any],
+    path: str | os.PathLike[str],
     *,
     metrics: Sequence[str] | None = None,
     cumulative: bool = False,
@@ -74,9 +66,9 @@ def lead_time_figure(
         )
     columns = min(len(metrics), 2 if len(metrics) in (2, 4) else LARGEST_CURVES)
     rows = -(-len(metrics) // columns)
-    width, height = (WIDTH, CURVES_HEIGHT * rows) if columns > 1 else (1350, 1.4 * CURVES_HEIGHT)
-    figure = new_figure(width, 130 + height, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.2, h_pad=0.15)
+    width, height = (WIDTH, CURVES_HEIGHT * rows) if columns > 1 else (1350, round(1.4 * CURVES_HEIGHT))
+    figure = new_figure(width, 130 + height)
+    figure.set_layout_engine("constrained", w_pad=0.2, h_pad=0.15)
     styles = _line_styles(evaluation)
     for metric, axes in zip(metrics, figure.subplots(rows, columns, squeeze=False).flat, strict=False):
         _draw_lead_times(axes, evaluation, metric, styles, cumulative)
@@ -87,7 +79,7 @@ def lead_time_figure(
     save(figure, path)
 
 
-def lead_time_metrics(evaluation: Mapping) -> list[str]:
+def lead_time_metrics(evaluation: Mapping[str, Any]) -> list[str]:
     """Returns the names of the scores that an evaluation holds by lead time, of models or the paper."""
     found = dict.fromkeys(
         metric
@@ -103,7 +95,7 @@ def arrow(metric: str) -> str:
     return (" ↓", "", " ↑")[1 + direction(metric)]
 
 
-def _line_styles(evaluation: Mapping) -> dict[tuple[str, str], dict]:
+def _line_styles(evaluation: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """Returns how the curve of each ("models" or "published", name) is drawn."""
     colours, dashes, markers = (itertools.cycle(each) for each in (LINES, DASHES, MARKERS))
     styles = {}
@@ -121,7 +113,13 @@ def _line_styles(evaluation: Mapping) -> dict[tuple[str, str], dict]:
     return styles
 
 
-def _draw_lead_times(axes, evaluation: Mapping, metric: str, styles: Mapping, so_far: bool) -> None:
+def _draw_lead_times(
+    axes: "Axes",
+    evaluation: Mapping[str, Any],
+    metric: str,
+    styles: Mapping[tuple[str, str], dict[str, Any]],
+    so_far: bool,
+) -> None:
     """Draws the curves of one metric, with its name as their heading."""
     step, unit = (evaluation["interval"], "minutes") if evaluation["interval"] else (1, "frames")
     shown = set()
@@ -145,7 +143,9 @@ def _draw_lead_times(axes, evaluation: Mapping, metric: str, styles: Mapping, so
     axes.margins(x=0.04)
 
 
-def _write_legend(figure, styles: Mapping[tuple[str, str], dict], title: str | None) -> None:
+def _write_legend(
+    figure: "Figure", styles: Mapping[tuple[str, str], dict[str, Any]], title: str | None
+) -> None:
     """Writes above all panels a title, a warning, and which curve is which."""
     from matplotlib.lines import Line2D
 

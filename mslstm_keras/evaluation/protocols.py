@@ -19,8 +19,10 @@ from mslstm_keras.metrics.frame import (
 )
 from mslstm_keras.naming import nearest
 
-# Name -> metric, label, and whether more (1) or less (-1) is better.
-FRAME_SCORES = {
+# Metric, label, and whether more (1) or less (-1) is better; of `EVENT_SCORES` the label is filled in.
+Score = tuple[type[FrameMetric] | None, str, int]
+
+FRAME_SCORES: dict[str, Score] = {
     "mse": (FrameMSE, "MSE (sum over a frame)", -1),
     "mae": (FrameMAE, "MAE (sum over a frame)", -1),
     "pixel_mse": (PixelMSE, "MSE (mean over pixels)", -1),
@@ -29,18 +31,19 @@ FRAME_SCORES = {
     "psnr": (FramePSNR, "PSNR (dB)", 1),
     "gdl": (FrameGDL, "GDL (sum over a frame)", -1),
 }
-RAIN_SCORES = {
+RAIN_SCORES: dict[str, Score] = {
     "balanced_mse": (BalancedMSE, "balanced MSE (sum over a frame)", -1),
     "balanced_mae": (BalancedMAE, "balanced MAE (sum over a frame)", -1),
 }
-EVENT_SCORES = {  # named with a threshold, "csi_2"; FSS also with the side of its windows, "fss_2_5"
+# Their names have a threshold, "csi_2"; that of FSS also the side of its windows, "fss_2_5".
+EVENT_SCORES: dict[str, Score] = {
     "csi": (CSI, "CSI at {threshold} mm/h", 1),
     "hss": (HSS, "HSS at {threshold} mm/h", 1),
     "pod": (POD, "POD at {threshold} mm/h", 1),
     "far": (FAR, "FAR at {threshold} mm/h", -1),
     "fss": (FSS, "FSS at {threshold} mm/h in {window} x {window} pixels", 1),
 }
-UNMEASURED_SCORES = {"lpips": (None, "LPIPS", -1)}  # not streamed, see `lpips_distance`
+UNMEASURED_SCORES: dict[str, Score] = {"lpips": (None, "LPIPS", -1)}  # not streamed, see `lpips_distance`
 _EVENT_NAME = re.compile(r"(?P<event>[a-z]+)_(?P<threshold>\d+(?:\.\d+)?)(?:_(?P<window>\d+))?")
 
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from mslstm_keras.evaluation.comparison import (
     BASELINES,
@@ -61,10 +62,10 @@ summary { cursor: pointer; }
 
 
 def write_report(
-    evaluation: Mapping,
-    path: str | os.PathLike,
+    evaluation: Mapping[str, Any],
+    path: str | os.PathLike[str],
     *,
-    samples: Sequence[Mapping] = (),
+    samples: Sequence[Mapping[str, Any]] = (),
     title: str | None = None,
     command: str | None = None,
 ) -> None:
@@ -130,7 +131,7 @@ def _page(title: str, sections: Sequence[str]) -> str:
     )
 
 
-def _heading(evaluation: Mapping, title: str) -> Iterator[str]:
+def _heading(evaluation: Mapping[str, Any], title: str) -> Iterator[str]:
     """Yields the heading, and what was evaluated."""
     synthetic = evaluation["synthetic"]
     warning = ' <span class="synthetic">(synthetic data)</span>' if synthetic else ""
@@ -156,7 +157,7 @@ def _heading(evaluation: Mapping, title: str) -> Iterator[str]:
     yield "</dl>"
 
 
-def _means(evaluation: Mapping) -> Iterator[str]:
+def _means(evaluation: Mapping[str, Any]) -> Iterator[str]:
     """Yields the table of means, its best scores in bold."""
     rows = rows_with_means(evaluation)
     metrics = list(dict.fromkeys(metric for _, _, scores in rows for metric in scores))
@@ -183,7 +184,7 @@ def _means(evaluation: Mapping) -> Iterator[str]:
         yield f'<p class="note">{escape(note, quote=False)}</p>'
 
 
-def _lead_times(evaluation: Mapping, folder: Path) -> Iterator[str]:
+def _lead_times(evaluation: Mapping[str, Any], folder: Path) -> Iterator[str]:
     """Yields curves and tables by lead time."""
     metrics = lead_time_metrics(evaluation)
     if not metrics:
@@ -204,7 +205,7 @@ def _lead_times(evaluation: Mapping, folder: Path) -> Iterator[str]:
         yield from _lead_time_table(evaluation, metric)
 
 
-def _lead_time_table(evaluation: Mapping, metric: str) -> Iterator[str]:
+def _lead_time_table(evaluation: Mapping[str, Any], metric: str) -> Iterator[str]:
     """Yields the table of one metric, a column per lead time, the best of each in bold."""
     found = by_lead_time(evaluation, metric)
     leads = sorted(set().union(*found.values()))
@@ -218,7 +219,9 @@ def _lead_time_table(evaluation: Mapping, metric: str) -> Iterator[str]:
     yield from _table(caption, [time_label(lead, evaluation["interval"]) for lead in leads], rows)
 
 
-def _samples(evaluation: Mapping, samples: Sequence[Mapping], folder: Path) -> Iterator[str]:
+def _samples(
+    evaluation: Mapping[str, Any], samples: Sequence[Mapping[str, Any]], folder: Path
+) -> Iterator[str]:
     """Yields each sample as a figure and as an animation."""
     if samples:
         yield "<h2>Samples</h2>"
@@ -296,7 +299,7 @@ def _best(metric: str, values: Sequence[float | None]) -> float | None:
     return max(known) if direction(metric) > 0 else min(known)
 
 
-def _mean(scores: Mapping, best: float | None, source: str) -> str:
+def _mean(scores: Mapping[str, Any], best: float | None, source: str) -> str:
     """Returns the cell of a mean, with its deviation if there is one."""
     cell = _number(scores.get("mean"), best, source)
     deviation = scores.get("deviation")
@@ -311,5 +314,5 @@ def _number(value: float | None, best: float | None, source: str) -> str:
     return f"<strong>{text}</strong>" if source == "models" and value == best else text
 
 
-def _synthetic(evaluation: Mapping) -> str:
+def _synthetic(evaluation: Mapping[str, Any]) -> str:
     return ", synthetic data" if evaluation["synthetic"] else ""

@@ -1,7 +1,8 @@
 """Scores of a model on clips, beside the forecast that nothing moves."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from mslstm_keras.data.clips import Clips
 from mslstm_keras.evaluation.protocols import Protocol
 from mslstm_keras.models.rollout import Rollout, find_layer
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 def persistence(frames: np.ndarray, context_frames: int) -> np.ndarray:
@@ -34,7 +37,7 @@ def evaluate(
     batch_size: int = 16,
     all_frames: bool = False,
     protocol: Protocol | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """Scores a model and persistence on the first clips of a data set.
 
     Args:
@@ -92,7 +95,7 @@ def clips_to_score(clips: Clips, count: int | None) -> int:
 
 
 def score(
-    predictors: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    predictors: Mapping[Name, Callable[[np.ndarray], np.ndarray]],
     clips: Clips,
     rollout: Rollout,
     *,
@@ -100,7 +103,7 @@ def score(
     batch_size: int = 16,
     all_frames: bool = False,
     protocol: Protocol | None = None,
-) -> dict[str, dict[str, dict]]:
+) -> dict[Name, dict[str, dict[str, Any]]]:
     """Scores predictions of the first clips of a data set.
 
     Args:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -194,11 +195,11 @@ class Part:
     outputs: slice = field(default_factory=_all)
     cut: slice = field(default_factory=_all)
 
-    def of_ours(self, value):
+    def of_ours(self, value: np.ndarray) -> np.ndarray:
         """The part of a variable, or of its gradient."""
         return value[:, :, self.inputs, self.outputs] if len(value.shape) == 4 else value[self.outputs]
 
-    def of_theirs(self, tensor):
+    def of_theirs(self, tensor: np.ndarray) -> np.ndarray:
         """What stands there, in our layout: of the tensor, or of its gradient."""
         return to_keras_layout(tensor)[..., self.cut]
 
@@ -302,7 +303,7 @@ def to_keras_layout(tensor: np.ndarray) -> np.ndarray:
     return np.transpose(tensor, (2, 3, 1, 0)) if np.ndim(tensor) == 4 else np.asarray(tensor)
 
 
-def read_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads a state dict that PyTorch has saved. Nothing in the file is run.
 
     Args:
@@ -345,7 +346,7 @@ def convert(
     frame_size: Sequence[int],
     context_frames: int,
     forecast_frames: int,
-    **options,
+    **options: Any,
 ) -> keras.Model:
     """Builds a named model with parameters of the public PyTorch implementation.
 

@@ -5,7 +5,7 @@ import importlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,11 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 
 def export_model(
-    model: keras.Model, path: str | os.PathLike, format: str = "saved_model", *, rain_scale: str | None = None
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    format: str = "saved_model",
+    *,
+    rain_scale: str | None = None,
 ) -> float:
     """Exports a model, runs it in its own runtime and compares its forecast with that of Keras.
 
@@ -176,7 +180,7 @@ def _load_openvino(path):
     return lambda frames: compiled({"frames": frames})["forecast"]
 
 
-def _publish(written: Path, path: Path, suffixes: Iterable[str]) -> None:
+def _publish(written: Path, path: Path, suffixes: tuple[str, ...]) -> None:
     """Moves what was written to its place, whole or not at all."""
     if not suffixes and path.is_dir():
         path.rmdir()  # raises if there is something in it

@@ -12,7 +12,7 @@ from mslstm_keras.models.rollout import Rollout, find_layer
 
 
 def export_saved_model(
-    model: keras.Model, folder: str | os.PathLike, *, rain_scale: str | None = None
+    model: keras.Model, folder: str | os.PathLike[str], *, rain_scale: str | None = None
 ) -> None:
     """Exports a model as a TensorFlow SavedModel, made of TensorFlow's own operations alone.
 

@@ -22,7 +22,7 @@ IMAGE = "tensorflow/serving"
 
 
 def write_serving_folder(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     models: Mapping[str, keras.Model],
     *,
     rain_scales: Mapping[str, str | None] | None = None,
@@ -78,7 +78,7 @@ def write_serving_folder(
 
 
 def write_warm_up_requests(
-    folder: str | os.PathLike, name: str, *, batch_sizes: Sequence[int] = BATCH_SIZES
+    folder: str | os.PathLike[str], name: str, *, batch_sizes: Sequence[int] = BATCH_SIZES
 ) -> int:
     """Writes the requests that a server answers by itself when it loads a model, so that nobody's first one is slow.
 

@@ -11,7 +11,7 @@ from mslstm_keras.models.rollout import Rollout
 STATE = "state_{:02d}"
 
 
-Signatures = dict[str, tuple[Callable, list[tf.TensorSpec]]]
+Signatures = dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]]
 
 
 def clip_signatures(model: keras.Model, rollout: Rollout, rain_scale: str | None) -> Signatures:

@@ -3,7 +3,8 @@
 import fractions
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +55,7 @@ def comparison_figure(
     context: np.ndarray,
     truth: np.ndarray,
     forecasts: Mapping[str, np.ndarray],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     rain_scale: "RainScale | None" = None,
     differences: bool = True,
@@ -116,7 +117,7 @@ def comparison_figure(
 
 def contact_sheet(
     clips: Mapping[str, np.ndarray],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     rain_scale: "RainScale | None" = None,
     title: str | None = None,
@@ -153,7 +154,7 @@ def contact_sheet(
 def comparison_animation(
     truth: np.ndarray,
     forecasts: Mapping[str, np.ndarray],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     context: np.ndarray | None = None,
     rain_scale: "RainScale | None" = None,
@@ -218,7 +219,7 @@ def rain_look() -> Look:
 
     colours = ListedColormap(RAIN_COLOURS[:-1]).with_extremes(under=NO_RAIN, over=RAIN_COLOURS[-1])
     norm = BoundaryNorm(RAIN_LEVELS, colours.N)
-    norm.extend = colours.colorbar_extend = "both"
+    norm.extend = colours.colorbar_extend = "both"  # type: ignore[assignment]  # the stub says bool
     return Look({"cmap": colours, "norm": norm}, {level: f"{level:g}" for level in RAIN_LEVELS}, "mm/h")
 
 
@@ -232,12 +233,14 @@ def rain_difference_look() -> Look:
     between[len(between) // 2] = (1, 1, 1, 1)
     colours = ListedColormap(between).with_extremes(under=below, over=above)
     norm = BoundaryNorm(levels, colours.N)
-    norm.extend = colours.colorbar_extend = "both"
+    norm.extend = colours.colorbar_extend = "both"  # type: ignore[assignment]  # the stub says bool
     ticks = {level: f"{MINUS if level < 0 else '+'}{abs(level):g}" for level in levels}
     return Look({"cmap": colours, "norm": norm}, ticks, "mm/h")
 
 
-def _checked(given, truth, forecasts) -> dict[str, np.ndarray]:
+def _checked(
+    given: Mapping[str, np.ndarray], truth: np.ndarray, forecasts: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Returns the frames of all arguments; those of a forecast by `_key` of its name."""
     if not forecasts:
         raise ValueError("`forecasts` must hold at least one model. Received: none")
@@ -252,19 +255,19 @@ def _key(name: str) -> str:
     return f"forecasts[{name!r}]"
 
 
-def _values(frames: np.ndarray, rain_scale) -> np.ndarray:
+def _values(frames: np.ndarray, rain_scale: "RainScale | None") -> np.ndarray:
     """Returns what is drawn of frames: grey or colour, or rain rates in mm/h."""
     return as_drawn(frames) if rain_scale is None else rain_scale.to_rate(np.clip(frames[..., 0], 0, 1))
 
 
-def _error_look(errors, rain_scale) -> Look:
+def _error_look(errors: Iterable[np.ndarray], rain_scale: "RainScale | None") -> Look:
     """Returns the look that all differences share."""
     if rain_scale is not None:
         return rain_difference_look()
     return difference_look(max(np.abs(error).max() for error in errors))
 
 
-def _write_mp4(path: str | os.PathLike, images: np.ndarray, fps: float) -> None:
+def _write_mp4(path: str | os.PathLike[str], images: np.ndarray, fps: float) -> None:
     """Writes pictures, uint8 (time, height, width, 3), as a video."""
     try:
         import av
@@ -275,7 +278,8 @@ def _write_mp4(path: str | os.PathLike, images: np.ndarray, fps: float) -> None:
     rate = fractions.Fraction(fps).limit_denominator(1000)
     video = io.BytesIO()
     with av.open(video, "w", format="mp4") as container:
-        stream = container.add_stream(_encoder(av), rate=rate)
+        # The stub tells by a few names of encoders which of them are for videos.
+        stream: av.VideoStream = container.add_stream(_encoder(av), rate=rate)  # type: ignore[assignment]
         stream.height, stream.width = images.shape[1:3]
         stream.pix_fmt = "yuv420p"  # what every player shows
         for image in images:
@@ -285,7 +289,7 @@ def _write_mp4(path: str | os.PathLike, images: np.ndarray, fps: float) -> None:
         temporary.write_bytes(video.getvalue())
 
 
-def _encoder(av) -> str:
+def _encoder(av: ModuleType) -> str:
     """Returns the name of the best encoder that this build of PyAV has."""
     try:
         return av.Codec("h264", "w").name

@@ -8,11 +8,19 @@ import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mslstm_keras.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+    from matplotlib.text import Text
+
+Box = tuple[float, float, float, float]  # left, top, width and height, in pixels from the upper left
 
 # Sizes are pixels, chosen to be read when a page shows a figure at half its size.
 WIDTH = 1600
@@ -181,13 +189,15 @@ def clock(context_frames: int, forecast_frames: int, interval: float | None = No
     return [f"input {time}" for time in past] + [f"forecast {time}" for time in future]
 
 
-def thinned(images: np.ndarray, labels: Sequence[str] | None) -> tuple[np.ndarray, list[str] | None]:
+def thinned(images: np.ndarray, labels: Sequence[str] | None) -> tuple[np.ndarray, Sequence[str] | None]:
     """Returns at most ten images with their labels, evenly spaced in time."""
     chosen = np.linspace(0, len(images) - 1, min(len(images), COLUMNS)).round().astype(int)
     return images[chosen], labels and [labels[index] for index in chosen]
 
 
-def draw_rows(rows: Sequence[Row], title: str | None, *, bars: Sequence[Bar] = (), synthetic: bool = False):
+def draw_rows(
+    rows: Sequence[Row], title: str | None, *, bars: Sequence[Bar] = (), synthetic: bool = False
+) -> "Figure":
     """Draws rows of images as a figure, its axes in the order of the images; colour bars stand on the right."""
     columns = max(len(row.images) for row in rows)
     free = WIDTH - LABEL_WIDTH - BAR_WIDTH - (columns - 1) * GAP
@@ -228,6 +238,8 @@ def draw_panels(
 
     Below the panels stands the clock's text of each time; a colour bar stands right of the first row.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     columns = columns or len(panels)
     width, height = panel_size(panels[0].images, ANIMATED_PANEL)
     margin, rows = 2 * GAP, -(-len(panels) // columns)
@@ -245,6 +257,7 @@ def draw_panels(
         pictures.append(draw_panel(figure, (left, top, width, height), panel.images[0], panel.look))
     if bar:
         _draw_bar(figure, (right, first + TEXT_HEIGHT, 14, height), bar)
+    canvas = FigureCanvasAgg(figure)
     clock_text = write_text(figure, right / 2, bottom - TEXT_HEIGHT / 2 - GAP, "", TEXT)
     frames = []
     for time, reading in enumerate(clock):
@@ -254,8 +267,8 @@ def draw_panels(
             picture.set_data(panel.images[time])
             heading.set_text(panel.name if ahead or not panel.shows_input else "input")
             heading.set_color(INK if ahead else FAINT)
-        figure.canvas.draw()
-        frames.append(np.array(figure.canvas.buffer_rgba())[..., :3])
+        canvas.draw()
+        frames.append(np.array(canvas.buffer_rgba())[..., :3])
     return np.stack(frames)
 
 
@@ -267,17 +280,17 @@ def panel_size(images: np.ndarray, width: int) -> tuple[int, int]:
     return width, max(1, round(width * rows / columns))
 
 
-def new_figure(width: int, height: int, layout: str | None = None):
+def new_figure(width: int, height: int) -> "Figure":
     """Returns an empty figure with its own canvas, of a size in pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure((width / DPI, height / DPI), dpi=DPI, facecolor="white", layout=layout)
+    figure = Figure((width / DPI, height / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
-def draw_panel(figure, box: tuple[float, float, float, float], image: np.ndarray, look: Look = GREY):
+def draw_panel(figure: "Figure", box: Box, image: np.ndarray, look: Look = GREY) -> "AxesImage":
     """Draws one image in a thin frame at (left, top, width, height)."""
     axes = _add_axes(figure, box)
     axes.set(xticks=[], yticks=[])
@@ -286,15 +299,23 @@ def draw_panel(figure, box: tuple[float, float, float, float], image: np.ndarray
 
 
 def write_text(
-    figure, x: float, y: float, text: str, size: float, *, color: str = INK, ha="center", **style: Any
-):
+    figure: "Figure",
+    x: float,
+    y: float,
+    text: str,
+    size: float,
+    *,
+    color: str = INK,
+    ha: str = "center",
+    **style: Any,
+) -> "Text":
     """Writes text of a size in pixels, its middle `y` pixels below the top."""
     across, down = figure.bbox.width, figure.bbox.height
     style |= {"fontsize": points(size), "color": color, "ha": ha, "va": "center", "parse_math": False}
     return figure.text(x / across, 1 - y / down, text, **style)
 
 
-def dress(axes) -> None:
+def dress(axes: "Axes") -> None:
     """Gives the axes of curves a light grid and takes away what is not needed."""
     axes.tick_params(labelsize=points(TEXT - 2), colors=INK, length=0)
     axes.grid(color=EDGE, linewidth=0.8, alpha=0.6)
@@ -308,13 +329,15 @@ def points(pixels: float) -> float:
     return pixels * 72 / DPI
 
 
-def save(figure, path: str | os.PathLike) -> None:
+def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
     """Writes a figure as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     with replacing(path) as temporary:
-        figure.canvas.print_png(temporary)
+        FigureCanvasAgg(figure).print_png(temporary)
 
 
-def _write_title(figure, left: float, title: str | None, synthetic: bool) -> None:
+def _write_title(figure: "Figure", left: float, title: str | None, synthetic: bool) -> None:
     """Writes a heading, made to fit; that of synthetic data says so, in the colour of warnings."""
     if title or synthetic:
         words = ("synthetic data" if synthetic else "", title or "")
@@ -325,7 +348,7 @@ def _write_title(figure, left: float, title: str | None, synthetic: bool) -> Non
         _fitted(heading, figure.bbox.width - left - 2 * GAP)
 
 
-def _write_row_name(figure, name: str, middle: float) -> None:
+def _write_row_name(figure: "Figure", name: str, middle: float) -> None:
     """Writes the name of a row in lines; only words that would be too small to read are broken."""
     words = name.replace("_", " ")
     longest = max(map(len, words.split()), default=0)
@@ -336,14 +359,15 @@ def _write_row_name(figure, name: str, middle: float) -> None:
     _fitted(label, LABEL_WIDTH - 16 - GAP)
 
 
-def _fitted(text, width: float):
+def _fitted(text: "Text", width: float) -> "Text":
     """Returns a text, made smaller where it is wider than so many pixels."""
     for _ in range(2):  # letters are set on whole pixels, so that small ones are wider than their size says
-        text.set_fontsize(text.get_fontsize() * min(1, width / (text.get_window_extent().width or 1)))
+        size: float = text.get_fontsize()  # type: ignore[assignment]  # the stub says str too; it is in points
+        text.set_fontsize(size * min(1, width / (text.get_window_extent().width or 1)))
     return text
 
 
-def _draw_bar(figure, box: tuple[float, float, float, float], look: Look) -> None:
+def _draw_bar(figure: "Figure", box: Box, look: Look) -> None:
     """Draws the colours of a look and what they stand for, its unit above them."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -362,7 +386,7 @@ def _draw_bar(figure, box: tuple[float, float, float, float], look: Look) -> Non
     axes.spines["outline"].set_edgecolor(EDGE)
 
 
-def _add_axes(figure, box: tuple[float, float, float, float]):
+def _add_axes(figure: "Figure", box: Box) -> "Axes":
     """Adds axes at (left, top, width, height) in pixels from the upper left."""
     left, top, width, height = box
     across, down = figure.bbox.width, figure.bbox.height

@@ -5,6 +5,7 @@ Each is drawn on a canvas of its own, so what a program has set up for its own f
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,12 +34,15 @@ from mslstm_keras.figures.drawing import (
 )
 from mslstm_keras.files import write_gif
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def forecast_figure(
     context: np.ndarray,
     truth: np.ndarray | None,
     forecast: np.ndarray,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     title: str | None = None,
     lead_labels: Sequence[str] | None = None,
@@ -88,7 +92,7 @@ def forecast_animation(
     context: np.ndarray,
     truth: np.ndarray | None,
     forecast: np.ndarray,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     fps: float = 4,
 ) -> None:
@@ -121,7 +125,7 @@ def forecast_animation(
 
 def curve_figure(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     x: str,
     y: str,
@@ -149,7 +153,8 @@ def curve_figure(
             raise ValueError(
                 f"`curves` must have as many x as y values. Received: {len(xs)} and {len(ys)} for {label!r}"
             )
-    figure = new_figure(1350, 810, layout="constrained")
+    figure = new_figure(1350, 810)
+    figure.set_layout_engine("constrained")
     axes = figure.add_subplot()
     for index, (label, (xs, ys)) in enumerate(curves.items()):
         marker = "o" if len(xs) == 1 else ""
@@ -161,14 +166,20 @@ def curve_figure(
     if title:
         axes.set_title(title, loc="left", fontsize=points(TEXT + 4), fontweight="bold", color=INK, pad=14)
     dress(axes)
-    legend = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": len(curves), "frameon": False}
-    axes.legend(**legend, fontsize=points(TEXT), labelcolor=INK)
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=len(curves),
+        frameon=False,
+        fontsize=points(TEXT),
+        labelcolor=INK,
+    )
     save(figure, path)
 
 
 def layers_figure(
     outputs: Mapping[str, np.ndarray],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     context_frames: int,
     step: int | None = None,
@@ -212,7 +223,7 @@ def layers_figure(
 
 def receptive_field_figure(
     fields: Mapping[str, tuple[np.ndarray, tuple[int, int, int] | None]],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     title: str | None = None,
 ) -> None:
@@ -242,8 +253,10 @@ def receptive_field_figure(
     for column, (_, box) in zip(last_columns, fields.values(), strict=True):
         if box:
             top, left, side = box
-            style = {"fill": False, "edgecolor": LINES[1], "linewidth": 1.8}
-            figure.axes[column].add_patch(Rectangle((left - 0.5, top - 0.5), side, side, **style))
+            frame = Rectangle(
+                (left - 0.5, top - 0.5), side, side, fill=False, edgecolor=LINES[1], linewidth=1.8
+            )
+            figure.axes[column].add_patch(frame)
     save(figure, path)
 
 
@@ -253,7 +266,7 @@ def _stretched(images: np.ndarray) -> np.ndarray:
     return (images - low) / (high - low or 1)
 
 
-def _reference_line(axes, label: str, value: float) -> None:
+def _reference_line(axes: "Axes", label: str, value: float) -> None:
     """Draws a dashed line across, its label above its right end."""
     axes.axhline(value, color=FAINT, linestyle="--", linewidth=1.8)
     axes.annotate(
@@ -268,7 +281,9 @@ def _reference_line(axes, label: str, value: float) -> None:
     )
 
 
-def _checked(context, truth, forecast) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+def _checked(
+    context: np.ndarray, truth: np.ndarray | None, forecast: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """Returns the frames as they are drawn, (time, height, width) or (time, height, width, 3), in [0, 1]."""
     given = {"context": context, "forecast": forecast} | ({} if truth is None else {"truth": truth})
     frames = checked_frames(given)

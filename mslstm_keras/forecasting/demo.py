@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from mslstm_keras.data.clips import Clips
 from mslstm_keras.evaluation.scores import evaluate
@@ -18,7 +19,7 @@ CLIPS = 16
 
 def demo(
     model: keras.Model,
-    folder: str | os.PathLike = ".",
+    folder: str | os.PathLike[str] = ".",
     *,
     title: str = f"{MODEL} on digits it has never seen",
 ) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def demo(
 
     digits = load_objects("optdigits", "test")
     clips = Clips(lambda indices: moving_digits(digits, indices, seed=SPLIT_SEEDS["test"]), CLIPS)
-    frames = clips.frames(range(1))[0]
+    frames = clips.frames(np.arange(1))[0]
     rollout = find_layer(model, Rollout)
     context, truth = (
         frames[: rollout.context_frames],

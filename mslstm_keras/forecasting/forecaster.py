@@ -30,7 +30,7 @@ class Forecaster:
 
     def reset(self) -> None:
         """Forgets all frames: the next `push` is the first of a new sequence."""
-        self._outputs = None
+        self._outputs: Sequence[np.ndarray] | None = None
 
     def push(self, frame: np.ndarray) -> np.ndarray:
         """Takes the next true frame and predicts the one behind it.
@@ -56,7 +56,7 @@ class Forecaster:
             batch = frame.shape[:-3] or (1,)
             states = [np.zeros((*batch, *state.shape[1:]), state.dtype) for state in self._step.inputs[1:]]
         else:
-            states = self._outputs[1:]
+            states = [*self._outputs[1:]]
         if frame.shape != self._frame_shape:
             raise ValueError(
                 f"`frame` must keep its shape {self._frame_shape} until `reset`. Received: frame.shape={frame.shape}"
@@ -89,7 +89,7 @@ class Forecaster:
         future = np.stack(predictions, axis=1).astype("float32")
         return future if len(self._frame_shape) == 4 else future[0]
 
-    def _run(self, frame, states) -> Sequence[np.ndarray]:
+    def _run(self, frame: np.ndarray, states: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         return self._step.predict_on_batch([frame, *states])
 
 

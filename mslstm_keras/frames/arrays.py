@@ -7,11 +7,14 @@ import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from mslstm_keras.frames.checks import MOST_PER_BYTE, check_array, reading, whole_data_set
+
+if TYPE_CHECKING:
+    import h5py
 
 ARRAYS = (".npy", ".npz")
 HDF5 = (".h5", ".hdf5")
@@ -23,7 +26,7 @@ def read_array(path: Path) -> np.ndarray:
     """Reads the one array of a file, (time, height, width, channels), uint8 or floats."""
     with contextlib.ExitStack() as stack:
         with reading(path):
-            file = stack.enter_context(open(path, "rb"))
+            file: IO[bytes] = stack.enter_context(open(path, "rb"))
             stored = os.fstat(file.fileno()).st_size
         if path.suffix.lower() == ".npz":
             file, stored = _open_member(path, file, stored, stack)
@@ -39,7 +42,7 @@ def read_array(path: Path) -> np.ndarray:
     return frames if frames.ndim == 4 else frames[..., np.newaxis]
 
 
-def open_clips(path: str | os.PathLike) -> np.ndarray:
+def open_clips(path: str | os.PathLike[str]) -> np.ndarray:
     """Opens a `.npy` file of clips, which stays on the disk.
 
     Returns:
@@ -103,7 +106,7 @@ def read_hdf5(path: Path, name: str | None) -> np.ndarray:
     return frames if frames.ndim == 4 else frames[..., np.newaxis]
 
 
-def _find_data_set(path: Path, file, name: str | None) -> str:
+def _find_data_set(path: Path, file: "h5py.File", name: str | None) -> str:
     """Returns the path within an HDF5 file of the data set that is named, or of the one that can be a clip."""
     import h5py
 

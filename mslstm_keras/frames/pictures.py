@@ -2,10 +2,14 @@
 
 import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mslstm_keras.frames.checks import check_count, reading
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ANIMATIONS = (".gif", ".webp", ".tif", ".tiff")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -31,7 +35,7 @@ def read_pictures(path: Path) -> list[np.ndarray]:
     return pictures
 
 
-def _pixels(image) -> np.ndarray:
+def _pixels(image: "Image.Image") -> np.ndarray:
     """Returns the pixels of a Pillow image, (height, width, 1 or 3); transparent ones are black."""
     from PIL import Image
 

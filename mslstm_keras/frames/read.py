@@ -19,7 +19,7 @@ LUMA = np.array([0.299, 0.587, 0.114], "float32")  # ITU-R BT.601: how bright re
 
 
 def read_clip(
-    path: str | os.PathLike, channels: int = 1, *, size: tuple[int, int] | None = None
+    path: str | os.PathLike[str], channels: int = 1, *, size: tuple[int, int] | None = None
 ) -> np.ndarray:
     """Reads a clip from an array file, an animation, a video, an HDF5 file or a folder of images.
 

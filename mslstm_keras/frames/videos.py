@@ -21,7 +21,7 @@ _LIMITS = {"max_pixels": str(_MOST_PIXELS)}
 
 
 def frames_of(
-    source: str | os.PathLike | IO[bytes],
+    source: str | os.PathLike[str] | IO[bytes],
     *,
     grey: bool = True,
     size: int | tuple[int, int] | None = None,
@@ -56,10 +56,9 @@ def frames_of(
     except ImportError as error:
         raise ImportError("Videos are read by PyAV: pip install 'mslstm_keras[video]'") from error
 
-    if size is not None:
-        size = (size, size) if isinstance(size, int) else tuple(size)
-        if len(size) != 2 or min(size) < 1:
-            raise ValueError(f"`size` must be one or two positive integers. Received: size={size}")
+    sides = None if size is None else (size, size) if isinstance(size, int) else tuple(size)
+    if sides is not None and (len(sides) != 2 or min(sides) < 1):
+        raise ValueError(f"`size` must be one or two positive integers. Received: size={sides}")
     with contextlib.ExitStack() as stack:
         if isinstance(source, str | os.PathLike):
             # Opened here, as libav would take "http://..." or "concat:..." for more than a path.
@@ -77,11 +76,11 @@ def frames_of(
         )
         for frame in _decoded(container):
             pixels = frame.to_ndarray(format="gray" if grey else "rgb24")
-            yield resized(pixels, size).reshape(*(size or pixels.shape[:2]), 1 if grey else 3)
+            yield resized(pixels, sides).reshape(*(sides or pixels.shape[:2]), 1 if grey else 3)
 
 
 def read_video(
-    source: str | os.PathLike | IO[bytes],
+    source: str | os.PathLike[str] | IO[bytes],
     *,
     grey: bool = True,
     size: int | tuple[int, int] | None = None,

@@ -18,7 +18,7 @@ STRIP_GAP = 4  # pixels
 
 
 def write_clip(
-    path: str | os.PathLike, frames: np.ndarray, *, fps: float = 5, scale: int | None = None
+    path: str | os.PathLike[str], frames: np.ndarray, *, fps: float = 5, scale: int | None = None
 ) -> None:
     """Writes a clip: the numbers (`.npy`), an animation (`.gif`) or a film strip (`.png`).
 

@@ -13,7 +13,7 @@ from mslstm_keras.models.rollout import Rollout, find_layer
 FORMATS = (".png", ".svg", ".pdf")
 
 
-def draw_architecture(model: keras.Model, path: str | os.PathLike) -> None:
+def draw_architecture(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """Draws one time step of a model: its cells, what scales their maps, and every state that goes in and out.
 
     Args:

@@ -1,11 +1,14 @@
 """The maps that the cells of a step put out."""
 
+from collections.abc import Sequence
+
+import keras
 import numpy as np
 
 from mslstm_keras.cells.base import SpatiotemporalCell
 
 
-def cell_maps(step):
+def cell_maps(step: keras.Model) -> list[keras.KerasTensor]:
     """Returns the outputs of the cells of a step, the lowest first."""
     cells = [layer for layer in step.layers if isinstance(layer, SpatiotemporalCell)]
     if not cells:
@@ -13,7 +16,7 @@ def cell_maps(step):
     return [cell.output[0] for cell in cells]
 
 
-def checked_clips(clips, step):
+def checked_clips(clips: np.ndarray | Sequence[np.ndarray], step: keras.Model) -> np.ndarray:
     """Returns clips as float32 (batch, time, height, width, channels)."""
     try:
         clips = np.asarray(clips, "float32")
@@ -29,5 +32,6 @@ def checked_clips(clips, step):
     return clips if clips.ndim == 5 else clips[None]
 
 
-def zero_states(step):
+def zero_states(step: keras.Model) -> list[np.ndarray]:
+    """Returns the states of a step before the first frame, of one sample."""
     return [np.zeros((1, *state.shape[1:]), state.dtype) for state in step.inputs[1:]]

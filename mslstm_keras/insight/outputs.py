@@ -42,7 +42,8 @@ def layer_outputs(
     cells = cell_maps(step)
     probe = keras.Model(step.inputs, [*cells, *step.outputs])
     names = ["input", *(f"cell {number}" for number in range(1, len(cells) + 1)), "output"]
-    seen, states = [], zero_states(step)
+    seen: list[list[np.ndarray]] = []
+    states = zero_states(step)
     for time in range(context + horizon - 1):
         fed = clip[None, time] if time < context else seen[-1][-1]
         outputs = probe.predict_on_batch([fed, *states])

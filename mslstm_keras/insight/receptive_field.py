@@ -1,6 +1,7 @@
 """What a layer sees: its receptive field in theory and by gradients, and the maps that it puts out."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -51,7 +52,7 @@ class CellField:
 
     def box(self, height: int, width: int) -> tuple[int, int, int] | None:
         """Returns (top, left, side) of what the centre of its map sees of a frame; it may reach beyond the frame."""
-        if self.span is None:
+        if self.span is None or self.side is None:
             return None
         top, left = (side // self.scale // 2 * self.scale - self.span[0] for side in (height, width))
         return top, left, self.side
@@ -119,7 +120,7 @@ def theoretical_receptive_field(model: keras.Model) -> ReceptiveField:
         kernel_size = _kernel_over_inputs(cell)
         paper += (kernel_size - 1) * scale // patch
         reach = walk.reach(output)
-        span = None if isinstance(reach, str) else (reach.before, reach.behind)
+        span = (reach.before, reach.behind) if isinstance(reach, _Reach) else None
         fields.append(CellField(f"cell {number}", scale, kernel_size, patch * paper, span))
     return ReceptiveField(tuple(fields), reach if isinstance(reach, str) else "; ".join(sorted(walk.notes)))
 
@@ -137,7 +138,9 @@ def encoder_cells(model: keras.Model) -> int:
     return heights.index(min(heights)) + (heights.count(min(heights)) + 1) // 2
 
 
-def effective_receptive_field(model: keras.Model, clips: np.ndarray, cell: int | None = None) -> np.ndarray:
+def effective_receptive_field(
+    model: keras.Model, clips: np.ndarray | Sequence[np.ndarray], cell: int | None = None
+) -> np.ndarray:
     """Returns how much the centre of a cell's output depends on each pixel of each frame.
 
         E[t, i, j] = mean over clips of sum_c | d (sum_k y_T[centre, k]) / d x_t[i, j, c] |
@@ -204,12 +207,12 @@ class _Reach:
     before: int = 0
     behind: int = 0
 
-    def through(self, kernel_size, stride, left):
+    def through(self, kernel_size: int, stride: int, left: int) -> "_Reach":
         before = self.before + left * self.scale
         behind = self.behind + (kernel_size - 1 - left) * self.scale
         return _Reach(self.scale * stride, before, behind)
 
-    def __or__(self, other):
+    def __or__(self, other: "_Reach") -> "_Reach":
         return _Reach(self.scale, max(self.before, other.before), max(self.behind, other.behind))
 
 
@@ -222,12 +225,12 @@ class _Walk:
         known: id of a tensor -> its reach.
     """
 
-    def __init__(self, known):
+    def __init__(self, known: dict[int, _Reach | str | None]):
         self.known = known
-        self.notes = set()
+        self.notes: set[str] = set()
         self.first_kernels = {1}  # sides of convolutions over what sees one pixel
 
-    def reach(self, tensor):
+    def reach(self, tensor: keras.KerasTensor) -> _Reach | str | None:
         if id(tensor) not in self.known:
             operation, node = _origin(tensor)
             reaches = [self.reach(each) for each in node.input_tensors]

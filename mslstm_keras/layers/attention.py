@@ -1,8 +1,12 @@
 """Attention between the pixels of a map: near ones, or those of a block."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
+
+from mslstm_keras.typing import Shape, Tensor
 
 BLOCK_SIDE = 8  # larger blocks score more pixels outside the windows, smaller ones copy more keys and values
 
@@ -30,7 +34,7 @@ class LocalAttention(keras.layers.Layer):
     "PrecipLSTM", TGRS 2022: no scaling, and windows of even sides.
     """
 
-    def __init__(self, filters: int, window: int, **kwargs):
+    def __init__(self, filters: int, window: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.filters = filters
         self.window = window
@@ -39,11 +43,11 @@ class LocalAttention(keras.layers.Layer):
             for name in ("query", "key", "value")
         )
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Shape) -> None:
         for layer in (self.query, self.key, self.value):
             layer.build(inputs_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         # One product of matrices scores all that any pixel of a block sees, for the whole block.
         height, width = inputs.shape[1:3]
         rows, columns = _Axis(height, self.window), _Axis(width, self.window)
@@ -64,7 +68,7 @@ class LocalAttention(keras.layers.Layer):
         attended = _join(ops.einsum("...pq,...qc->...pc", weights, value), rows.size, columns.size)
         return attended[:, :height, :width]
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         return (*inputs_shape[:-1], self.filters)
 
 
@@ -142,7 +146,7 @@ class BlockAttention(keras.layers.Layer):
     Reference: Chai et al., "CMS-LSTM", ICME 2022.
     """
 
-    def __init__(self, filters: int, blocks: int, **kwargs):
+    def __init__(self, filters: int, blocks: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.filters = filters
         self.blocks = blocks
@@ -151,11 +155,11 @@ class BlockAttention(keras.layers.Layer):
             for name in ("query", "key", "value")
         )
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Shape) -> None:
         for layer in (self.query, self.key, self.value):
             layer.build(inputs_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         size = inputs.shape[1] // self.blocks, inputs.shape[2] // (2 * self.blocks)
         query, key, value = (
             ops.concatenate([_split(half, *size) for half in ops.split(layer(inputs), 2, axis=2)], axis=3)
@@ -165,5 +169,5 @@ class BlockAttention(keras.layers.Layer):
         attended = ops.split(ops.einsum("...pq,...qc->...pc", weights, value), 2, axis=3)
         return inputs + ops.concatenate([_join(half, *size) for half in attended], axis=2)
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         return inputs_shape

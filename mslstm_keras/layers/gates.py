@@ -8,9 +8,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from mslstm_keras.typing import Shape, Tensor
+
 Parameters = tuple[Any, Any]  # kernel and bias of a convolution
 
-_replaced = contextvars.ContextVar("parameters that `using` has put in place of those of a convolution")
+_replaced: contextvars.ContextVar[Mapping["Conv", Parameters]] = contextvars.ContextVar(
+    "parameters that `using` has put in place of those of a convolution"
+)
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -21,11 +25,11 @@ class Conv(keras.layers.Conv2D):
     bias can be replaced for a while, by `using`.
     """
 
-    def add_weight(self, *arguments, name=None, **options):
+    def add_weight(self, *arguments: Any, name: str | None = None, **options: Any) -> keras.Variable:
         # The gradient of a bias is a sum over all pixels, which half precision would lose digits of.
         return super().add_weight(*arguments, name=name, autocast=name != "bias", **options)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         replaced = _replaced.get({}).get(self)
         kernel, bias = replaced or (self.kernel, self.bias)
         outputs = ops.cast(self.convolution_op(inputs, kernel), self.variable_dtype)
@@ -35,7 +39,7 @@ class Conv(keras.layers.Conv2D):
         # Equal but for the order in which their gradients add the pixels up: that of Keras, and that of folded kernels.
         return outputs + bias if replaced else ops.add(outputs, bias)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), self.variable_dtype)
 
 
@@ -61,7 +65,7 @@ class GateConv(keras.layers.Layer):
         List of n tensors (batch, height, width, filters), before any activation, in the dtype of the weights.
     """
 
-    def __init__(self, filters: int, gates: int, kernel_size: int = 3, use_bias: bool = True, **kwargs):
+    def __init__(self, filters: int, gates: int, kernel_size: int = 3, use_bias: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         self.filters = filters
         self.gates = gates
@@ -74,17 +78,17 @@ class GateConv(keras.layers.Layer):
             name="conv",
         )
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Sequence[Shape]) -> None:
         self.conv.build((*inputs_shape[0][:-1], sum(shape[-1] for shape in inputs_shape)))
 
-    def call(self, inputs: Sequence):
+    def call(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         outputs = self.conv(ops.concatenate(inputs, axis=-1))
         return ops.split(outputs, outputs.shape[-1] // self.filters, axis=-1)  # fewer gates if one is folded
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape: Sequence[Shape]) -> list[Shape]:
         return [(*inputs_shape[0][:-1], self.filters)] * self.gates
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Sequence[Tensor]) -> list[keras.KerasTensor]:
         shapes = self.compute_output_shape([each.shape for each in inputs])
         return [keras.KerasTensor(shape, self.variable_dtype) for shape in shapes]
 
@@ -129,12 +133,12 @@ def using(parameters: Mapping[Conv, Parameters]) -> Iterator[None]:
         _replaced.reset(token)
 
 
-def increment(i, g):
+def increment(i: Tensor, g: Tensor) -> Tensor:
     """What an LSTM takes into its memory: sigmoid(i) . tanh(g), of input gate and modulation before activation."""
     return ops.sigmoid(i) * ops.tanh(g)
 
 
-def memory(c, i, f, g):
+def memory(c: Tensor, i: Tensor, f: Tensor, g: Tensor) -> Tensor:
     """Memory update of an LSTM: forgets a part of the old memory, takes in a part of the new.
 
         c' = sigmoid(f) . c + sigmoid(i) . tanh(g)

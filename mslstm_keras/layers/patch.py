@@ -1,11 +1,15 @@
 """Reversible exchange of pixels for channels."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from mslstm_keras.typing import Shape, Tensor
+
 
 class _PatchLayer(keras.layers.Layer):
-    def __init__(self, patch_size: int, **kwargs):
+    def __init__(self, patch_size: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.patch_size = patch_size
 
@@ -26,14 +30,14 @@ class SpaceToDepth(_PatchLayer):
         Tensor (batch, height / p, width / p, channels p^2).
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         _, height, width, channels = inputs.shape
         p = self.patch_size
         x = ops.reshape(inputs, (-1, height // p, p, width // p, p, channels))
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
         return ops.reshape(x, (-1, height // p, width // p, p * p * channels))
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         batch, height, width, channels = inputs_shape
         p = self.patch_size
         return (batch, height // p, width // p, p * p * channels)
@@ -55,14 +59,14 @@ class DepthToSpace(_PatchLayer):
         Tensor (batch, height p, width p, channels).
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         _, height, width, channels = inputs.shape
         p = self.patch_size
         x = ops.reshape(inputs, (-1, height, width, p, p, channels // (p * p)))
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
         return ops.reshape(x, (-1, height * p, width * p, channels // (p * p)))
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         batch, height, width, channels = inputs_shape
         p = self.patch_size
         return (batch, height * p, width * p, channels // (p * p))

@@ -10,13 +10,21 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import ops
 
+from mslstm_keras.typing import Tensor
+
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
 
 def scan(
-    step: Callable, sequence, states: Sequence, weights: Sequence, *, stretch: int, unroll: bool = False
-):
+    step: Callable[[Tensor, list[Tensor], list[Tensor]], list[Tensor]],
+    sequence: Tensor,
+    states: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    *,
+    stretch: int,
+    unroll: bool = False,
+) -> tuple[Tensor, list[Tensor]]:
     """Runs a step over a sequence and keeps so little that the gradient has to repeat the steps.
 
         s_{t+1} = step(x_t, s_t, w),   y_t = s_{t+1}[0]                    t = 0 .. T - 1
@@ -41,8 +49,8 @@ def scan(
     Reference: Chen et al., "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174.
     """
     run = _backpropagating if keras.backend.backend() == "tensorflow" else _rematerialised
-    outputs, states = run(step, _swap_time(sequence), list(states), list(weights), stretch, unroll)
-    return _swap_time(outputs), states
+    outputs, last = run(step, _swap_time(sequence), list(states), list(weights), stretch, unroll)
+    return _swap_time(outputs), last
 
 
 def _rematerialised(step, sequence, states, weights, stretch, unroll):

@@ -3,8 +3,10 @@
 import numpy as np
 from keras import ops
 
+from mslstm_keras.typing import Tensor
 
-def warp(maps, flow, half_pixel_offset: bool = False):
+
+def warp(maps: Tensor, flow: Tensor, half_pixel_offset: bool = False) -> Tensor:
     """Samples maps where flows point to, bilinearly; outside they are zero.
 
         y[b, i, j, l] = maps[b, i + v_l[b, i, j], j + u_l[b, i, j]]

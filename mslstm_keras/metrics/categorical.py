@@ -9,6 +9,7 @@ from keras import ops
 
 from mslstm_keras.metrics.frame import FrameMetric
 from mslstm_keras.metrics.rain import reaches, threshold_pixel
+from mslstm_keras.typing import Tensor
 
 
 class EventMetric(FrameMetric):
@@ -43,7 +44,7 @@ class EventMetric(FrameMetric):
         self.threshold = float(threshold)
         self.rain_scale = rain_scale
 
-    def events(self, frames):
+    def events(self, frames: Tensor) -> Tensor:
         """Returns 1 for every pixel with an event and 0 for every other; what is not a number stays so."""
         return ops.where(ops.isnan(frames), frames, reaches(frames, self.pixel, self.dtype))
 
@@ -66,11 +67,11 @@ class Contingency(EventMetric):
     PARTS = (4,)
 
     @staticmethod
-    def rate(hits, misses, false_alarms, correct_negatives):
+    def rate(hits: Tensor, misses: Tensor, false_alarms: Tensor, correct_negatives: Tensor) -> Tensor:
         """Returns the score of counts."""
         raise NotImplementedError
 
-    def score(self, truth, prediction):
+    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
         events = self.events(truth), self.events(prediction)
         observed, predicted = (ops.sum(event, axis=(2, 3, 4)) for event in events)
         hits = ops.sum(events[0] * events[1], axis=(2, 3, 4))
@@ -88,7 +89,7 @@ class Contingency(EventMetric):
         totals, remainders = (ops.convert_to_numpy(part) for part in (self.totals, self.remainders))
         return totals.astype("float64") + remainders
 
-    def per_frame(self):
+    def per_frame(self) -> Tensor:
         """Returns the score of each counted frame, (frames,), the earliest lead time first."""
         return self.rate(*ops.unstack(self.sums(), axis=-1))
 
@@ -101,7 +102,7 @@ class POD(Contingency):
     """
 
     @staticmethod
-    def rate(hits, misses, false_alarms, correct_negatives):
+    def rate(hits: Tensor, misses: Tensor, false_alarms: Tensor, correct_negatives: Tensor) -> Tensor:
         return ops.divide_no_nan(hits, hits + misses)
 
 
@@ -113,7 +114,7 @@ class FAR(Contingency):
     """
 
     @staticmethod
-    def rate(hits, misses, false_alarms, correct_negatives):
+    def rate(hits: Tensor, misses: Tensor, false_alarms: Tensor, correct_negatives: Tensor) -> Tensor:
         return ops.divide_no_nan(false_alarms, hits + false_alarms)
 
 
@@ -125,7 +126,7 @@ class CSI(Contingency):
     """
 
     @staticmethod
-    def rate(hits, misses, false_alarms, correct_negatives):
+    def rate(hits: Tensor, misses: Tensor, false_alarms: Tensor, correct_negatives: Tensor) -> Tensor:
         return ops.divide_no_nan(hits, hits + misses + false_alarms)
 
 
@@ -140,7 +141,7 @@ class HSS(Contingency):
     """
 
     @staticmethod
-    def rate(hits, misses, false_alarms, correct_negatives):
+    def rate(hits: Tensor, misses: Tensor, false_alarms: Tensor, correct_negatives: Tensor) -> Tensor:
         skill = 2 * (hits * correct_negatives - false_alarms * misses)
         chance = (hits + misses) * (misses + correct_negatives)
         chance += (hits + false_alarms) * (false_alarms + correct_negatives)
@@ -185,7 +186,7 @@ class FSS(EventMetric):
         super().__init__(frames, threshold, rain_scale, name or f"fss_{threshold:g}_{window}", dtype)
         self.window = window
 
-    def shares(self, frames):
+    def shares(self, frames: Tensor) -> Tensor:
         """Returns the share of every window's pixels that have an event."""
         size = ops.shape(frames)
         shares = ops.reshape(self.events(frames), (-1, *size[2:]))
@@ -193,7 +194,7 @@ class FSS(EventMetric):
             shares = ops.average_pool(shares, pool_size, strides=1, data_format="channels_last")
         return ops.reshape(shares, (*size[:2], *ops.shape(shares)[1:]))
 
-    def score(self, truth, prediction):
+    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
         if any(side is not None and side < self.window for side in truth.shape[2:4]):
             raise ValueError(
                 "`window` must fit into the frames. "
@@ -204,7 +205,7 @@ class FSS(EventMetric):
         largest = ops.mean(ops.square(predicted) + ops.square(observed), axis=(2, 3, 4))
         return ops.stack([difference, largest], axis=-1)
 
-    def per_frame(self):
+    def per_frame(self) -> Tensor:
         """Returns the score of each counted frame, (frames,), the earliest lead time first."""
         difference, largest = ops.unstack(self.sums(), axis=-1)
         return ops.divide_no_nan(largest - difference, largest)

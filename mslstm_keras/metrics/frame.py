@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from mslstm_keras.metrics.rain import reaches, threshold_pixel
+from mslstm_keras.typing import Tensor
 
 SSIM_WINDOW = 11  # pixels
 SSIM_SIGMA = 1.5  # pixels
@@ -71,11 +72,11 @@ class FrameMetric(keras.metrics.Metric):
         """Returns the name of the class as logs write names: "frame_mse" for `FrameMSE`."""
         return re.sub("(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
 
-    def score(self, truth, prediction):
+    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
         """Returns the score of every frame, (batch, frames, *PARTS), of values in [0, 1]."""
         raise NotImplementedError
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         truth, prediction = self._counted(y_true, "y_true"), self._counted(y_pred, "y_pred")
         if any(t != p for t, p in zip(truth.shape, prediction.shape, strict=True) if None not in (t, p)):
             raise ValueError(
@@ -87,15 +88,15 @@ class FrameMetric(keras.metrics.Metric):
         self._add(ops.sum(scores * ops.reshape(weights, (-1, 1, *(1 for _ in self.PARTS))), axis=0))
         self.sequences.assign_add(ops.sum(weights))
 
-    def sums(self):
+    def sums(self) -> Tensor:
         """Returns the weighted sums over sequences of what `score` returns, (frames, ...)."""
         return self.totals + self.remainders
 
-    def per_frame(self):
+    def per_frame(self) -> Tensor:
         """Returns the mean score of each counted frame, (frames,), the earliest lead time first."""
         return ops.divide_no_nan(self.sums(), self.sequences)
 
-    def result(self):
+    def result(self) -> Tensor:
         """Returns the mean score over the counted frames, a scalar."""
         return ops.mean(self.per_frame())
 
@@ -144,7 +145,7 @@ class FrameMSE(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def score(self, truth, prediction):
+    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
         return ops.sum(ops.square(truth - prediction), axis=(2, 3, 4))
 
 
@@ -157,7 +158,7 @@ class FrameMAE(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def score(self, truth, prediction):
+    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
         return ops.sum(ops.abs(truth - prediction), axis=(2, 3, 4))
 
 
@@ -170,7 +171,7 @@ class PixelMSE(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def score(self, truth, prediction):
+    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
         return ops.mean(ops.square(truth - prediction), axis=(2, 3, 4))
 
 
@@ -183,7 +184,7 @@ class PixelMAE(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def score(self, truth, prediction):
+    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
         return ops.mean(ops.abs(truth - prediction), axis=(2, 3, 4))
 
 
@@ -200,7 +201,7 @@ class FrameGDL(FrameMetric):
     ICLR 2016 (the loss of equation 6, with exponent 1).
     """
 
-    def score(self, truth, prediction):
+    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
         return sum(
             ops.sum(ops.abs(_steepness(truth, axis) - _steepness(prediction, axis)), axis=(2, 3, 4))
             for axis in (2, 3)
@@ -238,16 +239,16 @@ class BalancedError(FrameMetric):
         self.rain_scale = rain_scale
         self.balance = {threshold_pixel(rate, rain_scale): more for rate, more in BALANCE.items()}
 
-    def error(self, difference):
+    def error(self, difference: Tensor) -> Tensor:
         """Returns the error of every pixel."""
         raise NotImplementedError
 
-    def weight(self, truth):
+    def weight(self, truth: Tensor) -> Tensor:
         """Returns the weight of every true pixel."""
         reached = (more * reaches(truth, pixel, self.dtype) for pixel, more in self.balance.items())
         return 1 + sum(reached)
 
-    def score(self, truth, prediction):
+    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
         return ops.sum(self.weight(truth) * self.error(truth - prediction), axis=(2, 3, 4))
 
     def get_config(self) -> dict[str, Any]:
@@ -258,7 +259,7 @@ class BalancedError(FrameMetric):
 class BalancedMSE(BalancedError):
     """Squared error with the weights of `BalancedError`, which documents arguments and results."""
 
-    def error(self, difference):
+    def error(self, difference: Tensor) -> Tensor:
         return ops.square(difference)
 
 
@@ -266,7 +267,7 @@ class BalancedMSE(BalancedError):
 class BalancedMAE(BalancedError):
     """Absolute error with the weights of `BalancedError`, which documents arguments and results."""
 
-    def error(self, difference):
+    def error(self, difference: Tensor) -> Tensor:
         return ops.abs(difference)
 
 
@@ -280,7 +281,7 @@ class FramePSNR(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def score(self, truth, prediction):
+    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
         error = ops.mean(ops.square(truth - prediction), axis=(2, 3, 4))
         return -10 * ops.log10(error + PSNR_EPSILON)
 
@@ -304,7 +305,7 @@ class FrameSSIM(FrameMetric):
     structural similarity", IEEE Transactions on Image Processing 13 (2004).
     """
 
-    def score(self, truth, prediction):
+    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
         frame_shape = prediction.shape[2:]
         if None in frame_shape:
             raise ValueError(

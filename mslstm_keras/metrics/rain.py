@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from mslstm_keras.frames.rain import RAIN_SCALES
+from mslstm_keras.typing import Tensor
 
 
 def threshold_pixel(threshold: float, rain_scale: str) -> float:
@@ -30,6 +31,6 @@ def threshold_pixel(threshold: float, rain_scale: str) -> float:
     return float(np.float32(scale.to_pixel(threshold)))
 
 
-def reaches(frames, pixel: float, dtype: str):
+def reaches(frames: Tensor, pixel: float, dtype: str) -> Tensor:
     """Returns 1 for pixels of at least a `threshold_pixel`, else 0; compared in float32, as frames hold them."""
     return ops.cast(ops.cast(frames, "float32") >= pixel, dtype)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 
@@ -51,7 +52,7 @@ def create_model(
     fast: bool = True,
     checkpoint: str | None = None,
     seed: int = 0,
-    **options,
+    **options: Any,
 ) -> keras.Model:
     """Builds a named model as an ordinary functional `keras.Model`.
 

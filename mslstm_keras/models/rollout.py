@@ -1,6 +1,8 @@
 """The step run through time."""
 
 import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -14,7 +16,9 @@ from mslstm_keras.layers.gates import using
 from mslstm_keras.layers.lanes import lanes
 from mslstm_keras.layers.recomputing import scan
 from mslstm_keras.models.step import PENALTY
+from mslstm_keras.typing import Shape, Tensor
 
+Kind = TypeVar("Kind", bound=keras.layers.Layer)
 CHECKPOINTS = None, "step", "sqrt"
 
 
@@ -38,14 +42,18 @@ class SpatiotemporalRNN(keras.layers.RNN):
         channels), with `return_sequences=True`; the last states behind it with `return_state=True`.
     """
 
-    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+    def compute_output_shape(
+        self, sequences_shape: Shape, initial_state_shape: list[Shape] | None = None
+    ) -> Any:
         batch, time, *map_shape = sequences_shape
         output, states = self.cell.compute_output_shape((batch, *map_shape))
         if self.return_sequences:
             output = (batch, time, *output[1:])
         return (output, *states) if self.return_state else output
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def inner_loop(
+        self, sequences: Tensor, initial_state: list[Tensor], mask: Tensor | None, training: bool = False
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         # `RNN.call` has given all states one dtype; a loop keeps that which they have before it.
         dtypes = getattr(self.cell, "state_dtypes", [state.dtype for state in initial_state])
         states = [ops.cast(*each) for each in zip(initial_state, dtypes, strict=True)]
@@ -59,10 +67,10 @@ class StepSeed(keras.random.SeedGenerator):
     because they depend on nothing but the seed and the number of the training step.
     """
 
-    def set_step(self, step: int):
+    def set_step(self, step: int) -> None:
         self.state.assign([self._initial_seed, step])
 
-    def next(self, ordered=True):
+    def next(self, ordered: bool = True) -> Tensor:
         return ops.convert_to_tensor(self.state)
 
 
@@ -91,14 +99,14 @@ class ObservedFrames(keras.layers.Layer):
     Reference: Bengio et al., "Scheduled Sampling", NeurIPS 2015.
     """
 
-    def __init__(self, context_frames: int, forecast_frames: int, seed: int = 0, **kwargs):
+    def __init__(self, context_frames: int, forecast_frames: int, seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         _check_lengths(context_frames, forecast_frames)
         self.context_frames = context_frames
         self.forecast_frames = forecast_frames
         self.draws = StepSeed(seed)
 
-    def build(self, frames_shape):
+    def build(self, frames_shape: Shape) -> None:
         # Rates and draws are compared in float32 whatever the policy: half precision would round the rates.
         self.truth_rate = self.add_weight(
             shape=(2,),
@@ -109,12 +117,12 @@ class ObservedFrames(keras.layers.Layer):
             name="truth_rate",
         )
 
-    def set_truth_rate(self, context: float, forecast: float, step: int):
+    def set_truth_rate(self, context: float, forecast: float, step: int) -> None:
         """Sets the probabilities of feeding the truth, and the step number that the draws depend on."""
         self.truth_rate.assign([context, forecast])
         self.draws.set_step(step)
 
-    def call(self, frames, training=False):
+    def call(self, frames: Tensor, training: bool = False) -> Tensor:
         later = self.context_frames - 1, self.forecast_frames - 1
         # Column 0 picks frame 0 (always seen), the others the rate of the context or of the forecast.
         kinds = np.repeat(np.eye(3, dtype="float32"), (1, *later), axis=0)
@@ -127,7 +135,7 @@ class ObservedFrames(keras.layers.Layer):
         draws = keras.random.uniform(shape, dtype="float32", seed=self.draws)
         return ops.cast(draws < rates, self.compute_dtype)
 
-    def compute_output_shape(self, frames_shape):
+    def compute_output_shape(self, frames_shape: Shape) -> Shape:
         return (frames_shape[0], self.context_frames + self.forecast_frames - 1)
 
 
@@ -176,7 +184,7 @@ class Rollout(SpatiotemporalRNN):
         unroll: bool = False,
         fast: bool = True,
         checkpoint: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         _check_lengths(context_frames, forecast_frames)
         if checkpoint not in CHECKPOINTS:
@@ -201,15 +209,15 @@ class Rollout(SpatiotemporalRNN):
         """Number of predictions: context_frames + forecast_frames - 1."""
         return self.context_frames + self.forecast_frames - 1
 
-    def stretch(self, checkpoint: str) -> int:
+    def stretch(self, checkpoint: str | None) -> int:
         """Steps from one set of kept states to the next."""
         return 1 if checkpoint == "step" else math.ceil(math.sqrt(self.steps))
 
-    def build(self, frames_shape, observed_shape):
+    def build(self, frames_shape: Shape, observed_shape: Shape) -> None:
         batch, _, *map_shape = frames_shape
         super().build((batch, self.steps, *map_shape[:-1], map_shape[-1] + 1))
 
-    def call(self, frames, observed, training=False):
+    def call(self, frames: Tensor, observed: Tensor, training: bool = False) -> Tensor:
         time = frames.shape[1]
         if time not in (None, self.context_frames, self.steps):
             raise ValueError(
@@ -269,14 +277,16 @@ class Rollout(SpatiotemporalRNN):
         )
         return predictions, *states
 
-    def compute_output_shape(self, frames_shape, observed_shape):
+    def compute_output_shape(self, frames_shape: Shape, observed_shape: Shape) -> Shape:
         return super().compute_output_shape((frames_shape[0], self.steps, *frames_shape[2:]))
 
-    def compute_output_spec(self, frames, observed, training=False):
+    def compute_output_spec(
+        self, frames: Tensor, observed: Tensor, training: bool = False
+    ) -> keras.KerasTensor:
         shape = self.compute_output_shape(frames.shape, observed.shape)
         return keras.KerasTensor(shape, self.step.outputs[0].dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super(keras.layers.RNN, self).get_config(),
             "step": keras.saving.serialize_keras_object(self.step),
@@ -288,7 +298,9 @@ class Rollout(SpatiotemporalRNN):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> "Rollout":
         step = keras.saving.deserialize_keras_object(config["step"], custom_objects=custom_objects)
         return cls(**{**config, "step": step})
 
@@ -301,7 +313,7 @@ class _FeedbackCell(keras.layers.Layer):
         self.step = step
         self.state_size = [state.shape[-1] for state in step.outputs]
 
-    def build(self, inputs_shape, states_shape=None):
+    def build(self, inputs_shape: Shape, states_shape: list[Shape] | None = None) -> None:
         """Has nothing to make: the step is built."""
 
     def call(self, inputs, states, training=False):
@@ -329,7 +341,7 @@ class _FeedbackCell(keras.layers.Layer):
         return shapes[0], shapes
 
 
-def find_layer(model: keras.Model, kind: type[keras.layers.Layer]) -> keras.layers.Layer:
+def find_layer(model: keras.Model, kind: type[Kind]) -> Kind:
     """Returns the one layer of a kind, `Rollout` or `ObservedFrames`, that a model is built around.
 
     Raises:

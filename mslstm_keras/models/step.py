@@ -53,9 +53,11 @@ def build_step(
     frame = keras.Input(frame_shape, name="frame")
     x = SpaceToDepth(patch_size, name="patch", dtype=single)(frame) if patch_size > 1 else frame
     x = keras.layers.Conv2D(filters, 1, name="embed", dtype=single)(x)
-    before, after = {}, {}  # every state as it comes in, and as it stands while walking up
-    zigzag, skips, number = set(), [], 0
-    read = {name: [] for name in penalty.reads} if penalty else {}
+    before: dict[str, keras.KerasTensor] = {}  # every state as it comes in
+    after: dict[str, keras.KerasTensor] = {}  # and as it stands while walking up
+    zigzag: set[str] = set()
+    skips, number = [], 0
+    read: dict[str, list[keras.KerasTensor]] = {name: [] for name in penalty.reads} if penalty else {}
     for level, scale, scale_below in zip(levels, scales, (1, *scales), strict=False):
         if scale > scale_below:
             skips.append(x)

@@ -2,9 +2,9 @@
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mslstm_keras.search.results import write_json, write_results
 from mslstm_keras.search.search import Search
@@ -13,25 +13,29 @@ from mslstm_keras.search.trials import OBJECTIVE, last_words
 
 if TYPE_CHECKING:
     import keras_tuner
+    from keras_tuner import Oracle  # what `Admitting` is mixed into; at run time it is imported late
+else:
+    Oracle = object
 
 MOST_REFUSED = 100  # in a row; then there is hardly anything else
 MOST_FAILED = 3  # where none has succeeded
 
 
-class Admitting:
+class Admitting(Oracle):
     """What every oracle of a search has besides KerasTuner's: it asks again for values that it refuses.
 
     An oracle lives in the chief, or in the only process. It keeps what trials cost and why values were refused, and
     writes its files whole or not at all.
     """
 
-    def __init__(self, search: Search, run_dir: Path, progress: Callable[[str], None], **options):
+    def __init__(self, search: Search, run_dir: Path, progress: Callable[[str], None], **options: Any):
         self.search, self.run_dir, self.progress = search, run_dir, progress
-        self.costs, self.refused = {}, {}
+        self.costs: dict[str, dict[str, int]] = {}
+        self.refused: dict[str, str] = {}
         super().__init__(**options)
         self.verbose = 0
 
-    def populate_space(self, trial_id):
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns values for a trial that are admitted and new."""
         if _only_failures(self):
             return {"status": "STOPPED", "values": None}
@@ -55,7 +59,7 @@ class Admitting:
     def _new_and_admitted(self, values):
         return not self._duplicate(values) and self._admits(values)
 
-    def _admits(self, values) -> bool:
+    def _admits(self, values: Mapping[str, Any]) -> bool:
         """Whether a trial of these values may be trained; what it costs is then known."""
         key = self.key(values)
         if key not in self.costs and key not in self.refused:
@@ -65,14 +69,14 @@ class Admitting:
                 self.refused[key] = " ".join(str(error).split())
         return key in self.costs
 
-    def key(self, values) -> str:
+    def key(self, values: Mapping[str, Any]) -> str:
         """Returns one text for values that mean the same."""
         try:
             return json.dumps(self.search.values(values))
         except ValueError:  # no recipe has them
             return json.dumps({field: values[field] for field in self.search.space})
 
-    def create_trial(self, tuner_id):
+    def create_trial(self, tuner_id: str) -> "keras_tuner.engine.trial.Trial":
         """Hands out a trial, and tells of it."""
         trial = super().create_trial(tuner_id)
         if trial.status == "RUNNING":
@@ -84,7 +88,7 @@ class Admitting:
             )
         return trial
 
-    def end_trial(self, trial):
+    def end_trial(self, trial: "keras_tuner.engine.trial.Trial") -> None:
         """Takes in a trial that has ended, tells of it, and writes the results."""
         # A worker hands back what it was handed, in single precision.
         trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
@@ -115,20 +119,20 @@ class Admitting:
     def _trial_folder(self, trial):
         return self.run_dir / f"trial_{trial.trial_id}"
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         return {**super().get_state(), "costs": self.costs, "refused": self.refused}
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self.costs, self.refused = state["costs"], state["refused"]
 
-    def save(self):
+    def save(self) -> None:
         write_json(Path(self._get_oracle_fname()), self.get_state())
 
     def _save_trial(self, trial):
         write_json(Path(self._get_trial_dir(trial.trial_id), "trial.json"), trial.get_state())
 
-    def reload(self):
+    def reload(self) -> None:
         """Takes up the search as it stood; trials that were running come first.
 
         KerasTuner writes the trial before its own state, so that one killed between the two knows less than its trials.
@@ -145,7 +149,7 @@ class Admitting:
         ]
 
 
-def _only_failures(oracle) -> bool:
+def _only_failures(oracle: Oracle) -> bool:
     ended = [oracle.trials[trial_id].status for trial_id in oracle.end_order]
     return len(ended) >= MOST_FAILED and set(ended) == {"FAILED"}
 
@@ -169,8 +173,8 @@ def make_oracle(
         def populate_space(self, trial_id):
             fields = [hyperparameter.name for hyperparameter in self.hyperparameters.space]
             possible = [hyperparameter.values for hyperparameter in self.hyperparameters.space]
-            for values in itertools.product(*possible):
-                values = dict(zip(fields, values, strict=True))
+            for combination in itertools.product(*possible):
+                values = dict(zip(fields, combination, strict=True))
                 if self._new_and_admitted(values):
                     return {"status": "RUNNING", "values": values}
             return {"status": "STOPPED", "values": None}

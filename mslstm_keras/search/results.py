@@ -37,8 +37,8 @@ def write_results(
     run_dir: Path,
     search: Mapping[str, Any],
     objective: str,
-    trials: Sequence[Mapping],
-    refused: Sequence[Mapping],
+    trials: Sequence[Mapping[str, Any]],
+    refused: Sequence[Mapping[str, Any]],
     finished: bool,
 ) -> None:
     """Writes `results.json`, `results.csv`, and, once a trial has a score, `pareto.png` and `best.json`.
@@ -75,7 +75,7 @@ def write_results(
         pareto_figure(results, run_dir / FIGURE)
 
 
-def read_results(run_dir: str | os.PathLike) -> dict:
+def read_results(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns what `results.json` of a search holds.
 
     Raises:
@@ -94,7 +94,7 @@ def write_json(path: Path, facts: Any) -> None:
         temporary.write_text(json.dumps(facts, indent=1) + "\n")
 
 
-def results_csv(results: Mapping) -> str:
+def results_csv(results: Mapping[str, Any]) -> str:
     """Returns the trials of a search as CSV, a line each."""
     text = io.StringIO()
     fields = _fields(results)
@@ -108,7 +108,7 @@ def results_csv(results: Mapping) -> str:
     return text.getvalue()
 
 
-def results_table(results: Mapping) -> Iterator[str]:
+def results_table(results: Mapping[str, Any]) -> Iterator[str]:
     """Yields the lines of a table of trials, the best first, and below it what was refused and why."""
     fields, front = _fields(results), pareto_front(results["trials"], "parameters")
     head = ["trial", *fields, "steps", "parameters", "MACs, G", "memory, GB", results["objective"], "status"]
@@ -131,7 +131,7 @@ def results_table(results: Mapping) -> Iterator[str]:
         yield f"refused: {values}: {each['reason']}"
 
 
-def pareto_front(trials: Sequence[Mapping], cost: str) -> list[str]:
+def pareto_front(trials: Sequence[Mapping[str, Any]], cost: str) -> list[str]:
     """Returns the trials, by rising cost, that none beats: none has at most their cost and a better score.
 
     Args:
@@ -147,7 +147,7 @@ def pareto_front(trials: Sequence[Mapping], cost: str) -> list[str]:
     return front
 
 
-def pareto_figure(results: Mapping, path: str | os.PathLike) -> None:
+def pareto_figure(results: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Draws scores beside costs as a PNG, a panel for each cost; the trials that none beats are joined and numbered.
 
     Args:
@@ -163,8 +163,8 @@ def pareto_figure(results: Mapping, path: str | os.PathLike) -> None:
     trials = {trial["trial"]: trial for trial in results["trials"] if trial["score"] is not None}
     if not trials:
         raise ValueError("`results` must hold a trial with a score. Received: none")
-    figure = new_figure(WIDTH, HEIGHT, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)
+    figure = new_figure(WIDTH, HEIGHT)
+    figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.15)
     synthetic = is_synthetic(results["data"])
     heading = f"{results['recipe']} on {results['data']}, {results['searcher']} search"
     style = {"fontsize": points(TEXT + 4), "fontweight": "bold", "ha": "left", "x": 0.01}

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
@@ -12,10 +12,6 @@ from mslstm_keras.cost.account import count_cost
 from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.search.space import Space, varied, varied_values
 from mslstm_keras.training.recipes import Recipe
-
-if TYPE_CHECKING:
-    pass
-
 
 CAPS = {"max_parameters": "parameters", "max_macs": "macs", "max_memory": "training_memory"}  # cap -> cost
 

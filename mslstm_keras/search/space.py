@@ -21,7 +21,7 @@ RANGE = {"low", "high", "log"}
 Space = Mapping[str, Sequence[Any] | Mapping[str, Any]]
 
 
-def default_space(recipe: Recipe) -> dict[str, list]:
+def default_space(recipe: Recipe) -> dict[str, list[Any]]:
     """Returns what is searched where nothing else is said: the recipe's own values, and some around them.
 
     Kernel sizes, where the model's cells have several; half and double the channels and the patches; 2, 4 or 6 layers,
@@ -30,7 +30,7 @@ def default_space(recipe: Recipe) -> dict[str, list]:
     """
     frames = recipe.frame_shape, recipe.context_frames, recipe.forecast_frames
     step = find_layer(create_model(recipe.model, *frames, **recipe.model_options()), Rollout).step
-    space = {}
+    space: dict[str, list[Any]] = {}
     if any(hasattr(layer, "kernel_sizes") for layer in step.layers):
         space["options.kernel_sizes"] = list(KERNEL_SIZES)
     space["filters"] = _around(recipe.filters)
@@ -120,15 +120,15 @@ def build_hypermodel(recipe: Recipe, space: Space | None = None) -> "keras_tuner
     """
     import keras_tuner
 
-    space = checked_space(default_space(recipe) if space is None else space)
+    searched = checked_space(default_space(recipe) if space is None else space)
 
     class RecipeModel(keras_tuner.HyperModel):
         """The compiled model of a recipe."""
 
         def build(self, hp):
-            values = declare(hp, space, recipe)
+            values = declare(hp, searched, recipe)
             try:
-                return compiled_model(varied(recipe, space, values))
+                return compiled_model(varied(recipe, searched, values))
             except ValueError as error:
                 raise keras_tuner.errors.FailedTrialError(str(error)) from error
 

@@ -22,8 +22,8 @@ def run_trial(
     folder: Path,
     *,
     continues: Path | None = None,
-    data_dir: str | os.PathLike | None = None,
-    manual_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
 ) -> float:
     """Trains by a recipe in a process of its own, or goes on with that, and returns its score.
 
@@ -47,10 +47,17 @@ def run_trial(
         with replacing(run) as temporary:
             shutil.copytree(continues, temporary)
             write_json(temporary / RECIPE, recipe.to_dict())
-    words = ["train", folder / RECIPE, "--run-dir", run, "--resume", "--end-with-input"]
+    words: list[str | os.PathLike[str]] = [
+        "train",
+        folder / RECIPE,
+        "--run-dir",
+        run,
+        "--resume",
+        "--end-with-input",
+    ]
     for name, path in (("--data-dir", data_dir), ("--manual-dir", manual_dir)):
         words += [] if path is None else [name, path]
-    command = [sys.executable, "-m", "mslstm_keras", *map(os.fspath, words)]
+    command = [sys.executable, "-m", "mslstm_keras", *(os.fspath(word) for word in words)]
     with (
         (folder / OUTPUT).open("w") as output,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT) as process,
@@ -58,7 +65,8 @@ def run_trial(
         try:
             process.wait()
         finally:
-            process.stdin.close()  # where this process is interrupted, that one ends
+            if process.stdin is not None:
+                process.stdin.close()  # where this process is interrupted, that one ends
     if process.returncode:
         raise ChildProcessError(f"{last_words(folder)} (status {process.returncode})")
     with (run / LOG).open(newline="") as file:

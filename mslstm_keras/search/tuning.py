@@ -7,10 +7,10 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mslstm_keras.files import remove_partial
 from mslstm_keras.search.oracles import make_oracle
@@ -34,7 +34,7 @@ VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_P
 
 def tune(
     recipe: Recipe,
-    run_dir: str | os.PathLike,
+    run_dir: str | os.PathLike[str],
     *,
     space: Space | None = None,
     searcher: str = "random",
@@ -43,10 +43,10 @@ def tune(
     max_macs: int | None = None,
     max_memory: int | None = None,
     resume: bool = False,
-    data_dir: str | os.PathLike | None = None,
-    manual_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """Searches the fields of a recipe for the best forecast on clips that are held out of training.
 
     Each trial is a training in a process of its own, `mslstm train`, that ends with this one. Its score is
@@ -92,8 +92,8 @@ def tune(
         OSError: if the run folder cannot be written, or the chief does not answer.
     """
     run_dir = Path(run_dir)
-    caps = {"max_parameters": max_parameters, "max_macs": max_macs, "max_memory": max_memory}
-    caps = {name: most for name, most in caps.items() if most is not None}
+    given = {"max_parameters": max_parameters, "max_macs": max_macs, "max_memory": max_memory}
+    caps = {name: most for name, most in given.items() if most is not None}
     _check_numbers(max_trials=max_trials, **caps)
     if searcher not in SEARCHERS:
         raise ValueError(f"`searcher` must be one of {SEARCHERS}. Received: searcher={searcher!r}")
@@ -149,7 +149,12 @@ def _run(search, run_dir, max_trials, role, folders, progress):
         oracle.report(finished=True)
 
 
-def _tuner(oracle, search, run_dir, folders) -> "keras_tuner.engine.base_tuner.BaseTuner":
+def _tuner(
+    oracle: "keras_tuner.Oracle",
+    search: Search,
+    run_dir: Path,
+    folders: Mapping[str, str | os.PathLike[str] | None],
+) -> "keras_tuner.engine.base_tuner.BaseTuner":
     """Returns the tuner that trains each trial in a process of its own."""
     from keras_tuner.engine.base_tuner import BaseTuner
 
@@ -192,7 +197,7 @@ def _tuner(oracle, search, run_dir, folders) -> "keras_tuner.engine.base_tuner.B
     return ProcessTuner(oracle, directory=str(run_dir.parent), project_name=run_dir.name)
 
 
-def _serve(oracle) -> None:
+def _serve(oracle: "keras_tuner.Oracle") -> None:
     """Hands out trials to workers, until all have been told that there are no more.
 
     KerasTuner's own loop sleeps for 20 seconds at a time while the last trials run.
@@ -232,7 +237,7 @@ def _role() -> str:
     return "chief" if "chief" in os.environ[VARIABLES[0]] else "worker"
 
 
-def _chief_answers(run_dir) -> bool:
+def _chief_answers(run_dir: Path) -> bool:
     """Waits for the chief; returns False where the search has ended and there is none any more.
 
     Raises:

@@ -5,6 +5,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -24,7 +25,7 @@ class Placement:
 
     replicas: int = 1
     share: Share = WHOLE
-    scope: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
+    scope: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
     def check(self, recipe: Recipe) -> None:
         """Checks that a recipe can be trained on these devices.

@@ -23,7 +23,9 @@ _AHEAD = 2  # batches that are made while a step is taken
 
 
 def training_clips(
-    recipe: Recipe, data_dir: str | os.PathLike | None = None, manual_dir: str | os.PathLike | None = None
+    recipe: Recipe,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
 ) -> Clips:
     """Returns the clips that a recipe learns from, without those that it holds out.
 
@@ -39,7 +41,9 @@ def training_clips(
 
 
 def validation_clips(
-    recipe: Recipe, data_dir: str | os.PathLike | None = None, manual_dir: str | os.PathLike | None = None
+    recipe: Recipe,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
 ) -> Clips:
     """Returns the clips that a recipe is scored on while it learns, of which it takes the first.
 
@@ -173,7 +177,7 @@ def scoring_batches(
         )
     padded = -(-count // batch_size) * batch_size
     size = batch_size // share.count
-    context = np.repeat(np.float32([1, 0]), (recipe.context_frames, recipe.forecast_frames - 1))
+    context = np.repeat(np.array([1, 0], "float32"), (recipe.context_frames, recipe.forecast_frames - 1))
 
     def read(first):
         rows = share.of(np.arange(first, int(first) + batch_size))
@@ -201,7 +205,7 @@ class Batches(keras.utils.PyDataset):
         super().__init__()
         self._numbers, self._read = numbers, read
         self._maker = ThreadPoolExecutor(1)
-        self._begun: dict[int, Future] = {}
+        self._begun: dict[int, Future[Any]] = {}
 
     def __len__(self) -> int:
         return len(self._numbers)

@@ -35,13 +35,13 @@ SEED = "seed-"
 
 def train(
     recipe: Recipe,
-    run_dir: str | os.PathLike,
+    run_dir: str | os.PathLike[str],
     *,
     resume: bool = False,
     devices: int | str | Sequence[str] | None = None,
     initial: keras.Model | None = None,
-    data_dir: str | os.PathLike | None = None,
-    manual_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
     verbose: int | str = "auto",
 ) -> keras.Model:
     """Trains a model by a recipe, or goes on with a training.
@@ -145,7 +145,7 @@ def _tensorboard(folder):
 
 
 def train_seeds(
-    recipe: Recipe, run_dir: str | os.PathLike, count: int, **options: Any
+    recipe: Recipe, run_dir: str | os.PathLike[str], count: int, **options: Any
 ) -> dict[int, keras.Model]:
     """Trains by a recipe several times, each time with another seed, as the paper averages three runs.
 
@@ -172,13 +172,13 @@ def train_seeds(
     return models
 
 
-def seed_folders(run_dir: str | os.PathLike) -> list[Path]:
+def seed_folders(run_dir: str | os.PathLike[str]) -> list[Path]:
     """Returns the folders of the runs that `train_seeds` has made in a folder, by their seeds."""
     folders = [path for path in Path(run_dir).glob(f"{SEED}*") if (path / RECIPE).exists()]
     return sorted(folders, key=lambda path: int(path.name.removeprefix(SEED)))
 
 
-def read_recipe(run_dir: str | os.PathLike) -> Recipe:
+def read_recipe(run_dir: str | os.PathLike[str]) -> Recipe:
     """Returns the recipe of a run.
 
     Raises:
@@ -191,7 +191,7 @@ def read_recipe(run_dir: str | os.PathLike) -> Recipe:
         raise ValueError(f"`run_dir` must hold a readable {RECIPE}. Received: {path} ({error})") from error
 
 
-def read_step(checkpoint: str | os.PathLike) -> int:
+def read_step(checkpoint: str | os.PathLike[str]) -> int:
     """Returns the number of optimiser steps that a checkpoint has seen, those that float16 left out among them.
 
     Raises:
@@ -257,6 +257,7 @@ def _told(model, recipe):
 
 def learning_rate_schedule(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:
     """Returns the learning rate by step: constant, then a cosine to zero over the last `decay_steps`."""
+    schedule: keras.optimizers.schedules.LearningRateSchedule
     if recipe.decay_steps:
         # Keras' warm-up from a rate to the same rate is the constant part.
         schedule = keras.optimizers.schedules.CosineDecay(
@@ -295,8 +296,8 @@ def _restore_newest(model, checkpoints, recipe):
         except _UnreadableError as error:
             errors.append(error)
             continue
-        for error in errors:
-            warnings.warn(f"{error}; going on from {path}, step {step}", stacklevel=3)
+        for earlier in errors:
+            warnings.warn(f"{earlier}; going on from {path}, step {step}", stacklevel=3)
         return step, path
     raise errors[0]
 
@@ -333,7 +334,7 @@ def _first_line(error):
 class _Progress(keras.callbacks.Callback):
     """Adds to each line of the log: steps and clips seen, learning rate, probability of feeding the truth."""
 
-    def __init__(self, recipe):
+    def __init__(self, recipe: Recipe):
         super().__init__()
         self.recipe = recipe
 
@@ -354,7 +355,7 @@ class _Log(keras.callbacks.Callback):
     take up a column that is new on resuming, and adds empty columns to a run without validation.)
     """
 
-    def __init__(self, path, first_step):
+    def __init__(self, path: Path, first_step: int):
         super().__init__()
         self.path = path
         self.lines = []
@@ -379,7 +380,7 @@ class _Log(keras.callbacks.Callback):
 class _Checkpoint(keras.callbacks.Callback):
     """Saves model, optimiser and step after each interval, whole or not at all, and keeps what was saved before."""
 
-    def __init__(self, run_dir, trained, restored):
+    def __init__(self, run_dir: Path, trained: keras.Model, restored: Path | None):
         super().__init__()
         self.path, self.before = run_dir / CHECKPOINT, run_dir / CHECKPOINT_BEFORE
         self.trained = trained
@@ -409,7 +410,7 @@ def _duplicate(path, other):
 class _StopOnNonFiniteLoss(keras.callbacks.Callback):
     """Ends a training that has diverged, before a checkpoint of it is written."""
 
-    def __init__(self, interval_steps, pieces):
+    def __init__(self, interval_steps: int, pieces: int):
         super().__init__()
         self.interval_steps, self.pieces = interval_steps, pieces
 

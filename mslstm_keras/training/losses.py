@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from mslstm_keras.typing import Tensor
+
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
 class FrameL1L2(keras.losses.Loss):
@@ -49,7 +51,7 @@ class FrameL1L2(keras.losses.Loss):
             raise ValueError(f"`l1_weight` must be 0 or more. Received: l1_weight={l1_weight}")
         self.l1_weight = l1_weight
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         if sample_weight is not None:
             sample_weight = ops.convert_to_tensor(sample_weight, dtype=self.dtype)
             if len(sample_weight.shape) == 1:
@@ -57,7 +59,7 @@ class FrameL1L2(keras.losses.Loss):
                 sample_weight = ops.expand_dims(sample_weight, axis=1)
         return super().__call__(y_true, y_pred, sample_weight)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         error = y_true - y_pred
         return ops.sum(ops.square(error) + self.l1_weight * ops.abs(error), axis=(2, 3, 4))
 

@@ -1,7 +1,11 @@
 """Optimisers that hold for several devices, and for batches cut into parts."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from mslstm_keras.typing import Tensor
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -40,7 +44,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
         **kwargs: those of `keras.optimizers.LossScaleOptimizer`, such as `initial_scale` and `dynamic_growth_steps`.
     """
 
-    def check_finite(self, grads):
+    def check_finite(self, grads: list[Tensor]) -> Tensor:
         """Returns whether the gradients of all devices are finite."""
         finite = super().check_finite(grads)
         return _summed(ops.cast(ops.logical_not(finite), "float32")) == 0 if _is_shared() else finite
@@ -62,14 +66,14 @@ class RateOfUpdates(keras.optimizers.schedules.LearningRateSchedule):
         self.schedule = schedule
         self.parts = parts
 
-    def __call__(self, step):
+    def __call__(self, step: int | Tensor) -> Tensor:
         return self.schedule(step // self.parts)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {"schedule": keras.saving.serialize_keras_object(self.schedule), "parts": self.parts}
 
     @classmethod
-    def from_config(cls, config: dict) -> "RateOfUpdates":
+    def from_config(cls, config: dict[str, Any]) -> "RateOfUpdates":
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["parts"])
 
 

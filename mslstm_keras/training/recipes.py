@@ -92,7 +92,7 @@ class Recipe:
     fast: bool = True
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("steps", "interval_steps", "batch_size", "sampling_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {name}={getattr(self, name)}")
@@ -175,7 +175,7 @@ class Recipe:
 
 # Small maps and a large learning rate: hours on two cores instead of days. The squared error alone, because in a
 # training this short the absolute error fades forecasts to black.
-_SMALL = {
+_SMALL: dict[str, Any] = {
     "filters": 16,
     "batch_size": 8,
     "steps": 4800,
@@ -186,7 +186,7 @@ _SMALL = {
     "clip_norm": 100.0,
 }
 # Minutes: to try things.
-_QUICK = {
+_QUICK: dict[str, Any] = {
     **_SMALL,
     "filters": 8,
     "layers": 4,
@@ -196,20 +196,20 @@ _QUICK = {
     "decay_steps": 200,
     "sampling_steps": 130,
 }
-_TAXIBJ = {
+_TAXIBJ: dict[str, Any] = {
     "data": "taxibj_clips/inflow",
     "frame_shape": (32, 32, 1),
     "context_frames": 4,
     "forecast_frames": 4,
 }
-_KTH = {"data": "kth_clips/three_actions", "frame_shape": (128, 128, 1)}
-_GERMANY = {
+_KTH: dict[str, Any] = {"data": "kth_clips/three_actions", "frame_shape": (128, 128, 1)}
+_GERMANY: dict[str, Any] = {
     "data": "dwd_radar_clips/germany",
     "frame_shape": (180, 180, 1),
     "context_frames": 4,
     "forecast_frames": 4,
 }
-_KNMI = {**_GERMANY, "data": "dwd_radar_clips/knmi_hours", "frame_shape": (152, 140, 1)}
+_KNMI: dict[str, Any] = {**_GERMANY, "data": "dwd_radar_clips/knmi_hours", "frame_shape": (152, 140, 1)}
 
 
 def _paper(name, clips, epochs, interval_steps, **fields):

@@ -107,7 +107,10 @@ class ReverseScheduledSampling(_Schedule):
 
 def sampling_schedule(recipe: "Recipe") -> ScheduledSampling | ReverseScheduledSampling:
     """Returns the schedule by which a recipe's model is fed the truth."""
-    schedules = {"scheduled": ScheduledSampling, "reverse": ReverseScheduledSampling}
+    schedules: dict[str, type[ScheduledSampling | ReverseScheduledSampling]] = {
+        "scheduled": ScheduledSampling,
+        "reverse": ReverseScheduledSampling,
+    }
     return schedules[recipe.sampling](recipe.sampling_steps)
 
 
@@ -130,6 +133,8 @@ def draw_observed(recipe: "Recipe", step: int) -> np.ndarray:
     """
     schedule = sampling_schedule(recipe)
     rates = [1.0, schedule.context_truth_rate(step), schedule.truth_rate(step)]
-    rates = np.repeat(rates, (1, recipe.context_frames - 1, recipe.forecast_frames - 1))
-    draws = np.random.default_rng([recipe.seed, step, _SAMPLING]).random((recipe.batch_size, len(rates)))
-    return (draws < rates).astype("float32")
+    rate_by_frame = np.repeat(rates, (1, recipe.context_frames - 1, recipe.forecast_frames - 1))
+    draws = np.random.default_rng([recipe.seed, step, _SAMPLING]).random(
+        (recipe.batch_size, len(rate_by_frame))
+    )
+    return (draws < rate_by_frame).astype("float32")

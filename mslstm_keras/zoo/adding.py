@@ -37,13 +37,13 @@ RECORDED_PACKAGES = ("mslstm-keras", "keras", "tensorflow", "numpy")
 
 
 def add_pretrained(
-    run_dir: str | os.PathLike,
+    run_dir: str | os.PathLike[str],
     *,
     name: str | None = None,
-    zoo: str | os.PathLike | None = None,
+    zoo: str | os.PathLike[str] | None = None,
     count: int | None = None,
-    data_dir: str | os.PathLike | None = None,
-    beside: Mapping[str, str | os.PathLike] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    beside: Mapping[str, str | os.PathLike[str]] | None = None,
 ) -> ZooEntry:
     """Scores a run and makes a zoo entry of it, or replaces it: model, SavedModel, card, curve, index line.
 
@@ -108,8 +108,10 @@ def _draw_samples(model, clips, path):
     prediction = forecast(model, frames[:, :context])
     truth = frames[:, context:][:, : prediction.shape[1]]
     # Clips stand below one another, as one tall clip.
-    tall = [np.concatenate(list(part), axis=1) for part in (frames[:, :context], truth, prediction)]
-    forecast_animation(*tall, path)
+    given, true, predicted = (
+        np.concatenate(list(part), axis=1) for part in (frames[:, :context], truth, prediction)
+    )
+    forecast_animation(given, true, predicted, path)
 
 
 def _draw_curve(log, entry, path):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from mslstm_keras.evaluation.protocols import find_protocol, metric_label, score_text
 from mslstm_keras.zoo.entry import ZooEntry
@@ -20,7 +21,7 @@ def write_card(entry: ZooEntry, folder: Path) -> None:
     (folder / "README.md").write_text("\n".join(_lines(entry)) + "\n")
 
 
-def score_table(rows: dict[str, dict]) -> list[str]:
+def score_table(rows: dict[str, dict[str, Any]]) -> list[str]:
     """Returns the lines of a Markdown table of scores: one row per label, one column per metric."""
     metrics = list(next(iter(rows.values())))
     lines = ["| | " + " | ".join(map(metric_label, metrics)) + " |", "|---|" + "---|" * len(metrics)]
@@ -30,7 +31,7 @@ def score_table(rows: dict[str, dict]) -> list[str]:
     return lines
 
 
-def lead_time_table(rows: dict[str, dict], metric: str) -> list[str]:
+def lead_time_table(rows: dict[str, dict[str, Any]], metric: str) -> list[str]:
     """Returns the lines of a Markdown table of one score by lead time: one row per label."""
     count = len(next(iter(rows.values()))[metric]["per_frame"])
     lines = [f"| {metric_label(metric)} | " + " | ".join(f"+{lead}" for lead in range(1, count + 1)) + " |"]

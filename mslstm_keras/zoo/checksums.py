@@ -58,9 +58,9 @@ def verify(folder: Path, files: Files, rule: str, *, unlisted: Collection[str] =
     Raises:
         ValueError: naming the file that is missing, truncated, altered, a link, or not listed.
     """
-    for path in (folder, *folder.rglob("*")):
-        if path.is_symlink():
-            raise ValueError(f"{rule}. Received: {path} is a link")
+    for entry in (folder, *folder.rglob("*")):
+        if entry.is_symlink():
+            raise ValueError(f"{rule}. Received: {entry} is a link")
     for path, expected in files.items():
         file = folder / path
         if not file.is_file():
@@ -76,7 +76,7 @@ def verify(folder: Path, files: Files, rule: str, *, unlisted: Collection[str] =
             raise ValueError(f"{rule}. Received: {folder / path} is not listed")
 
 
-def verify_preset(folder: str | os.PathLike) -> Path:
+def verify_preset(folder: str | os.PathLike[str]) -> Path:
     """Checks size and SHA-256 of every file of a folder of `save_to_preset`.
 
     Returns:

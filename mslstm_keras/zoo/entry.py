@@ -41,6 +41,6 @@ class ZooEntry:
     versions: Mapping[str, str]
     files: Files
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_name(self.name)
         check_listing(self.files)

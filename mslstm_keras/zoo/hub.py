@@ -19,7 +19,7 @@ LATEST = "latest"  # version in the cache of what is named without one
 FORMS = "hf://USER/REPOSITORY[@REVISION] or kaggle://USER/MODEL/FRAMEWORK/VARIATION[/VERSION]"
 
 
-def is_remote(preset: str | os.PathLike) -> bool:
+def is_remote(preset: str | os.PathLike[str]) -> bool:
     """Returns whether a name is that of a preset on a host."""
     return os.fspath(preset).startswith(tuple(f"{scheme}://" for scheme in _HOSTS))
 
@@ -33,7 +33,7 @@ def remote_name(preset: str) -> str:
     return _read_handle(preset)[1][1]
 
 
-def fetch_preset(preset: str, cache_dir: str | os.PathLike | None = None) -> Path:
+def fetch_preset(preset: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Returns a folder with the files of a preset on a host, fetched if the cache does not hold them whole.
 
     A folder of `save_to_preset` is uploaded to either host as it is; other files that lie beside it there are left out.

@@ -18,7 +18,7 @@ def zoo_folder() -> Path:
     return installed if installed.is_dir() else checkout
 
 
-def list_pretrained(zoo: str | os.PathLike | None = None) -> dict[str, ZooEntry]:
+def list_pretrained(zoo: str | os.PathLike[str] | None = None) -> dict[str, ZooEntry]:
     """Returns the entries of a zoo by name.
 
     Args:
@@ -40,7 +40,7 @@ def list_pretrained(zoo: str | os.PathLike | None = None) -> dict[str, ZooEntry]
         ) from error
 
 
-def find_pretrained(name: str, zoo: str | os.PathLike | None = None) -> ZooEntry:
+def find_pretrained(name: str, zoo: str | os.PathLike[str] | None = None) -> ZooEntry:
     """Returns an entry of a zoo.
 
     Raises:
@@ -54,7 +54,7 @@ def find_pretrained(name: str, zoo: str | os.PathLike | None = None) -> ZooEntry
     return entries[name]
 
 
-def verify_pretrained(name: str, zoo: str | os.PathLike | None = None) -> Path:
+def verify_pretrained(name: str, zoo: str | os.PathLike[str] | None = None) -> Path:
     """Checks size and SHA-256 of every file of an entry.
 
     Returns:

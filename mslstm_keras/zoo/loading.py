@@ -7,13 +7,14 @@ import keras
 
 from mslstm_keras.evaluation.protocols import find_protocol
 from mslstm_keras.training.fit import CHECKPOINT, read_recipe, read_step, seed_folders
+from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.zoo.checksums import CHECKSUMS, verify_preset
 from mslstm_keras.zoo.hub import fetch_preset, is_remote, remote_name
 from mslstm_keras.zoo.index import VERSION, list_pretrained, verify_pretrained
 from mslstm_keras.zoo.safety import load_safely
 
 
-def load_pretrained(name: str, zoo: str | os.PathLike | None = None) -> keras.Model:
+def load_pretrained(name: str, zoo: str | os.PathLike[str] | None = None) -> keras.Model:
     """Returns a trained model of a zoo, its files checked.
 
     Args:
@@ -26,7 +27,9 @@ def load_pretrained(name: str, zoo: str | os.PathLike | None = None) -> keras.Mo
     return load_safely(verify_pretrained(name, zoo))
 
 
-def load_model(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> keras.Model:
+def load_model(
+    name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] | None = None
+) -> keras.Model:
     """Returns a model by its name or place.
 
     Args:
@@ -40,7 +43,7 @@ def load_model(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = 
         ImportError: if the library that fetches a preset is not installed.
         OSError: if a preset cannot be fetched.
     """
-    path = fetch_preset(name_or_path) if is_remote(name_or_path) else Path(name_or_path)
+    path = fetch_preset(os.fspath(name_or_path)) if is_remote(name_or_path) else Path(name_or_path)
     if (path / CHECKSUMS).exists():
         verify_preset(path)
     elif path.is_dir() and (path / CHECKPOINT).exists():
@@ -56,7 +59,7 @@ def load_model(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = 
     return load_safely(path)
 
 
-def name_of(name_or_path: str | os.PathLike) -> str:
+def name_of(name_or_path: str | os.PathLike[str]) -> str:
     """Returns what a model of `load_model` is called: its name in the zoo, or that of its file, folder or repository.
 
     Raises:
@@ -67,7 +70,7 @@ def name_of(name_or_path: str | os.PathLike) -> str:
     return Path(name_or_path).stem if Path(name_or_path).exists() else os.fspath(name_or_path)
 
 
-def clips_seen(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> int:
+def clips_seen(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] | None = None) -> int:
     """Returns how many training clips a model of the zoo or of a run folder has seen, 0 where nothing says so."""
     path = Path(name_or_path)
     if (path / CHECKPOINT).exists():
@@ -76,7 +79,9 @@ def clips_seen(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = 
     return entry.clips_seen if entry else 0
 
 
-def rain_scale_of(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> str | None:
+def rain_scale_of(
+    name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] | None = None
+) -> str | None:
     """Returns the code of rain rates of a model of the zoo or of a run folder, None where it is none of rain."""
     path = Path(name_or_path)
     entry = _entry_of(name_or_path, zoo)
@@ -90,7 +95,9 @@ def _entry_of(name_or_path, zoo):
     return None if Path(name).exists() else list_pretrained(zoo).get(name)
 
 
-def load_runs(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = None) -> list[keras.Model]:
+def load_runs(
+    name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] | None = None
+) -> list[keras.Model]:
     """Loads a model, or every model of a folder in which several were trained with different seeds.
 
     Args:
@@ -100,10 +107,11 @@ def load_runs(name_or_path: str | os.PathLike, zoo: str | os.PathLike | None = N
     Raises:
         ValueError: as `load_model`.
     """
-    return [load_model(run, zoo) for run in seed_folders(name_or_path) or [name_or_path]]
+    runs: list[str | os.PathLike[str]] = [*seed_folders(name_or_path)] or [name_or_path]
+    return [load_model(run, zoo) for run in runs]
 
 
-def read_run(run_dir):
+def read_run(run_dir: str | os.PathLike[str]) -> tuple[keras.Model, Recipe, int]:
     run_dir = Path(run_dir)
     if not (run_dir / CHECKPOINT).exists():
         raise ValueError(f"`run_dir` must hold a {CHECKPOINT}. Received: run_dir={str(run_dir)!r}")

@@ -17,7 +17,10 @@ from mslstm_keras.zoo.safety import build_safely, load_safely
 
 
 def from_preset(
-    preset: str | os.PathLike, load_weights: bool = True, *, cache_dir: str | os.PathLike | None = None
+    preset: str | os.PathLike[str],
+    load_weights: bool = True,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
 ) -> keras.Model:
     """Returns the model of a preset, its files checked.
 
@@ -64,7 +67,7 @@ def list_presets(pretrained: bool = True) -> list[str]:
     return sorted({*list_pretrained(), *(() if pretrained else list_recipes())})
 
 
-def save_to_preset(model: keras.Model, folder: str | os.PathLike) -> None:
+def save_to_preset(model: keras.Model, folder: str | os.PathLike[str]) -> None:
     """Saves a model as a folder that `from_preset` takes, and that Hugging Face and Kaggle take as it is.
 
     | file | what it is |

@@ -46,7 +46,7 @@ CLASSES = {
 RULE = "`model` must be safe to load"
 
 
-def load_safely(path: str | os.PathLike) -> keras.Model:
+def load_safely(path: str | os.PathLike[str]) -> keras.Model:
     """Loads a model of Keras' own format, a `.keras` file or the folder of one, without trusting it.
 
     Nothing of it is run, and no more memory is taken than the files themselves suggest. Refused are
@@ -193,7 +193,7 @@ def _check_weights(file: h5py.File, size: int) -> None:
                 raise _unsafe(f"{value.name} of {value.nbytes:,} bytes, which are not all in the file")
 
 
-def _limited_variables(limit: int) -> AbstractContextManager:
+def _limited_variables(limit: int) -> AbstractContextManager[None]:
     """Refuses variables of TensorFlow that together take more bytes than a limit, before they do."""
     if keras.backend.backend() != "tensorflow":
         return nullcontext()
