@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 
-def around_import(package: str, context: Callable[[], AbstractContextManager]) -> None:
+def around_import(package: str, context: Callable[[], AbstractContextManager[Any]]) -> None:
     """Lets a package that is not yet imported be imported within a context, once, when somebody imports it.
 
     Args:
@@ -22,7 +23,7 @@ def around_import(package: str, context: Callable[[], AbstractContextManager]) -
 class _Around(MetaPathFinder):
     """Finds nothing of its own: whoever finds the package also loads it."""
 
-    def __init__(self, package: str, context: Callable[[], AbstractContextManager]):
+    def __init__(self, package: str, context: Callable[[], AbstractContextManager[Any]]):
         self.package, self.context = package, context
 
     def find_spec(

@@ -137,8 +137,7 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _join(self, name: str) -> "tfds.core.SplitInfo":
         """Writes the records of all parts of a split, into the same files as in one process."""
-        from tensorflow_datasets.core.file_adapters import TfRecordFileAdapter
-        from tensorflow_datasets.core.utils import shard_utils
+        from mslstm_keras.compat import ShardConfig, TfRecordFileAdapter, get_shard_boundaries
 
         splits = [made.splits[name] for made in self._made if name in made.splits]
         count, size = (sum(getattr(split, of) for split in splits) for of in ("num_examples", "num_bytes"))
@@ -149,8 +148,8 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             )
         records = itertools.chain.from_iterable(made.records(name) for made in self._made)
         template = self._get_filename_template(name)
-        shards = shard_utils.ShardConfig().get_number_shards(size, count)
-        lengths = np.diff([0, *shard_utils.get_shard_boundaries(count, shards)]).tolist()
+        shards = ShardConfig().get_number_shards(size, count)
+        lengths = np.diff([0, *get_shard_boundaries(count, shards)]).tolist()
         for shard, length in enumerate(lengths):
             path = template.sharded_filepath(shard_index=shard, num_shards=shards)
             TfRecordFileAdapter.write_examples(path, itertools.islice(records, length))

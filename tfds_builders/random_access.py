@@ -21,10 +21,12 @@ class DataSource(Protocol):
 
 def _add_array_record(builder: "tfds.core.DatasetBuilder") -> None:
     import tensorflow as tf
-    from tensorflow_datasets.core.file_adapters import ArrayRecordFileAdapter, FileFormat
+    import tensorflow_datasets as tfds
+
+    from mslstm_keras.compat import ArrayRecordFileAdapter
 
     place = Path(builder.data_dir)
-    suffix = FileFormat.ARRAY_RECORD.file_suffix
+    suffix = tfds.core.FileFormat.ARRAY_RECORD.file_suffix
     with tempfile.TemporaryDirectory(dir=place, prefix="incomplete.") as folder:
         written = []
         for split in builder.info.splits.values():
@@ -36,7 +38,7 @@ def _add_array_record(builder: "tfds.core.DatasetBuilder") -> None:
                     Path(folder, name), ((None, record) for record in records)
                 )
                 written.append(name)
-        builder.info.add_alternative_file_format(FileFormat.ARRAY_RECORD)
+        builder.info.add_alternative_file_format(tfds.core.FileFormat.ARRAY_RECORD)
         builder.info.write_dataset_info_json(folder)
         # The new files count only once the description of the data set names them, so it comes last.
         for name in (*written, "dataset_info.json"):
@@ -62,7 +64,6 @@ def random_access(builder: "tfds.core.DatasetBuilder", split: str) -> DataSource
         ValueError: if the data set is not prepared or has no such split.
     """
     import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.file_adapters import FileFormat
 
     if not builder.info.splits:
         raise ValueError(
@@ -73,6 +74,6 @@ def random_access(builder: "tfds.core.DatasetBuilder", split: str) -> DataSource
         raise ValueError(f"`split` must be one of {sorted(builder.info.splits)}. Received: split={split!r}")
     # TFDS restores alternative formats in builders that are made from the folder, not from code.
     reader = tfds.builder_from_directory(builder.data_dir)
-    if FileFormat.ARRAY_RECORD not in reader.info.available_file_formats():
+    if tfds.core.FileFormat.ARRAY_RECORD not in reader.info.available_file_formats():
         _add_array_record(reader)
     return reader.as_data_source(split)

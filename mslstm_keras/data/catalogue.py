@@ -54,11 +54,13 @@ def find_builder(data: str, data_dir: str | os.PathLike[str] | None = None) -> "
     configs = configs_of(data)
     try:
         import tensorflow_datasets as tfds
+
+        from mslstm_keras.compat import DATA_DIR
     except ImportError as error:
         raise ImportError(
             f"Prepared data sets are read by TensorFlow Datasets: pip install tensorflow tensorflow-datasets ({data!r})"
         ) from error
-    folder = os.fspath(tfds.core.constants.DATA_DIR if data_dir is None else data_dir)
+    folder = os.fspath(DATA_DIR if data_dir is None else data_dir)
     builder = builder_class(name)
     if not config or config in configs:
         return builder(config=config or None, data_dir=folder)

@@ -96,8 +96,7 @@ def prepare(
 
 def _make_parts(builder, count, config):
     """Makes all parts of a data set, each in a process of its own; the first that fails ends the others."""
-    from tensorflow_datasets.core.utils import tqdm
-
+    from mslstm_keras.compat import tqdm
     from tfds_builders.parts import missing_parts
 
     context = multiprocessing.get_context("forkserver")

@@ -7,11 +7,9 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 from keras import ops
-from keras.src.backend import (
-    AutocastScope,  # not public, and there is no public way to read a variable unrounded
-)
 
 from mslstm_keras.cells.base import SpatiotemporalCell
+from mslstm_keras.compat import AutocastScope
 from mslstm_keras.layers.gates import using
 from mslstm_keras.layers.lanes import lanes
 from mslstm_keras.layers.recomputing import scan
@@ -68,7 +66,7 @@ class StepSeed(keras.random.SeedGenerator):
     """
 
     def set_step(self, step: int) -> None:
-        self.state.assign([self._initial_seed, step])
+        self.state.assign([self.get_config()["seed"], step])
 
     def next(self, ordered: bool = True) -> Tensor:
         return ops.convert_to_tensor(self.state)
@@ -147,6 +145,10 @@ class Rollout(SpatiotemporalRNN):
         y_t, s' = step(x_t, s)                          t = 0 .. context_frames + forecast_frames - 2
 
     y_t is the prediction of frame t + 1; states and the prediction before the first are zero.
+
+    There are two loops over t, and `call` chooses one. `inner_loop`, which is that of `keras.layers.RNN`, keeps
+    everything for the gradient. `mslstm_keras.layers.recomputing.scan`, for training with `checkpoint`, keeps few
+    states and runs the steps again.
 
     Args:
         step: `keras.Model` with inputs [frame, *states] and outputs [next_frame, *new_states], as
@@ -230,7 +232,7 @@ class Rollout(SpatiotemporalRNN):
         plane = ops.zeros_like(frames[..., :1]) + ops.cast(observed, frames.dtype)[:, :, None, None, None]
         sequence = ops.concatenate([frames, plane], axis=-1)
         folded = self._folded_parameters() if self.fast else {}
-        run = self._recomputing if training and self.checkpoint else self._keeping
+        run = self._recomputing if training and self.checkpoint else self._keeping  # the two loops
         parts = lanes(frames.shape[0], self._largest_map()) if training and self.fast else 1
         results = [run(part, folded, training) for part in ops.split(sequence, parts, axis=0)]
         predictions, *states = (ops.concatenate(result, axis=0) for result in zip(*results, strict=True))

@@ -53,46 +53,81 @@ def build_step(
     frame = keras.Input(frame_shape, name="frame")
     x = SpaceToDepth(patch_size, name="patch", dtype=single)(frame) if patch_size > 1 else frame
     x = keras.layers.Conv2D(filters, 1, name="embed", dtype=single)(x)
-    before: dict[str, keras.KerasTensor] = {}  # every state as it comes in
-    after: dict[str, keras.KerasTensor] = {}  # and as it stands while walking up
-    zigzag: set[str] = set()
-    skips, number = [], 0
-    read: dict[str, list[keras.KerasTensor]] = {name: [] for name in penalty.reads} if penalty else {}
+    states, skips = _States(penalty.reads if penalty else ()), []
     for level, scale, scale_below in zip(levels, scales, (1, *scales), strict=False):
         if scale > scale_below:
             skips.append(x)
             x = keras.layers.MaxPooling2D(2)(x)
-            after.update({name: _shrink(after[name]) for name in zigzag})
+            states.resize_zigzag(_shrink)
         elif scale < scale_below:
             x = keras.layers.Add()([_enlarge(x), skips.pop()])
-            after.update({name: _enlarge(after[name]) for name in zigzag})
+            states.resize_zigzag(_enlarge)
         for cell in level if isinstance(level, (tuple, list)) else (level,):
-            number += 1
-            zigzag.update(cell.zigzag_states)
-            names = [
-                name if name in cell.zigzag_states else f"cell_{number}_{name}" for name in cell.state_names
-            ]
-            for name, shape, dtype in zip(names, cell.state_shapes(x.shape), cell.state_dtypes, strict=True):
-                if name not in before:
-                    before[name] = after[name] = keras.Input(shape[1:], dtype=dtype, name=name)
-            x, states = cell(x, [after[name] for name in names])
-            after.update(zip(names, states, strict=True))
-            for name, state in zip(cell.state_names, states, strict=True):
-                if name in read:
-                    read[name].append(state)
-    for name in sorted(zigzag):
-        if before[name].shape != after[name].shape:
-            raise ValueError(
-                "`levels` must hand up a zigzag state that leaves the top as it enters the bottom. Received: "
-                f"{name!r} of shape {before[name].shape[1:]} below and {after[name].shape[1:]} above"
-            )
+            x = states.through(cell, x)
+    states.check_zigzag()
     if penalty:
-        dtype = penalty.variable_dtype
-        before[PENALTY] = keras.Input((1, 1, 1), dtype=dtype, name=PENALTY)
-        after[PENALTY] = keras.layers.Add(dtype=dtype)([before[PENALTY], penalty(*read.values())])
+        states.add_penalty(penalty)
     x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head", dtype=single)(x)
     x = DepthToSpace(patch_size, name="unpatch", dtype=single)(x) if patch_size > 1 else x
-    return keras.Model([frame, *before.values()], [x, *after.values()], name="step")
+    return keras.Model([frame, *states.inputs.values()], [x, *states.now.values()], name="step")
+
+
+class _States:
+    """The states of a step while it is drawn, from the bottom of the stack to the top.
+
+    Args:
+        read: names of the states that a penalty reads.
+
+    Attributes:
+        inputs: name -> the state as it comes in.
+        now: name -> the state as it stands.
+    """
+
+    def __init__(self, read: Sequence[str]):
+        self.inputs: dict[str, keras.KerasTensor] = {}
+        self.now: dict[str, keras.KerasTensor] = {}
+        self._read: dict[str, list[keras.KerasTensor]] = {name: [] for name in read}  # of all cells so far
+        self._zigzag: set[str] = set()
+        self._cells = 0
+
+    def through(self, cell, x):
+        """Calls the next cell on a map and its states. Returns its output, and keeps the new states."""
+        self._cells += 1
+        self._zigzag.update(cell.zigzag_states)
+        names = [
+            name if name in cell.zigzag_states else f"cell_{self._cells}_{name}" for name in cell.state_names
+        ]
+        for name, shape, dtype in zip(names, cell.state_shapes(x.shape), cell.state_dtypes, strict=True):
+            if name not in self.inputs:
+                self.inputs[name] = self.now[name] = keras.Input(shape[1:], dtype=dtype, name=name)
+        x, states = cell(x, [self.now[name] for name in names])
+        self.now.update(zip(names, states, strict=True))
+        for name, state in zip(cell.state_names, states, strict=True):
+            if name in self._read:
+                self._read[name].append(state)
+        return x
+
+    def resize_zigzag(self, resize):
+        """Brings the states that go up the stack to the scale of the next level."""
+        self.now.update({name: resize(self.now[name]) for name in self._zigzag})
+
+    def check_zigzag(self):
+        """Makes sure that what leaves the top can enter the bottom."""
+        for name in sorted(self._zigzag):
+            below, above = self.inputs[name].shape[1:], self.now[name].shape[1:]
+            if below != above:
+                raise ValueError(
+                    "`levels` must hand up a zigzag state that leaves the top as it enters the bottom. Received: "
+                    f"{name!r} of shape {below} below and {above} above"
+                )
+
+    def add_penalty(self, penalty):
+        """Adds the state that sums a penalty over the steps."""
+        dtype = penalty.variable_dtype
+        self.inputs[PENALTY] = keras.Input((1, 1, 1), dtype=dtype, name=PENALTY)
+        self.now[PENALTY] = keras.layers.Add(dtype=dtype)(
+            [self.inputs[PENALTY], penalty(*self._read.values())]
+        )
 
 
 def _shrink(state):

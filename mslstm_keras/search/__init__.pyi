@@ -1,1 +1,1 @@
-from mslstm_keras.search.space import build_hypermodel as build_hypermodel
+from mslstm_keras.search.hypermodel import build_hypermodel as build_hypermodel

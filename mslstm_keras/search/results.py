@@ -46,14 +46,14 @@ def write_results(
     Args:
         run_dir: folder of the search.
         search: what is searched, as plain data.
-        objective: str. What the score is; less is better.
-        trials: {"trial", "values": field -> value, "recipe", "continues", "parameters", "macs", "training_memory",
-            "score", "status"} of each, in the order in which they began.
-        refused: {"values", "reason"} of each combination that was not tried.
-        finished: bool. Whether the search has come to its end.
+        objective: str. Name of the score. Less is better.
+        trials: a dict of each trial, in the order in which they began, with "trial", "values" (field -> value),
+            "recipe", "continues", "parameters", "macs", "training_memory", "score" and "status".
+        refused: a dict of each combination that was refused, with "values" and "reason".
+        finished: bool. Whether the search has ended.
 
     Raises:
-        OSError: if a file cannot be written; what was there before stays.
+        OSError: if a file cannot be written. What was there before stays.
     """
     results = {
         "recipe": search["recipe"]["name"],
@@ -76,7 +76,7 @@ def write_results(
 
 
 def read_results(run_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    """Returns what `results.json` of a search holds.
+    """Returns the content of `results.json` of a search.
 
     Raises:
         ValueError: if it cannot be read.
@@ -95,7 +95,7 @@ def write_json(path: Path, facts: Any) -> None:
 
 
 def results_csv(results: Mapping[str, Any]) -> str:
-    """Returns the trials of a search as CSV, a line each."""
+    """Returns the trials of a search as CSV, one line for each."""
     text = io.StringIO()
     fields = _fields(results)
     writer = csv.writer(text, lineterminator="\n")
@@ -109,7 +109,7 @@ def results_csv(results: Mapping[str, Any]) -> str:
 
 
 def results_table(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the lines of a table of trials, the best first, and below it what was refused and why."""
+    """Yields the lines of a table of trials, the best one first. Lines on what was refused, and why, follow."""
     fields, front = _fields(results), pareto_front(results["trials"], "parameters")
     head = ["trial", *fields, "steps", "parameters", "MACs, G", "memory, GB", results["objective"], "status"]
     rows = []
@@ -132,10 +132,10 @@ def results_table(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def pareto_front(trials: Sequence[Mapping[str, Any]], cost: str) -> list[str]:
-    """Returns the trials, by rising cost, that none beats: none has at most their cost and a better score.
+    """Returns the trials that no other beats, in order of cost: no other costs at most as much and scores better.
 
     Args:
-        trials: as `write_results` takes them; those without a score do not count.
+        trials: as `write_results` takes them. Trials without a score do not count.
         cost: "parameters", "macs" or "training_memory".
     """
     front, least = [], float("inf")
@@ -148,15 +148,15 @@ def pareto_front(trials: Sequence[Mapping[str, Any]], cost: str) -> list[str]:
 
 
 def pareto_figure(results: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """Draws scores beside costs as a PNG, a panel for each cost; the trials that none beats are joined and numbered.
+    """Draws scores beside costs as a PNG, a panel for each cost. The trials that none beats are joined and numbered.
 
     Args:
-        results: what `results.json` of a search holds.
+        results: content of `results.json` of a search.
         path: file to write.
 
     Raises:
         ValueError: if no trial has a score.
-        OSError: if the file cannot be written; what was there before stays.
+        OSError: if the file cannot be written. What was there before stays.
     """
     from matplotlib.ticker import EngFormatter, MaxNLocator
 

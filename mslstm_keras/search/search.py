@@ -21,10 +21,10 @@ class Search:
     """What is searched, and how.
 
     Attributes:
-        recipe: the recipe that is varied; its clips of validation are held out of training.
+        recipe: the recipe that is varied. Its validation clips are held out of training.
         space: field -> values, checked.
-        searcher: one of `SEARCHERS`.
-        caps: name of a cap -> the most that a trial may cost; those that are not there do not bind.
+        searcher: "random", "hyperband", "bayesian" or "grid".
+        caps: name of a cap, one of `CAPS` -> the most that a trial may cost. A cap that is missing does not bind.
     """
 
     recipe: Recipe
@@ -33,7 +33,7 @@ class Search:
     caps: Mapping[str, int]
 
     def trial_recipe(self, values: Mapping[str, Any]) -> Recipe:
-        """Returns the recipe of a trial, by the values of its hyperparameters.
+        """Returns the recipe of a trial with these values of its hyperparameters.
 
         Raises:
             ValueError: if the values do not fit each other.
@@ -46,7 +46,7 @@ class Search:
         return json.loads(json.dumps(varied_values(varied(self.recipe, self.space, values), self.space)))
 
     def cost(self, values: Mapping[str, Any]) -> dict[str, int]:
-        """Returns parameters, multiply-accumulates and memory of training of a trial, before it is built to be trained.
+        """Returns what a trial costs: "parameters", "macs" and "training_memory" in bytes. Nothing is trained for it.
 
         Raises:
             ValueError: if the values do not fit each other, or the trial would cost more than a cap allows.
@@ -80,10 +80,10 @@ class Search:
 
 
 def shortened(recipe: Recipe, intervals: int) -> Recipe:
-    """Returns a recipe of so many intervals, whose schedules take the same part of the training as before.
+    """Returns a recipe of that many intervals, whose schedules take the same part of the training as before.
 
-    `decay_steps` and `sampling_steps` shrink with `steps`, so that a short training, too, ends with a learning rate
-    that has fallen and a model that is fed as in a forecast: otherwise its score would say little of the long one.
+    `decay_steps` and `sampling_steps` shrink with `steps`. A short training then also ends with a low learning rate and
+    with a model that is fed its own predictions. Otherwise its score would say little about the long training.
     """
     steps = intervals * recipe.interval_steps
     part = steps / recipe.steps

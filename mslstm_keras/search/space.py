@@ -1,4 +1,4 @@
-"""What a search varies: fields of a recipe, as plain data, and as hyperparameters of KerasTuner."""
+"""What a search varies: fields of a recipe, as plain data and as hyperparameters of KerasTuner."""
 
 import dataclasses
 import json
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.settings import check_field, read_settings, tuples
-from mslstm_keras.training.fit import compiled_model
 from mslstm_keras.training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -22,11 +21,11 @@ Space = Mapping[str, Sequence[Any] | Mapping[str, Any]]
 
 
 def default_space(recipe: Recipe) -> dict[str, list[Any]]:
-    """Returns what is searched where nothing else is said: the recipe's own values, and some around them.
+    """Returns what is searched by default: the recipe's own values, and some around them.
 
-    Kernel sizes, where the model's cells have several; half and double the channels and the patches; 2, 4 or 6 layers,
-    unless the recipe says at which scales its own are; a third and the triple of the learning rate. What does not fit
-    together, such as patches and frames, is left out by the search.
+    These are several kernel sizes, if the model's cells take more than one; half, once and twice the channels and the
+    patch size; 2, 4 or 6 layers, unless the recipe gives the scales of its layers; a third, once and three times the
+    learning rate. The search leaves out what does not fit together, such as patches and frames.
     """
     frames = recipe.frame_shape, recipe.context_frames, recipe.forecast_frames
     step = find_layer(create_model(recipe.model, *frames, **recipe.model_options()), Rollout).step
@@ -45,12 +44,12 @@ def checked_space(space: Space) -> dict[str, Any]:
     """Returns a space with its values as a recipe holds them.
 
     Args:
-        space: name of a field of `Recipe`, or "options." and an option of the model's cells -> what it may be: a list
-            of values, or a range {"low": least, "high": largest, "log": bool}, of ints where both ends are, else of
-            floats; with "log" (default False) evenly over the logarithm.
+        space: name of a field of `Recipe`, or "options." and an option of the model's cells -> what it may be. That is
+            a list of values, or a range {"low": least, "high": largest, "log": bool}. A range is of ints if both ends
+            are ints, else of floats. With "log" (default False) it is searched evenly over the logarithm.
 
     Raises:
-        ValueError: if it is empty, a field is unknown or cannot be varied, or a value is none of that field.
+        ValueError: if it is empty, a field is unknown or cannot be varied, or a field cannot have a value.
     """
     if not space:
         raise ValueError("`space` must hold at least one field. Received: none")
@@ -58,10 +57,10 @@ def checked_space(space: Space) -> dict[str, Any]:
 
 
 def declare(hyperparameters: "keras_tuner.HyperParameters", space: Space, recipe: Recipe) -> dict[str, Any]:
-    """Adds a checked space to hyperparameters of KerasTuner, the recipe's own values as the defaults.
+    """Adds a checked space to hyperparameters of KerasTuner. The recipe's own values are the defaults.
 
     Returns:
-        field -> value, as the hyperparameters have it.
+        field -> value that the hyperparameters have.
     """
     return {
         field: _declare(hyperparameters, field, values, _own(recipe, field))
@@ -70,7 +69,7 @@ def declare(hyperparameters: "keras_tuner.HyperParameters", space: Space, recipe
 
 
 def varied(recipe: Recipe, space: Space, values: Mapping[str, Any]) -> Recipe:
-    """Returns a recipe with the values that hyperparameters of KerasTuner have; those it does not know are left out.
+    """Returns a recipe with values of hyperparameters of KerasTuner. Values of no field of the space are ignored.
 
     Raises:
         ValueError: if the values do not fit each other.
@@ -86,9 +85,9 @@ def varied(recipe: Recipe, space: Space, values: Mapping[str, Any]) -> Recipe:
 
 
 def rounded(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns values of hyperparameters with five digits where they are floats of a range.
+    """Returns values of hyperparameters, with floats of a range rounded to five digits.
 
-    A chief hands floats to its workers in single precision, in which five digits are safe: both read the same recipe.
+    A chief hands floats to its workers in single precision. Five digits survive that, so both read the same recipe.
     """
     ranges = {field for field, possible in space.items() if isinstance(possible, Mapping)}
     return {field: _rounded(value) if field in ranges else value for field, value in values.items()}
@@ -97,42 +96,6 @@ def rounded(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
 def varied_values(recipe: Recipe, space: Space) -> dict[str, Any]:
     """Returns what a recipe has for the fields of a space."""
     return {field: _own(recipe, field) for field in space}
-
-
-def build_hypermodel(recipe: Recipe, space: Space | None = None) -> "keras_tuner.HyperModel":
-    """Returns a model of KerasTuner: the compiled model of a recipe, some of whose fields are searched.
-
-    It serves every tuner of KerasTuner, which trains it on arrays or a `tf.data.Dataset` of frames 0 .. T - 2 and 1 ..
-    T - 1 that its `search` is given, under a `distribution_strategy` if it has one; `objective` is
-    `keras_tuner.Objective("val_frame_mse", "min")`. Fields that say how to train, such as `steps`, are then up to
-    `search`. Where values do not fit each other the trial fails, and the search goes on.
-
-    Args:
-        recipe: the recipe that is varied.
-        space: field -> values, as `checked_space` describes them, such as {"filters": [8, 16], "options.kernel_sizes":
-            [(3,), (3, 5)], "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}. Default: `default_space`.
-
-    Returns:
-        `keras_tuner.HyperModel`.
-
-    Raises:
-        ValueError: if the space breaks its rules.
-    """
-    import keras_tuner
-
-    searched = checked_space(default_space(recipe) if space is None else space)
-
-    class RecipeModel(keras_tuner.HyperModel):
-        """The compiled model of a recipe."""
-
-        def build(self, hp):
-            values = declare(hp, searched, recipe)
-            try:
-                return compiled_model(varied(recipe, searched, values))
-            except ValueError as error:
-                raise keras_tuner.errors.FailedTrialError(str(error)) from error
-
-    return RecipeModel(name=recipe.name)
 
 
 def _around(value):
@@ -195,7 +158,7 @@ def _declare(hyperparameters, field, values, own):
 
 
 def _encoded(values):
-    """Returns values as `Choice` takes them: ints, floats or texts; all else as JSON."""
+    """Returns values as `Choice` takes them: ints, floats or texts as they are, all else as JSON."""
     kinds = {type(value) for value in values}
     if len(kinds) == 1 and kinds <= {int, float, str}:
         return list(values)

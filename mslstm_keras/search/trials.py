@@ -25,12 +25,12 @@ def run_trial(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> float:
-    """Trains by a recipe in a process of its own, or goes on with that, and returns its score.
+    """Trains a recipe in a process of its own and returns its score. A training that has begun in the folder goes on.
 
     Args:
         recipe: the recipe.
-        folder: folder of the trial, which gets `recipe.json`, `train.log` with what the process printed, and `run`.
-        continues: run of an earlier trial that this one goes on with.
+        folder: folder of the trial. It gets `recipe.json`, `train.log` with what the process prints, and `run`.
+        continues: folder `run` of an earlier trial. This trial starts with a copy of it.
         data_dir: folder of prepared TFDS data sets.
         manual_dir: folder of source files.
 
@@ -66,7 +66,7 @@ def run_trial(
             process.wait()
         finally:
             if process.stdin is not None:
-                process.stdin.close()  # where this process is interrupted, that one ends
+                process.stdin.close()  # the training ends with its input, also if this process is interrupted
     if process.returncode:
         raise ChildProcessError(f"{last_words(folder)} (status {process.returncode})")
     with (run / LOG).open(newline="") as file:

@@ -5,31 +5,22 @@ import dataclasses
 import io
 import json
 import os
-import socket
-import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mslstm_keras.files import remove_partial
-from mslstm_keras.search.oracles import make_oracle
-from mslstm_keras.search.results import RESULTS, read_results, write_json
+from mslstm_keras.search import chief
+from mslstm_keras.search.results import read_results, write_json
 from mslstm_keras.search.search import Search
 from mslstm_keras.search.space import Space, checked_space, default_space
-from mslstm_keras.search.trials import RUN, run_trial
 from mslstm_keras.training.feeding import training_clips, validation_clips
 from mslstm_keras.training.recipes import Recipe
-
-if TYPE_CHECKING:
-    import keras_tuner
 
 SEARCHERS = ("random", "hyperband", "bayesian", "grid")
 SEARCH = "search.json"
 TRIALS = 10  # of the searchers that would go on for ever
 VALIDATION_CLIPS = 32
-CHIEF_SECONDS = 600  # that a worker waits for its chief to come up
-VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 
 
 def tune(
@@ -49,22 +40,23 @@ def tune(
 ) -> dict[str, Any]:
     """Searches the fields of a recipe for the best forecast on clips that are held out of training.
 
-    Each trial is a training in a process of its own, `mslstm train`, that ends with this one. Its score is
-    `val_frame_mse` of the last interval, of the model that the trial's checkpoint holds: the least over all intervals
-    would be that of a model which is not kept, and too good by chance. No test clip is looked at.
+    Each trial is a training in a process of its own, `mslstm train`, which ends when this process ends. Its score is
+    `val_frame_mse` of the last interval, which is the score of the model in the trial's checkpoint. The least score of
+    all intervals would belong to a model that is not kept, and would be too good by chance. Test clips are not used.
 
     What a trial costs is counted before it starts. Values that do not fit each other, or cost more than a cap allows,
-    are named in the results and take the place of no trial. The run folder holds, written anew after every trial,
-    `results.json`, `results.csv`, `pareto.png` (scores beside costs) and `best.json`, a recipe that `mslstm train`
-    takes; besides a folder for each trial and KerasTuner's state.
+    are named in the results and do not count as trials. After every trial these files of the run folder are written
+    anew: `results.json`, `results.csv`, `pareto.png` (scores beside costs) and `best.json`, a recipe to train
+    by. There is also a folder for each trial, and KerasTuner's state.
 
-    Hyperband trains for numbers of intervals of the recipe, with schedules shortened in proportion, and goes on with
-    the better third: with a copy of the trial's run and the schedules of the longer training, in which the learning
-    rate is high again. The recipe in `best.json`, trained at one go, may therefore score a little differently.
+    Hyperband first trains for few intervals of the recipe, with schedules shortened in proportion. It goes on with the
+    better third, from a copy of the trial's run and with the schedules of the longer training, in which the learning
+    rate is high again. Training the recipe in `best.json` at one go may therefore score a little differently.
 
-    With KerasTuner's variables KERASTUNER_TUNER_ID ("chief", or another name for each worker), KERASTUNER_ORACLE_IP and
-    KERASTUNER_ORACLE_PORT set, the same call is a chief, which hands out trials, or a worker, which trains them; they
-    share `run_dir`. A worker that was killed takes up its trial again when it is started under the same name.
+    Several processes can share a search and its `run_dir`, if KerasTuner's variables are set: KERASTUNER_TUNER_ID
+    ("chief", or another name for each worker), KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT. The same call is then a
+    chief, which hands out trials, or a worker, which trains them. A worker that was killed goes on with its trial when
+    it is started again under the same name.
 
     Args:
         recipe: the recipe that is varied.
@@ -73,28 +65,44 @@ def tune(
             {"low": 1e-4, "high": 1e-2, "log": True}}. Default: kernel sizes, channels, layers, learning rate and
             patches around those of the recipe.
         searcher: "random", "hyperband", "bayesian" or "grid".
-        max_trials: int. Trials in all. Default: 10, of Hyperband and a grid all that belong to it.
+        max_trials: int. Trials in all. Default: 10 of a random or Bayesian search, else all that belong to the search.
         max_parameters: int. Most parameters of a model. Default: any number.
         max_macs: int. Most multiply-accumulates of a forward pass of one clip. Default: any number.
         max_memory: int. Most bytes that training is predicted to take. Default: any number.
-        resume: bool. Goes on with the search in `run_dir`, no finished trial of which is repeated; with a larger
-            `max_trials` than before, all searchers go on. Starts anew where there is none yet.
+        resume: bool. Goes on with the search in `run_dir` and repeats none of its finished trials. If there is no
+            search yet, one is started. With a larger `max_trials` than before, a finished search goes on too.
         data_dir: folder of prepared TFDS data sets.
         manual_dir: folder of source files, for recipes that stream.
         progress: function of a line of text, called when a trial begins and ends.
 
     Returns:
-        What `results.json` holds.
+        The content of `results.json`.
 
     Raises:
-        ValueError: if an argument breaks its rule, `run_dir` holds a search and `resume` is False, or another search,
-            or no trial could be trained.
+        ValueError: if an argument breaks its rule, if `run_dir` holds another search, or a search although `resume` is
+            False, or if no trial could be trained.
         OSError: if the run folder cannot be written, or the chief does not answer.
     """
     run_dir = Path(run_dir)
     given = {"max_parameters": max_parameters, "max_macs": max_macs, "max_memory": max_memory}
     caps = {name: most for name, most in given.items() if most is not None}
     _check_numbers(max_trials=max_trials, **caps)
+    folders = {"data_dir": data_dir, "manual_dir": manual_dir}
+    space = _space_to_search(recipe, space, searcher)
+    search = Search(_held_out(recipe, **folders), space, searcher, caps)
+    role = chief.find_role()
+    if role == "worker" and not chief.wait_for_chief(run_dir):
+        return read_results(run_dir)
+    _enter_run_dir(run_dir, search, role, resume)
+    _run(search, run_dir, max_trials, role, folders, progress or (lambda line: None))
+    results = read_results(run_dir)
+    if role != "worker":
+        _check_anything_trained(results)
+    return results
+
+
+def _space_to_search(recipe, space, searcher):
+    """Returns the checked space of a search."""
     if searcher not in SEARCHERS:
         raise ValueError(f"`searcher` must be one of {SEARCHERS}. Received: searcher={searcher!r}")
     space = checked_space(default_space(recipe) if space is None else space)
@@ -103,13 +111,15 @@ def tune(
             "`space` must not vary steps or interval_steps with hyperband, which sets the steps itself. "
             f"Received: {', '.join(space)}"
         )
-    search = Search(_held_out(recipe, data_dir, manual_dir), space, searcher, caps)
-    role = _role()
+    return space
+
+
+def _enter_run_dir(run_dir, search, role, resume):
+    """Makes the folder of a search, or makes sure that it holds the same search and may be used."""
     if role == "worker":
-        if not _chief_answers(run_dir):
-            return read_results(run_dir)
         _check_same_search(run_dir, search)
-    elif (run_dir / SEARCH).exists():
+        return
+    if (run_dir / SEARCH).exists():
         if not resume:
             raise ValueError(
                 f"`run_dir` must be new; resume to go on with what it holds. Received: run_dir={str(run_dir)!r}"
@@ -118,28 +128,28 @@ def tune(
     else:
         run_dir.mkdir(parents=True, exist_ok=True)
         write_json(run_dir / SEARCH, search.to_dict())
-    if role != "worker":
-        remove_partial(run_dir)
-    _run(search, run_dir, max_trials, role, {"data_dir": data_dir, "manual_dir": manual_dir}, progress)
-    results = read_results(run_dir)
-    if role != "worker":
-        _check_anything_trained(results)
-    return results
+    remove_partial(run_dir)
 
 
 def _run(search, run_dir, max_trials, role, folders, progress):
-    """Runs the search, in the role that the variables of KerasTuner give this process."""
+    """Runs the search in the role that this process has."""
     import grpc
+
+    from mslstm_keras.search.oracles import make_oracle
+    from mslstm_keras.search.tuner import ProcessTuner
 
     if max_trials is None and search.searcher in ("random", "bayesian"):
         max_trials = TRIALS
-    oracle = make_oracle(search, run_dir, max_trials, progress or (lambda line: None))
-    with contextlib.redirect_stdout(io.StringIO()):  # KerasTuner tells that it reloads
-        tuner = _tuner(oracle, search, run_dir, folders)
-    tuner.save()  # what has been saved is reloaded, even if it is killed in its first trial
+    oracle = make_oracle(search, run_dir, max_trials, progress)
+    with contextlib.redirect_stdout(io.StringIO()):  # KerasTuner says when it reloads
+        tuner = ProcessTuner(oracle, search, run_dir, folders)
+    # Saved before the first trial: a search that is killed during it can be resumed.
+    if role != "worker":
+        oracle.save()
+    tuner.save()
     if role == "chief":
         oracle.report()
-        _serve(oracle)
+        chief.serve(oracle)
     else:
         try:
             tuner.search()
@@ -149,116 +159,8 @@ def _run(search, run_dir, max_trials, role, folders, progress):
         oracle.report(finished=True)
 
 
-def _tuner(
-    oracle: "keras_tuner.Oracle",
-    search: Search,
-    run_dir: Path,
-    folders: Mapping[str, str | os.PathLike[str] | None],
-) -> "keras_tuner.engine.base_tuner.BaseTuner":
-    """Returns the tuner that trains each trial in a process of its own."""
-    from keras_tuner.engine.base_tuner import BaseTuner
-
-    class ProcessTuner(BaseTuner):
-        """Starts `mslstm train` for each trial and reads its log."""
-
-        idle = False
-
-        def run_trial(self, trial):
-            values = trial.hyperparameters.values
-            past = values.get("tuner/trial_id")
-            return run_trial(
-                search.trial_recipe(values),
-                Path(self.get_trial_dir(trial.trial_id)),
-                continues=Path(self.get_trial_dir(past), RUN) if past else None,
-                **folders,
-            )
-
-        def _try_run_and_update_trial(self, trial):
-            # KerasTuner's own prints the traces of all errors, and takes those of the disk for a trial's.
-            try:
-                self._run_and_update_trial(trial)
-                trial.status = "COMPLETED"
-            except ChildProcessError as error:
-                trial.status, trial.message = "FAILED", str(error)
-
-        def pre_create_trial(self):
-            if self.idle:  # the last answer was to wait; KerasTuner would ask again at once
-                time.sleep(1)
-            self.idle = True
-
-        def on_trial_begin(self, trial):
-            self.idle = False
-
-        def save(self):
-            if not self._is_worker():
-                self.oracle.save()
-            write_json(Path(self._get_tuner_fname()), self.get_state())
-
-    return ProcessTuner(oracle, directory=str(run_dir.parent), project_name=run_dir.name)
-
-
-def _serve(oracle: "keras_tuner.Oracle") -> None:
-    """Hands out trials to workers, until all have been told that there are no more.
-
-    KerasTuner's own loop sleeps for 20 seconds at a time while the last trials run.
-    """
-    import grpc
-    from keras_tuner.src import protos
-    from keras_tuner.src.distribute.oracle_chief import OracleServicer, exit_chief
-
-    address = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
-    server = grpc.server(ThreadPoolExecutor(1), options=[("grpc.so_reuseport", 0)])
-    servicer = OracleServicer(oracle)
-    protos.get_service_grpc().add_OracleServicer_to_server(servicer, server)
-    try:
-        server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise OSError(f"the chief cannot listen at {address}") from error
-    server.start()
-    while not (servicer.stop_triggered and exit_chief(oracle)):
-        time.sleep(0.2)
-    server.stop(grace=5).wait()
-
-
-def _role() -> str:
-    """Returns "chief", "worker" or "alone", as KerasTuner's variables say.
-
-    Raises:
-        ValueError: if some of them are set and others are not.
-    """
-    given = [name for name in VARIABLES[1:] if name in os.environ]
-    if not given:
-        return "alone"
-    if missing := [name for name in VARIABLES if name not in os.environ]:
-        raise ValueError(
-            f"`{missing[0]}` must be set beside the other variables of a chief and its workers. "
-            f"Received: {', '.join(given)} alone"
-        )
-    return "chief" if "chief" in os.environ[VARIABLES[0]] else "worker"
-
-
-def _chief_answers(run_dir: Path) -> bool:
-    """Waits for the chief; returns False where the search has ended and there is none any more.
-
-    Raises:
-        OSError: if there is neither.
-    """
-    address = os.environ["KERASTUNER_ORACLE_IP"], int(os.environ["KERASTUNER_ORACLE_PORT"])
-    deadline = time.monotonic() + CHIEF_SECONDS
-    while True:
-        try:
-            socket.create_connection(address, timeout=5).close()
-            return True
-        except OSError as error:
-            if (run_dir / RESULTS).exists() and read_results(run_dir)["finished"]:
-                return False
-            if time.monotonic() > deadline:
-                raise OSError(f"no chief answers at {address[0]}:{address[1]} ({error})") from error
-        time.sleep(1)
-
-
 def _held_out(recipe, data_dir, manual_dir):
-    """Returns a recipe that is scored on clips held out of training, and makes sure that its clips are there."""
+    """Returns a recipe that is scored on clips held out of training. Makes sure that its clips are there."""
     if not recipe.validation_clips:
         count = training_clips(recipe, data_dir, manual_dir).count
         clips = VALIDATION_CLIPS if count is None else max(1, min(VALIDATION_CLIPS, count // 10))

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import h5py
 import keras
 
+from mslstm_keras.compat import FUNCTIONAL
 from mslstm_keras.zoo.checksums import LARGEST_JSON, PRESET_FILES
 
 CONFIG, METADATA, WEIGHTS = PRESET_FILES
@@ -18,7 +19,7 @@ CONFIG, METADATA, WEIGHTS = PRESET_FILES
 # layer that reads files of its own is not among them.
 CLASSES = {
     "keras": ("DTypePolicy",),
-    "keras.src.models.functional": ("Functional",),
+    FUNCTIONAL: ("Functional",),
     "keras.layers": (
         "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D",
         "Conv2DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout", "GroupNormalization", "InputLayer",
@@ -199,13 +200,15 @@ def _limited_variables(limit: int) -> AbstractContextManager[None]:
         return nullcontext()
     import tensorflow as tf
 
+    from mslstm_keras.compat import FuncGraph
+
     taken = 0
 
     def create(next_creator, **options):
         nonlocal taken
         initial = options["initial_value"]
         # In a graph nothing is computed. One of `tf.Graph` will not do: it cannot read tensors outside of itself.
-        with tf.__internal__.FuncGraph("initial").as_default():
+        with FuncGraph("initial").as_default():
             value = tf.convert_to_tensor(initial() if callable(initial) else initial)
         taken += value.shape.num_elements() * value.dtype.size
         if taken > limit:

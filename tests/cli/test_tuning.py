@@ -11,7 +11,7 @@ from tests.support.commands import SETTINGS
 @pytest.mark.filterwarnings("ignore:getName.. is deprecated:DeprecationWarning")
 def test_a_search_is_a_table_and_files(mslstm, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "mslstm_keras.search.tuning.run_trial", lambda recipe, folder, **more: 10.0 / recipe.filters
+        "mslstm_keras.search.tuner.run_trial", lambda recipe, folder, **more: 10.0 / recipe.filters
     )
     run = tmp_path / "search"
     words = [

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mslstm_keras.search.hypermodel import build_hypermodel
 from mslstm_keras.search.space import (
-    build_hypermodel,
     checked_space,
     declare,
     default_space,

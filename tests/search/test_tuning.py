@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from mslstm_keras.search import oracles, tuning
+from mslstm_keras.search import chief, oracles, tuner
 from mslstm_keras.search import results as tuning_results
 from mslstm_keras.search import search as search_module
 from mslstm_keras.search.results import read_results
@@ -70,7 +70,7 @@ def trained(monkeypatch):
         parameters = 100 * filters + layers
         return SimpleNamespace(parameters=parameters, total_macs=10 * parameters, training_memory=parameters)
 
-    monkeypatch.setattr(tuning, "run_trial", train_by)
+    monkeypatch.setattr(tuner, "run_trial", train_by)
     monkeypatch.setattr(search_module, "count_cost", cost)
     monkeypatch.setattr(
         tuning_results, "pareto_figure", lambda results, path: None
@@ -80,7 +80,7 @@ def trained(monkeypatch):
 
 def interrupt_at(monkeypatch, number):
     """Lets trial `number`, counted from 1, be interrupted once."""
-    original, begun = tuning.run_trial, []
+    original, begun = tuner.run_trial, []
 
     def train_by(*arguments, **options):
         begun.append(arguments)
@@ -88,7 +88,7 @@ def interrupt_at(monkeypatch, number):
             raise KeyboardInterrupt
         return original(*arguments, **options)
 
-    monkeypatch.setattr(tuning, "run_trial", train_by)
+    monkeypatch.setattr(tuner, "run_trial", train_by)
 
 
 def tried(results):
@@ -156,13 +156,13 @@ def test_the_gaussian_process_is_asked_for_new_values_only(recipe, trained, tmp_
 def test_hyperband_goes_on_with_the_better_ones(recipe, trained, tmp_path):
     recipe = recipe.with_settings({"steps": "18", "interval_steps": "2", "decay_steps": "9"})
     continued = {}
-    original = tuning.run_trial
+    original = tuner.run_trial
 
     def train_by(recipe, folder, *, continues=None, **folders):
         continued[folder.name] = continues
         return original(recipe, folder)
 
-    tuning.run_trial = train_by  # put back by the fixture
+    tuner.run_trial = train_by  # put back by the fixture
     space = {"filters": [1, 2, 3, 4], "layers": [1, 2, 3], "patch_size": [1, 2]}
     results = tune(recipe, tmp_path / "run", space=space, searcher="hyperband")
     steps = [trial["recipe"]["steps"] for trial in results["trials"]]
@@ -257,7 +257,7 @@ def test_a_folder_that_holds_a_search_is_refused_unless_resuming(recipe, trained
 
 
 def test_a_failed_trial_is_named_and_the_search_goes_on(recipe, trained, tmp_path, monkeypatch):
-    original = tuning.run_trial
+    original = tuner.run_trial
 
     def train_by(recipe, folder, **options):
         if recipe.filters == 1:
@@ -265,7 +265,7 @@ def test_a_failed_trial_is_named_and_the_search_goes_on(recipe, trained, tmp_pat
             raise ChildProcessError("failed")
         return original(recipe, folder)
 
-    monkeypatch.setattr(tuning, "run_trial", train_by)
+    monkeypatch.setattr(tuner, "run_trial", train_by)
     lines = []
     space = {"filters": [1, 2]}
     results = tune(
@@ -281,11 +281,25 @@ def test_a_failed_trial_is_named_and_the_search_goes_on(recipe, trained, tmp_pat
     ]
 
 
+def test_an_error_of_the_disk_is_not_taken_for_that_of_a_trial(recipe, trained, tmp_path, monkeypatch):
+    def train_by(recipe, folder, **options):
+        raise OSError("No space left on device")
+
+    options = {"space": {"filters": [1, 2]}, "searcher": "grid"}
+    with monkeypatch.context() as patch:
+        patch.setattr(tuner, "run_trial", train_by)
+        with pytest.raises(OSError, match=r"^No space left on device$"):
+            tune(recipe, tmp_path / "run", **options)
+    results = tune(recipe, tmp_path / "run", **options, resume=True)
+    assert [trial["status"] for trial in results["trials"]] == ["completed"] * 2
+    assert tried(results) == [(1,), (2,)]
+
+
 def test_a_search_of_which_everything_fails_ends(recipe, trained, tmp_path, monkeypatch):
     def train_by(recipe, folder, **options):
         raise ChildProcessError("failed")
 
-    monkeypatch.setattr(tuning, "run_trial", train_by)
+    monkeypatch.setattr(tuner, "run_trial", train_by)
     message = r"`recipe` must be trainable\. Received: 3 trials that failed: no output"
     with pytest.raises(ValueError, match=message):
         tune(recipe, tmp_path / "run", space=SPACE, searcher="grid")
@@ -334,7 +348,7 @@ def test_a_worker_that_comes_too_late_returns_what_was_found(recipe, trained, tm
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(free_port()))
     assert tune(recipe, tmp_path / "run", space={"filters": [1]}, searcher="grid") == results
-    monkeypatch.setattr(tuning, "CHIEF_SECONDS", 0)
+    monkeypatch.setattr(chief, "CHIEF_SECONDS", 0)
     with pytest.raises(OSError, match=r"no chief answers at 127.0.0.1:\d+ \("):
         tune(recipe, tmp_path / "other", space={"filters": [1]}, searcher="grid")
 
@@ -437,7 +451,6 @@ def test_a_worker_that_comes_again_gets_its_trial_again(recipe, trained, tmp_pat
     """As a chief sees one that was killed and started again under its name."""
     search = Search(recipe, {"filters": [1, 2, 3]}, "grid", {})
     oracle = oracles.make_oracle(search, tmp_path, 3, lambda line: None)
-    oracle._set_project_dir(str(tmp_path), "run")
     first, second, again = (oracle.create_trial(name) for name in ("first", "second", "first"))
     assert (first.trial_id, second.trial_id, again.trial_id) == ("0", "1", "0")
 

@@ -66,11 +66,12 @@ def _parse_idx_images(content: bytes, path: Path) -> np.ndarray:
 
 def _default_download_manager() -> "tfds.download.DownloadManager":
     import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.download import checksums
+
+    from mslstm_keras.compat import DATA_DIR, load_url_infos
 
     return tfds.download.DownloadManager(
-        download_dir=os.path.join(tfds.core.constants.DATA_DIR, "downloads"),
-        url_infos=checksums.load_url_infos(CHECKSUMS),
+        download_dir=os.path.join(DATA_DIR, "downloads"),
+        url_infos=load_url_infos(CHECKSUMS),
         dataset_name="moving_mnist_clips",
         force_checksums_validation=True,
     )
