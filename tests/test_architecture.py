@@ -40,7 +40,6 @@ TENSORFLOW = {
     "cost.counting",
     "cost.measurement",
     "cost.memory",
-    "data.preparation",
     "export.client",
     "export.formats",
     "export.saved_model",

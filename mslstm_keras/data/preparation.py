@@ -1,28 +1,18 @@
 """Data sets made ready to be read, in one process or in parts."""
 
-import contextlib
 import dataclasses
-import multiprocessing
-import multiprocessing.connection
 import os
 import re
-import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mslstm_keras.data.catalogue import builder_class, find_builder, prepared_variants
 from mslstm_keras.settings import read_settings
+from tfds_builders.part_processes import errors_of_the_disk, make_parts
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
-
-
-_POLL_SECONDS = 0.5
-
-
-_GRACE_SECONDS = 10  # for a process to clear up before it is killed
 
 
 def prepare(
@@ -78,11 +68,11 @@ def prepare(
     if variant is not None or settings:
         builder = _variant(builder, variant, settings or {}, among_parts=part is not None)
     config = tfds.download.DownloadConfig(manual_dir=None if manual_dir is None else os.fspath(manual_dir))
-    with _errors_of_the_disk():
+    with errors_of_the_disk():
         if not is_prepared(builder):
             if processes > 1:
                 fetch_sources(builder, config)
-                _make_parts(builder, processes, config)
+                make_parts(builder, processes, config)
             elif chosen:
                 make_part(builder, chosen, config)
             else:
@@ -92,95 +82,6 @@ def prepare(
     for split in builder.info.splits:
         random_access(builder, split)
     return builder
-
-
-def _make_parts(builder, count, config):
-    """Makes all parts of a data set, each in a process of its own; the first that fails ends the others."""
-    from mslstm_keras.compat import tqdm
-    from tfds_builders.parts import missing_parts
-
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["keras", "tensorflow_datasets", "tensorflow"]
-    )  # once, not in each process
-    clips: list[Any] = []
-    running: dict[Any, tuple[Any, Any, Any]] = {}  # sentinel -> part, process, receiver
-    with tqdm(desc=f"Preparing in {count} processes...", unit=" clips", leave=False) as bar:
-        try:
-            for part in missing_parts(builder, count):
-                receiver, sender = context.Pipe(duplex=False)
-                clips.append(context.RawValue("q", 0))  # a lock would be lost with a process that is killed
-                process = context.Process(
-                    target=_make_part, args=(builder, part, config, clips[-1], sender), name=f"part {part}"
-                )
-                process.start()
-                sender.close()
-                running[process.sentinel] = part, process, receiver
-            while running:
-                for sentinel in multiprocessing.connection.wait(running, timeout=_POLL_SECONDS):
-                    part, process, receiver = running.pop(sentinel)
-                    process.join()
-                    if process.exitcode:
-                        raise _failure(part, process.exitcode, receiver)
-                bar.update(sum(each.value for each in clips) - bar.n)
-        finally:
-            for _, process, _ in running.values():
-                process.terminate()
-            for _, process, _ in running.values():
-                process.join(_GRACE_SECONDS)
-                process.kill()  # if it has not ended; what it leaves is ignored
-                process.join()
-
-
-def _make_part(builder, part, config, clips, errors):
-    """Makes a part, in a process of its own, and sends the errors that a user can mend."""
-    import tensorflow_datasets as tfds
-
-    from tfds_builders.parts import make_part
-
-    ending = []
-
-    def end(*_):
-        ending.append(True)
-        sys.exit(1)  # so that what is half made is removed
-
-    def count():
-        clips.value += 1
-        if ending:  # the signal may have come in a destructor, where Python ignores an exit
-            sys.exit(1)
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches every process; the first one ends the others
-    tfds.disable_progress_bar()
-    try:
-        with _errors_of_the_disk():
-            make_part(builder, part, config, count)
-    except (ValueError, ImportError, OSError) as error:
-        kind = next(kind for kind in (ValueError, ImportError, OSError) if isinstance(error, kind))
-        errors.send((kind, str(error)))
-        sys.exit(1)
-
-
-def _failure(part, exit_code, receiver):
-    """Returns the error of a process that made a part."""
-    try:
-        kind, message = receiver.recv()
-        return kind(f"Part {part}: {message}")
-    except EOFError:
-        how = f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"ended with {exit_code}"
-        return ChildProcessError(f"Part {part}: its process was {how}; parts that are finished are kept")
-
-
-@contextlib.contextmanager
-def _errors_of_the_disk():
-    try:
-        yield
-    except RuntimeError as error:  # TFDS wraps what the disk refuses
-        if _is_of_the_disk(error.__cause__):
-            raise OSError(str(error.__cause__)) from error
-        raise
 
 
 def _variant(builder, name, settings, among_parts=False):
@@ -215,9 +116,3 @@ def _variant(builder, name, settings, among_parts=False):
     if name in (known.name for known in kind.BUILDER_CONFIGS) or (prepared and not same):
         raise ValueError(f"`variant` must be new. Received: variant={name!r}, known or prepared in {place}")
     return kind(config=config, data_dir=os.fspath(place.parent))
-
-
-def _is_of_the_disk(error):
-    import tensorflow as tf
-
-    return isinstance(error, (OSError, tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError))

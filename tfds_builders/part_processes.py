@@ -1,0 +1,106 @@
+"""Parts of a data set made at once, each in a process of its own. A process that is killed costs its own part alone."""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import signal
+import sys
+from typing import Any
+
+_POLL_SECONDS = 0.5
+_GRACE_SECONDS = 10  # for a process to clear up before it is killed
+
+
+def make_parts(builder, count, config):
+    """Makes all parts of a data set, each in a process of its own; the first that fails ends the others."""
+    from mslstm_keras.compat import tqdm
+    from tfds_builders.parts import missing_parts
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["keras", "tensorflow_datasets", "tensorflow"]
+    )  # once, not in each process
+    clips: list[Any] = []
+    running: dict[Any, tuple[Any, Any, Any]] = {}  # sentinel -> part, process, receiver
+    with tqdm(desc=f"Preparing in {count} processes...", unit=" clips", leave=False) as bar:
+        try:
+            for part in missing_parts(builder, count):
+                receiver, sender = context.Pipe(duplex=False)
+                clips.append(context.RawValue("q", 0))  # a lock would be lost with a process that is killed
+                process = context.Process(
+                    target=_make_part, args=(builder, part, config, clips[-1], sender), name=f"part {part}"
+                )
+                process.start()
+                sender.close()
+                running[process.sentinel] = part, process, receiver
+            while running:
+                for sentinel in multiprocessing.connection.wait(running, timeout=_POLL_SECONDS):
+                    part, process, receiver = running.pop(sentinel)
+                    process.join()
+                    if process.exitcode:
+                        raise _failure(part, process.exitcode, receiver)
+                bar.update(sum(each.value for each in clips) - bar.n)
+        finally:
+            for _, process, _ in running.values():
+                process.terminate()
+            for _, process, _ in running.values():
+                process.join(_GRACE_SECONDS)
+                process.kill()  # if it has not ended; what it leaves is ignored
+                process.join()
+
+
+def _make_part(builder, part, config, clips, errors):
+    """Makes a part, in a process of its own, and sends the errors that a user can mend."""
+    import tensorflow_datasets as tfds
+
+    from tfds_builders.parts import make_part
+
+    ending = []
+
+    def end(*_):
+        ending.append(True)
+        sys.exit(1)  # so that what is half made is removed
+
+    def count():
+        clips.value += 1
+        if ending:  # the signal may have come in a destructor, where Python ignores an exit
+            sys.exit(1)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches every process; the first one ends the others
+    tfds.disable_progress_bar()
+    try:
+        with errors_of_the_disk():
+            make_part(builder, part, config, count)
+    except (ValueError, ImportError, OSError) as error:
+        kind = next(kind for kind in (ValueError, ImportError, OSError) if isinstance(error, kind))
+        errors.send((kind, str(error)))
+        sys.exit(1)
+
+
+def _failure(part, exit_code, receiver):
+    """Returns the error of a process that made a part."""
+    try:
+        kind, message = receiver.recv()
+        return kind(f"Part {part}: {message}")
+    except EOFError:
+        how = f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"ended with {exit_code}"
+        return ChildProcessError(f"Part {part}: its process was {how}; parts that are finished are kept")
+
+
+@contextlib.contextmanager
+def errors_of_the_disk():
+    try:
+        yield
+    except RuntimeError as error:  # TFDS wraps what the disk refuses
+        if _is_of_the_disk(error.__cause__):
+            raise OSError(str(error.__cause__)) from error
+        raise
+
+
+def _is_of_the_disk(error):
+    import tensorflow as tf
+
+    return isinstance(error, (OSError, tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError))
