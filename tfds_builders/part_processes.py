@@ -5,21 +5,38 @@ import multiprocessing
 import multiprocessing.connection
 import signal
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+    from tfds_builders.parts import PartBuilder
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 10  # for a process to clear up before it is killed
 
 
-def make_parts(builder, count, config):
-    """Makes all parts of a data set, each in a process of its own; the first that fails ends the others."""
+def make_parts(builder: "PartBuilder", count: int, config: "tfds.download.DownloadConfig") -> None:
+    """Makes all parts of a data set, each in a process of its own; the first that fails ends the others.
+
+    Not `concurrent.futures`: its pool cannot end the processes that are at work when one of them has failed.
+
+    Args:
+        builder: of the data set.
+        count: int. How many parts; those that are made already are left as they are.
+        config: as `make_part` takes it.
+
+    Raises:
+        ChildProcessError: if a process was killed. Parts that are finished are kept.
+        ValueError, ImportError or OSError: as `make_part` raises them, with the number of the part.
+    """
     from mslstm_keras.compat import tqdm
     from tfds_builders.parts import missing_parts
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["keras", "tensorflow_datasets", "tensorflow"]
-    )  # once, not in each process
+    # Imported once, not in each process.
+    context.set_forkserver_preload(["keras", "tensorflow_datasets", "tensorflow"])
     clips: list[Any] = []
     running: dict[Any, tuple[Any, Any, Any]] = {}  # sentinel -> part, process, receiver
     with tqdm(desc=f"Preparing in {count} processes...", unit=" clips", leave=False) as bar:
@@ -91,10 +108,11 @@ def _failure(part, exit_code, receiver):
 
 
 @contextlib.contextmanager
-def errors_of_the_disk():
+def errors_of_the_disk() -> Iterator[None]:
+    """Raises OSError where TFDS wraps what the disk refuses."""
     try:
         yield
-    except RuntimeError as error:  # TFDS wraps what the disk refuses
+    except RuntimeError as error:
         if _is_of_the_disk(error.__cause__):
             raise OSError(str(error.__cause__)) from error
         raise
