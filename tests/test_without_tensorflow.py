@@ -83,6 +83,7 @@ def test_the_command_forecasts_what_python_does(without):
     np.testing.assert_array_equal(np.load(folder / "cli.npy"), np.load(folder / "future.npy"))
 
 
+@pytest.mark.slow
 def test_weights_are_those_of_a_training_beside_tensorflow(without, tmp_path):
     folder, *_ = without
     run_on_jax(tmp_path, blocked=False)

@@ -86,7 +86,7 @@ def add_pretrained(
         version = folder / VERSION
         export_saved_model(model, version, rain_scale=find_protocol(recipe.data).rain_scale)
         # Not compiled: the optimiser's state is two thirds of the file, and who trains on begins with a new one.
-        save_keras_folder(keras.Model(model.inputs, model.outputs, name=model.name), version)
+        save_keras_folder(keras.Model(model.input, model.output, name=model.name), version)
         shutil.copyfile(Path(run_dir) / LOG, version / "curve.csv")
         _draw_samples(model, clips, version / "samples.gif")
         _draw_curve(version / "curve.csv", entry, version / "curve.png")

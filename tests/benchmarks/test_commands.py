@@ -6,7 +6,6 @@ import json
 import pytest
 from PIL import Image
 
-import mslstm_keras
 from benchmarks import compile, convolutions, input, memory, precision, probes, scaling, step
 
 COMMANDS = {
@@ -53,6 +52,7 @@ def run(tmp_path, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_step(run):
     found = run("step", "--contestants fast plain checkpoint_step stock roofline")
     assert [(one["pass"], one["contestant"]) for one in found] == [
@@ -64,6 +64,7 @@ def test_step(run):
         assert one["seconds"]["min"] == one["seconds"]["median"] > 0
 
 
+@pytest.mark.slow
 def test_step_with_several_threads(run, monkeypatch):
     class Worker:
         def __init__(self, build, workload, *arguments):
@@ -88,6 +89,7 @@ def test_step_with_several_threads(run, monkeypatch):
     assert all(one["times_as_fast_as"].keys() == {"plain 1x2", "plain 2x1"} for one in found)
 
 
+@pytest.mark.slow
 def test_account(run):
     fast, roofline = run("step", "--account --passes training --contestants fast roofline")
     assert sum(fast["fractions"].values()) == pytest.approx(1)
@@ -104,7 +106,7 @@ def test_memory(run, monkeypatch):
         assert (model.name, batch_size, checkpoint) == ("conv_lstm", 2, "sqrt")
         return 3 * 2**20
 
-    monkeypatch.setattr(mslstm_keras, "training_memory", predict)
+    monkeypatch.setattr("mslstm_keras.cost.training_memory", predict)
     found = run("memory", "--steps 1 --variants checkpoint_sqrt stock")
     assert [(one["variant"], one["predicted_mib"]) for one in found] == [
         ("checkpoint_sqrt", 3),
@@ -121,6 +123,7 @@ def test_memory_by_horizon(run, in_this_process):
     assert len(found["growth_mib"]) == len(found["peak_mib"]) == 2
 
 
+@pytest.mark.slow
 def test_compile(run, in_this_process):
     found = run("compile", "--ways loop plain_loop")
     assert [one["wait"] for one in found[:-2]] == [
@@ -133,6 +136,7 @@ def test_compile(run, in_this_process):
     assert all(one["first_seconds"]["median"] > one["later_seconds"]["median"] for one in found[-2:])
 
 
+@pytest.mark.slow
 def test_scaling(run, monkeypatch):
     def square_of_filters(probe, workload, **arguments):
         assert probe == "training_memory"
@@ -148,12 +152,14 @@ def test_scaling(run, monkeypatch):
     assert filters["last_exponents"] == pytest.approx(filters["exponents"])  # there are but two sizes
 
 
+@pytest.mark.slow
 def test_input(run):
     found = run("input", "--side 64 --patch-size 16 --batches 2")
     assert [one["source"] for one in found] == ["stream", "stream: read", "npy", "npy: read", "training"]
     assert found[-1]["times_training"] == 1
 
 
+@pytest.mark.slow
 def test_precision(run):
     found = run("precision", "--policies mixed_bfloat16 --horizon 2 3")
     assert [one["memories"] for one in found] == ["single", "half"]

@@ -85,6 +85,7 @@ def test_worker_calls_in_a_process_of_its_own():
     worker.close()
 
 
+@pytest.mark.slow
 def test_fault_in_a_process_of_its_own():
     with pytest.raises(ValueError, match=r"`name` must be a known model.*Received: name='nix'"):
         in_fresh_process("first_step", workload={"model": "nix"}, variant="fast")

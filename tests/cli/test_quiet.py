@@ -51,6 +51,7 @@ def run(*words, **environment):
     return child.stderr
 
 
+@pytest.mark.slow
 def test_libraries_are_quiet_unless_the_user_asks_for_their_log(tiny_zoo, tmp_path):
     np.save(tmp_path / "clip.npy", np.zeros((3, 64, 64, 1), "float32"))
     words = [

@@ -140,6 +140,7 @@ def test_evaluation_is_a_report_and_pictures(succeed, tiny_run, tmp_path, optdig
     assert width_of(tmp_path / "curves.png") > 64
 
 
+@pytest.mark.slow
 def test_several_seeds_are_trained_and_evaluated(succeed, tmp_path, optdigits_dir):
     run = tmp_path / "runs"
     ended = succeed("train", "optdigits_quick", "--run-dir", run, "--seeds", 2, *SETTINGS)

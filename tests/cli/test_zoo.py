@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import pytest
+
 import mslstm_keras
 from tests.support.commands import NAME, OPTDIGITS, ROOT, listing
 from tests.support.processes import run_script
@@ -37,6 +39,7 @@ def test_a_run_is_added_to_a_zoo(succeed, tiny_run, other_run, tmp_path, optdigi
     mslstm_keras.load_pretrained("mine", zoo)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_when_a_zoo_is_written(tiny_zoo, other_run, tmp_path, optdigits_dir):
     """The whole command, in a process of its own: TensorFlow, HDF5 and Pillow all write to that disk."""
     zoo = shutil.copytree(tiny_zoo, tmp_path / "zoo")

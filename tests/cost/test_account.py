@@ -281,6 +281,7 @@ def test_plain_data(no_prediction):
 # Measured
 
 
+@pytest.mark.slow
 def test_a_model_is_measured_in_a_process_of_its_own():
     found = small_cost("conv_lstm", measure=True)
     assert found.measured.peak_bytes > 0

@@ -16,6 +16,7 @@ from tests.support.equations import assert_close
 
 LIBRARIES = [Path(tf.sysconfig.get_lib(), f"libtensorflow_{name}.so.2") for name in ("cc", "framework")]
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("many_models"),
     pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler, cc"),
     pytest.mark.skipif(

@@ -264,6 +264,7 @@ def run_model(file):
     return arrays, meta, predictions, value, placements, gradients
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", MODEL_FILES)
 def test_golden_model(file):
     arrays, meta, predictions, value, placements, gradients = run_model(file)

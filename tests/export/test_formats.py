@@ -7,7 +7,7 @@ from mslstm_keras.export.formats import FORMATS
 from tests.support.contracts import CONTEXT_FRAMES, random_frames
 from tests.support.equations import assert_close
 
-pytestmark = pytest.mark.usefixtures("many_models")
+pytestmark = [pytest.mark.usefixtures("many_models"), pytest.mark.slow]
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mslstm_keras.layers import lanes
 from tests.support.processes import run_script
@@ -35,6 +36,7 @@ for name, options in (("loop", {}), ("step", {"checkpoint": "step"}), ("plain", 
 """
 
 
+@pytest.mark.slow
 def test_lanes_change_nothing(tmp_path):
     """Two clips, four operations at once: each clip has a lane of its own, in a loop and with a checkpoint."""
     root = Path(__file__).parents[2]

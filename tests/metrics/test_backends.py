@@ -32,6 +32,7 @@ def assert_equal_scores(scores, one_device):
         np.testing.assert_allclose(scores[name], values, rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_two_devices_score_as_one_does(one_device):
     script = """
         import json, sys
@@ -64,6 +65,7 @@ def test_two_devices_score_as_one_does(one_device):
     assert all(count == counted.counts().tolist() for count in counts.values())
 
 
+@pytest.mark.slow
 def test_jax_scores_as_tensorflow_does(one_device):
     script = """
         import json, sys

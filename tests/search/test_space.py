@@ -152,6 +152,7 @@ def test_a_trial_of_a_hypermodel_whose_values_do_not_fit_fails():
         hypermodel.build(keras_tuner.HyperParameters())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:currentThread.. is deprecated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:getName.. is deprecated:DeprecationWarning")
 def test_a_search_of_the_users_own_under_a_strategy(tmp_path):

@@ -129,7 +129,7 @@ def test_one_device_may_be_named(devices):
 
 def test_without_devices_there_is_no_strategy():
     placement = place()
-    assert (placement.replicas, placement.part) == (1, WHOLE)
+    assert (placement.replicas, placement.share) == (1, WHOLE)
     with placement.scope() as scope:
         assert scope is None
 

@@ -515,6 +515,7 @@ def test_seeds_are_runs_of_their_own(recipe, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_seeds_that_have_ended_stay_and_others_go_on(recipe, tmp_path):
     train_seeds(recipe, tmp_path, 1, verbose=0)
     written = (tmp_path / "seed-0" / "log.csv").read_text()

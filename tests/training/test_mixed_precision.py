@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import run_script
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +62,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one_and_leave_out_what_overflows_on_either():
     child = run_script(SCRIPT, ROOT)
     assert child.returncode == 0, child.stderr

@@ -214,6 +214,7 @@ def test_drawn_frames_depend_on_seed_and_step_alone():
     assert (drawn(4) != drawn(4, seed=1)).any()
 
 
+@pytest.mark.slow
 def test_schedules_reach_the_steps_of_jax():
     """There a step reads no variable of a callback, unless that brings the state home first."""
     script = """

@@ -98,6 +98,7 @@ def test_card_curve_and_samples(tiny_zoo, tiny_run):
         curve.verify()
 
 
+@pytest.mark.slow
 def test_another_process_serves_trains_and_forecasts_with_it(tiny_zoo, tmp_path, frames):
     """`tf.saved_model.load` and `keras.models.load_model` read the same folder and agree."""
     np.save(tmp_path / "frames.npy", frames)
