@@ -1,4 +1,4 @@
-"""Waiting times: until the first training step, the first forecast of a model of the zoo, the first line of help."""
+"""Waiting times: until the first training step, the first forecast of a model of the zoo, the end of small commands."""
 
 import argparse
 import dataclasses
@@ -31,7 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this benchmark."""
     parser = command.make_parser(
         "compile",
-        "Time until the first training step, the first forecast, the first line of help.",
+        "Time until the first training step, the first forecast, the end of small commands.",
         "--models ms_lstm --ways loop unroll --repetitions 2 --json compile.json --figure compile.png",
         repetitions=3,
     )
@@ -63,7 +63,7 @@ def _start(report: Report, options: argparse.Namespace) -> None:
     """Adds to the report the waiting times without a training."""
     probes = {
         "imports": partial(in_fresh_process, "import_times"),
-        "help": partial(in_fresh_process, "help_time"),
+        "commands": partial(in_fresh_process, "command_times"),
         "first forecast": partial(in_fresh_process, "first_forecast", name=options.pretrained),
     }
     samples = {}

@@ -3,9 +3,8 @@
 Nothing heavy is imported at the top: some probes time exactly that.
 """
 
-import contextlib
-import io
 import json
+import subprocess
 import sys
 import time
 import traceback
@@ -14,6 +13,8 @@ from functools import partial
 
 from benchmarks.measure import seconds
 from benchmarks.workload import Workload
+
+COMMANDS = ("--version", "--help", "forecast --help", "models", "recipes", "zoo list", "data list")
 
 
 def training_memory(workload: dict, variant: str, steps: int) -> dict:
@@ -97,18 +98,13 @@ def import_times() -> dict:
     return {"import keras": middle - start, "then import mslstm_keras": time.perf_counter() - middle}
 
 
-def help_time() -> dict:
-    """Returns the seconds of `mslstm --help` behind `import keras`."""
-    import keras  # noqa: F401
-
-    def ask():
-        from mslstm_keras.cli import main
-
-        with contextlib.suppress(SystemExit):
-            main(["--help"])
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        return {"mslstm --help, after import keras": seconds(ask)}
+def command_times() -> dict:
+    """Returns the seconds of commands that need no tensor, each a process from its start to its end."""
+    times = {}
+    for words in COMMANDS:
+        command = [sys.executable, "-m", "mslstm_keras", *words.split()]
+        times[f"mslstm {words}"] = seconds(partial(subprocess.run, command, check=True, capture_output=True))
+    return times
 
 
 def first_forecast(name: str) -> dict:
@@ -133,7 +129,7 @@ PROBES = {
         streaming_memory,
         first_step,
         import_times,
-        help_time,
+        command_times,
         first_forecast,
     )
 }

@@ -129,7 +129,7 @@ def test_compile(run, in_this_process):
     assert [one["wait"] for one in found[:-2]] == [
         "import keras",
         "then import mslstm_keras",
-        "mslstm --help, after import keras",
+        *(f"mslstm {words}" for words in probes.COMMANDS),
         "zoo model and first forecast, after the imports",
     ]
     assert [one["way"] for one in found[-2:]] == ["loop", "plain_loop"]
