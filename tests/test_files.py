@@ -1,10 +1,8 @@
 import os
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from mslstm_keras.files import remove_partial, replacing, write_gif
+from mslstm_keras.files import remove_partial, replacing
 from tests.support.processes import run_without_keras
 
 
@@ -151,51 +149,3 @@ def test_a_disk_that_takes_no_more(tmp_path):
     assert names(tmp_path) == ["file", "folder"]
     assert (tmp_path / "file").read_text() == "old"
     assert (tmp_path / "folder" / "deep" / "a").read_text() == "old"
-
-
-def gif_frames(path):
-    with Image.open(path) as image:
-        frames, times = [], []
-        for index in range(image.n_frames):
-            image.seek(index)
-            frames.append(np.asarray(image.convert("RGB")))
-            times.append(image.info["duration"])
-        return np.stack(frames), times, image.info["loop"]
-
-
-def test_gif_of_grey_images_is_exact(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (4, 9, 12), dtype="uint8")
-    write_gif(tmp_path / "a.gif", images, fps=5)
-    frames, times, loop = gif_frames(tmp_path / "a.gif")
-    np.testing.assert_array_equal(frames, np.repeat(images[..., None], 3, -1))
-    assert times == [200] * 4
-    assert loop == 0  # for ever
-
-
-def test_gif_of_colour_images_shares_a_palette(tmp_path):
-    ramp = np.linspace(0, 255, 64).astype("uint8")
-    images = [np.stack(np.broadcast_arrays(ramp[:, None], ramp[::-1] // (t + 1), 128), -1) for t in range(3)]
-    images = np.stack(images).astype("uint8")
-    write_gif(tmp_path / "a.gif", images, fps=50)
-    frames, times, _ = gif_frames(tmp_path / "a.gif")
-    assert np.abs(frames.astype(int) - images).mean() < 6
-    assert len(np.unique(frames.reshape(-1, 3), axis=0)) <= 256
-    assert times == [20] * 3
-
-
-@pytest.mark.parametrize("shape", [(5, 4, 4), (5, 4, 4, 3)])
-def test_gif_keeps_frames_that_do_not_change(tmp_path, shape):
-    images = np.full(shape, 200, "uint8")
-    images[-1] = 10
-    write_gif(tmp_path / "a.gif", images, fps=4)
-    frames, times, _ = gif_frames(tmp_path / "a.gif")
-    assert times == [250] * 5
-    assert (frames[:4, :-1] == 200).all()
-    assert (frames[4] == 10).all()
-
-
-@pytest.mark.parametrize("fps", [0, -1, 51, float("nan")])
-def test_gif_refuses_a_speed_that_players_do_not_show(tmp_path, fps):
-    with pytest.raises(ValueError, match=r"`fps` must lie in \(0, 50\].* Received: fps="):
-        write_gif(tmp_path / "a.gif", np.zeros((1, 2, 2), "uint8"), fps=fps)
-    assert names(tmp_path) == []

@@ -28,7 +28,8 @@ from mslstm_keras.figures.drawing import (
     thinned,
     time_labels,
 )
-from mslstm_keras.files import replacing, write_gif
+from mslstm_keras.files import replacing
+from mslstm_keras.frames.write import write_gif
 
 if TYPE_CHECKING:
     from mslstm_keras.frames.rain import RainScale

@@ -32,7 +32,7 @@ from mslstm_keras.figures.drawing import (
     thinned,
     time_labels,
 )
-from mslstm_keras.files import write_gif
+from mslstm_keras.frames.write import write_gif
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

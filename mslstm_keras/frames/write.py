@@ -4,12 +4,13 @@ A clip is an array (time, height, width, channels) of values in [0, 1].
 """
 
 import io
+import itertools
 import os
 from pathlib import Path
 
 import numpy as np
 
-from mslstm_keras.files import replacing, write_gif
+from mslstm_keras.files import replacing
 
 GIF_SIDE = 256  # pixels: the least that shows what is in a clip of 64 x 64
 STRIP_WIDTH = 1600  # pixels
@@ -91,3 +92,46 @@ def _write_strip(path: Path, images: np.ndarray, scale: int | None) -> None:
         strip[top : top + image.shape[0], left : left + image.shape[1]] = image
     with replacing(path) as temporary:
         Image.fromarray(strip).save(temporary)
+
+
+def write_gif(path: str | os.PathLike[str], images: np.ndarray, *, fps: float) -> None:
+    """Writes an animation that loops for ever.
+
+    Grey images keep their levels; colour images share one palette of 256 colours, so nothing flickers.
+
+    Args:
+        path: file to write.
+        images: uint8 (time, height, width) or (time, height, width, 3).
+        fps: float in (0, 50]. Frames per second; GIF rounds a frame's time to hundredths of a second.
+
+    Raises:
+        ValueError: if `fps` is out of range.
+        OSError: if the file cannot be written.
+    """
+    from PIL import Image
+
+    if not 0 < fps <= 50:
+        raise ValueError(f"`fps` must lie in (0, 50], which is what GIF players show. Received: fps={fps}")
+    colours = None
+    if images.ndim == 4:
+        montage = Image.fromarray(images.reshape(-1, *images.shape[2:]))
+        palette = montage.quantize(256, dither=Image.Dither.NONE)
+        colours = palette.getpalette()
+        images = np.asarray(palette).reshape(images.shape[:3])
+    images = images.copy()
+    for previous, image in itertools.pairwise(images):
+        if np.array_equal(previous, image):
+            image[-1, -1] ^= 1  # Pillow drops a frame equal to the one before: clips would shrink
+    pictures = [Image.fromarray(image) for image in images]
+    if colours is not None:
+        for picture in pictures:
+            picture.putpalette(colours)
+    with replacing(path) as temporary:
+        pictures[0].save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=round(100 / fps) * 10,
+            loop=0,
+        )
