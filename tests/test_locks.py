@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mslstm_keras import locks
+from mslstm_keras.cli.quiet import LOG_LEVEL
 from mslstm_keras.locks import LOCK, claimed, locked
 from tests.support.commands import OPTDIGITS, SETTINGS, TINY
 from tests.support.zoos import index_of
@@ -206,7 +207,11 @@ class Command:
     def __init__(self, file, *words):
         self.file = file
         with file.open("w") as errors:
-            self.process = python("-m", "mslstm_keras", *words, stdout=subprocess.DEVNULL, stderr=errors)
+            # As in a shell: the tests themselves set how much TensorFlow logs.
+            environment = {name: value for name, value in os.environ.items() if name != LOG_LEVEL}
+            self.process = python(
+                "-m", "mslstm_keras", *words, stdout=subprocess.DEVNULL, stderr=errors, env=environment
+            )
 
     def wait_until(self, happened):
         deadline = time.monotonic() + 300
