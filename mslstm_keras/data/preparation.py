@@ -1,5 +1,6 @@
 """Data sets made ready to be read, in one process or in parts."""
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mslstm_keras.data.catalogue import builder_class, find_builder, prepared_variants
+from mslstm_keras.locks import locked
 from mslstm_keras.settings import read_settings
 from tfds_builders.part_processes import errors_of_the_disk, make_parts
 
@@ -28,7 +30,8 @@ def prepare(
     """Makes a data set ready for reading; does nothing where it is ready already.
 
     It has the same clips under the same numbers, whether it is made in one process or in parts. A part that has failed
-    or was killed is never taken for a finished one, and parts are never taken for the data set.
+    or was killed is never taken for a finished one, and parts are never taken for the data set. Of two calls for one
+    data set, the second waits and finds it ready; calls for its parts run side by side.
 
     Args:
         data: str, "name/config".
@@ -64,30 +67,40 @@ def prepare(
     chosen = Part(*part) if part else None
     if manual_dir is not None and not os.path.isdir(manual_dir):
         raise ValueError(f"`manual_dir` must be a folder. Received: manual_dir={os.fspath(manual_dir)!r}")
-    builder = find_builder(data, data_dir)
-    if variant is not None or settings:
-        builder = _variant(builder, variant, settings or {}, among_parts=part is not None)
+
+    def find(repeated):
+        builder = find_builder(data, data_dir)
+        if variant is not None or settings:
+            builder = _variant(builder, variant, settings or {}, repeated)
+        return builder
+
+    builder = find(repeated=part is not None)
     config = tfds.download.DownloadConfig(manual_dir=None if manual_dir is None else os.fspath(manual_dir))
-    with errors_of_the_disk():
-        if not is_prepared(builder):
-            if processes > 1:
-                fetch_sources(builder, config)
-                make_parts(builder, processes, config)
-            elif chosen:
-                make_part(builder, chosen, config)
-            else:
-                builder.download_and_prepare(download_config=config)
-        if part or processes > 1:
-            builder = join_parts(builder) or builder
-    for split in builder.info.splits:
-        random_access(builder, split)
+    ready, place = is_prepared(builder), Path(builder.data_dir)
+    if chosen and not ready:
+        with errors_of_the_disk():
+            make_part(builder, chosen, config)  # several do that at once, without a lock
+    with contextlib.nullcontext() if ready else locked(place.parent, place.name):
+        if not ready:
+            builder = find(repeated=True)  # another process may have made it meanwhile
+        with errors_of_the_disk():
+            if not is_prepared(builder) and not chosen:
+                if processes > 1:
+                    fetch_sources(builder, config)
+                    make_parts(builder, processes, config)
+                else:
+                    builder.download_and_prepare(download_config=config)
+            if part or processes > 1:
+                builder = join_parts(builder) or builder
+        for split in builder.info.splits:
+            random_access(builder, split)
     return builder
 
 
-def _variant(builder, name, settings, among_parts=False):
+def _variant(builder, name, settings, repeated):
     """Returns the builder of a config that differs from the builder's own.
 
-    Where it is made in parts, whoever made the last one may have prepared the same variant already.
+    The same variant may be prepared already where it is `repeated`: made in parts, or by two processes at once.
     """
     if not re.fullmatch(r"[a-zA-Z]\w*", name or ""):
         raise ValueError(
@@ -110,7 +123,7 @@ def _variant(builder, name, settings, among_parts=False):
     prepared = name in prepared_variants(place, ())
     same = (
         prepared
-        and among_parts
+        and repeated
         and find_builder(f"{builder.name}/{name}", place.parent).info.config_description == description
     )
     if name in (known.name for known in kind.BUILDER_CONFIGS) or (prepared and not same):

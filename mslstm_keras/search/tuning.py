@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mslstm_keras.files import remove_partial
+from mslstm_keras.locks import claimed
 from mslstm_keras.search import chief
 from mslstm_keras.search.results import read_results, write_json
 from mslstm_keras.search.search import Search
@@ -80,7 +81,7 @@ def tune(
 
     Raises:
         ValueError: if an argument breaks its rule, if `run_dir` holds another search, or a search although `resume` is
-            False, or if no trial could be trained.
+            False, if another process is searching there, or if no trial could be trained.
         OSError: if the run folder cannot be written, or the chief does not answer.
     """
     run_dir = Path(run_dir)
@@ -93,9 +94,11 @@ def tune(
     role = chief.find_role()
     if role == "worker" and not chief.wait_for_chief(run_dir):
         return read_results(run_dir)
-    _enter_run_dir(run_dir, search, role, resume)
-    _run(search, run_dir, max_trials, role, folders, progress or (lambda line: None))
-    results = read_results(run_dir)
+    # Workers write the folders of their trials alone, and those trainings have locks of their own.
+    with contextlib.nullcontext() if role == "worker" else claimed(run_dir):
+        _enter_run_dir(run_dir, search, role, resume)
+        _run(search, run_dir, max_trials, role, folders, progress or (lambda line: None))
+        results = read_results(run_dir)
     if role != "worker":
         _check_anything_trained(results)
     return results
@@ -115,7 +118,7 @@ def _space_to_search(recipe, space, searcher):
 
 
 def _enter_run_dir(run_dir, search, role, resume):
-    """Makes the folder of a search, or makes sure that it holds the same search and may be used."""
+    """Notes the search in its folder, or makes sure that it holds the same search and may be used."""
     if role == "worker":
         _check_same_search(run_dir, search)
         return
@@ -126,7 +129,6 @@ def _enter_run_dir(run_dir, search, role, resume):
             )
         _check_same_search(run_dir, search)
     else:
-        run_dir.mkdir(parents=True, exist_ok=True)
         write_json(run_dir / SEARCH, search.to_dict())
     remove_partial(run_dir)
 

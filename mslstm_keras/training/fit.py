@@ -1,5 +1,6 @@
 """A training from its recipe: it can be killed at any moment and goes on to the same weights."""
 
+import contextlib
 import csv
 import dataclasses
 import importlib
@@ -18,6 +19,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.locks import claimed
 from mslstm_keras.metrics.frame import FrameMSE
 from mslstm_keras.models.registry import create_model, dtype_policy
 from mslstm_keras.models.rollout import told_model
@@ -68,69 +70,70 @@ def train(
         The trained, compiled model.
 
     Raises:
-        ValueError: if `run_dir` holds a run and `resume` is False, or the recipe, data, devices, initial weights or
-            checkpoint do not fit.
+        ValueError: if another process is training in `run_dir`, it holds a run and `resume` is False, or the recipe,
+            data, devices, initial weights or checkpoint do not fit.
         FloatingPointError: if the loss becomes infinite or NaN; the last checkpoint stays.
         OSError: if the run folder cannot be written.
     """
     run_dir = Path(run_dir)
-    saved = [path for path in (run_dir / CHECKPOINT, run_dir / CHECKPOINT_BEFORE) if path.exists()]
-    if saved and not resume:
-        raise ValueError(
-            f"`run_dir` must be new; resume to go on with what it holds. Received: run_dir={str(run_dir)!r}"
-        )
-    if not saved and (initial is None) != (recipe.initial is None):
-        raise ValueError(
-            "`initial` must be given where the recipe names what it starts from, and only there. Received: "
-            f"initial={initial if initial is None else initial.name!r}, recipe.initial={recipe.initial!r}"
-        )
     placement = place(devices)
-    placement.check(recipe)
-    clips = training_clips(recipe, data_dir, manual_dir)
-    validation = None
-    if recipe.validation_clips:
-        validation = scoring_batches(
-            validation_clips(recipe, data_dir, manual_dir),
-            recipe,
-            recipe.validation_clips,
-            recipe.batch_size,
-            placement.share,
-        )
-    with placement.scope():
-        model = compiled_model(recipe)
-        first_step, restored = 0, None
-        if saved:
-            first_step, restored = _restore_newest(model, saved, recipe)
-        elif initial is not None:
-            _start_from(model, initial)
-        batches = training_batches(clips, recipe, first_step, placement.share)
-        callbacks = [
-            _StopOnNonFiniteLoss(recipe.interval_steps, recipe.gradient_accumulation_steps or 1),
-            _Progress(recipe),
-        ]
-        if placement.share.number == 0:
-            log = _Log(run_dir / LOG, first_step)
-            run_dir.mkdir(parents=True, exist_ok=True)
-            remove_partial(run_dir)
-            with replacing(run_dir / RECIPE) as temporary:
-                temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
-            callbacks += [
-                *_tensorboard(run_dir / "tensorboard"),
-                log,
-                # Last: a line of the log without its checkpoint is written again.
-                _Checkpoint(run_dir, model, restored),
-            ]
-        if first_step < recipe.steps:  # with no batch left, some backends fail
-            _told(model, recipe).fit(
-                batches,
-                initial_epoch=first_step // recipe.interval_steps,
-                epochs=recipe.steps // recipe.interval_steps,
-                steps_per_epoch=recipe.interval_steps * (recipe.gradient_accumulation_steps or 1),
-                validation_data=validation,
-                shuffle=False,  # the batches come in the order of their step numbers
-                verbose=verbose if placement.share.number == 0 else 0,
-                callbacks=callbacks,
+    # Of several hosts that share the folder, the first one writes it.
+    with claimed(run_dir) if placement.share.number == 0 else contextlib.nullcontext():
+        saved = [path for path in (run_dir / CHECKPOINT, run_dir / CHECKPOINT_BEFORE) if path.exists()]
+        if saved and not resume:
+            raise ValueError(
+                f"`run_dir` must be new; resume to go on with what it holds. Received: run_dir={str(run_dir)!r}"
             )
+        if not saved and (initial is None) != (recipe.initial is None):
+            raise ValueError(
+                "`initial` must be given where the recipe names what it starts from, and only there. Received: "
+                f"initial={initial if initial is None else initial.name!r}, recipe.initial={recipe.initial!r}"
+            )
+        placement.check(recipe)
+        clips = training_clips(recipe, data_dir, manual_dir)
+        validation = None
+        if recipe.validation_clips:
+            validation = scoring_batches(
+                validation_clips(recipe, data_dir, manual_dir),
+                recipe,
+                recipe.validation_clips,
+                recipe.batch_size,
+                placement.share,
+            )
+        with placement.scope():
+            model = compiled_model(recipe)
+            first_step, restored = 0, None
+            if saved:
+                first_step, restored = _restore_newest(model, saved, recipe)
+            elif initial is not None:
+                _start_from(model, initial)
+            batches = training_batches(clips, recipe, first_step, placement.share)
+            callbacks = [
+                _StopOnNonFiniteLoss(recipe.interval_steps, recipe.gradient_accumulation_steps or 1),
+                _Progress(recipe),
+            ]
+            if placement.share.number == 0:
+                log = _Log(run_dir / LOG, first_step)
+                remove_partial(run_dir)
+                with replacing(run_dir / RECIPE) as temporary:
+                    temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
+                callbacks += [
+                    *_tensorboard(run_dir / "tensorboard"),
+                    log,
+                    # Last: a line of the log without its checkpoint is written again.
+                    _Checkpoint(run_dir, model, restored),
+                ]
+            if first_step < recipe.steps:  # with no batch left, some backends fail
+                _told(model, recipe).fit(
+                    batches,
+                    initial_epoch=first_step // recipe.interval_steps,
+                    epochs=recipe.steps // recipe.interval_steps,
+                    steps_per_epoch=recipe.interval_steps * (recipe.gradient_accumulation_steps or 1),
+                    validation_data=validation,
+                    shuffle=False,  # the batches come in the order of their step numbers
+                    verbose=verbose if placement.share.number == 0 else 0,
+                    callbacks=callbacks,
+                )
     return model
 
 

@@ -22,6 +22,7 @@ from mslstm_keras.export.saved_model import export_saved_model, save_keras_folde
 from mslstm_keras.figures.plots import curve_figure, forecast_animation
 from mslstm_keras.files import remove_partial, replacing
 from mslstm_keras.forecasting.forecaster import forecast
+from mslstm_keras.locks import locked
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.training.fit import LOG
 from mslstm_keras.zoo.card import write_card
@@ -78,21 +79,21 @@ def add_pretrained(
         versions=_versions(),
         files={},
     )
-    zoo.mkdir(parents=True, exist_ok=True)
-    remove_partial(zoo)
-    entries = list_pretrained(zoo) if (zoo / INDEX).exists() else {}
-    # The index is written before the folder takes its place: a disk that is full by then changes neither.
-    with replacing(zoo / INDEX) as index, replacing(zoo / entry.name) as folder:
-        version = folder / VERSION
-        export_saved_model(model, version, rain_scale=find_protocol(recipe.data).rain_scale)
-        # Not compiled: the optimiser's state is two thirds of the file, and who trains on begins with a new one.
-        save_keras_folder(keras.Model(model.input, model.output, name=model.name), version)
-        shutil.copyfile(Path(run_dir) / LOG, version / "curve.csv")
-        _draw_samples(model, clips, version / "samples.gif")
-        _draw_curve(version / "curve.csv", entry, version / "curve.png")
-        write_card(entry, version)
-        entries[entry.name] = dataclasses.replace(entry, files=sums(folder))
-        _write_index(index, entries)
+    with locked(zoo):  # scored is scored: here others wait for seconds
+        remove_partial(zoo)  # with the lock held, nobody is writing it any more
+        entries = list_pretrained(zoo) if (zoo / INDEX).exists() else {}
+        # The index is written before the folder takes its place: a disk that is full by then changes neither.
+        with replacing(zoo / INDEX) as index, replacing(zoo / entry.name) as folder:
+            version = folder / VERSION
+            export_saved_model(model, version, rain_scale=find_protocol(recipe.data).rain_scale)
+            # Not compiled: the optimiser's state is two thirds of the file, and who trains on begins with a new one.
+            save_keras_folder(keras.Model(model.input, model.output, name=model.name), version)
+            shutil.copyfile(Path(run_dir) / LOG, version / "curve.csv")
+            _draw_samples(model, clips, version / "samples.gif")
+            _draw_curve(version / "curve.csv", entry, version / "curve.png")
+            write_card(entry, version)
+            entries[entry.name] = dataclasses.replace(entry, files=sums(folder))
+            _write_index(index, entries)
     return entries[entry.name]
 
 

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.locks import locked
 from mslstm_keras.naming import is_plain
 from mslstm_keras.zoo.checksums import CHECKSUMS, PRESET_FILES, verify_preset
 
@@ -55,9 +56,8 @@ def fetch_preset(preset: str, cache_dir: str | os.PathLike[str] | None = None) -
     folder = _cache(cache_dir).joinpath(scheme, *parts)
     if _is_whole(folder):
         return folder
-    file_locks, library = _library(scheme, "filelock"), _library(scheme, _HOSTS[scheme].library)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with file_locks.FileLock(folder.parent / ".lock"):
+    library = _library(scheme)
+    with locked(folder.parent):
         if not _is_whole(folder):  # another process may have fetched it meanwhile
             remove_partial(folder.parent)  # with the lock held, nobody is writing it any more
             with replacing(folder) as temporary:
@@ -80,9 +80,9 @@ def _cache(cache_dir):
     return Path(cache_dir).expanduser()
 
 
-def _library(scheme, name):
+def _library(scheme):
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(_HOSTS[scheme].library)
     except ImportError as error:
         raise ImportError(
             f"{scheme}:// needs pip install 'mslstm_keras[{scheme}]' ({error.name} is not there)"

@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
+from mslstm_keras.locks import claimed
 from mslstm_keras.search import chief, oracles, tuner
 from mslstm_keras.search import results as tuning_results
 from mslstm_keras.search import search as search_module
@@ -254,6 +255,19 @@ def test_a_folder_that_holds_a_search_is_refused_unless_resuming(recipe, trained
     ):
         tune(recipe, run, space=SPACE, **options, resume=True)
     assert len(trained) == 1
+
+
+def test_a_second_search_in_a_folder_is_refused_and_leaves_it_alone(recipe, trained, tmp_path):
+    run, options = tmp_path / "run", {"space": SPACE, "searcher": "grid", "max_trials": 1}
+    message = (
+        f"`run_dir` must not be written by another process. Received: run_dir={str(run)!r}, held by process "
+    )
+    with claimed(run), pytest.raises(ValueError, match=re.escape(message)):
+        tune(recipe, run, **options)
+    assert not run.exists()
+    tune(recipe, run, **options)
+    assert len(trained) == 1
+    assert not (run / ".lock").exists()
 
 
 def test_a_failed_trial_is_named_and_the_search_goes_on(recipe, trained, tmp_path, monkeypatch):
