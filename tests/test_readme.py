@@ -17,6 +17,7 @@ import tensorflow as tf
 import mslstm_keras
 from mslstm_keras.cli import main
 from mslstm_keras.cost.counting import Count
+from mslstm_keras.search.results import read_results
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -138,7 +139,7 @@ def test_bash_example_of_a_search_runs(tmp_path):
     """One combination is within the cap, the other is not."""
     (example,) = blocks("bash", section("Search"))
     printed = run_as_printed(["bash", "-ec", COMMAND + example], tmp_path)
-    results = mslstm_keras.search.results.read_results(tmp_path / "runs" / "search")
+    results = read_results(tmp_path / "runs" / "search")
     assert [trial["status"] for trial in results["trials"]] == ["completed"]
     assert [refused["values"] for refused in results["refused"]] == [{"options.kernel_sizes": [5, 7]}]
     best = tmp_path / "runs" / "search" / "best.json"

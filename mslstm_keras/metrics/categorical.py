@@ -1,6 +1,5 @@
 """Scores of where it rains: POD, FAR, CSI, HSS and FSS at a threshold, pooled over a whole set."""
 
-import math
 from typing import Any
 
 import keras
@@ -9,6 +8,7 @@ from keras import ops
 
 from mslstm_keras.metrics.frame import FrameMetric
 from mslstm_keras.metrics.rain import reaches, threshold_pixel
+from mslstm_keras.metrics.weights import sum_of_pixels
 from mslstm_keras.typing import Tensor
 
 
@@ -59,6 +59,7 @@ class Contingency(EventMetric):
         predicted       hit             false alarm
         not predicted   miss            correct negative
 
+    Each pixel counts as often as its sample weight says: 0 where nothing was observed.
     A subclass is one formula, `rate`. Each of them counts the same, so one metric's counts give them all:
     `HSS.rate(*metric.counts().T)`.
     Args, call arguments, results and errors: see `EventMetric`.
@@ -71,13 +72,13 @@ class Contingency(EventMetric):
         """Returns the score of counts."""
         raise NotImplementedError
 
-    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
         events = self.events(truth), self.events(prediction)
-        observed, predicted = (ops.sum(event, axis=(2, 3, 4)) for event in events)
-        hits = ops.sum(events[0] * events[1], axis=(2, 3, 4))
-        pixels = ops.cast(math.prod(ops.shape(truth)[2:]), self.dtype)
+        observed, predicted = (sum_of_pixels(event, pixels) for event in events)
+        hits = sum_of_pixels(events[0] * events[1], pixels)
+        count = sum_of_pixels(ops.ones_like(truth), pixels)
         return ops.stack(
-            [hits, observed - hits, predicted - hits, pixels - observed - predicted + hits], axis=-1
+            [hits, observed - hits, predicted - hits, count - observed - predicted + hits], axis=-1
         )
 
     def counts(self) -> np.ndarray:
@@ -155,7 +156,8 @@ class FSS(EventMetric):
         FSS = 1 - sum (p_x - p_y)^2 / sum (p_x^2 + p_y^2)
 
     with p the share of a window's pixels that have an event, in prediction and truth; summed over all
-    positions at which the window lies wholly inside the frame, over channels and over sequences.
+    positions at which the window lies wholly inside the frame, over channels and over sequences. Where pixels have
+    weights, a window has the least one of its pixels: one with an unobserved pixel is left out.
 
     Args:
         frames: int. See `EventMetric`, also for what is not named here.
@@ -188,22 +190,27 @@ class FSS(EventMetric):
 
     def shares(self, frames: Tensor) -> Tensor:
         """Returns the share of every window's pixels that have an event."""
-        size = ops.shape(frames)
-        shares = ops.reshape(self.events(frames), (-1, *size[2:]))
-        for pool_size in ((self.window, 1), (1, self.window)):
-            shares = ops.average_pool(shares, pool_size, strides=1, data_format="channels_last")
-        return ops.reshape(shares, (*size[:2], *ops.shape(shares)[1:]))
+        return self._pooled(ops.average_pool, self.events(frames))
 
-    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
         if any(side is not None and side < self.window for side in truth.shape[2:4]):
             raise ValueError(
                 "`window` must fit into the frames. "
                 f"Received: window={self.window}, frames of {truth.shape[2]}x{truth.shape[3]}"
             )
         observed, predicted = self.shares(truth), self.shares(prediction)
-        difference = ops.mean(ops.square(predicted - observed), axis=(2, 3, 4))
-        largest = ops.mean(ops.square(predicted) + ops.square(observed), axis=(2, 3, 4))
-        return ops.stack([difference, largest], axis=-1)
+        parts = [ops.square(predicted - observed), ops.square(predicted) + ops.square(observed)]
+        if pixels is not None:
+            least = -self._pooled(ops.max_pool, -pixels)
+            parts = [least * part for part in parts]
+        return ops.stack([ops.mean(part, axis=(2, 3, 4)) for part in parts], axis=-1)
+
+    def _pooled(self, pool, frames):
+        size = ops.shape(frames)
+        values = ops.reshape(frames, (-1, *size[2:]))
+        for pool_size in ((self.window, 1), (1, self.window)):
+            values = pool(values, pool_size, strides=1, data_format="channels_last")
+        return ops.reshape(values, (*size[:2], *ops.shape(values)[1:]))
 
     def per_frame(self) -> Tensor:
         """Returns the score of each counted frame, (frames,), the earliest lead time first."""

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from mslstm_keras.metrics.rain import reaches, threshold_pixel
+from mslstm_keras.metrics.weights import hide, mean_of_pixels, split_weights, sum_of_pixels
 from mslstm_keras.typing import Tensor
 
 SSIM_WINDOW = 11  # pixels
@@ -19,11 +20,18 @@ BALANCE = {2.0: 1, 5.0: 3, 10.0: 5, 30.0: 20}
 class FrameMetric(keras.metrics.Metric):
     """Mean of a score over sequences, for each of the last `frames` frames and over all of them.
 
-        score_t = sum_n w_n s(y_nt, clip(x_nt, 0, 1)) / sum_n w_n
-        result  = 1 / frames sum_t score_t
+        score_t = sum_n f_nt s(y_nt, clip(x_nt, 0, 1), u_nt) / sum_n f_nt
+        result  = mean of score_t over the frames t with sum_n f_nt > 0
 
-    with y the truth, x the prediction, s the score of one frame (a subclass' `score`) and w_n the weight
-    of sequence n. A model predicts the frames 1 .. context + forecast - 1, so `frames=forecast_frames`
+    with y the truth, x the prediction and s the score of one frame (a subclass' `score`). The sample weights w give
+    the weight f_nt = max_p w_ntp of frame t of sequence n, and the weights u_ntp = w_ntp / f_nt of its pixels p;
+    without them f and u are 1. So a weight per sequence or per frame is f, and u is 1; a mask of what was observed,
+    of zeros and ones, is u, and f is 1 for every frame of which anything was observed. The equations of the
+    scores leave u out: sums over pixels are sums of u_p times the value of the pixel, so they are those of
+    observed pixels alone and not scaled up; means over pixels are such sums divided by sum_p u_p. What has the
+    weight 0 is left out, even where it is not a number.
+
+    A model predicts the frames 1 .. context + forecast - 1, so `frames=forecast_frames`
     counts the forecast alone and `frames=context_frames + forecast_frames - 1` every prediction.
 
     The state is sums over sequences, which the replicas of a `tf.distribute` strategy keep apart and which
@@ -39,16 +47,19 @@ class FrameMetric(keras.metrics.Metric):
     Call arguments (of `update_state`):
         y_true: tensor (batch, time, height, width, channels), values in [0, 1], at least `frames` frames.
         y_pred: tensor of the same shape; clipped to [0, 1].
-        sample_weight: None or a tensor (batch,), 0 for the sequences that only pad a batch. In `compile`,
-            weights reach the metrics listed in `weighted_metrics`, not those in `metrics`.
+        sample_weight: None, or at least 0: one weight per sequence (batch,), such as 0 for those that only pad a
+            batch; per frame of `y_true`, (batch, time); or per pixel, (batch, time, height, width) or (batch, time,
+            height, width, 1 or channels). In `compile`, weights reach the metrics listed in `weighted_metrics`, not
+            those in `metrics`.
 
     Returns:
         `result()`: the mean over frames, a scalar. `per_frame()`: one value per lead time, (frames,), the
         earliest first. Both are 0 before the first sequence.
 
     Raises:
-        ValueError: if `frames` is not a positive whole number, fewer frames come in, tensors or weights
-            have another rank, or the frames of `y_true` and `y_pred` differ in shape.
+        ValueError: if `frames` is not a positive whole number, fewer frames come in, tensors have another rank,
+            the frames of `y_true` and `y_pred` differ in shape, or `sample_weight` has another shape or holds a
+            negative or not finite value. Inside a graph, where there are no values yet, only shapes are checked.
 
     Differs from the reference code: the score of a prediction that is not a number stays so. There it
     counts as 0, which is the best squared error possible.
@@ -65,15 +76,22 @@ class FrameMetric(keras.metrics.Metric):
         shape = (frames, *self.PARTS)
         self.totals = self.add_variable(shape=shape, initializer="zeros", name="totals")
         self.remainders = self.add_variable(shape=shape, initializer="zeros", name="remainders")
-        self.sequences = self.add_variable(shape=(), initializer="zeros", name="sequences")
+        self.sequences = self.add_variable(shape=(frames,), initializer="zeros", name="sequences")
 
     @classmethod
     def class_name(cls) -> str:
         """Returns the name of the class as logs write names: "frame_mse" for `FrameMSE`."""
         return re.sub("(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
 
-    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
-        """Returns the score of every frame, (batch, frames, *PARTS), of values in [0, 1]."""
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
+        """Returns the score of every frame, (batch, frames, *PARTS), of values in [0, 1].
+
+        Args:
+            truth: tensor (batch, frames, height, width, channels); 0 where it must not be seen.
+            prediction: tensor of the same shape, likewise.
+            pixels: None where all pixels of a frame have one weight, or the weights u of the pixels in [0, 1], (batch,
+                frames, height, width, 1 or channels).
+        """
         raise NotImplementedError
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
@@ -83,10 +101,19 @@ class FrameMetric(keras.metrics.Metric):
                 "`y_pred` must have the batch size, height, width and channels of `y_true`. "
                 f"Received: y_true {tuple(y_true.shape)}, y_pred {tuple(y_pred.shape)}"
             )
-        scores = self.score(truth, ops.clip(prediction, 0, 1))
-        weights = self._weights(sample_weight, scores)
-        self._add(ops.sum(scores * ops.reshape(weights, (-1, 1, *(1 for _ in self.PARTS))), axis=0))
-        self.sequences.assign_add(ops.sum(weights))
+        prediction = ops.clip(prediction, 0, 1)
+        if sample_weight is None:
+            scores = self.score(truth, prediction)
+            weights = ops.ones((ops.shape(scores)[0], 1), self.dtype)
+        else:
+            weights, pixels, per_pixel = split_weights(
+                sample_weight, ops.convert_to_tensor(y_true), self.dtype
+            )
+            weights, pixels = weights[:, -self.frames :], pixels[:, -self.frames :]
+            truth, prediction = hide(truth, pixels), hide(prediction, pixels)
+            scores = self.score(truth, prediction, *([pixels] if per_pixel else []))
+        self._add(ops.sum(scores * weights[(..., *(None for _ in self.PARTS))], axis=0))
+        self.sequences.assign_add(ops.broadcast_to(ops.sum(weights, axis=0), (self.frames,)))
 
     def sums(self) -> Tensor:
         """Returns the weighted sums over sequences of what `score` returns, (frames, ...)."""
@@ -97,8 +124,9 @@ class FrameMetric(keras.metrics.Metric):
         return ops.divide_no_nan(self.sums(), self.sequences)
 
     def result(self) -> Tensor:
-        """Returns the mean score over the counted frames, a scalar."""
-        return ops.mean(self.per_frame())
+        """Returns the mean score over the counted frames, without those that nothing gave a weight; a scalar."""
+        weighed = ops.sum(ops.cast(self.sequences > 0, self.dtype))
+        return ops.mean(self.per_frame()) * ops.divide_no_nan(ops.cast(self.frames, self.dtype), weighed)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "frames": self.frames}
@@ -124,17 +152,6 @@ class FrameMetric(keras.metrics.Metric):
             )
         return frames[:, -self.frames :]
 
-    def _weights(self, sample_weight, scores):
-        if sample_weight is None:
-            return ops.ones(ops.shape(scores)[:1], self.dtype)
-        weights = ops.cast(ops.convert_to_tensor(sample_weight), self.dtype)
-        if len(weights.shape) != 1:
-            raise ValueError(
-                "`sample_weight` must hold one weight per sequence, shape (batch,). "
-                f"Received: shape={tuple(weights.shape)}"
-            )
-        return weights
-
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
 class FrameMSE(FrameMetric):
@@ -145,8 +162,8 @@ class FrameMSE(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
-        return ops.sum(ops.square(truth - prediction), axis=(2, 3, 4))
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
+        return sum_of_pixels(ops.square(truth - prediction), pixels)
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -158,8 +175,8 @@ class FrameMAE(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
-        return ops.sum(ops.abs(truth - prediction), axis=(2, 3, 4))
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
+        return sum_of_pixels(ops.abs(truth - prediction), pixels)
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -171,8 +188,8 @@ class PixelMSE(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
-        return ops.mean(ops.square(truth - prediction), axis=(2, 3, 4))
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
+        return mean_of_pixels(ops.square(truth - prediction), pixels)
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -184,8 +201,8 @@ class PixelMAE(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
-        return ops.mean(ops.abs(truth - prediction), axis=(2, 3, 4))
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
+        return mean_of_pixels(ops.abs(truth - prediction), pixels)
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -194,22 +211,34 @@ class FrameGDL(FrameMetric):
 
         s(y, x) = sum_p | |dy_p| - |dx_p| |  over neighbours along the height, and again along the width
 
-    with d the difference of a pixel and the one before it; summed over pixels and channels.
+    with d the difference of a pixel and the one before it; summed over pixels and channels. Where pixels have weights,
+    two neighbours have the smaller one of theirs: a pair with an unobserved pixel is left out.
     Args, call arguments, results and errors: see `FrameMetric`.
 
     Reference: Mathieu, Couprie & LeCun, "Deep multi-scale video prediction beyond mean square error",
     ICLR 2016 (the loss of equation 6, with exponent 1).
     """
 
-    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
         return sum(
-            ops.sum(ops.abs(_steepness(truth, axis) - _steepness(prediction, axis)), axis=(2, 3, 4))
+            sum_of_pixels(
+                ops.abs(_steepness(truth, axis) - _steepness(prediction, axis)), _pairs(pixels, axis)
+            )
             for axis in (2, 3)
         )
 
 
 def _steepness(frames, axis):
     return ops.abs(ops.diff(frames, axis=axis))
+
+
+def _pairs(pixels, axis):
+    """Returns the weights of neighbours from those of the pixels."""
+    if pixels is None:
+        return None
+    before, after = (slice(None, -1), slice(1, None))
+    ahead = (slice(None),) * axis
+    return ops.minimum(pixels[(*ahead, before)], pixels[(*ahead, after)])
 
 
 class BalancedError(FrameMetric):
@@ -248,8 +277,8 @@ class BalancedError(FrameMetric):
         reached = (more * reaches(truth, pixel, self.dtype) for pixel, more in self.balance.items())
         return 1 + sum(reached)
 
-    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
-        return ops.sum(self.weight(truth) * self.error(truth - prediction), axis=(2, 3, 4))
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
+        return sum_of_pixels(self.weight(truth) * self.error(truth - prediction), pixels)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rain_scale": self.rain_scale}
@@ -281,8 +310,8 @@ class FramePSNR(FrameMetric):
     Args, call arguments, results and errors: see `FrameMetric`.
     """
 
-    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
-        error = ops.mean(ops.square(truth - prediction), axis=(2, 3, 4))
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
+        error = mean_of_pixels(ops.square(truth - prediction), pixels)
         return -10 * ops.log10(error + PSNR_EPSILON)
 
 
@@ -295,17 +324,23 @@ class FrameSSIM(FrameMetric):
     over channels and all positions at which a Gaussian window lies wholly inside the frame; m, v are mean
     and (co)variance under the window, c1 = 0.01^2, c2 = 0.03^2 for values in [0, 1]. The window is 11
     pixels wide with standard deviation 1.5; frames with a side below 11 take windows of that side k with
-    standard deviation 1.5 k / 11.
+    standard deviation 1.5 k / 11. Weights per pixel are refused: a window mixes pixels, and with one of them
+    unobserved its value is not that of the formula.
     Args, call arguments, results and errors: see `FrameMetric`; also
 
     Raises:
-        ValueError: if height, width or channels of `y_pred` are unknown.
+        ValueError: if height, width or channels of `y_pred` are unknown, or `sample_weight` has weights per pixel.
 
     Reference: Wang, Bovik, Sheikh & Simoncelli, "Image quality assessment: from error visibility to
     structural similarity", IEEE Transactions on Image Processing 13 (2004).
     """
 
-    def score(self, truth: Tensor, prediction: Tensor) -> Tensor:
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
+        if pixels is not None:
+            raise ValueError(
+                f"`sample_weight` must hold one weight per sequence or frame for {self.name}, whose windows mix "
+                f"pixels. Received: one per pixel, of shape={tuple(pixels.shape)} for the counted frames"
+            )
         frame_shape = prediction.shape[2:]
         if None in frame_shape:
             raise ValueError(

@@ -18,6 +18,7 @@ from mslstm_keras.typing import Shape, Tensor
 
 Kind = TypeVar("Kind", bound=keras.layers.Layer)
 CHECKPOINTS = None, "step", "sqrt"
+NO_SAMPLING = 1.0, 0.0  # rates of feeding the truth, in the context and behind it
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -80,7 +81,8 @@ class ObservedFrames(keras.layers.Layer):
     is always the truth. Outside training the context is seen and nothing behind it. In training every
     sample and frame is drawn on its own: a context frame is seen with probability `truth_rate[0]`, a later
     one with probability `truth_rate[1]`. The pair is (1, 0), that is no sampling, until `set_truth_rate`
-    is called, as the schedules of `mslstm_keras.training.sampling` do before every step.
+    is called. The schedules of `mslstm_keras.training.sampling` call `lend_truth_rate` before every step, and what they
+    set is gone behind it: it is in no file, and a later `fit`, even after one that was interrupted, is without it.
 
     Args:
         context_frames: int. Frames given.
@@ -103,6 +105,7 @@ class ObservedFrames(keras.layers.Layer):
         self.context_frames = context_frames
         self.forecast_frames = forecast_frames
         self.draws = StepSeed(seed)
+        self.lent = False
 
     def build(self, frames_shape: Shape) -> None:
         # Rates and draws are compared in float32 whatever the policy: half precision would round the rates.
@@ -117,8 +120,33 @@ class ObservedFrames(keras.layers.Layer):
 
     def set_truth_rate(self, context: float, forecast: float, step: int) -> None:
         """Sets the probabilities of feeding the truth, and the step number that the draws depend on."""
+        self.lent = False
+        self._assign(context, forecast, step)
+
+    def lend_truth_rate(self, context: float, forecast: float, step: int) -> None:
+        """Sets what `set_truth_rate` sets, for one step: until `end_loan`, or until Keras begins an epoch."""
+        self.lent = True
+        self._assign(context, forecast, step)
+
+    def end_loan(self) -> None:
+        """Puts back (1, 0), no sampling, and step 0 where the rate is lent."""
+        if self.lent:
+            self._assign(*NO_SAMPLING, 0)
+            self.lent = False  # last: whatever interrupts this, it is done again
+
+    def _assign(self, context, forecast, step):
         self.truth_rate.assign([context, forecast])
         self.draws.set_step(step)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [*super().metrics, _EndOfLoan(self)]
+
+    def save_own_variables(self, store: Any) -> None:
+        if self.lent:
+            store["0"] = np.array(NO_SAMPLING, "float32")  # named as Keras names the one weight
+        else:
+            super().save_own_variables(store)
 
     def call(self, frames: Tensor, training: bool = False) -> Tensor:
         later = self.context_frames - 1, self.forecast_frames - 1
@@ -135,6 +163,23 @@ class ObservedFrames(keras.layers.Layer):
 
     def compute_output_shape(self, frames_shape: Shape) -> Shape:
         return (frames_shape[0], self.context_frames + self.forecast_frames - 1)
+
+
+class _EndOfLoan(keras.metrics.Metric):
+    """No score, but the way in which Keras tells a layer that an epoch of `fit` begins: it resets metrics.
+
+    No callback is told when a step is interrupted, so what a schedule has lent for it can only be taken back then.
+    """
+
+    def __init__(self, layer: ObservedFrames):
+        super().__init__(name="end_of_loan")
+        self.layer = layer
+
+    def reset_state(self) -> None:
+        self.layer.end_loan()
+
+    def result(self) -> dict[str, Tensor]:
+        return {}  # nothing for the logs
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -380,7 +425,7 @@ def told_model(model: keras.Model) -> keras.Model:
 
 
 def _no_sampling(shape, dtype=None):
-    return ops.convert_to_tensor([1.0, 0.0], dtype=dtype)
+    return ops.convert_to_tensor(NO_SAMPLING, dtype=dtype)
 
 
 def _check_lengths(context_frames, forecast_frames):

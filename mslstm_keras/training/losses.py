@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mslstm_keras.metrics.weights import hide, split_weights, sum_of_pixels
 from mslstm_keras.typing import Tensor
 
 
@@ -12,11 +13,16 @@ from mslstm_keras.typing import Tensor
 class FrameL1L2(keras.losses.Loss):
     """Squared plus absolute error, summed over the pixels of a frame.
 
-        L = 1 / (N T) sum_n sum_t sum_p [ (y_ntp - x_ntp)^2 + a |y_ntp - x_ntp| ]
+        L = 1 / (N T) sum_n sum_t sum_p w_ntp [ (y_ntp - x_ntp)^2 + a |y_ntp - x_ntp| ]
 
-    over N sequences, T frames and the pixels and channels p of a frame, with y the truth and x the
-    prediction, which is not clipped. Because sequences and frames are averaged, the value does not depend
-    on the batch size; because pixels are summed, it grows with the size of the frame.
+    over N sequences, T frames and the pixels and channels p of a frame, with y the truth, x the prediction, which
+    is not clipped, and w the sample weights: 1 without them, w_n per sequence, w_nt per frame, or w_ntp per pixel.
+    Because sequences and frames are averaged, the value does not depend on the batch size; because pixels are
+    summed, it grows with the size of the frame. What has the weight 0 is left out, even where it is not a number.
+
+    Weights do not change the divisor N T, as Keras has it for "sum_over_batch_size": half of them 0, half of the
+    loss. "mean_with_sample_weight" divides by sum_n sum_t max_p w_ntp instead, which for weights 0 and 1 is the number
+    of frames of which anything counts.
 
     Args:
         l1_weight: float. Weight a of the absolute error: 1 in the paper. Where little is certain, as early in a
@@ -30,10 +36,16 @@ class FrameL1L2(keras.losses.Loss):
     Call arguments:
         y_true: tensor (batch, time, height, width, channels), values in [0, 1].
         y_pred: tensor of the same shape.
-        sample_weight: None, one weight per sequence (batch,), or one per frame (batch, time).
+        sample_weight: None, or at least 0: one weight per sequence (batch,), per frame (batch, time), or per pixel,
+            (batch, time, height, width) or (batch, time, height, width, 1 or channels), such as a mask of what was
+            observed.
 
     Returns:
         A scalar. `call` returns the value of every single frame, (batch, time).
+
+    Raises:
+        ValueError: if `l1_weight` is negative; in a call, if `sample_weight` has another shape, or holds a negative or
+            not finite value. Inside a graph, where there are no values yet, only shapes are checked.
 
     Reference: Ma, Zhang & Liu, "MS-LSTM", Applied Soft Computing 147 (2023).
     """
@@ -52,16 +64,21 @@ class FrameL1L2(keras.losses.Loss):
         self.l1_weight = l1_weight
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        if sample_weight is not None:
-            sample_weight = ops.convert_to_tensor(sample_weight, dtype=self.dtype)
-            if len(sample_weight.shape) == 1:
-                # Keras would line (batch,) up with the time axis of the (batch, time) values.
-                sample_weight = ops.expand_dims(sample_weight, axis=1)
-        return super().__call__(y_true, y_pred, sample_weight)
+        if sample_weight is None:
+            return super().__call__(y_true, y_pred)
+        y_true = ops.convert_to_tensor(y_true)
+        weights = split_weights(sample_weight, y_true, self.dtype)
+        # Keras would line (batch,) up with the time axis of the (batch, time) values.
+        frames = weights.frames * ops.ones(ops.shape(y_true)[:2], self.dtype)
+        # It multiplies values by weights; those of pixels go to `call`, in a structure as Keras takes them.
+        return super().__call__((y_true, weights.pixels), y_pred, frames)
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        error = y_true - y_pred
-        return ops.sum(ops.square(error) + self.l1_weight * ops.abs(error), axis=(2, 3, 4))
+    def call(self, y_true: Tensor | tuple[Tensor, Tensor], y_pred: Tensor) -> Tensor:
+        truth, pixels = y_true if isinstance(y_true, tuple) else (y_true, None)
+        error = truth - y_pred
+        if pixels is not None:
+            error = hide(error, pixels)
+        return sum_of_pixels(ops.square(error) + self.l1_weight * ops.abs(error), pixels)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dtype": self.dtype, "l1_weight": self.l1_weight}

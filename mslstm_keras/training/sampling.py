@@ -16,10 +16,11 @@ _SAMPLING = 1  # tells these draws from others with the same seed
 
 
 class _Schedule(keras.callbacks.Callback):
-    """Sets, before each optimiser step k = 0, 1, ..., how often the model is fed the truth.
+    """Sets, for each optimiser step k = 0, 1, ..., how often the model is fed the truth.
 
-    The step is read off the optimiser, so the schedule goes on where it was when a training is resumed; the draws
-    are a pure function of the model's seed and of k.
+    Between steps the model is one that sees the context alone: that is what is saved, scored and used. The step is
+    read off the optimiser, so the schedule goes on where it was when a training is resumed; the draws are a pure
+    function of the model's seed and of k.
     """
 
     def __init__(self, sampling_steps: int):
@@ -38,16 +39,27 @@ class _Schedule(keras.callbacks.Callback):
         """Returns the probability of feeding the truth behind the context at an optimiser step."""
         raise NotImplementedError
 
+    def on_train_begin(self, logs=None):
+        if self.model.steps_per_execution != 1:
+            raise ValueError(
+                "`steps_per_execution` must be 1 under a schedule, since Keras tells callbacks of every "
+                "execution alone, not of each of its steps; `mslstm train` has no such limit, for its draws come with "
+                "the data (`told_model`, `draw_observed`). "
+                f"Received: steps_per_execution={self.model.steps_per_execution}"
+            )
+
     def on_train_batch_begin(self, batch, logs=None):
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()  # the variables are empty in an epoch, and what is assigned to them is lost
         step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
         rates = self.context_truth_rate(step), self.truth_rate(step)
-        find_layer(self.model, ObservedFrames).set_truth_rate(*rates, step)
+        find_layer(self.model, ObservedFrames).lend_truth_rate(*rates, step)
+
+    def on_train_batch_end(self, batch, logs=None):
+        find_layer(self.model, ObservedFrames).end_loan()
 
     def on_epoch_end(self, epoch, logs=None):
-        # What is saved or used between epochs is a model that sees the context alone.
-        find_layer(self.model, ObservedFrames).set_truth_rate(1.0, 0.0, 0)
+        self.on_train_batch_end(None)  # of the step for which there was no batch left
 
 
 class ScheduledSampling(_Schedule):
@@ -62,7 +74,8 @@ class ScheduledSampling(_Schedule):
         sampling_steps: int. Steps over which the probability falls from 1 to 0.
 
     Raises:
-        ValueError: if `sampling_steps` is not positive, or the model has no `ObservedFrames` layer.
+        ValueError: if `sampling_steps` is not positive, the model has no `ObservedFrames` layer, or it is compiled with
+            `steps_per_execution` above 1: Keras tells callbacks of every execution alone.
 
     Reference: Bengio et al., "Scheduled Sampling", NeurIPS 2015.
     """
@@ -87,7 +100,8 @@ class ReverseScheduledSampling(_Schedule):
         sampling_steps: int. Steps of the whole schedule, with its last third, in which both rates stay as they are.
 
     Raises:
-        ValueError: if `sampling_steps` is not positive, or the model has no `ObservedFrames` layer.
+        ValueError: if `sampling_steps` is not positive, the model has no `ObservedFrames` layer, or it is compiled with
+            `steps_per_execution` above 1: Keras tells callbacks of every execution alone.
 
     Reference: Wang et al., "PredRNN: A Recurrent Neural Network for Spatiotemporal Predictive Learning", TPAMI 2022.
     """

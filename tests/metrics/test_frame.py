@@ -331,8 +331,8 @@ def test_frames_that_would_broadcast():
 
 def test_wrong_weights():
     truth, prediction = random_frames()
-    with pytest.raises(ValueError, match=r"`sample_weight` must hold one weight per sequence.*\(3, 4\)"):
-        FrameMSE(4).update_state(truth, prediction, sample_weight=np.ones((3, 4)))
+    with pytest.raises(ValueError, match=r"`sample_weight` must hold one weight per sequence.*=\(4, 3\)"):
+        FrameMSE(4).update_state(truth, prediction, sample_weight=np.ones((4, 3)))
 
 
 def test_ssim_needs_the_size_of_a_frame():

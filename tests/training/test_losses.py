@@ -1,12 +1,21 @@
 """FrameL1L2 against NumPy, the public implementation's number and Keras' own training loop."""
 
+import json
+import os
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from mslstm_keras.metrics.frame import FrameMSE
 from mslstm_keras.training.losses import FrameL1L2
+from tests.metrics.examples import masked_fit, masked_frames
 from tests.support.golden import load_golden
+from tests.support.processes import run_script
 
+ROOT = Path(__file__).parents[2]
 SHAPE = (5, 3, 4, 6, 2)
 
 
@@ -62,6 +71,105 @@ def test_sample_weight_per_frame():
     weights = np.random.default_rng(1).random(SHAPE[:2], dtype="float32")
     result = FrameL1L2()(truth, prediction, sample_weight=weights)
     np.testing.assert_allclose(result, (expected(truth, prediction) * weights).mean(), rtol=1e-6)
+
+
+def test_sample_weight_per_pixel():
+    truth, prediction = random_frames()
+    error = truth.astype("float64") - prediction
+    for shape in (SHAPE[:4], (*SHAPE[:4], 1), SHAPE):
+        weights = np.random.default_rng(1).random(shape, dtype="float32")
+        weights *= weights > 0.3
+        weights[1, 2] = 0
+        by_pixel = weights.reshape((*SHAPE[:4], -1)) * (error**2 + abs(error))
+        result = FrameL1L2()(truth, prediction, sample_weight=weights)
+        np.testing.assert_allclose(result, by_pixel.sum(axis=(2, 3, 4)).mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", None])
+@pytest.mark.parametrize("rank", [1, 2])
+def test_a_weight_is_the_same_at_every_pixel(rank, reduction):
+    truth, prediction = random_frames()
+    weights = np.random.default_rng(1).integers(0, 3, SHAPE[:rank]).astype("float32")
+    spread = weights.reshape(*weights.shape, *[1] * (5 - rank)) * np.ones(SHAPE, "float32")
+    loss, by_frame = FrameL1L2(reduction=reduction), expected(truth, prediction) * spread[:, :, 0, 0, 0]
+    value = {
+        "sum_over_batch_size": by_frame.mean(),
+        "sum": by_frame.sum(),
+        "mean_with_sample_weight": by_frame.sum() / spread[:, :, 0, 0, 0].sum(),
+        None: by_frame,
+    }[reduction]
+    for each in (weights, spread, spread[..., :1], spread[..., 0]):
+        np.testing.assert_allclose(loss(truth, prediction, sample_weight=each), value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 4, 5])
+def test_what_has_no_weight_may_be_anything(rank):
+    truth, prediction = random_frames()
+    weights = np.random.default_rng(1).integers(0, 2, SHAPE[:rank])
+    assert 0 in weights and 1 in weights
+    hidden = np.broadcast_to(weights.reshape(*weights.shape, *[1] * (5 - rank)) == 0, SHAPE)
+    reference = FrameL1L2()(truth, prediction, sample_weight=weights)
+    for y, x in ((np.nan, 0), (0, np.nan), (np.inf, np.inf)):
+        spoilt = keras.Variable(np.where(hidden, x, prediction))
+        with tf.GradientTape() as tape:
+            result = FrameL1L2()(np.where(hidden, y, truth), spoilt.value, sample_weight=weights)
+        assert float(result) == float(reference)
+        gradient = np.asarray(tape.gradient(result, spoilt.value))
+        assert np.isfinite(gradient).all() and not gradient[hidden].any() and gradient[~hidden].all()
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 1), (3, 5), (5, 3, 1), (5, 3, 6, 4), (5, 3, 4, 6, 3)], ids=str)
+def test_other_weights_are_refused(shape):
+    frames = random_frames()
+    with pytest.raises(
+        ValueError, match=r"`sample_weight` must hold one weight per sequence, .* Received: .*"
+    ):
+        FrameL1L2()(*frames, sample_weight=np.ones(shape))
+    with pytest.raises(
+        ValueError, match=r"`sample_weight` must hold finite numbers .*\(5,\), values from -1"
+    ):
+        FrameL1L2()(*frames, sample_weight=[1, 1, -1, 1, 1])
+
+
+def test_fit_and_evaluate_with_a_mask_of_pixels():
+    _, truth, mask = masked_frames()
+    history, logs, prediction = masked_fit()
+    assert np.isfinite(prediction).all() and history["loss"][1] < history["loss"][0]
+    error = np.where(mask, truth - prediction.astype("float64"), 0)
+    np.testing.assert_allclose(logs["loss"], expected(error, 0 * error).mean(), rtol=1e-5)
+    error = np.where(mask, truth - prediction.clip(0, 1).astype("float64"), 0)[:, -2:]
+    sums, counts = (error**2).sum(axis=(2, 3, 4)), mask[:, -2:].sum(axis=(2, 3, 4))
+    np.testing.assert_allclose(logs["frame_mse"], sums.mean(), rtol=1e-5)
+    np.testing.assert_allclose(logs["pixel_mse"], (sums / counts).mean(), rtol=1e-5)
+
+
+def test_weights_of_a_tf_data_set():
+    arrays = masked_frames()
+    model = keras.Sequential([keras.Input((3, 4, 6, 1)), keras.layers.Dense(1)])
+    model.compile("sgd", FrameL1L2(), weighted_metrics=[FrameMSE(2)])
+    batches = tf.data.Dataset.from_tensor_slices(arrays).batch(2)
+    logs = model.evaluate(batches, return_dict=True, verbose=0)
+    reference = model.evaluate(
+        *arrays[:2], sample_weight=arrays[2], batch_size=2, return_dict=True, verbose=0
+    )
+    assert logs == reference and np.isfinite(logs["loss"])
+
+
+@pytest.mark.slow
+def test_jax_fits_with_a_mask_of_pixels_as_tensorflow_does():
+    history, logs, _ = masked_fit()
+    script = """
+        import json
+        from tests.metrics.examples import masked_fit
+        print(json.dumps(masked_fit()[:2]))
+    """
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    child = run_script(script, ROOT, env=environment)
+    assert child.returncode == 0, child.stderr
+    found_history, found_logs = json.loads(child.stdout.splitlines()[-1])
+    for name, values in history.items():
+        np.testing.assert_allclose(found_history[name], values, rtol=1e-5)
+        np.testing.assert_allclose(found_logs[name], logs[name], rtol=1e-5)
 
 
 def test_half_precision_predictions_are_summed_in_float32():

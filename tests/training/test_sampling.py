@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
@@ -39,13 +40,13 @@ def fit(model, *callbacks, epochs=1):
 
 
 class Record(keras.callbacks.Callback):
-    """Notes what the model is set to at each step, and the plane it would draw."""
+    """Notes what the model is set to at each step, and the plane it would draw; stands behind the schedule."""
 
     def __init__(self):
         super().__init__()
         self.rates, self.steps, self.planes = [], [], []
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_begin(self, batch, logs=None):
         layer = find_layer(self.model, ObservedFrames)
         self.rates.append(layer.truth_rate.numpy().tolist())
         self.steps.append(int(layer.draws.state[1]))
@@ -168,6 +169,106 @@ def test_training_leaves_a_model_that_sees_the_context_alone(schedule):
     np.testing.assert_array_equal(model(hidden, training=False), model(FRAMES, training=False))
 
 
+class Interrupt(keras.callbacks.Callback):
+    """Interrupts the second step, at the moment of a callback's name."""
+
+    def __init__(self, moment):
+        super().__init__()
+        setattr(self, moment, self.interrupt)
+
+    def interrupt(self, batch, logs=None):
+        if batch == 1:
+            raise KeyboardInterrupt
+
+
+def spoilt_batches():
+    """Returns batches of which the second one fails to be read, which is inside of Keras' step."""
+    frames = FRAMES.copy()
+    frames[2] = np.nan
+    clips = tf.data.Dataset.from_tensor_slices(frames).map(
+        lambda clip: tf.debugging.check_numerics(clip, "NaN")
+    )
+    return clips.map(lambda clip: (clip, clip)).batch(2)
+
+
+@pytest.mark.parametrize("moment", ["on_train_batch_begin", "in the step", "before", "on_train_batch_end"])
+def test_an_interrupted_training_leaves_nothing_for_the_next(moment):
+    """Neither in the middle of a step, nor where the schedule is not told of its end, nor behind it."""
+    model, schedule = compiled(), ReverseScheduledSampling(100)
+    layer = find_layer(model, ObservedFrames)
+    if moment == "in the step":
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            model.fit(spoilt_batches(), shuffle=False, verbose=0, callbacks=[schedule])
+    else:
+        before = moment == "before"
+        interrupt = Interrupt("on_train_batch_end" if before else moment)
+        with pytest.raises(KeyboardInterrupt):
+            fit(model, *([interrupt, schedule] if before else [schedule, interrupt]))
+    assert layer.lent == (moment != "on_train_batch_end")
+    fresh = compiled()
+    fresh.set_weights([*model.get_weights()])
+    find_layer(fresh, ObservedFrames).set_truth_rate(1.0, 0.0, 0)
+    record = Record()
+    for each in (model, fresh):
+        fit(each, record)
+    assert record.rates == [[1, 0]] * 6
+    assert record.steps == [0] * 6
+    for value, expected in zip(model.get_weights(), fresh.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+@pytest.mark.parametrize("weights_only", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+def test_a_file_saved_within_an_epoch_holds_no_rate_of_a_step(tmp_path, first, weights_only):
+    path = tmp_path / ("model.weights.h5" if weights_only else "model.keras")
+    checkpoint = keras.callbacks.ModelCheckpoint(path, save_freq=2, save_weights_only=weights_only)
+    rates, model = [], compiled()
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            rates.append(find_layer(self.model, ObservedFrames).truth_rate.numpy().tolist())
+
+    schedule = ReverseScheduledSampling(100)
+    fit(model, *([Look(), checkpoint, schedule] if first else [schedule, Look(), checkpoint]))
+    assert rates == [[0.5, 0.5] if first else [1, 0]] * 3
+    if weights_only:
+        loaded = compiled()
+        find_layer(loaded, ObservedFrames).set_truth_rate(0.0, 0.0, 0)
+        loaded.load_weights(path)
+    else:
+        loaded = keras.models.load_model(path)
+    assert find_layer(loaded, ObservedFrames).truth_rate.numpy().tolist() == [1, 0]
+    assert len(loaded.get_weights()) == len(model.get_weights())
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+def test_a_rate_that_a_user_has_set_stays(tmp_path):
+    model, record = compiled(), Record()
+    find_layer(model, ObservedFrames).set_truth_rate(1.0, 0.5, 7)
+    fit(model, record)
+    assert record.rates == [[1, 0.5]] * 3 and record.steps == [7] * 3
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert find_layer(loaded, ObservedFrames).truth_rate.numpy().tolist() == [1, 0.5]
+
+
+def test_logs_have_no_word_of_rates():
+    model = compiled()
+    assert set(model.evaluate(FRAMES, FRAMES, verbose=0, return_dict=True)) == {"loss"}
+    assert isinstance(model.evaluate(FRAMES, FRAMES, verbose=0), float)
+    history = model.fit(FRAMES, FRAMES, verbose=0, callbacks=[ScheduledSampling(4)]).history
+    assert set(history) == {"loss"}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_several_steps_per_execution_are_refused(schedule):
+    model = compiled()
+    model.compile("sgd", "mse", steps_per_execution=3)
+    with pytest.raises(ValueError, match=r"`steps_per_execution` must be 1 .* steps_per_execution=3$"):
+        fit(model, schedule(4))
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_steps_must_be_positive(schedule):
     with pytest.raises(ValueError, match=r"`sampling_steps` must be at least 1. Received: sampling_steps=0"):
@@ -221,7 +322,7 @@ def test_schedules_reach_the_steps_of_jax():
         import json, os
         import keras, numpy as np
         from mslstm_keras import FrameL1L2, ScheduledSampling, create_model
-        from mslstm_keras.models.rollout import Rollout, find_layer
+        from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
         assert keras.backend.backend() == "jax"
         import jax
         seen, call = [], Rollout.call
@@ -234,12 +335,24 @@ def test_schedules_reach_the_steps_of_jax():
         model.compile("sgd", FrameL1L2())
         frames = np.zeros((6, 5, 4, 4, 1), "float32")
         model.fit(frames, frames, batch_size=2, epochs=2, verbose=0, callbacks=[ScheduledSampling(2)])
-        print(json.dumps(seen[-6:]))
+        planes = seen[-6:]
+        # Interrupted before a step, and then without a schedule.
+        class Interrupt(keras.callbacks.Callback):
+            def on_train_batch_begin(self, batch, logs=None):
+                if batch == 1:
+                    raise KeyboardInterrupt
+        try:
+            model.fit(frames, frames, batch_size=2, verbose=0, callbacks=[ScheduledSampling(10**6), Interrupt()])
+        except KeyboardInterrupt:
+            pass
+        assert find_layer(model, ObservedFrames).truth_rate.numpy()[1] > 0.9
+        model.fit(frames, frames, batch_size=2, verbose=0)
+        print(json.dumps(planes + seen[-3:]))
     """
     child = run_script(script, ROOT, env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"})
     assert child.returncode == 0, child.stderr
     planes = np.array(json.loads(child.stdout.splitlines()[-1]))
-    assert planes.shape == (6, 2, 5)
+    assert planes.shape == (9, 2, 5)
     assert (planes[0] == 1).all()  # step 0: the truth; step 1: half of it; then none
     assert 0 < planes[1][:, 2:].mean() < 1
-    np.testing.assert_array_equal(planes[2:], [[[1, 1, 0, 0, 0]] * 2] * 4)
+    np.testing.assert_array_equal(planes[2:], [[[1, 1, 0, 0, 0]] * 2] * 7)
