@@ -109,6 +109,7 @@ def command_times() -> dict:
 
 def first_forecast(name: str) -> dict:
     """Returns the seconds from the imports to the first forecast of a model of the zoo."""
+    import keras  # noqa: F401 - else the forecast would wait for it
     import numpy as np
 
     import mslstm_keras as ms
