@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text()
 FLOORS = (
     ("naming", "files", "locks", "lazy", "importing", "typing", "compat"),
     ("registration",),
-    ("settings",),
+    ("settings", "dtypes"),
     ("frames", "layers"),
     ("cells",),
     ("models",),
@@ -47,6 +47,7 @@ TENSORFLOW = {
     "export.signatures",
     "insight.receptive_field",
     "layers.lanes",
+    "layers.lengths",
     "layers.recomputing",
     "training.devices",
     "training.feeding",
@@ -69,6 +70,7 @@ NOT_OF_ONE_FILE = {
     "models/test_frozen.py": "numbers of every named model, kept over time",
     "models/test_graph.py": "the graph of the training step",
     "models/test_own_cell.py": "a cell from outside the package",
+    "models/test_settings.py": "models under every setting of Keras",
     "training/test_hosts.py": "trainings whose hosts share every batch",
     "training/test_mixed_precision.py": "training in half precision on two devices",
     "training/test_resume.py": "trainings that are killed and go on",
@@ -215,12 +217,12 @@ def test_frames_know_no_tensors():
 
 
 def test_losses_and_metrics_know_keras_alone():
-    """But for each other, the codes of rain rates, and the two libraries of a score that is PyTorch's."""
+    """But for each other, dtypes, the codes of rain rates, and the two libraries of a score that is PyTorch's."""
     for module in MODULES:
         if module == "training.losses" or module.startswith("metrics."):
             names = imports(MODULES[module])
             inside = {name for name in names if name.split(".")[0] in ("mslstm_keras", "tfds_builders")}
-            known = ("mslstm_keras.metrics.", "mslstm_keras.frames.rain", "mslstm_keras.typing")
+            known = tuple(f"mslstm_keras.{name}" for name in ("metrics.", "frames.rain", "dtypes", "typing"))
             assert all(name.startswith(known) for name in inside), module
             roots = {name.split(".")[0] for name in names - inside} - set(sys.stdlib_module_names)
             allowed = {"lpips", "torch"} if module.endswith(".perceptual") else set()

@@ -59,7 +59,9 @@ class MotionGRU(keras.layers.Layer):
         self.candidate = Conv(2 * FLOWS, 1, **options)
         self.weigh = Conv(FLOWS, 1, **options)
         self.decode = Conv(filters // 4, 1, **options)
-        self.enlarge = keras.layers.Conv2DTranspose(filters, 4, strides=2, padding="same", **options)
+        self.enlarge = keras.layers.Conv2DTranspose(
+            filters, 4, strides=2, padding="same", data_format="channels_last", **options
+        )
         self.blend = Conv(filters, 1, **options)
 
     def build(self, h_shape: Shape, motion_shape: Shape, trend_shape: Shape) -> None:

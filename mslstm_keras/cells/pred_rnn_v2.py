@@ -42,15 +42,19 @@ class Decoupling(keras.layers.Layer):
 
     def build(self, delta_c_shape: list[Shape], delta_m_shape: list[Shape]) -> None:
         filters = delta_c_shape[0][-1]
-        self.adapter = keras.layers.Conv2D(filters, 1, dtype=self.dtype_policy.name, name="adapter")
+        self.adapter = keras.layers.Conv2D(
+            filters, 1, data_format="channels_last", dtype=self.dtype_policy.name, name="adapter"
+        )
         self.adapter.build(delta_c_shape[0])
 
     def call(self, delta_c: list[Tensor], delta_m: list[Tensor]) -> Tensor:
         total = sum(self._alike(c, m) for c, m in zip(delta_c, delta_m, strict=True))
-        return self.weight * total
+        return ops.cast(self.weight * total, self.variable_dtype)
 
     def _alike(self, delta_c, delta_m):
-        a, b = (self._unit(ops.cast(self.adapter(each), self.variable_dtype)) for each in (delta_c, delta_m))
+        # Half precision could not hold the square of the smallest norm.
+        dtype = keras.backend.result_type(self.variable_dtype, "float32")
+        a, b = (self._unit(ops.cast(self.adapter(each), dtype)) for each in (delta_c, delta_m))
         cosine = ops.sum(a * b, axis=(1, 2), keepdims=True)
         return ops.sum(ops.abs(cosine), axis=-1, keepdims=True)
 

@@ -39,7 +39,7 @@ class LocalAttention(keras.layers.Layer):
         self.filters = filters
         self.window = window
         self.query, self.key, self.value = (
-            keras.layers.Conv2D(filters, 1, use_bias=False, dtype=self.dtype_policy.name, name=name)
+            _projection(filters, use_bias=False, dtype=self.dtype_policy.name, name=name)
             for name in ("query", "key", "value")
         )
 
@@ -70,6 +70,10 @@ class LocalAttention(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         return (*inputs_shape[:-1], self.filters)
+
+
+def _projection(filters, **options):
+    return keras.layers.Conv2D(filters, 1, data_format="channels_last", **options)
 
 
 def _scores(query, key, dtype):
@@ -151,7 +155,7 @@ class BlockAttention(keras.layers.Layer):
         self.filters = filters
         self.blocks = blocks
         self.query, self.key, self.value = (
-            keras.layers.Conv2D(filters, 1, use_bias=name != "key", dtype=self.dtype_policy.name, name=name)
+            _projection(filters, use_bias=name != "key", dtype=self.dtype_policy.name, name=name)
             for name in ("query", "key", "value")
         )
 

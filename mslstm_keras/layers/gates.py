@@ -21,9 +21,31 @@ _replaced: contextvars.ContextVar[Mapping["Conv", Parameters]] = contextvars.Con
 class Conv(keras.layers.Conv2D):
     """`keras.layers.Conv2D` for cells.
 
-    In mixed precision it convolves in half, adds the bias in the dtype of its weights and returns that. Its kernel and
-    bias can be replaced for a while, by `using`.
+    Its maps are (batch, height, width, channels), whatever `keras.config.image_data_format()` is. In mixed precision it
+    convolves in half, adds the bias in the dtype of its weights and returns that. Its kernel and bias can be replaced
+    for a while, by `using`.
+
+    Args:
+        filters: int. Channels of the output.
+        kernel_size: int, or two of them. Sides of the kernel.
+        data_format: str. "channels_last" alone.
+        **kwargs: those of `keras.layers.Conv2D`.
+
+    Raises:
+        ValueError: if `data_format` is another one.
     """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        *,
+        data_format: str = "channels_last",
+        **kwargs: Any,
+    ):
+        if data_format != "channels_last":
+            raise ValueError(f"`data_format` must be 'channels_last'. Received: data_format={data_format!r}")
+        super().__init__(filters, kernel_size, data_format=data_format, **kwargs)
 
     def add_weight(self, *arguments: Any, name: str | None = None, **options: Any) -> keras.Variable:
         # The gradient of a bias is a sum over all pixels, which half precision would lose digits of.

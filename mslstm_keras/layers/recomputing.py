@@ -1,7 +1,7 @@
 """A loop over time that keeps less, and a batch cut for the threads of a processor.
 
-The only code of layers, cells and models that knows one backend from another. Results are those of the stock loop of
-`keras.layers.RNN`.
+With `lanes` and `lengths` the only code of layers, cells and models that knows one backend from another. Results are
+those of the stock loop of `keras.layers.RNN`.
 """
 
 import math

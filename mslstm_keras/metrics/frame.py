@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mslstm_keras.dtypes import computed_dtype, require_floats
 from mslstm_keras.metrics.rain import reaches, threshold_pixel
 from mslstm_keras.metrics.weights import hide, mean_of_pixels, split_weights, sum_of_pixels
 from mslstm_keras.typing import Tensor
@@ -41,8 +42,8 @@ class FrameMetric(keras.metrics.Metric):
     Args:
         frames: int. How many frames are counted, from the end of what comes in; at least 1.
         name: str. Name in logs. Default: that of the class, such as "frame_mse" for `FrameMSE`.
-        dtype: str. The dtype of scores and sums. Default: Keras' float type, also where the model is in
-            mixed precision.
+        dtype: str. The dtype of scores and sums. Default: Keras' float type, but no less than float32, also where the
+            model is in mixed precision.
 
     Call arguments (of `update_state`):
         y_true: tensor (batch, time, height, width, channels), values in [0, 1], at least `frames` frames.
@@ -58,8 +59,9 @@ class FrameMetric(keras.metrics.Metric):
 
     Raises:
         ValueError: if `frames` is not a positive whole number, fewer frames come in, tensors have another rank,
-            the frames of `y_true` and `y_pred` differ in shape, or `sample_weight` has another shape or holds a
-            negative or not finite value. Inside a graph, where there are no values yet, only shapes are checked.
+            the frames of `y_true` and `y_pred` differ in shape, either holds integers, or `sample_weight` has
+            another shape or holds a negative or not finite value. Inside a graph, where there are no values yet,
+            only shapes are checked.
 
     Differs from the reference code: the score of a prediction that is not a number stays so. There it
     counts as 0, which is the best squared error possible.
@@ -71,7 +73,7 @@ class FrameMetric(keras.metrics.Metric):
     def __init__(self, frames: int, name: str | None = None, dtype: Any = None):
         if not isinstance(frames, int) or frames < 1:
             raise ValueError(f"`frames` must be a whole number of at least 1. Received: frames={frames!r}")
-        super().__init__(name=name or self.class_name(), dtype=dtype)
+        super().__init__(name=name or self.class_name(), dtype=computed_dtype(dtype))
         self.frames = frames
         shape = (frames, *self.PARTS)
         self.totals = self.add_variable(shape=shape, initializer="zeros", name="totals")
@@ -139,6 +141,7 @@ class FrameMetric(keras.metrics.Metric):
         self.totals.assign(after)  # last: until here the totals are those before
 
     def _counted(self, frames, argument):
+        require_floats(frames, argument)
         frames = ops.cast(ops.convert_to_tensor(frames), self.dtype)
         if len(frames.shape) != 5:
             raise ValueError(

@@ -10,8 +10,10 @@ from keras import ops
 
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.compat import AutocastScope
+from mslstm_keras.dtypes import require_floats
 from mslstm_keras.layers.gates import using
 from mslstm_keras.layers.lanes import lanes
+from mslstm_keras.layers.lengths import checked_length
 from mslstm_keras.layers.recomputing import scan
 from mslstm_keras.models.step import PENALTY
 from mslstm_keras.typing import Shape, Tensor
@@ -157,7 +159,8 @@ class ObservedFrames(keras.layers.Layer):
             return ops.broadcast_to(
                 ops.convert_to_tensor(kinds @ [1.0, 1.0, 0.0], dtype=self.compute_dtype), shape
             )
-        rates = ops.matmul(kinds, ops.concatenate([ops.ones(1), ops.convert_to_tensor(self.truth_rate)]))
+        certain = ops.ones(1, dtype="float32")
+        rates = ops.matmul(kinds, ops.concatenate([certain, ops.convert_to_tensor(self.truth_rate)]))
         draws = keras.random.uniform(shape, dtype="float32", seed=self.draws)
         return ops.cast(draws < rates, self.compute_dtype)
 
@@ -220,7 +223,8 @@ class Rollout(SpatiotemporalRNN):
         frames 1, 2, ... The forecast is the last `forecast_frames` of them.
 
     Raises:
-        ValueError: if `frames` has another number of frames, or `checkpoint` is unknown.
+        ValueError: if `frames` has another number of frames or an integer dtype, or `checkpoint` is unknown. Where
+            TensorFlow knows the number only at run time it raises `tf.errors.InvalidArgumentError`.
     """
 
     def __init__(
@@ -265,14 +269,14 @@ class Rollout(SpatiotemporalRNN):
         super().build((batch, self.steps, *map_shape[:-1], map_shape[-1] + 1))
 
     def call(self, frames: Tensor, observed: Tensor, training: bool = False) -> Tensor:
-        time = frames.shape[1]
-        if time not in (None, self.context_frames, self.steps):
-            raise ValueError(
-                f"`frames` must be {self.context_frames} frames long to predict, or {self.steps} to train "
-                f"(context_frames + forecast_frames - 1). Received: frames.shape={tuple(frames.shape)}"
-            )
-        missing = self.steps - (ops.shape(frames)[1] if time is None else time)
-        frames = ops.pad(frames, ((0, 0), (0, missing), (0, 0), (0, 0), (0, 0)))
+        require_floats(frames, "frames")
+        length = checked_length(
+            frames,
+            (self.context_frames, self.steps),
+            f"`frames` must be {self.context_frames} frames long to predict, or {self.steps} to train "
+            "(context_frames + forecast_frames - 1).",
+        )
+        frames = ops.pad(frames, ((0, 0), (0, self.steps - length), (0, 0), (0, 0), (0, 0)))
         frames = ops.reshape(frames, (-1, self.steps, *frames.shape[2:]))
         plane = ops.zeros_like(frames[..., :1]) + ops.cast(observed, frames.dtype)[:, :, None, None, None]
         sequence = ops.concatenate([frames, plane], axis=-1)
@@ -282,7 +286,8 @@ class Rollout(SpatiotemporalRNN):
         results = [run(part, folded, training) for part in ops.split(sequence, parts, axis=0)]
         predictions, *states = (ops.concatenate(result, axis=0) for result in zip(*results, strict=True))
         if self.step.inputs[-1].name == PENALTY:
-            self.add_loss(ops.mean(states[-1]) / self.steps)
+            # Keras adds it to the loss of the frames, which is in its float type whatever the policy.
+            self.add_loss(ops.cast(ops.mean(states[-1]) / self.steps, keras.config.floatx()))
         return predictions
 
     def _folded_parameters(self):

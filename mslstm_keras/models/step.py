@@ -9,6 +9,7 @@ from mslstm_keras.cells.registry import Level
 from mslstm_keras.layers.patch import DepthToSpace, SpaceToDepth
 
 PENALTY = "penalty"  # name of the state that sums it
+MAPS = {"data_format": "channels_last"}  # whatever Keras' own setting is
 
 
 def build_step(
@@ -52,12 +53,12 @@ def build_step(
     single = keras.config.dtype_policy().variable_dtype
     frame = keras.Input(frame_shape, name="frame")
     x = SpaceToDepth(patch_size, name="patch", dtype=single)(frame) if patch_size > 1 else frame
-    x = keras.layers.Conv2D(filters, 1, name="embed", dtype=single)(x)
+    x = keras.layers.Conv2D(filters, 1, name="embed", dtype=single, **MAPS)(x)
     states, skips = _States(penalty.reads if penalty else ()), []
     for level, scale, scale_below in zip(levels, scales, (1, *scales), strict=False):
         if scale > scale_below:
             skips.append(x)
-            x = keras.layers.MaxPooling2D(2)(x)
+            x = keras.layers.MaxPooling2D(2, **MAPS)(x)
             states.resize_zigzag(_shrink)
         elif scale < scale_below:
             x = keras.layers.Add()([_enlarge(x), skips.pop()])
@@ -67,7 +68,7 @@ def build_step(
     states.check_zigzag()
     if penalty:
         states.add_penalty(penalty)
-    x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head", dtype=single)(x)
+    x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head", dtype=single, **MAPS)(x)
     x = DepthToSpace(patch_size, name="unpatch", dtype=single)(x) if patch_size > 1 else x
     return keras.Model([frame, *states.inputs.values()], [x, *states.now.values()], name="step")
 
@@ -131,13 +132,13 @@ class _States:
 
 
 def _shrink(state):
-    return keras.layers.MaxPooling2D(2, dtype=state.dtype)(state)
+    return keras.layers.MaxPooling2D(2, dtype=state.dtype, **MAPS)(state)
 
 
 def _enlarge(x):
     # In half precision XLA cannot compile its gradient (keras issue 20931).
-    dtype = keras.config.dtype_policy().variable_dtype
-    return keras.layers.UpSampling2D(2, interpolation="bilinear", dtype=dtype)(x)
+    dtype = keras.backend.result_type(keras.config.dtype_policy().variable_dtype, "float32")
+    return keras.layers.UpSampling2D(2, interpolation="bilinear", dtype=dtype, **MAPS)(x)
 
 
 def _check_levels(levels, scales):

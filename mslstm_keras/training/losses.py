@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mslstm_keras.dtypes import computed_dtype, require_floats
 from mslstm_keras.metrics.weights import hide, split_weights, sum_of_pixels
 from mslstm_keras.typing import Tensor
 
@@ -30,8 +31,8 @@ class FrameL1L2(keras.losses.Loss):
         reduction: str. How Keras combines the values of the single frames. Default
             "sum_over_batch_size": their mean, as in the equation.
         name: str. Default "frame_l1_l2".
-        dtype: str. The dtype computed in. Default: Keras' float type, also where the model is in mixed
-            precision.
+        dtype: str. The dtype computed in. Default: Keras' float type, but no less than float32, also where the model is
+            in mixed precision.
 
     Call arguments:
         y_true: tensor (batch, time, height, width, channels), values in [0, 1].
@@ -58,12 +59,13 @@ class FrameL1L2(keras.losses.Loss):
         name: str = "frame_l1_l2",
         dtype: Any = None,
     ):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(name=name, reduction=reduction, dtype=computed_dtype(dtype))
         if l1_weight < 0:
             raise ValueError(f"`l1_weight` must be 0 or more. Received: l1_weight={l1_weight}")
         self.l1_weight = l1_weight
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        require_floats(y_true, "y_true")  # Keras casts without a word
         if sample_weight is None:
             return super().__call__(y_true, y_pred)
         y_true = ops.convert_to_tensor(y_true)

@@ -23,7 +23,20 @@ class Adam(keras.optimizers.Adam):
     Args:
         *args: those of `keras.optimizers.Adam`.
         **kwargs: those of `keras.optimizers.Adam`.
+
+    Raises:
+        ValueError: by `build`, if a variable is in float16: the squares of small gradients are 0 there, and steps
+            become thousands of times too large.
     """
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        half = [variable.path for variable in variables if variable.dtype == "float16"]
+        if half:
+            raise ValueError(
+                "`variables` must not be in float16, which cannot hold the squares of gradients; choose the dtype "
+                f"policy mixed_float16, bfloat16 or float32. Received: float16 for {half[0]}"
+            )
+        super().build(variables)
 
     def _clip_gradients(self, grads):
         if not self.global_clipnorm or not _is_shared():

@@ -44,7 +44,8 @@ def frozen_outputs(name):
     clip = fixed_numbers((1, CONTEXT_FRAMES + FORECAST_FRAMES, *FRAME_SHAPE), 0)
     with tf.GradientTape() as tape:
         predictions = model(clip[:, :-1])
-        loss = FrameL1L2(dtype="float64")(clip[:, 1:], predictions) + sum(model.losses)
+        penalties = [keras.ops.cast(each, "float64") for each in model.losses]
+        loss = FrameL1L2(dtype="float64")(clip[:, 1:], predictions) + sum(penalties)
     gradients = tape.gradient(loss, [weight.value for weight in model.trainable_variables])
     return {
         "predictions": keras.ops.convert_to_numpy(predictions),
