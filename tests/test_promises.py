@@ -3,6 +3,7 @@
 With `-s` it prints how far each is from the reference.
 """
 
+import contextlib
 import copy
 import functools
 import pickle
@@ -54,12 +55,15 @@ def clips():
     return tuple(random.random((CLIPS, STEPS, *FRAME_SHAPE), dtype="float32") for _ in range(2))
 
 
-def trained(name, data=None, *, optimizer=None, batch_size=BATCH, epochs=EPOCHS, callbacks=(), **compiled):
+def trained(
+    name, data=None, *, optimizer=None, batch_size=BATCH, epochs=EPOCHS, steps=None, callbacks=(), **compiled
+):
     """Returns a model after two epochs of gradient descent on eight clips, in their order."""
     model = small_model(name)
     model.compile(optimizer or keras.optimizers.SGD(RATE), FrameL1L2(), **compiled)
     given = {"x": data} if data is not None else dict(zip("xy", clips(), strict=True), batch_size=batch_size)
-    model.fit(**given, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks))
+    options = {"epochs": epochs, "steps_per_epoch": steps, "callbacks": list(callbacks)}
+    model.fit(**given, **options, shuffle=False, verbose=0)
     return model
 
 
@@ -108,17 +112,123 @@ def py_dataset(name):
     return off(name, trained(name, Pairs()))
 
 
-@promise("a generator of Python")
+@promise("a generator of Python, with `steps_per_epoch`")
 def generator(name):
     def pairs():
         for _ in range(EPOCHS):
             for first in range(0, CLIPS, BATCH):
                 yield tuple(each[first : first + BATCH] for each in clips())
 
+    return off(name, trained(name, pairs(), steps=CLIPS // BATCH))
+
+
+class Pairs:
+    """Pairs of frames and truth by number, as Grain and PyTorch read them."""
+
+    def __len__(self):
+        return CLIPS
+
+    def __getitem__(self, index):
+        return tuple(each[index] for each in clips())
+
+
+@promise("a `grain` data set with `repeat`, and `steps_per_epoch`")
+def grain_data(name):
+    grain = pytest.importorskip("grain")
+    data = grain.MapDataset.source(Pairs()).batch(BATCH).repeat()
+    return off(name, trained(name, data, steps=CLIPS // BATCH))
+
+
+@promise("a `DataLoader` of PyTorch")
+def torch_data(name):
+    data = pytest.importorskip("torch.utils.data")
+    return off(name, trained(name, data.DataLoader(Pairs(), batch_size=BATCH)))
+
+
+@promise("`sample_weight` of ones, for sequences, frames or pixels")
+def weights_of_one(name):
+    shapes = [clips()[0].shape[:rank] for rank in (1, 2, 4, 5)]
+    return max(off(name, weighted(name, np.ones(shape, "float32"))) for shape in shapes)
+
+
+@promise("`sample_weight` 0 for pixels, whatever lies under them", 0)
+def weights_of_zero(name):
+    """Nothing that is hidden is seen, be it NaN."""
+    weights = np.ones((*clips()[0].shape[:-1], 1), "float32")
+    weights[:, 1:, :3] = 0
+    trainings = [weighted(name, weights, hidden) for hidden in (0.5, np.nan)]
+    return np.abs(np.subtract(*map(weights_of, trainings))).max()
+
+
+def weighted(name, weights, hidden=None):
+    """Returns the model trained with weights; behind those of 0 the truth is replaced."""
+    frames, truth = clips()
+    if hidden is not None:
+        truth = np.where(weights == 0, np.float32(hidden), truth)
     model = small_model(name)
     model.compile(keras.optimizers.SGD(RATE), FrameL1L2())
-    model.fit(pairs(), steps_per_epoch=CLIPS // BATCH, epochs=EPOCHS, shuffle=False, verbose=0)
-    return off(name, model)
+    options = {"batch_size": BATCH, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
+    model.fit(frames, truth, sample_weight=weights, **options)
+    return model
+
+
+@promise('frames or targets of `uint8`: refused, "divide grey levels 0 .. 255 by 255"', 0)
+def grey_levels(name):
+    model = small_model(name)
+    model.compile(keras.optimizers.SGD(RATE), FrameL1L2())
+    frames = clips()[0]
+    levels = (255 * frames).astype("uint8")
+    for run in (
+        lambda: model.fit(frames, levels, verbose=0),
+        lambda: model.fit(levels, frames, verbose=0),
+        lambda: model.evaluate(levels, frames, verbose=0),
+        lambda: model.predict(levels, verbose=0),
+        lambda: model(levels),
+    ):
+        with pytest.raises(ValueError, match=r"must hold .* divide grey levels 0 \.\. 255 by 255"):
+            run()
+    return off_untrained(name, model)
+
+
+@contextlib.contextmanager
+def setting(setter, value):
+    """Sets one of `keras.config` for a while."""
+    before = getattr(keras.config, setter.removeprefix("set_"))()
+    getattr(keras.config, setter)(value)
+    try:
+        yield
+    finally:
+        getattr(keras.config, setter)(before)
+
+
+@promise('`keras.config.set_image_data_format("channels_first")`')
+def channels_first(name):
+    with setting("set_image_data_format", "channels_first"):
+        return off(name, trained(name))
+
+
+@promise('`keras.config.set_floatx("float64")`', 1e-5)
+def double_floats(name):
+    reference(name)
+    with setting("set_floatx", "float64"):
+        return off(name, trained(name))
+
+
+@promise('the dtype policy "float64"', 1e-5)
+def double_policy(name):
+    reference(name)
+    with setting("set_dtype_policy", "float64"):
+        return off(name, trained(name))
+
+
+@promise('the dtype policies "mixed_float16" and "mixed_bfloat16", forecasts', 5e-2)
+def half_policies(name):
+    full = predictions(small_model(name))
+    found = []
+    for policy in ("mixed_float16", "mixed_bfloat16"):
+        with setting("set_dtype_policy", policy):
+            found.append(np.abs(predictions(small_model(name)) - full).max())
+    return max(found)
 
 
 @promise("`steps_per_execution=2`")
@@ -230,15 +340,16 @@ def early_stopping(name):
     return off(name, trained(name, epochs=9, callbacks=[Watched(), stop]))
 
 
-def weights_into(
-    name, folder, *, frame_shape=FRAME_SHAPE, context=CONTEXT_FRAMES, ahead=FORECAST_FRAMES, **options
-):
+def weights_into(name, folder, *, frame_shape=FRAME_SHAPE, ahead=FORECAST_FRAMES, skip_mismatch=False):
     """Returns a model of other sizes with the weights of the model, from a file."""
-    model = small_model(name)
-    model.save_weights(folder / "model.weights.h5")
-    other = create_model(name, frame_shape, context, ahead, filters=4, layers=layers_of(name), **options)
-    other.load_weights(folder / "model.weights.h5", skip_mismatch=False)
+    small_model(name).save_weights(folder / "model.weights.h5")
+    other = create_model(name, frame_shape, CONTEXT_FRAMES, ahead, filters=4, layers=layers_of(name))
+    other.load_weights(folder / "model.weights.h5", skip_mismatch=skip_mismatch)
     return other
+
+
+def off_untrained(name, model):
+    return np.abs(weights_of(model) - weights_of(small_model(name))).max()
 
 
 @promise("`load_weights` into a model of more frames", 1e-6)
@@ -249,6 +360,38 @@ def other_lengths(name, folder):
     return np.abs(forecast(longer, frames) - forecast(small_model(name), frames, ahead)).max()
 
 
+@promise("`load_weights` into a model of larger frames", 0)
+def larger_frames(name, folder):
+    larger = weights_into(name, folder, frame_shape=(16, 24, 1))
+    return off_untrained(name, larger)
+
+
+@promise("`load_weights` into a model of more channels: refused", 0)
+def more_channels(name, folder):
+    # Keras looks for the layers that it could not load in a second place of the file, and warns that it is not there.
+    with (
+        pytest.warns(UserWarning, match="Skipping nested container"),
+        pytest.raises(ValueError, match="(?s)could not be loaded.*embed"),
+    ):
+        weights_into(name, folder, frame_shape=(*FRAME_SHAPE[:2], 3))
+    return 0.0
+
+
+@promise("... with `skip_mismatch=True`: all but embedding and head, of which Keras warns", 0)
+def more_channels_skipped(name, folder):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        other = weights_into(name, folder, frame_shape=(*FRAME_SHAPE[:2], 3), skip_mismatch=True)
+    assert any("could not be loaded" in str(each.message) for each in said)
+    far = {
+        one.path: np.abs(one - two).max() if one.shape == two.shape else None
+        for one, two in zip(other.trainable_weights, small_model(name).trainable_weights, strict=True)
+    }
+    ends = {path: far.pop(path) for path in [*far] if path.split("/")[-2] in ("embed", "head")}
+    assert None in ends.values()
+    return max(far.values())
+
+
 @promise("Keras' own `model.export`, as a SavedModel", 1e-5)
 def keras_export(name, folder):
     model = small_model(name)
@@ -256,6 +399,50 @@ def keras_export(name, folder):
     exported = tf.saved_model.load(folder / "exported")
     served = exported.serve(clips()[0][:, :CONTEXT_FRAMES])
     return np.abs(np.array(served) - predictions(model)).max()
+
+
+@promise("Keras' own `model.export` to ONNX, of a model made with `unroll=True` and called once", 1e-5)
+def keras_onnx(name, folder):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    model, frames = unrolled(name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # tf2onnx under NumPy 2
+        model.export(folder / "model.onnx", format="onnx", verbose=False)
+    session = runtime.InferenceSession(folder / "model.onnx")
+    (served,) = session.run(None, {session.get_inputs()[0].name: frames})
+    return np.abs(served - predictions(model)[: len(frames)]).max()
+
+
+@promise("... to OpenVINO, of such a model", 1e-5)
+def keras_openvino(name, folder):
+    openvino = pytest.importorskip("openvino")
+    model, frames = unrolled(name)
+    model.export(str(folder / "model.xml"), format="openvino", verbose=False)
+    # It computes in bfloat16 where the processor can.
+    compiled = openvino.Core().compile_model(folder / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return np.abs(compiled([frames])[0] - predictions(model)[: len(frames)]).max()
+
+
+@promise("... to LiteRT, of such a model", 1e-5)
+def keras_litert(name, folder):
+    interpreters = pytest.importorskip("ai_edge_litert.interpreter")
+    model, frames = unrolled(name)
+    model.export(folder / "model.tflite", format="litert", verbose=False)
+    interpreter = interpreters.Interpreter(model_path=str(folder / "model.tflite"))
+    (given,), (taken,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(given["index"], frames.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(given["index"], frames)
+    interpreter.invoke()
+    return np.abs(interpreter.get_tensor(taken["index"]) - predictions(model)[: len(frames)]).max()
+
+
+def unrolled(name):
+    """Returns the model with a step for each frame in place of a loop, which has been called, and frames for it."""
+    model, frames = small_model(name, unroll=True), clips()[0][:BATCH, :CONTEXT_FRAMES]
+    model(frames)
+    return model, frames
 
 
 FOUND = {}

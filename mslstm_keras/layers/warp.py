@@ -1,6 +1,5 @@
 """Maps sampled along a flow."""
 
-import numpy as np
 from keras import ops
 
 from mslstm_keras.typing import Tensor
@@ -26,8 +25,8 @@ def warp(maps: Tensor, flow: Tensor, half_pixel_offset: bool = False) -> Tensor:
     flows = flow.shape[-1] // 2
     # Positions need more digits than half precision has.
     flow = ops.reshape(ops.cast(flow, "float32"), (-1, height, width, flows, 2))
-    x = flow[..., 0] + np.arange(width, dtype="float32")[:, None]
-    y = flow[..., 1] + np.arange(height, dtype="float32")[:, None, None]
+    x = flow[..., 0] + ops.arange(width, dtype="float32")[:, None]
+    y = flow[..., 1] + ops.arange(height, dtype="float32")[:, None, None]
     if half_pixel_offset:
         x = x * (width / max(width - 1, 1)) - 0.5
         y = y * (height / max(height - 1, 1)) - 0.5

@@ -76,9 +76,10 @@ class FrameMetric(keras.metrics.Metric):
         super().__init__(name=name or self.class_name(), dtype=computed_dtype(dtype))
         self.frames = frames
         shape = (frames, *self.PARTS)
-        self.totals = self.add_variable(shape=shape, initializer="zeros", name="totals")
-        self.remainders = self.add_variable(shape=shape, initializer="zeros", name="remainders")
-        self.sequences = self.add_variable(shape=(frames,), initializer="zeros", name="sequences")
+        zeros = {"initializer": "zeros", "dtype": self.dtype}
+        self.totals = self.add_variable(shape=shape, name="totals", **zeros)
+        self.remainders = self.add_variable(shape=shape, name="remainders", **zeros)
+        self.sequences = self.add_variable(shape=(frames,), name="sequences", **zeros)
 
     @classmethod
     def class_name(cls) -> str:

@@ -9,9 +9,24 @@ import keras
 from mslstm_keras.cells.registry import (
     ARCHITECTURES,  # with the package `cells`, whose files register themselves
 )
+from mslstm_keras.dtypes import require_floats
 from mslstm_keras.models.rollout import ObservedFrames, Rollout
 from mslstm_keras.models.step import build_step
 from mslstm_keras.naming import nearest
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class VideoModel(keras.Model):
+    """A functional model of frames. It refuses integers, which Keras would cast to floats without a word.
+
+    Raises:
+        ValueError: if it is called on frames of an integer dtype.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
+        for frames in keras.tree.flatten(inputs):
+            require_floats(frames, "frames")
+        return super().call(inputs, training=training, mask=mask, **kwargs)
 
 
 @contextlib.contextmanager
@@ -54,7 +69,7 @@ def create_model(
     seed: int = 0,
     **options: Any,
 ) -> keras.Model:
-    """Builds a named model as an ordinary functional `keras.Model`.
+    """Builds a named model, an ordinary functional `keras.Model`.
 
     Input: frames in [0, 1], (batch, time, height, width, channels); `context_frames` long to predict, or
     context_frames + forecast_frames - 1 long to train. Output: for every step the prediction of the next
@@ -105,4 +120,4 @@ def create_model(
         step, context_frames, forecast_frames, unroll, fast=fast, checkpoint=checkpoint, name="rollout"
     )
     predictions = rollout(frames, observed)
-    return keras.Model(frames, predictions, name=name)
+    return VideoModel(frames, predictions, name=name)

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from mslstm_keras.data.splits import split_clips
@@ -23,6 +22,7 @@ from mslstm_keras.figures.plots import curve_figure, forecast_animation
 from mslstm_keras.files import remove_partial, replacing
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.locks import locked
+from mslstm_keras.models.registry import VideoModel
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.training.fit import LOG
 from mslstm_keras.zoo.card import write_card
@@ -87,7 +87,7 @@ def add_pretrained(
             version = folder / VERSION
             export_saved_model(model, version, rain_scale=find_protocol(recipe.data).rain_scale)
             # Not compiled: the optimiser's state is two thirds of the file, and who trains on begins with a new one.
-            save_keras_folder(keras.Model(model.input, model.output, name=model.name), version)
+            save_keras_folder(VideoModel(model.input, model.output, name=model.name), version)
             shutil.copyfile(Path(run_dir) / LOG, version / "curve.csv")
             _draw_samples(model, clips, version / "samples.gif")
             _draw_curve(version / "curve.csv", entry, version / "curve.png")

@@ -1,4 +1,4 @@
-"""The JAX backend computes what TensorFlow computes: predictions, a training step, files, scheduled sampling."""
+"""JAX and PyTorch compute what TensorFlow computes: predictions, a training step, files; JAX scheduled sampling too."""
 
 import importlib.util
 import os
@@ -16,11 +16,8 @@ from tests.support.processes import run_script
 
 PLANE = np.array([[1, 1, 0, 1], [1, 0, 1, 0]], "float32")
 
-pytestmark = [
-    pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed"),
-    pytest.mark.usefixtures("many_models"),
-    pytest.mark.slow,
-]
+pytestmark = [pytest.mark.usefixtures("many_models"), pytest.mark.slow]
+ROOT = Path(__file__).parents[2]
 
 
 def outputs(model, **options):
@@ -42,7 +39,8 @@ def write_outputs(folder):
         with np.load(path.with_suffix(".weights.npz")) as weights:
             model.set_weights(list(weights.values()))
         loaded = keras.models.load_model(path)(random_frames())
-        np.savez(path.with_suffix(".npz"), loaded=keras.ops.convert_to_numpy(loaded), **outputs(model))
+        written = path.with_suffix(f".{keras.backend.backend()}.npz")
+        np.savez(written, loaded=keras.ops.convert_to_numpy(loaded), **outputs(model))
 
 
 def write_checkpoints(folder):
@@ -87,33 +85,47 @@ def write_sampling(folder):
 
 @pytest.fixture(scope="module")
 def folder(request, tmp_path_factory):
-    """Folder with the outputs of all models of the chosen tests on TensorFlow, and in one other process on JAX."""
+    """Folder with all models of the chosen tests, and what they give on TensorFlow."""
     folder = tmp_path_factory.mktemp("backends")
     for name in chosen_models(request):
         model = small_model(name)
-        randomise(model, seed=1, scale=1.0)  # weights that JAX can have from here alone
+        randomise(model, seed=1, scale=1.0)  # weights that others can have from here alone
         model.save(folder / f"{name}.keras")
         np.savez(folder / f"{name}.weights.npz", *model.get_weights())
         np.savez(folder / f"{name}.tensorflow.npz", **outputs(model, run_eagerly=True))
-    script = """
-        import sys
-        from tests.models.test_backends import write_checkpoints, write_outputs, write_sampling
-        write_outputs(sys.argv[1])
-        write_checkpoints(sys.argv[1])
-        write_sampling(sys.argv[1])
-    """
-    options = {
-        "KERAS_BACKEND": "jax",
-        "JAX_PLATFORMS": "cpu",  # an accelerator may be taken by the process of the tests
-        # Compiling takes longer than all that is run; a model that was loaded is the program that was saved.
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    child = run_script(script, Path(__file__).parents[2], folder, env={**os.environ, **options})
+    return folder
+
+
+def run_on(backend, folder, *functions, **environment):
+    """Calls functions of this module with the folder, in another process on a backend of Keras."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    calls = "; ".join(f"tests.models.test_backends.{each.__name__}(sys.argv[1])" for each in functions)
+    script = f"import sys; import tests.models.test_backends; {calls}"
+    options = {**os.environ, "KERAS_BACKEND": backend, **environment}
+    child = run_script(script, ROOT, folder, env=options)
     assert child.returncode == 0, child.stderr
     return folder
+
+
+@pytest.fixture(scope="module")
+def jax_folder(folder):
+    return run_on(
+        "jax",
+        folder,
+        *(write_outputs, write_checkpoints, write_sampling),
+        JAX_PLATFORMS="cpu",  # an accelerator may be taken by the process of the tests
+        # Compiling takes longer than all that is run; a model that was loaded is the program that was saved.
+        JAX_DISABLE_MOST_OPTIMIZATIONS="1",
+        JAX_COMPILATION_CACHE_DIR=str(folder / "compiled"),
+        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
+        JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1",
+    )
+
+
+@pytest.fixture(scope="module")
+def torch_folder(folder):
+    return run_on("torch", folder, write_outputs)
 
 
 @pytest.fixture(params=PARTS)
@@ -121,56 +133,57 @@ def name(request):
     return request.param
 
 
-@pytest.fixture
-def both(name, folder):
-    """The outputs of a model on JAX and on TensorFlow."""
+@pytest.fixture(params=["jax", "torch"])
+def both(request, name, folder):
+    """The outputs of a model on another backend and on TensorFlow."""
+    request.getfixturevalue(f"{request.param}_folder")
     with (
-        np.load(folder / f"{name}.npz") as jax,
+        np.load(folder / f"{name}.{request.param}.npz") as other,
         np.load(folder / f"{name}.tensorflow.npz") as tensorflow,
     ):
-        return dict(jax), dict(tensorflow)
+        return dict(other), dict(tensorflow)
 
 
-def assert_agree(jax, tensorflow):
-    np.testing.assert_allclose(jax, tensorflow, rtol=0, atol=1e-5 * np.abs(tensorflow).max())
+def assert_agree(other, tensorflow):
+    np.testing.assert_allclose(other, tensorflow, rtol=0, atol=1e-5 * np.abs(tensorflow).max())
 
 
 def test_predictions_agree(both):
-    jax, tensorflow = both
-    assert_agree(jax["predictions"], tensorflow["predictions"])
+    other, tensorflow = both
+    assert_agree(other["predictions"], tensorflow["predictions"])
 
 
 def test_frames_drawn_by_scheduled_sampling_are_fed_alike(both):
-    jax, tensorflow = both
-    assert_agree(jax["sampled"], tensorflow["sampled"])
+    other, tensorflow = both
+    assert_agree(other["sampled"], tensorflow["sampled"])
     assert np.any(tensorflow["sampled"] != tensorflow["predictions"])
 
 
 def test_training_steps_agree(both):
-    jax, tensorflow = both
-    assert_agree(jax["loss"], tensorflow["loss"])
+    other, tensorflow = both
+    assert_agree(other["loss"], tensorflow["loss"])
     for key in tensorflow:
         if key.startswith("weight"):
-            assert_agree(jax[key], tensorflow[key])
+            assert_agree(other[key], tensorflow[key])
 
 
 @pytest.mark.parametrize("checkpoint", ["step", "sqrt"])
-def test_checkpoints_change_nothing(folder, checkpoint):
+def test_checkpoints_change_nothing(jax_folder, checkpoint):
     with (
-        np.load(folder / "checkpoint_None.npz") as kept,
-        np.load(folder / f"checkpoint_{checkpoint}.npz") as less,
+        np.load(jax_folder / "checkpoint_None.npz") as kept,
+        np.load(jax_folder / f"checkpoint_{checkpoint}.npz") as less,
     ):
         for key in kept:
             assert_agree(less[key], kept[key])
 
 
 def test_a_file_of_one_backend_is_read_by_the_other(both):
-    jax, _ = both
-    np.testing.assert_array_equal(jax["loaded"], jax["predictions"])
+    other, _ = both
+    np.testing.assert_array_equal(other["loaded"], other["predictions"])
 
 
-def test_fit_brings_rate_and_step_of_scheduled_sampling_into_each_step(folder):
-    with np.load(folder / "sampling.npz") as sampling:
+def test_fit_brings_rate_and_step_of_scheduled_sampling_into_each_step(jax_folder):
+    with np.load(jax_folder / "sampling.npz") as sampling:
         losses, reported = sampling["losses"], sampling["reported"]
         assert sampling["backend"] == "jax" and sampling["steps"] == 3
         np.testing.assert_array_equal(sampling["rates"], [1, 0])

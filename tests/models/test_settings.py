@@ -80,7 +80,9 @@ def fitted(name, optimizer=None):
     predictions = model.predict(random_frames(CONTEXT_FRAMES), verbose=0)
     history = model.fit(random_frames(), random_frames(seed=1), verbose=0).history
     weights = [keras.ops.convert_to_numpy(keras.ops.cast(each, "float64")) for each in model.weights]
-    return predictions, {key: value for key, (value,) in history.items()}, weights
+    # In bfloat16 Keras leaves a value of the history a tensor.
+    values = {key: float(np.asarray(value, "float32")) for key, (value,) in history.items()}
+    return predictions, values, weights
 
 
 # A plain cell, a warp and a transposed convolution, penalties, attention.
