@@ -371,7 +371,7 @@ def more_channels(name, folder):
     # Keras looks for the layers that it could not load in a second place of the file, and warns that it is not there.
     with (
         pytest.warns(UserWarning, match="Skipping nested container"),
-        pytest.raises(ValueError, match="(?s)could not be loaded.*embed"),
+        pytest.raises(ValueError, match=r"(?s)could not be loaded.*embed"),
     ):
         weights_into(name, folder, frame_shape=(*FRAME_SHAPE[:2], 3))
     return 0.0
