@@ -82,36 +82,37 @@ def _add_export_command(commands):
         help="new folder of the SavedModel, or file .onnx, .tflite or .xml",
     )
     command.add_argument(
-        "--rain-scale",
-        metavar="NAME",
-        help="code of a radar model's pixels, such as dwd, for the signature in mm/h (default: that of its data)",
+        "--range",
+        metavar="LOW:HIGH",
+        help="what pixels stand for, such as '0:655 bikes/h' or rain:dwd, for the signature in units (default: that of "
+        "the model's data)",
     )
     add_zoo(command)
 
 
 def _export(options):
     from mslstm_keras.export.formats import export_model
-    from mslstm_keras.zoo.loading import load_model, rain_scale_of
+    from mslstm_keras.zoo.loading import load_model, scale_of
 
-    rain_scale = options.rain_scale
-    if rain_scale is None and options.format == "saved_model":
-        rain_scale = rain_scale_of(options.model, options.zoo)
+    scale = options.range
+    if scale is None and options.format == "saved_model":
+        scale = scale_of(options.model, options.zoo)
     model = load_model(options.model, options.zoo)
-    deviation = export_model(model, options.output, options.format, rain_scale=rain_scale)
+    deviation = export_model(model, options.output, options.format, scale=scale)
     facts = {"path": str(options.output), "format": options.format, "deviation": deviation}
     show(options, facts, lambda: [f"{options.output}: {deviation:.1e} from Keras at most"])
 
 
 def _serving(options):
     from mslstm_keras.export.serving import write_serving_folder
-    from mslstm_keras.zoo.loading import load_model, name_of, rain_scale_of
+    from mslstm_keras.zoo.loading import load_model, name_of, scale_of
 
     names = {name_of(model): model for model in options.models}
     if len(names) < len(options.models):
         raise ValueError(f"`models` must be models of different names. Received: models={options.models}")
     models = {name: load_model(model, options.zoo) for name, model in names.items()}
-    rain_scales = {name: rain_scale_of(model, options.zoo) for name, model in names.items()}
-    command = write_serving_folder(options.output, models, rain_scales=rain_scales)
+    scales = {name: scale_of(model, options.zoo) for name, model in names.items()}
+    command = write_serving_folder(options.output, models, scales=scales)
     show(options, {"path": str(options.output), "command": command}, lambda: [command])
 
 

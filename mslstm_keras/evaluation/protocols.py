@@ -18,6 +18,7 @@ from mslstm_keras.metrics.frame import (
     PixelMSE,
 )
 from mslstm_keras.naming import nearest
+from mslstm_keras.training.recipes import Recipe
 
 # Metric, label, and whether more (1) or less (-1) is better; of `EVENT_SCORES` the label is filled in.
 Score = tuple[type[FrameMetric] | None, str, int]
@@ -106,6 +107,15 @@ PROTOCOLS = {
 def find_protocol(data: str) -> Protocol:
     """Returns how the clips of "name/config", or of a file, are scored."""
     return PROTOCOLS.get(data.partition("/")[0], Protocol())
+
+
+def data_scale(recipe: Recipe) -> str | None:
+    """Returns how the pixels of a recipe's data stand for numbers in units, as a text; None where they do not.
+
+    See `mslstm_keras.frames.parse_scale`.
+    """
+    code = find_protocol(recipe.data).rain_scale
+    return recipe.scale or (code and f"rain:{code}")
 
 
 def metric_label(name: str) -> str:

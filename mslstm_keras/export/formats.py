@@ -28,7 +28,7 @@ def export_model(
     path: str | os.PathLike[str],
     format: str = "saved_model",
     *,
-    rain_scale: str | None = None,
+    scale: str | None = None,
 ) -> float:
     """Exports a model, runs it in its own runtime and compares its forecast with that of Keras.
 
@@ -46,7 +46,7 @@ def export_model(
         model: model of `create_model`.
         path: file or folder to write. A folder must be new or empty.
         format: str. One of the formats above.
-        rain_scale: str. As in `export_saved_model`, of that format alone.
+        scale: str. As in `export_saved_model`, of that format alone.
 
     Returns:
         The largest deviation of a pixel from Keras' own forecast.
@@ -61,10 +61,9 @@ def export_model(
     kind, path = FORMATS[format], Path(path)
     if kind.suffixes and path.suffix != kind.suffixes[0]:
         raise ValueError(f"`path` must end in {kind.suffixes[0]}. Received: path={str(path)!r}")
-    if rain_scale is not None and format != "saved_model":
+    if scale is not None and format != "saved_model":
         raise ValueError(
-            f"`rain_scale` must be None for {format}, which has no signature in mm/h. Received: "
-            f"rain_scale={rain_scale!r}"
+            f"`scale` must be None for {format}, which has no signature in units. Received: scale={scale!r}"
         )
     if not kind.suffixes:
         check_new(path)
@@ -78,7 +77,7 @@ def export_model(
     expected = keras.ops.convert_to_numpy(model(frames))[:, -rollout.forecast_frames :]
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, path.name)
-        kind.write(model, written, rain_scale)
+        kind.write(model, written, scale)
         deviation = float(np.abs(kind.load(written)(frames) - expected).max())
         if not deviation <= TOLERANCE:
             raise ValueError(
@@ -93,8 +92,8 @@ def _frame_shape(rollout):
     return rollout.step.inputs[0].shape[1:]
 
 
-def _write_saved_model(model, path, rain_scale):
-    export_saved_model(model, path, rain_scale=rain_scale)
+def _write_saved_model(model, path, scale):
+    export_saved_model(model, path, scale=scale)
 
 
 def _load_saved_model(path):

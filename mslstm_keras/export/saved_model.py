@@ -7,12 +7,12 @@ from pathlib import Path
 import keras
 
 from mslstm_keras.files import replacing
-from mslstm_keras.frames.rain import RAIN_SCALES
+from mslstm_keras.frames.scales import parse_scale
 from mslstm_keras.models.rollout import Rollout, find_layer
 
 
 def export_saved_model(
-    model: keras.Model, folder: str | os.PathLike[str], *, rain_scale: str | None = None
+    model: keras.Model, folder: str | os.PathLike[str], *, scale: str | None = None
 ) -> None:
     """Exports a model as a TensorFlow SavedModel, made of TensorFlow's own operations alone.
 
@@ -20,7 +20,8 @@ def export_saved_model(
     |---|---|---|
     | `serving_default` | `frames`, float32 in [0, 1] | `forecast`, float32 |
     | `uint8` | `frames`, uint8 | `forecast`, uint8, clipped and rounded: a quarter of the bytes |
-    | `rain_rate` | `frames`, float32 in mm/h | `forecast`, float32 in mm/h; only with `rain_scale` |
+    | `rain_rate` | `frames`, float32 in mm/h | `forecast`, float32 in mm/h; only with a `scale` of rain |
+    | `values` | `frames`, float32 in units | `forecast`, float32 in units; only with another `scale` |
     | `initial_state` | `frame`, float32; of it the batch size alone | `state_00`, `state_01`, ...: zeros |
     | `step` | `frame` and all states | `next_frame` and all states |
 
@@ -30,11 +31,12 @@ def export_saved_model(
     Args:
         model: model of `create_model`.
         folder: folder to write; new or empty.
-        rain_scale: str. How the model's pixels code rain rates, a key of `mslstm_keras.frames.RAIN_SCALES`; None
-            where they are no rain.
+        scale: str. How the model's pixels stand for numbers in their units, as `mslstm_keras.frames.parse_scale` takes
+            it, such as "rain:dwd" or "0:655 bikes/h"; None where they stand for none. What lies beyond the scale is
+            clipped, and NaN counts as its lower end.
 
     Raises:
-        ValueError: if the model has no roll-out, `rain_scale` is unknown, or the folder holds something.
+        ValueError: if the model has no roll-out, `scale` is none, or the folder holds something.
         OSError: if the folder cannot be written; there is nothing of it then.
     """
     import tensorflow as tf
@@ -44,13 +46,10 @@ def export_saved_model(
     rollout = find_layer(model, Rollout)
     folder = Path(folder)
     check_new(folder)
-    if rain_scale is not None and rain_scale not in RAIN_SCALES:
-        raise ValueError(
-            f"`rain_scale` must be one of {', '.join(RAIN_SCALES)}. Received: rain_scale={rain_scale!r}"
-        )
+    known = None if scale is None else parse_scale(scale)
     # `archive.track(model)` would add nothing but a function of Keras', which takes as long as all the rest to trace.
     archive = keras.export.ExportArchive()
-    signatures = clip_signatures(model, rollout, rain_scale) | streaming_signatures(rollout)
+    signatures = clip_signatures(model, rollout, known) | streaming_signatures(rollout)
     for name, (function, specs) in signatures.items():
         archive.add_endpoint(name, function, specs)
     with replacing(folder) as temporary:

@@ -25,7 +25,7 @@ def write_serving_folder(
     folder: str | os.PathLike[str],
     models: Mapping[str, keras.Model],
     *,
-    rain_scales: Mapping[str, str | None] | None = None,
+    scales: Mapping[str, str | None] | None = None,
 ) -> str:
     """Exports models into a folder that a TensorFlow Serving is started on.
 
@@ -39,7 +39,7 @@ def write_serving_folder(
     Args:
         folder: folder to write; new or empty.
         models: name under which it is served -> model of `create_model`.
-        rain_scales: name -> code of the model's pixels, as `export_saved_model` takes it, where they are rain rates.
+        scales: name -> how the model's pixels stand for numbers, as `export_saved_model` takes it.
 
     Returns:
         The command that starts the server, with Docker, on ports 8500 (gRPC) and 8501 (REST).
@@ -63,7 +63,7 @@ def write_serving_folder(
         for name, model in models.items():
             version = temporary / name / VERSION
             version.parent.mkdir(parents=True)
-            export_saved_model(model, version, rain_scale=(rain_scales or {}).get(name))
+            export_saved_model(model, version, scale=(scales or {}).get(name))
             write_warm_up_requests(version, name)
             config.model_config_list.config.add(
                 name=name, base_path=f"/models/{name}", model_platform="tensorflow"

@@ -1,20 +1,25 @@
 """The signatures of a SavedModel: functions that servers call."""
 
+import functools
+import math
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
-from mslstm_keras.frames.rain import RAIN_SCALES, RainScale
+from mslstm_keras.frames.rain import RainScale
+from mslstm_keras.frames.scales import LinearScale, LogScale, Scale
 from mslstm_keras.models.rollout import Rollout
 
 STATE = "state_{:02d}"
+RAIN_RATE, VALUES = "rain_rate", "values"
+"""Signatures of numbers in their units."""
 
 
 Signatures = dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]]
 
 
-def clip_signatures(model: keras.Model, rollout: Rollout, rain_scale: str | None) -> Signatures:
+def clip_signatures(model: keras.Model, rollout: Rollout, scale: Scale | None) -> Signatures:
     """Returns name -> function and what it takes, of the signatures that forecast a clip."""
     shape = (None, rollout.context_frames, *rollout.step.inputs[0].shape[1:])
 
@@ -28,16 +33,17 @@ def clip_signatures(model: keras.Model, rollout: Rollout, rain_scale: str | None
         pixels = tf.clip_by_value(forecast(tf.cast(frames, tf.float32) / 255.0), 0.0, 1.0)
         return {"forecast": tf.cast(tf.round(pixels * 255.0), tf.uint8)}
 
-    def rain_rate(frames):
-        return {"forecast": _to_rate(forecast(_to_pixel(frames, scale)), scale)}
+    def values(frames):
+        pixels = tf.clip_by_value(_to_pixel(scale, frames), 0.0, 1.0)
+        return {"forecast": _to_value(scale, tf.clip_by_value(forecast(pixels), 0.0, 1.0))}
 
     signatures = {
         "serving_default": (serving_default, [tf.TensorSpec(shape, tf.float32, name="frames")]),
         "uint8": (uint8, [tf.TensorSpec(shape, tf.uint8, name="frames")]),
     }
-    if rain_scale is not None:
-        scale = RAIN_SCALES[rain_scale]
-        signatures["rain_rate"] = rain_rate, [tf.TensorSpec(shape, tf.float32, name="frames")]
+    if scale is not None:
+        name = RAIN_RATE if isinstance(scale, RainScale) else VALUES
+        signatures[name] = values, [tf.TensorSpec(shape, tf.float32, name="frames")]
     return signatures
 
 
@@ -64,14 +70,47 @@ def streaming_signatures(rollout: Rollout) -> Signatures:
     return {"initial_state": (initial_state, [frame_spec]), "step": (step, [frame_spec, *specs])}
 
 
-def _to_pixel(rate: tf.Tensor, scale: RainScale) -> tf.Tensor:
-    """`RainScale.to_pixel` in TensorFlow; what is NaN or below 0 is no rain."""
-    rate = tf.where(rate > 0, rate, 0.0)
+@functools.singledispatch
+def _to_pixel(scale: Scale, values: tf.Tensor) -> tf.Tensor:
+    """`scale.to_pixel` in TensorFlow; what is NaN, or below the lower end, is as that end."""
+    raise TypeError(f"`scale` must be a scale of `mslstm_keras.frames`. Received: {scale!r}")
+
+
+@functools.singledispatch
+def _to_value(scale: Scale, pixels: tf.Tensor) -> tf.Tensor:
+    """`scale.to_value` in TensorFlow."""
+    raise TypeError(f"`scale` must be a scale of `mslstm_keras.frames`. Received: {scale!r}")
+
+
+@_to_pixel.register
+def _(scale: LinearScale, values):
+    return (tf.where(values > scale.low, values, scale.low) - scale.low) / (scale.high - scale.low)
+
+
+@_to_value.register
+def _(scale: LinearScale, pixels):
+    return pixels * (scale.high - scale.low) + scale.low
+
+
+@_to_pixel.register
+def _(scale: LogScale, values):
+    above = tf.where(values > scale.low, values, scale.low) - scale.low
+    return tf.math.log1p(above) / math.log1p(scale.high - scale.low)
+
+
+@_to_value.register
+def _(scale: LogScale, pixels):
+    return tf.math.expm1(pixels * math.log1p(scale.high - scale.low)) + scale.low
+
+
+@_to_pixel.register
+def _(scale: RainScale, values):
+    rate = tf.where(values > 0, values, 0.0)
     dbz = scale.log_a + 10 * scale.b * tf.math.log(rate) / tf.math.log(10.0)
-    return tf.clip_by_value((dbz - scale.lowest) / (scale.highest - scale.lowest), 0.0, 1.0)
+    return (dbz - scale.lowest) / (scale.highest - scale.lowest)
 
 
-def _to_rate(pixel: tf.Tensor, scale: RainScale) -> tf.Tensor:
-    """`RainScale.to_rate` in TensorFlow; pixel 0 is no rain."""
-    dbz = pixel * (scale.highest - scale.lowest) + scale.lowest
-    return tf.where(pixel > 0, 10.0 ** ((dbz - scale.log_a) / (10 * scale.b)), 0.0)
+@_to_value.register
+def _(scale: RainScale, pixels):
+    dbz = pixels * (scale.highest - scale.lowest) + scale.lowest
+    return tf.where(pixels > 0, 10.0 ** ((dbz - scale.log_a) / (10 * scale.b)), 0.0)

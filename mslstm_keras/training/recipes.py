@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mslstm_keras.frames.scales import parse_scale
 from mslstm_keras.naming import nearest
 from mslstm_keras.settings import check_field, read_settings, tuples
 
@@ -30,6 +31,8 @@ class Recipe:
         options: further arguments of the cells, such as {"kernel_size": 5}.
         data: str. What is learned from: TFDS data set and config, "name/config", or a `.npy` file of uint8 clips
             (number, time, height, width, channels), whose last tenth is kept for tests.
+        scale: str or None. How pixels stand for numbers in their units, such as "0:655 bikes/h"; see
+            `mslstm_keras.frames.parse_scale`. None for what the prepared data set says, which is often nothing.
         stream: bool. Learns from new clips of the data set's generator for ever instead of its train split.
         initial: str or None. What the weights start from, a name in the zoo or a path, as `mslstm train --initial`
             records it; None for weights drawn by the seed.
@@ -70,6 +73,7 @@ class Recipe:
     patch_size: int = 1
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data: str = "moving_mnist_clips/paper"
+    scale: str | None = None
     stream: bool = False
     initial: str | None = None
     initial_clips: int = 0
@@ -115,6 +119,8 @@ class Recipe:
                 "`dtype` must keep the weights in float32, as mixed_float16 does. Received: dtype='float16'"
             )
         self._check_divisions()
+        if self.scale is not None:
+            parse_scale(self.scale)
         if self.validation_clips < 0:
             raise ValueError(
                 f"`validation_clips` must be 0 or more. Received: validation_clips={self.validation_clips}"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mslstm_keras.data.splits import split_clips
-from mslstm_keras.evaluation.protocols import find_protocol
+from mslstm_keras.evaluation.protocols import data_scale, find_protocol
 from mslstm_keras.evaluation.scores import evaluate
 from mslstm_keras.export.saved_model import export_saved_model, save_keras_folder
 from mslstm_keras.figures.plots import curve_figure, forecast_animation
@@ -85,7 +85,7 @@ def add_pretrained(
         # The index is written before the folder takes its place: a disk that is full by then changes neither.
         with replacing(zoo / INDEX) as index, replacing(zoo / entry.name) as folder:
             version = folder / VERSION
-            export_saved_model(model, version, rain_scale=find_protocol(recipe.data).rain_scale)
+            export_saved_model(model, version, scale=data_scale(recipe))
             # Not compiled: the optimiser's state is two thirds of the file, and who trains on begins with a new one.
             save_keras_folder(VideoModel(model.input, model.output, name=model.name), version)
             shutil.copyfile(Path(run_dir) / LOG, version / "curve.csv")

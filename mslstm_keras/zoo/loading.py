@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from mslstm_keras.evaluation.protocols import find_protocol
+from mslstm_keras.evaluation.protocols import data_scale
 from mslstm_keras.training.fit import CHECKPOINT, read_recipe, read_step, seed_folders
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.zoo.checksums import CHECKSUMS, verify_preset
@@ -79,14 +79,15 @@ def clips_seen(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str]
     return entry.clips_seen if entry else 0
 
 
-def rain_scale_of(
-    name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] | None = None
-) -> str | None:
-    """Returns the code of rain rates of a model of the zoo or of a run folder, None where it is none of rain."""
+def scale_of(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] | None = None) -> str | None:
+    """Returns how the pixels of a model of the zoo or of a run folder stand for numbers in units, as a text.
+
+    None where nothing says that they do; see `mslstm_keras.frames.parse_scale`.
+    """
     path = Path(name_or_path)
     entry = _entry_of(name_or_path, zoo)
     recipe = entry.recipe if entry else read_recipe(path) if (path / CHECKPOINT).exists() else None
-    return find_protocol(recipe.data).rain_scale if recipe else None
+    return data_scale(recipe) if recipe else None
 
 
 def _entry_of(name_or_path, zoo):

@@ -26,7 +26,7 @@ def test_a_model_is_exported(succeed, tiny_zoo, tmp_path):
     assert facts == {"path": str(path), "format": "onnx"} and path.stat().st_size > 0
     # A radar model, by what its data is said to be.
     folder = tmp_path / "model"
-    printed = succeed("export", NAME, "--zoo", tiny_zoo, "--output", folder, "--rain-scale", "dwd")
+    printed = succeed("export", NAME, "--zoo", tiny_zoo, "--output", folder, "--range", "rain:dwd")
     assert re.fullmatch(rf"{folder}: \d\.\de[+-]\d\d from Keras at most\n", printed)
     assert "rain_rate" in tf.saved_model.load(folder).signatures
 

@@ -45,7 +45,7 @@ def exported(toy, tmp_path_factory):
     def made(name, format):
         path = folder / f"{name}-{format}" / PATHS[format]
         path.parent.mkdir()
-        rain = {"rain_scale": "dwd"} if name == "toy" else {}
+        rain = {"scale": "rain:dwd"} if name == "toy" else {}
         return Exported(model_of(name), path, export_model(model_of(name), path, format, **rain))
 
     return lambda name, format="saved_model": made(name, format)

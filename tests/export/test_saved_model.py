@@ -11,6 +11,7 @@ from tensorflow.python.framework import op_def_registry
 
 from mslstm_keras.export.saved_model import export_saved_model
 from mslstm_keras.frames.rain import RAIN_SCALES
+from mslstm_keras.frames.scales import LinearScale, LogScale
 from tests.support.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
 from tests.support.equations import assert_close
 from tests.support.processes import no_file_larger_than
@@ -89,13 +90,27 @@ def test_rain_rates_are_forecast_as_rain_rates(toy, served):
     assert (received == 0).any() and (received > 0).any()
 
 
+@pytest.mark.parametrize("scale", [LinearScale(-40, 60, "degC"), LogScale(0, 655, "bikes/h")], ids=str)
+def test_values_come_back_in_their_units(toy, scale, tmp_path):
+    export_saved_model(toy, tmp_path / "model", scale=str(scale))
+    shape = (2, CONTEXT_FRAMES, *toy.input_shape[2:])
+    low, high = scale.ends
+    values = np.random.default_rng(2).uniform(low, high, shape).astype("float32")
+    values[0, 0, 0, :3, 0] = low - 9, np.nan, high + 9  # beyond the ends, and no data
+    pixels = scale.to_pixel(np.clip(np.nan_to_num(values, nan=low), low, high)).astype("float32")
+    expected = toy.predict(pixels, verbose=0)[:, -FORECAST_FRAMES:]
+    signatures = tf.saved_model.load(tmp_path / "model").signatures
+    received = signatures["values"](frames=tf.constant(values))["forecast"].numpy()
+    np.testing.assert_allclose(received, scale.to_value(np.clip(expected, 0, 1)), atol=1e-4 * (high - low))
+    assert np.ptp(received) > 0.1 * (high - low) and "rain_rate" not in signatures
+
+
 def test_only_radar_models_have_rain_rates(toy, filled, served, tmp_path):
     names = {"serving_default", "uint8", "initial_state", "step"}
     assert set(served.signatures) == names | {"rain_rate"}
     assert set(tf.saved_model.load(filled).signatures) == names
-    message = "`rain_scale` must be one of dwd, hko, meteonet, rainf, brasil. Received: rain_scale='fmi'"
-    with pytest.raises(ValueError, match=re.escape(message)):
-        export_saved_model(toy, tmp_path / "model", rain_scale="fmi")
+    with pytest.raises(ValueError, match=r"`range` must be LOW:HIGH.* Received: 'rain:fmi'"):
+        export_saved_model(toy, tmp_path / "model", scale="rain:fmi")
     assert listing(tmp_path) == []
 
 

@@ -139,7 +139,7 @@ def test_another_process_serves_trains_and_forecasts_with_it(tiny_zoo, tmp_path,
 def quick(tiny_zoo, monkeypatch):
     """Adds without scores, SavedModel and pictures of its own, for tests about something else."""
 
-    def export(model, folder, *, rain_scale):
+    def export(model, folder, *, scale):
         folder.mkdir(parents=True)
         (folder / "saved_model.pb").write_text("enough for a test")
 
