@@ -15,11 +15,14 @@ class Clips:
             0 .. 255 or floats of 0 .. 1.
         count: int, or None where there are endlessly many.
         interval: float, minutes between two frames; None where nothing says so.
+        scale: str, how pixels stand for numbers in their units, see `mslstm_keras.frames.parse_scale`; None where
+            nothing says that they do.
     """
 
     read: Callable[[np.ndarray], np.ndarray]
     count: int | None
     interval: float | None = None
+    scale: str | None = None
 
     def frames(self, numbers: np.ndarray) -> np.ndarray:
         """Returns clips as float32 in [0, 1], (number, time, height, width, channels)."""

@@ -91,6 +91,7 @@ def train(
             )
         placement.check(recipe)
         clips = training_clips(recipe, data_dir, manual_dir)
+        recipe = _in_units(recipe, clips)
         validation = None
         if recipe.validation_clips:
             validation = scoring_batches(
@@ -135,6 +136,17 @@ def train(
                     callbacks=callbacks,
                 )
     return model
+
+
+def _in_units(recipe, clips):
+    """Returns the recipe with the scale of its data, which whatever is made of the run needs."""
+    if clips.scale is None or clips.scale == recipe.scale:
+        return recipe
+    if recipe.scale is not None:
+        raise ValueError(
+            f"`scale` must be that of the prepared data set, {clips.scale!r}, or None. Received: scale={recipe.scale!r}"
+        )
+    return dataclasses.replace(recipe, scale=clips.scale)
 
 
 def _tensorboard(folder):
