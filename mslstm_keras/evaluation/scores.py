@@ -139,8 +139,8 @@ def score(
             frames, observed = fill_missing(frames)
             weights = observed[:, 1:]
             hidden = weights[:, -counted:] == 0
-            pixels, missing = pixels + hidden.size, missing + np.count_nonzero(hidden)
-            blank += np.count_nonzero(hidden.all(axis=(2, 3, 4)))
+            pixels, missing = pixels + hidden.size, missing + int(hidden.sum())
+            blank += int(hidden.all(axis=(2, 3, 4)).sum())
         truth = keras.ops.convert_to_tensor(frames[:, 1:])  # here, not once in every metric
         for name, predict in predictors.items():
             predictions = keras.ops.convert_to_tensor(predict(frames))
