@@ -227,7 +227,8 @@ def missing_note(evaluation: Mapping[str, Any]) -> str:
         return ""
     missing = evaluation["missing"]
     blank = f"; {missing['frames']:,} frames without any count in no mean" if missing["frames"] else ""
-    return f"{missing['share']:.1%} of their pixels were not observed and count in no score{blank}"
+    share = f"{100 * missing['share']:.3g} % of the pixels of the {counted_frames(evaluation)}"
+    return f"{share} were not observed and count in no score{blank}"
 
 
 def score_rows(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

@@ -172,7 +172,8 @@ def test_tables_say_once_what_is_missing(models, holes):
     result = evaluate_models({"one": models["one"]}, holes, RAIN)
     lines = list(evaluation_table(result))
     note = (
-        "66.7% of their pixels were not observed and count in no score; 5 frames without any count in no mean"
+        "66.7 % of the pixels of the forecast frames were not observed and count in no score; "
+        "5 frames without any count in no mean"
     )
     assert lines[1] == note and "".join(lines).count("not observed") == 1
     at = lines.index("CSI at 2 mm/h by lead time (frames)")
