@@ -249,7 +249,7 @@ def rows_with_means(evaluation: Mapping[str, Any]) -> list[tuple[str, str, Mappi
 def by_lead_time(
     evaluation: Mapping[str, Any], metric: str, *, so_far: bool = False
 ) -> dict[tuple[str, str], dict[int, float | None]]:
-    """Returns (source, name) -> lead time, in frames, -> score or, `so_far`, its mean up to there; None for no score."""
+    """Returns (source, name) -> lead time, in frames, -> score, None for none, or, `so_far`, its mean up to there."""
     found = {}
     for source, name, scores in score_rows(evaluation):
         if values := scores.get(metric, {}).get("per_frame"):

@@ -107,8 +107,8 @@ def score(
 ) -> tuple[dict[Name, dict[str, dict[str, Any]]], dict[str, dict[str, Any]]]:
     """Scores predictions of the first clips of a data set.
 
-    Missing pixels of the truth count in no score, and frames of which nothing was observed in no mean, by the weights of
-    `FrameMetric`. In what predictors are given missing pixels are 0.
+    Missing pixels of the truth count in no score, and frames of which nothing was observed in no mean, by the weights
+    of `FrameMetric`. In what predictors are given missing pixels are 0.
 
     Args:
         predictors: name -> function of clips (batch, T, height, width, channels) that returns predictions of their

@@ -121,7 +121,7 @@ def checked_frames(given: Mapping[str, Any], observed: Container[str] = ()) -> d
         observed: names of those that were observed, not computed: missing pixels of theirs are NaN.
 
     Raises:
-        ValueError: if one has not four axes, an empty axis, infinite values, NaN without being observed, or other frames.
+        ValueError: if one has not four axes, an empty axis, infinite values, NaN where it is computed, or other frames.
     """
     checked, first = {}, next(iter(given))
     for name, values in given.items():
@@ -132,7 +132,9 @@ def checked_frames(given: Mapping[str, Any], observed: Container[str] = ()) -> d
                 f"Received: shape {frames.shape}"
             )
         if name in observed and np.isinf(frames).any():
-            raise ValueError(f"`{name}` must be finite, or NaN where pixels are missing. Received: infinite values")
+            raise ValueError(
+                f"`{name}` must be finite, or NaN where pixels are missing. Received: infinite values"
+            )
         if name not in observed and not np.isfinite(frames).all():
             raise ValueError(f"`{name}` must be finite. Received: NaN or infinite values")
         if frames.shape[1:] != checked[first].shape[1:]:
@@ -220,9 +222,7 @@ def draw_rows(
         top = tops[-1] + height + GAP
     right = LABEL_WIDTH + columns * (width + GAP) - GAP
     missing = any(np.isnan(row.images).any() for row in rows)
-    figure = new_figure(
-        right + (BAR_WIDTH if bars else 2 * GAP), top + GAP + (TEXT_HEIGHT if missing else 0)
-    )
+    figure = new_figure(right + (BAR_WIDTH if bars else 2 * GAP), top + GAP + (TEXT_HEIGHT if missing else 0))
     _write_title(figure, LABEL_WIDTH, title, synthetic)
     if missing:
         _write_missing(figure, LABEL_WIDTH)
@@ -313,7 +313,7 @@ def new_figure(width: int, height: int) -> "Figure":
 def draw_panel(
     figure: "Figure", box: Box, image: np.ndarray, look: Look = GREY, missing: bool = False
 ) -> "AxesImage":
-    """Draws one image in a thin frame at (left, top, width, height); hatched where pixels are `missing`, that is NaN."""
+    """Draws one image in a thin frame at (left, top, width, height); NaN, if any is `missing`, is hatched."""
     axes = _add_axes(figure, box)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(color=EDGE, linewidth=0.8)

@@ -130,8 +130,8 @@ def training_batches(
     `mslstm_keras.models.rollout.told_model` takes them. With gradient accumulation each step has several of them, the
     parts of its batch one after the other.
 
-    Where pixels may be missing (`Clips.masked`), elements are (x, y, w) with the sample weights w, (batch, T - 1, height,
-    width, 1): 1 for the pixels of y that were observed, 0 for the others. In x and y missing pixels are 0.
+    Where pixels may be missing (`Clips.masked`), elements are (x, y, w) with the sample weights w, (batch, T - 1,
+    height, width, 1): 1 for the pixels of y that were observed, 0 for the others. In x and y missing pixels are 0.
 
     Returns:
         On TensorFlow's backend a `tf.data.Dataset`, the only form that its strategies can share between devices; on the
@@ -174,8 +174,8 @@ def scoring_batches(
 
     Elements are (x, y, weights). All batches are whole: the last one is filled up with clips of zeros of weight 0, and
     all real clips weigh more in return, so that the mean over all clips is the mean over the real ones. That is right
-    for any number of devices, and for the loss as well as for the scores. Where pixels may be missing, weights are those
-    of pixels, as `training_batches` has them, times those of their clips.
+    for any number of devices, and for the loss as well as for the scores. Where pixels may be missing, weights are
+    those of pixels, as `training_batches` has them, times those of their clips.
 
     Raises:
         ValueError: if the clips do not fit the recipe, or are fewer than `count`.

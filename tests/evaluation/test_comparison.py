@@ -148,7 +148,9 @@ def test_missing_pixels_count_in_no_score_of_models_and_baselines(models, holes,
     assert result["models"]["optical_flow"] == result["models"]["persistence"]
     seen = np.nan_to_num(holes.frames(np.arange(5)))
     context, truth = seen[:, :CONTEXT], seen[:, CONTEXT + 1 :, :6]
-    forecasts = {name: model.predict(context, verbose=0)[:, CONTEXT:].clip(0, 1) for name, model in models.items()}
+    forecasts = {
+        name: model.predict(context, verbose=0)[:, CONTEXT:].clip(0, 1) for name, model in models.items()
+    }
     forecasts["persistence"] = np.repeat(context[:, -1:], 2, axis=1)
     pixel = np.float32((10 * np.log10(256 * 2**1.42) + 10) / 70)
     for name in ("one", "persistence"):
@@ -162,7 +164,10 @@ def test_missing_pixels_count_in_no_score_of_models_and_baselines(models, holes,
             np.testing.assert_allclose(scores[metric]["mean"], expected.mean(), rtol=1e-5)
     both = result["models"]["both"]["mse"]
     alone = [((truth - forecasts[name][:, :, :6]) ** 2).sum((2, 3, 4)).mean(0) for name in ("one", "two")]
-    for key, expected in (("per_frame", np.mean(alone, 0)), ("per_frame_deviation", np.std(alone, 0, ddof=1))):
+    for key, expected in (
+        ("per_frame", np.mean(alone, 0)),
+        ("per_frame_deviation", np.std(alone, 0, ddof=1)),
+    ):
         assert both[key][0] is None
         np.testing.assert_allclose(both[key][1:], expected, rtol=1e-4)
     json.dumps(result, allow_nan=False)

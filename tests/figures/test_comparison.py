@@ -403,7 +403,7 @@ def test_missing_pixels_of_a_contact_sheet(tmp_path):
     picture = pixels(tmp_path / "a.png")
     assert hatched(picture[TEXT + 3 :, LABEL + 3 :][: SIDE // 2 - 6, : SIDE - 6])
     assert hatched(picture[-TEXT:][11:-11, LABEL + 3 : LABEL + 37])
-    with pytest.raises(ValueError, match="`7` must be finite, or NaN .* Received: infinite values"):
+    with pytest.raises(ValueError, match=r"`7` must be finite, or NaN .* Received: infinite values"):
         contact_sheet({"7": flat([0.4, np.inf])}, tmp_path / "b.png")
 
 

@@ -24,9 +24,7 @@ def hatched(picture):
     """Returns whether a piece of a picture is nothing but the hatched grey of missing pixels."""
     grey = np.ptp(picture, axis=-1) <= 12  # a GIF has few colours
     levels = picture[..., 0]
-    return bool(
-        grey.all() and levels.min() > 125 and levels.max() < 200 and levels.max() - levels.min() > 20
-    )
+    return bool(grey.all() and levels.min() > 125 and levels.max() < 200 and levels.max() - levels.min() > 20)
 
 
 def near(picture, colour, distance=30):

@@ -314,7 +314,12 @@ def test_batches_with_missing_pixels_on_jax_alone_are_those_on_tensorflow(tmp_pa
     for backend in ("tensorflow", "jax"):
         folder = tmp_path / backend
         folder.mkdir()
-        environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+        environment = {
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": str(ROOT),
+        }
         child = run_script(BATCHES, folder, env=environment)
         assert child.returncode == 0, child.stderr
         with np.load(folder / "batches.npz") as arrays:
