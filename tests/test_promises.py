@@ -17,6 +17,10 @@ import pytest
 import tensorflow as tf
 
 from mslstm_keras import FrameL1L2, create_model, forecast
+from mslstm_keras.data.clips import Clips
+from mslstm_keras.models.rollout import told_model
+from mslstm_keras.training.feeding import batch_indices, training_batches
+from mslstm_keras.training.recipes import Recipe
 from tests.support.contracts import (
     CONTEXT_FRAMES,
     FORECAST_FRAMES,
@@ -272,6 +276,32 @@ def moving_average(name):
     )
     average = functools.reduce(lambda kept, new: momentum * kept + (1 - momentum) * new, seen)
     return np.abs(weights_of(model) - average).max()
+
+
+@promise("missing pixels, NaN in `Clips`: as weights of 0, whatever lies there")
+def missing_pixels(name):
+    random, steps = np.random.default_rng(1), CLIPS // BATCH * EPOCHS
+    frames = random.random((CLIPS, STEPS + 1, *FRAME_SHAPE), dtype="float32")
+    observed = random.random(frames.shape) > 0.3
+    observed[::2, 3] = False
+    sizes = {"context_frames": CONTEXT_FRAMES, "forecast_frames": FORECAST_FRAMES}
+    sizes |= {"batch_size": BATCH, "steps": 2 * steps, "interval_steps": steps}
+    recipe = Recipe("holes", name, FRAME_SHAPE, **sizes, sampling_steps=1)  # then the context alone is fed
+    holes = np.where(observed, frames, np.float32(np.nan))
+    model = small_model(name)
+    told = told_model(model)
+    told.compile(keras.optimizers.SGD(RATE), FrameL1L2())
+    batches = training_batches(Clips(lambda rows: holes[rows], CLIPS, masked=True), recipe, steps)
+    told.fit(batches, shuffle=False, verbose=0)
+    rows = np.concatenate([batch_indices(step, BATCH, CLIPS, 0) for step in range(steps, 2 * steps)])
+    beside = small_model(name)
+    beside.compile(keras.optimizers.SGD(RATE), FrameL1L2())
+    seen, anything = np.where(observed, frames, 0)[rows, :-1], np.where(observed, frames, 1e6)[rows, 1:]
+    weights = {"sample_weight": observed[rows, 1:], "batch_size": BATCH}
+    beside.fit(seen, anything, **weights, shuffle=False, verbose=0)
+    moved = np.abs(weights_of(beside) - weights_of(small_model(name))).max()
+    assert 1e-3 < moved < 1  # far beyond the tolerance, and far below what the values under the mask would do
+    return np.abs(weights_of(model) - weights_of(beside)).max()
 
 
 def predictions(model):

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from mslstm_keras.data.catalogue import find_builder
-from mslstm_keras.data.clips import Clips
+from mslstm_keras.data.clips import Clips, in_unit_range
 from mslstm_keras.frames.arrays import open_clips
 
 
@@ -17,6 +17,9 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
             or (number, time, height, width, channels): its last tenth is the test split, the rest the train split.
         split: "train" or "test".
         data_dir: folder of prepared data sets; TFDS' own by default.
+
+    Returns:
+        The clips. Those of a data set with the feature `mask` are NaN where it is false.
 
     Raises:
         ValueError: if the data set is unknown or not prepared (with the command that prepares it), or the file
@@ -34,10 +37,17 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
         )
     source = random_access(builder, split)
 
-    def read(indices):
-        return np.stack([example["frames"] for example in source.__getitems__([int(i) for i in indices])])
+    masked = "mask" in builder.info.features
 
-    return Clips(read, len(source), getattr(builder.builder_config, "interval", None))
+    def read(indices):
+        examples = source.__getitems__([int(i) for i in indices])
+        frames = np.stack([example["frames"] for example in examples])
+        if not masked:
+            return frames
+        observed = np.stack([example["mask"] for example in examples])
+        return np.where(observed, in_unit_range(frames), np.float32(np.nan))
+
+    return Clips(read, len(source), getattr(builder.builder_config, "interval", None), masked)
 
 
 def _file_clips(path, split):

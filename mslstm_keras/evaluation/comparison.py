@@ -1,7 +1,9 @@
 """Several models, baselines and the paper's figures on the test clips of one data set."""
 
 import csv
+import functools
 import io
+import itertools
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from mslstm_keras.data.clips import Clips
+from mslstm_keras.data.clips import Clips, fill_missing
 from mslstm_keras.evaluation.extrapolation import optical_flow_extrapolation
 from mslstm_keras.evaluation.protocols import find_protocol, metric_label, score_text
 from mslstm_keras.evaluation.published_scores import protocol_note, published_scores
@@ -66,7 +68,9 @@ def evaluate_models(
         frame, 1 for the first forecast frame, "interval": minutes between two frames or None, "synthetic": bool,
         "models": scores, "published": the paper's, "note": how the paper's protocol differs or None}. Scores map a
         name and a metric, such as "mse" or "csi_2", to {"mean": float, "per_frame": [float, ...]}; over several
-        seeds both are means, and "deviation" and "per_frame_deviation" the standard deviations of a sample.
+        seeds both are means, and "deviation" and "per_frame_deviation" the standard deviations of a sample. Of clips
+        that may have missing pixels also "missing": {"share": of the pixels of the scored frames, "frames": how many of
+        these frames were not observed at all}. They count in no score; a score of nothing is None.
 
     Raises:
         ValueError: if there is no model, one is called as a baseline is, models differ in their frames, a baseline
@@ -91,7 +95,7 @@ def evaluate_models(
         for seed, model in enumerate(family)
     }
     predictors |= {(name, 0): BASELINES[name](rollout, protocol) for name in baselines}
-    scores = score(
+    scores, missing = score(
         predictors,
         clips,
         rollout,
@@ -114,6 +118,7 @@ def evaluate_models(
         },
         "published": published_scores(data),
         "note": protocol_note(data),
+        **missing,
     }
 
 
@@ -147,7 +152,8 @@ def sample_forecasts(
     """Forecasts one clip by the first model of each name.
 
     Returns:
-        {"context", "truth": (time, height, width, channels), "forecasts": name -> forecast, clipped to [0, 1]}.
+        {"context", "truth": (time, height, width, channels), "forecasts": name -> forecast, clipped to [0, 1]}. Missing
+        pixels of context and truth are NaN; models see 0 there.
 
     Raises:
         ValueError: if there is no such clip, or it does not fit.
@@ -156,9 +162,9 @@ def sample_forecasts(
         raise ValueError(f"`number` must lie in 0 .. {clips.count - 1}. Received: number={number}")
     rollout = common_rollout(models)
     frames = whole_clips(clips, rollout, np.array([number]))
-    context = rollout.context_frames
+    context, (seen, _) = rollout.context_frames, fill_missing(frames)
     forecasts = {
-        name: np.clip(np.asarray(predictor(family[0])(frames))[0, context - 1 :], 0, 1)
+        name: np.clip(np.asarray(predictor(family[0])(seen))[0, context - 1 :], 0, 1)
         for name, family in models.items()
     }
     return {"context": frames[0, :context], "truth": frames[0, context:], "forecasts": forecasts}
@@ -169,6 +175,8 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> Iterator[str]:
     protocol = find_protocol(evaluation["data"])
     kind = "synthetic clips" if evaluation["synthetic"] else "clips"
     yield f"{evaluation['data']}: {evaluation['clips']:,} {kind}, {counted_frames(evaluation)}"
+    if note := missing_note(evaluation):
+        yield note
     rows = rows_with_means(evaluation)
     columns = [
         [metric_label(metric), *(_mean_text(scores.get(metric)) for _, _, scores in rows)]
@@ -213,6 +221,16 @@ def counted_frames(evaluation: Mapping[str, Any]) -> str:
     return "forecast frames" if evaluation["frames"] == "forecast" else "all predicted frames"
 
 
+def missing_note(evaluation: Mapping[str, Any]) -> str:
+    """Returns what was not observed of the scored frames, as a sentence; "" where no pixel can be missing."""
+    if "missing" not in evaluation:
+        return ""
+    missing = evaluation["missing"]
+    blank = f"; {missing['frames']:,} frames without any count in no mean" if missing["frames"] else ""
+    share = f"{100 * missing['share']:.3g} % of the pixels of the {counted_frames(evaluation)}"
+    return f"{share} were not observed and count in no score{blank}"
+
+
 def score_rows(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yields source, "models" or "published", name and scores: models, then baselines, then the paper's."""
     for baselines in (False, True):
@@ -230,13 +248,16 @@ def rows_with_means(evaluation: Mapping[str, Any]) -> list[tuple[str, str, Mappi
 
 def by_lead_time(
     evaluation: Mapping[str, Any], metric: str, *, so_far: bool = False
-) -> dict[tuple[str, str], dict[int, float]]:
-    """Returns (source, name) -> lead time, in frames, -> score or, `so_far`, its mean up to there."""
+) -> dict[tuple[str, str], dict[int, float | None]]:
+    """Returns (source, name) -> lead time, in frames, -> score, None for none, or, `so_far`, its mean up to there."""
     found = {}
     for source, name, scores in score_rows(evaluation):
         if values := scores.get(metric, {}).get("per_frame"):
             leads = lead_times(evaluation, source, len(values))
-            found[source, name] = dict(zip(leads, cumulative(values) if so_far else values, strict=True))
+            if so_far:  # as far as there are scores
+                known = list(itertools.takewhile(lambda value: value is not None, values))
+                values = cumulative(known) + [None] * (len(values) - len(known))
+            found[source, name] = dict(zip(leads, values, strict=True))
     return found
 
 
@@ -263,14 +284,19 @@ def _over_seeds(scores: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _mean_and_deviation(values: list[dict[str, Any]]) -> dict[str, Any]:
-    means = np.array([each["mean"] for each in values])
-    frames = np.array([each["per_frame"] for each in values])
+    means = [each["mean"] for each in values]
+    frames = list(zip(*(each["per_frame"] for each in values), strict=True))
+    deviation = functools.partial(np.std, ddof=1)
     return {
-        "mean": means.mean().item(),
-        "deviation": means.std(ddof=1).item(),
-        "per_frame": frames.mean(axis=0).tolist(),
-        "per_frame_deviation": frames.std(axis=0, ddof=1).tolist(),
+        "mean": _of_known(np.mean, means),
+        "deviation": _of_known(deviation, means),
+        "per_frame": [_of_known(np.mean, frame) for frame in frames],
+        "per_frame_deviation": [_of_known(deviation, frame) for frame in frames],
     }
+
+
+def _of_known(statistic, values):
+    return None if None in values else float(statistic(values))
 
 
 def _frames(rollout):

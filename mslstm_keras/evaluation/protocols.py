@@ -128,8 +128,10 @@ def direction(name: str) -> int:
     return _find_score(name)[3]
 
 
-def score_text(value: float) -> str:
-    """Returns a score with as many decimals as tell models apart: two from 10 on, else three."""
+def score_text(value: float | None) -> str:
+    """Returns a score with as many decimals as tell models apart, two from 10 on, else three; a dash for none."""
+    if value is None:
+        return "-"
     decimals = 2 if abs(value) >= 10 else 3
     return f"{round(value, decimals) + 0.0:.{decimals}f}"  # what rounds to zero has no sign
 

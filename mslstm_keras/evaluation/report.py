@@ -16,6 +16,7 @@ from mslstm_keras.evaluation.comparison import (
     BASELINES,
     by_lead_time,
     counted_frames,
+    missing_note,
     rows_with_means,
     shown_name,
 )
@@ -179,8 +180,9 @@ def _means(evaluation: Mapping[str, Any]) -> Iterator[str]:
     )
     if any("deviation" in values for _, _, scores in rows for values in scores.values()):
         yield '<p class="note">± is the standard deviation over the runs of a model.</p>'
+    missing = f"{note}." if (note := missing_note(evaluation)) else ""
     unranked = "The paper's numbers are not ranked with the others." if evaluation["published"] else ""
-    if note := " ".join(filter(None, [unranked, evaluation["note"]])):
+    if note := " ".join(filter(None, [missing, unranked, evaluation["note"]])):
         yield f'<p class="note">{escape(note, quote=False)}</p>'
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
-from mslstm_keras.data.clips import Clips
+from mslstm_keras.data.clips import Clips, fill_missing
 from mslstm_keras.evaluation.protocols import Protocol
 from mslstm_keras.models.rollout import Rollout, find_layer
 
@@ -52,7 +52,8 @@ def evaluate(
     Returns:
         {"clips": count, "frames": "forecast" or "all", "model": scores, "persistence": scores} where scores maps
         a name such as "mse" (sum over the pixels of a frame) or "psnr" (dB) to {"mean": float, "per_frame":
-        [float, ...]}. Predictions are clipped to [0, 1].
+        [float, ...]}. Predictions are clipped to [0, 1]. Of clips that may have missing pixels also "missing", and
+        None for scores of which nothing was observed; see `score`.
 
     Raises:
         ValueError: if `count` is not in 1 .. the number of clips, `batch_size` is below 1, or the clips do not
@@ -60,7 +61,7 @@ def evaluate(
     """
     rollout = find_layer(model, Rollout)
     count = clips_to_score(clips, count)
-    scores = score(
+    scores, missing = score(
         {
             "model": predictor(model),
             "persistence": lambda frames: persistence(frames, rollout.context_frames),
@@ -72,7 +73,7 @@ def evaluate(
         all_frames=all_frames,
         protocol=protocol,
     )
-    return {"clips": count, "frames": "all" if all_frames else "forecast", **scores}
+    return {"clips": count, "frames": "all" if all_frames else "forecast", **scores, **missing}
 
 
 def predictor(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
@@ -103,8 +104,11 @@ def score(
     batch_size: int = 16,
     all_frames: bool = False,
     protocol: Protocol | None = None,
-) -> dict[Name, dict[str, dict[str, Any]]]:
+) -> tuple[dict[Name, dict[str, dict[str, Any]]], dict[str, dict[str, Any]]]:
     """Scores predictions of the first clips of a data set.
+
+    Missing pixels of the truth count in no score, and frames of which nothing was observed in no mean, by the weights
+    of `FrameMetric`. In what predictors are given missing pixels are 0.
 
     Args:
         predictors: name -> function of clips (batch, T, height, width, channels) that returns predictions of their
@@ -117,7 +121,9 @@ def score(
         protocol: which scores; by default MSE, MAE, SSIM and PSNR.
 
     Returns:
-        name -> {score: {"mean": float, "per_frame": [float, ...]}}.
+        (scores, missing): name -> {score: {"mean": float, "per_frame": [float, ...]}}, with None for a lead time that
+        no clip has a score of; and, where pixels may be missing, {"missing": {"share": float, of the pixels of the
+        scored frames, "frames": int, how many of those frames were not observed at all}}, else {}.
 
     Raises:
         ValueError: if `batch_size` is below 1 or the clips do not fit.
@@ -126,20 +132,28 @@ def score(
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
     counted = rollout.steps if all_frames else rollout.forecast_frames
     metrics = {name: (protocol or Protocol()).make(counted) for name in predictors}
+    weights, pixels, missing, blank = None, 0, 0, 0
     for first in range(0, count, batch_size):
         frames = whole_clips(clips, rollout, np.arange(first, min(first + batch_size, count)))
+        if clips.masked:
+            frames, observed = fill_missing(frames)
+            weights = observed[:, 1:]
+            hidden = weights[:, -counted:] == 0
+            pixels, missing = pixels + hidden.size, missing + int(hidden.sum())
+            blank += int(hidden.all(axis=(2, 3, 4)).sum())
         truth = keras.ops.convert_to_tensor(frames[:, 1:])  # here, not once in every metric
         for name, predict in predictors.items():
             predictions = keras.ops.convert_to_tensor(predict(frames))
             for metric in metrics[name].values():
-                metric.update_state(truth, predictions)
-    return {
+                metric.update_state(truth, predictions, weights)
+    scores = {
         name: {key: _values(metric) for key, metric in of_name.items()} for name, of_name in metrics.items()
     }
+    return scores, {"missing": {"share": missing / pixels, "frames": blank}} if clips.masked else {}
 
 
 def whole_clips(clips: Clips, rollout: Rollout, numbers: np.ndarray) -> np.ndarray:
-    """Returns the clips of these numbers, cut to context and forecast, float32 in [0, 1].
+    """Returns the clips of these numbers, cut to context and forecast, float32 in [0, 1]; missing pixels are NaN.
 
     Raises:
         ValueError: if they do not fit the roll-out.
@@ -156,4 +170,10 @@ def whole_clips(clips: Clips, rollout: Rollout, numbers: np.ndarray) -> np.ndarr
 
 def _values(metric):
     per_frame = keras.ops.convert_to_numpy(metric.per_frame())
-    return {"mean": float(metric.result()), "per_frame": [float(value) for value in per_frame]}
+    counts = keras.ops.convert_to_numpy(metric.sequences)
+    return {
+        "mean": float(metric.result()) if counts.any() else None,
+        "per_frame": [
+            float(value) if count else None for value, count in zip(per_frame, counts, strict=True)
+        ],
+    }

@@ -24,6 +24,7 @@ from mslstm_keras.figures.drawing import (
     difference_look,
     draw_panels,
     draw_rows,
+    largest_size,
     save,
     thinned,
     time_labels,
@@ -72,7 +73,8 @@ def comparison_figure(
 
     Args:
         context: floats (time, height, width, channels) in [0, 1], the frames that the models saw. Three channels are
-            red, green and blue; of any other number, the first is drawn.
+            red, green and blue; of any other number, the first is drawn. Pixels that were not observed are NaN, here
+            and in `truth`: they are hatched, and a line says so.
         truth: floats (lead time, height, width, channels), what came then.
         forecasts: name of a model -> floats of the shape of `truth`.
         path: PNG file to write.
@@ -86,8 +88,8 @@ def comparison_figure(
         interval: float. Minutes between two frames; times are labelled by them. Default: t-1, t, t+1, ...
 
     Raises:
-        ValueError: if the arrays do not belong together, hold NaN or infinite values, there is no forecast, or `every`
-            is not in 1 .. the number of forecast frames.
+        ValueError: if the arrays do not belong together, hold infinite values, a forecast holds NaN, there is no
+            forecast, or `every` is not in 1 .. the number of forecast frames.
         OSError: if the file cannot be written; what was there before stays.
 
     Reference: Ma, Zhang & Liu, "MS-LSTM", Applied Soft Computing 147 (2023), figures 6, 7, 9 and 11.
@@ -129,18 +131,19 @@ def contact_sheet(
     Args:
         clips: name -> floats (time, height, width, channels) in [0, 1], all of one shape. Three channels are red,
             green and blue; of any other number, the first is drawn. More than ten frames are thinned out evenly.
+            Pixels that were not observed are NaN: they are hatched, and a line says so.
         path: file to write.
         rain_scale: code of rain rates; rates in mm/h are drawn then. Default: grey pixels.
         title: str. Heading. Default: none.
         synthetic: bool. The heading says that the data are synthetic.
 
     Raises:
-        ValueError: if there is no clip, shapes differ, or values are NaN or infinite.
+        ValueError: if there is no clip, shapes differ, or values are infinite.
         OSError: if the file cannot be written; what was there before stays.
     """
     if not clips:
         raise ValueError("`clips` must hold at least one clip. Received: none")
-    frames = checked_frames(clips)
+    frames = checked_frames(clips, observed=clips)
     count = len(next(iter(frames.values())))
     labels = [str(number) for number in range(1, count + 1)]
     look = GREY if rain_scale is None else rain_look()
@@ -170,7 +173,8 @@ def comparison_animation(
 
     Args:
         truth: floats (lead time, height, width, channels) in [0, 1]. Three channels are red, green and blue; of any
-            other number, the first is drawn.
+            other number, the first is drawn. Pixels that were not observed are NaN, here and in `context`: they are
+            hatched, and a line says so.
         forecasts: name of a model -> floats of the shape of `truth`.
         path: file to write; its suffix, .gif or .mp4, says which kind.
         context: floats (time, height, width, channels), the frames that the models saw; they run first, in all panels
@@ -182,8 +186,8 @@ def comparison_animation(
         fps: float in (0, 50]. Frames per second.
 
     Raises:
-        ValueError: if the arrays do not belong together, hold NaN or infinite values, there is no forecast, `fps` is
-            out of range, or the suffix is another.
+        ValueError: if the arrays do not belong together, hold infinite values, a forecast holds NaN, there is no
+            forecast, `fps` is out of range, or the suffix is another.
         ImportError: if PyAV, which MP4 needs, is not installed.
         OSError: if the file cannot be written; what was there before stays.
     """
@@ -246,7 +250,7 @@ def _checked(
     if not forecasts:
         raise ValueError("`forecasts` must hold at least one model. Received: none")
     named = {_key(name): images for name, images in forecasts.items()}
-    frames = checked_frames({**given, "truth": truth, **named})
+    frames = checked_frames({**given, "truth": truth, **named}, observed=("context", "truth"))
     for name in named:
         check_same_length(frames, name, "truth")
     return frames
@@ -265,7 +269,7 @@ def _error_look(errors: Iterable[np.ndarray], rain_scale: "RainScale | None") ->
     """Returns the look that all differences share."""
     if rain_scale is not None:
         return rain_difference_look()
-    return difference_look(max(np.abs(error).max() for error in errors))
+    return difference_look(max(map(largest_size, errors)))
 
 
 def _write_mp4(path: str | os.PathLike[str], images: np.ndarray, fps: float) -> None:

@@ -6,7 +6,7 @@ Each figure has a canvas of its own, so what a program has set up for its own fi
 import math
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,9 @@ EDGE = "#cccccc"
 LINES = ("#1f6fb4", "#d1495b", "#2e933c", "#8e5ea2", "#e08e0b", "#00798c", "#7a5c45")
 WARNING = LINES[1]
 MINUS = "\N{MINUS SIGN}"
+# Hatched, as there is no colour that no look has: grey is a pixel, white no difference, light grey no rain.
+MISSING = {"facecolor": "#b8b8b8", "edgecolor": "#8f8f8f", "hatch": "////", "linewidth": 0}
+MISSING_LEGEND = "no data"
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Row:
 
     Attributes:
         name: what is written left of them.
-        images: floats (count, height, width) or, in colours, (count, height, width, 3).
+        images: floats (count, height, width) or, in colours, (count, height, width, 3); NaN where nothing was observed.
         labels: what is written above each image; None leaves no room for it.
         look: how the images are drawn.
     """
@@ -84,7 +87,7 @@ class Panel:
 
     Attributes:
         name: its heading.
-        images: floats (time, height, width) or, in colours, (time, height, width, 3).
+        images: floats (time, height, width) or, in colours, (time, height, width, 3); NaN where nothing was observed.
         look: how the images are drawn.
         shows_input: bool. Is headed "input" until the forecast begins.
     """
@@ -110,14 +113,15 @@ class Bar:
     last: int
 
 
-def checked_frames(given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def checked_frames(given: Mapping[str, Any], observed: Container[str] = ()) -> dict[str, np.ndarray]:
     """Returns frames as float32 if they can be drawn together.
 
     Args:
         given: name of an argument -> floats (time, height, width, channels); all have the frames of the first.
+        observed: names of those that were observed, not computed: missing pixels of theirs are NaN.
 
     Raises:
-        ValueError: if one has not four axes, an empty axis, NaN or infinite values, or other frames.
+        ValueError: if one has not four axes, an empty axis, infinite values, NaN where it is computed, or other frames.
     """
     checked, first = {}, next(iter(given))
     for name, values in given.items():
@@ -127,7 +131,11 @@ def checked_frames(given: Mapping[str, Any]) -> dict[str, np.ndarray]:
                 f"`{name}` must be (time, height, width, channels), no axis empty. "
                 f"Received: shape {frames.shape}"
             )
-        if not np.isfinite(frames).all():
+        if name in observed and np.isinf(frames).any():
+            raise ValueError(
+                f"`{name}` must be finite, or NaN where pixels are missing. Received: infinite values"
+            )
+        if name not in observed and not np.isfinite(frames).all():
             raise ValueError(f"`{name}` must be finite. Received: NaN or infinite values")
         if frames.shape[1:] != checked[first].shape[1:]:
             raise ValueError(
@@ -155,6 +163,11 @@ def difference(truth: np.ndarray, forecast: np.ndarray) -> np.ndarray:
     """Returns forecast - truth of images, the mean over colours, (time, height, width)."""
     signed = forecast - truth
     return signed.mean(-1) if signed.ndim == 4 else signed
+
+
+def largest_size(images: np.ndarray) -> float:
+    """Returns the largest size, whatever the sign, of the pixels that are there."""
+    return float(np.nanmax(np.abs(images), initial=0))
 
 
 def difference_look(largest: float) -> Look:
@@ -208,8 +221,11 @@ def draw_rows(
         tops.append(top + (TEXT_HEIGHT if row.labels else 0))
         top = tops[-1] + height + GAP
     right = LABEL_WIDTH + columns * (width + GAP) - GAP
-    figure = new_figure(right + (BAR_WIDTH if bars else 2 * GAP), top + GAP)
+    missing = any(np.isnan(row.images).any() for row in rows)
+    figure = new_figure(right + (BAR_WIDTH if bars else 2 * GAP), top + GAP + (TEXT_HEIGHT if missing else 0))
     _write_title(figure, LABEL_WIDTH, title, synthetic)
+    if missing:
+        _write_missing(figure, LABEL_WIDTH)
     for row, top in zip(rows, tops, strict=True):
         _write_row_name(figure, row.name, top + height / 2)
         for index, image in enumerate(row.images):
@@ -217,7 +233,7 @@ def draw_rows(
             if row.labels:
                 place = (left + width / 2, top - TEXT_HEIGHT / 2 + 2)
                 write_text(figure, *place, row.labels[index], TEXT, color=FAINT)
-            draw_panel(figure, (left, top, width, height), image, row.look)
+            draw_panel(figure, (left, top, width, height), image, row.look, missing)
     for bar in bars:
         box = (right + 2 * GAP, tops[bar.first], 14, tops[bar.last] + height - tops[bar.first])
         _draw_bar(figure, box, bar.look)
@@ -246,15 +262,19 @@ def draw_panels(
     first = GAP + (TEXT_HEIGHT + GAP if title or synthetic else 0)
     right = 2 * margin + columns * (width + margin) - margin
     bottom = first + rows * (TEXT_HEIGHT + height + margin) + GAP + TEXT_HEIGHT
-    figure = new_figure(right + (BAR_WIDTH - margin if bar else 0), bottom)
+    missing = any(np.isnan(panel.images).any() for panel in panels)
+    figure = new_figure(right + (BAR_WIDTH - margin if bar else 0), bottom + (TEXT_HEIGHT if missing else 0))
     _write_title(figure, margin, title, synthetic)
+    if missing:
+        _write_missing(figure, margin)
     headings, pictures = [], []
     for index, panel in enumerate(panels):
         left = margin + index % columns * (width + margin)
         top = first + index // columns * (TEXT_HEIGHT + height + margin) + TEXT_HEIGHT
         heading = write_text(figure, left + width / 2, top - TEXT_HEIGHT / 2, panel.name, TEXT, weight="bold")
         headings.append(_fitted(heading, width))
-        pictures.append(draw_panel(figure, (left, top, width, height), panel.images[0], panel.look))
+        first_image = panel.images[0]
+        pictures.append(draw_panel(figure, (left, top, width, height), first_image, panel.look, missing))
     if bar:
         _draw_bar(figure, (right, first + TEXT_HEIGHT, 14, height), bar)
     canvas = FigureCanvasAgg(figure)
@@ -264,7 +284,7 @@ def draw_panels(
         clock_text.set_text(reading)
         ahead = time >= context_frames
         for panel, heading, picture in zip(panels, headings, pictures, strict=True):
-            picture.set_data(panel.images[time])
+            picture.set_data(_shown(panel.images[time]))
             heading.set_text(panel.name if ahead or not panel.shows_input else "input")
             heading.set_color(INK if ahead else FAINT)
         canvas.draw()
@@ -290,12 +310,24 @@ def new_figure(width: int, height: int) -> "Figure":
     return figure
 
 
-def draw_panel(figure: "Figure", box: Box, image: np.ndarray, look: Look = GREY) -> "AxesImage":
-    """Draws one image in a thin frame at (left, top, width, height)."""
+def draw_panel(
+    figure: "Figure", box: Box, image: np.ndarray, look: Look = GREY, missing: bool = False
+) -> "AxesImage":
+    """Draws one image in a thin frame at (left, top, width, height); NaN, if any is `missing`, is hatched."""
     axes = _add_axes(figure, box)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(color=EDGE, linewidth=0.8)
-    return axes.imshow(image, aspect="auto", **look.style)
+    if missing:
+        axes.patch.set(**MISSING)  # the ground, which shows through
+    return axes.imshow(_shown(image), aspect="auto", **look.style)
+
+
+def _shown(image: np.ndarray) -> np.ndarray:
+    """Returns an image as Matplotlib takes it: in colours, missing pixels are transparent, as NaN is elsewhere."""
+    if image.ndim == 2 or not np.isnan(image).any():
+        return image
+    missing = np.isnan(image).any(-1, keepdims=True)
+    return np.concatenate([np.where(missing, 0, image), ~missing], axis=-1)
 
 
 def write_text(
@@ -346,6 +378,16 @@ def _write_title(figure: "Figure", left: float, title: str | None, synthetic: bo
             figure, left, (TEXT_HEIGHT + 3 * GAP) / 2, ": ".join(filter(None, words)), TEXT + 6, **style
         )
         _fitted(heading, figure.bbox.width - left - 2 * GAP)
+
+
+def _write_missing(figure: "Figure", left: float) -> None:
+    """Writes at the bottom what the ground of missing pixels means, beside a piece of it."""
+    middle = figure.bbox.height - TEXT_HEIGHT / 2
+    axes = _add_axes(figure, (left, middle - TEXT / 2, 2 * TEXT, TEXT))
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(color=EDGE, linewidth=0.8)
+    axes.patch.set(**MISSING)
+    write_text(figure, left + 2 * TEXT + 2 * GAP, middle, MISSING_LEGEND, TEXT - 2, color=FAINT, ha="left")
 
 
 def _write_row_name(figure: "Figure", name: str, middle: float) -> None:

@@ -26,6 +26,7 @@ from mslstm_keras.figures.drawing import (
     draw_panels,
     draw_rows,
     dress,
+    largest_size,
     new_figure,
     points,
     save,
@@ -54,7 +55,8 @@ def forecast_figure(
 
     Args:
         context: floats (time, height, width, channels) in [0, 1], the frames that the model saw. Three
-            channels are red, green and blue; of any other number, the first is drawn.
+            channels are red, green and blue; of any other number, the first is drawn. Pixels that were not
+            observed are NaN, here and in `truth`: they are hatched, and a line says so.
         truth: what came then, of the shape of `forecast`. None leaves out truth and difference.
         forecast: floats (lead time, height, width, channels).
         path: PNG file to write.
@@ -62,8 +64,8 @@ def forecast_figure(
         lead_labels: one label per forecast frame, such as "+5 min". Default: t+1, t+2, ...
 
     Raises:
-        ValueError: if the arrays do not belong together, hold NaN or infinite values, or the labels are not
-            one per forecast frame.
+        ValueError: if the arrays do not belong together, hold infinite values, the forecast holds NaN, or the labels
+            are not one per forecast frame.
         OSError: if the file cannot be written; what was there before stays.
     """
     context, truth, forecast = _checked(context, truth, forecast)
@@ -79,7 +81,7 @@ def forecast_figure(
         save(draw_rows(rows, title), path)
         return
     signed, _ = thinned(difference(truth, forecast), None)
-    look = difference_look(np.abs(signed).max())
+    look = difference_look(largest_size(signed))
     rows += [
         Row("truth", *thinned(truth, lead_labels)),
         Row("forecast", *thinned(forecast, None)),
@@ -102,15 +104,16 @@ def forecast_animation(
 
     Args:
         context: floats (time, height, width, channels) in [0, 1], the frames that the model saw. Three
-            channels are red, green and blue; of any other number, the first is drawn.
+            channels are red, green and blue; of any other number, the first is drawn. Pixels that were not
+            observed are NaN, here and in `truth`: they are hatched, and a line says so.
         truth: what came then, of the shape of `forecast`. None leaves the forecast alone.
         forecast: floats (lead time, height, width, channels).
         path: GIF file to write.
         fps: float in (0, 50]. Frames per second.
 
     Raises:
-        ValueError: if the arrays do not belong together, hold NaN or infinite values, or `fps` is out of
-            range.
+        ValueError: if the arrays do not belong together, hold infinite values, the forecast holds NaN, or `fps` is out
+            of range.
         OSError: if the file cannot be written; what was there before stays.
     """
     context, truth, forecast = _checked(context, truth, forecast)
@@ -119,7 +122,7 @@ def forecast_animation(
         error = np.abs(difference(truth, forecast))
         both = np.concatenate([np.zeros((len(context), *error.shape[1:])), error])
         panels.insert(0, Panel("truth", np.concatenate([context, truth])))
-        panels.append(Panel("|difference|", both, difference_look(error.max()), shows_input=False))
+        panels.append(Panel("|difference|", both, difference_look(largest_size(error)), shows_input=False))
     write_gif(path, draw_panels(panels, clock(len(context), len(forecast)), len(context)), fps=fps)
 
 
@@ -286,7 +289,7 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """Returns the frames as they are drawn, (time, height, width) or (time, height, width, 3), in [0, 1]."""
     given = {"context": context, "forecast": forecast} | ({} if truth is None else {"truth": truth})
-    frames = checked_frames(given)
+    frames = checked_frames(given, observed=("context", "truth"))
     if truth is not None:
         check_same_length(frames, "truth", "forecast")
     drawn = {name: as_drawn(images) for name, images in frames.items()}

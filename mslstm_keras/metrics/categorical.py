@@ -8,7 +8,7 @@ from keras import ops
 
 from mslstm_keras.metrics.frame import FrameMetric
 from mslstm_keras.metrics.rain import reaches, threshold_pixel
-from mslstm_keras.metrics.weights import sum_of_pixels
+from mslstm_keras.metrics.weights import holds_window, pooled, sum_of_pixels, weights_of_windows
 from mslstm_keras.typing import Tensor
 
 
@@ -190,7 +190,10 @@ class FSS(EventMetric):
 
     def shares(self, frames: Tensor) -> Tensor:
         """Returns the share of every window's pixels that have an event."""
-        return self._pooled(ops.average_pool, self.events(frames))
+        return pooled(ops.average_pool, self.events(frames), self.window)
+
+    def scored(self, pixels: Tensor) -> Tensor:
+        return holds_window(pixels, self.window)
 
     def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
         if any(side is not None and side < self.window for side in truth.shape[2:4]):
@@ -201,16 +204,9 @@ class FSS(EventMetric):
         observed, predicted = self.shares(truth), self.shares(prediction)
         parts = [ops.square(predicted - observed), ops.square(predicted) + ops.square(observed)]
         if pixels is not None:
-            least = -self._pooled(ops.max_pool, -pixels)
+            least = weights_of_windows(pixels, self.window)
             parts = [least * part for part in parts]
         return ops.stack([ops.mean(part, axis=(2, 3, 4)) for part in parts], axis=-1)
-
-    def _pooled(self, pool, frames):
-        size = ops.shape(frames)
-        values = ops.reshape(frames, (-1, *size[2:]))
-        for pool_size in ((self.window, 1), (1, self.window)):
-            values = pool(values, pool_size, strides=1, data_format="channels_last")
-        return ops.reshape(values, (*size[:2], *ops.shape(values)[1:]))
 
     def per_frame(self) -> Tensor:
         """Returns the score of each counted frame, (frames,), the earliest lead time first."""

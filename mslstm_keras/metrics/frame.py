@@ -4,11 +4,19 @@ import re
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from mslstm_keras.dtypes import computed_dtype, require_floats
 from mslstm_keras.metrics.rain import reaches, threshold_pixel
-from mslstm_keras.metrics.weights import hide, mean_of_pixels, split_weights, sum_of_pixels
+from mslstm_keras.metrics.weights import (
+    hide,
+    holds_window,
+    mean_of_pixels,
+    split_weights,
+    sum_of_pixels,
+    weights_of_windows,
+)
 from mslstm_keras.typing import Tensor
 
 SSIM_WINDOW = 11  # pixels
@@ -97,6 +105,13 @@ class FrameMetric(keras.metrics.Metric):
         """
         raise NotImplementedError
 
+    def scored(self, pixels: Tensor) -> Tensor:
+        """Returns 1 for the frames that have a score, else 0, (batch, frames); `pixels` as `score` takes them.
+
+        Frames without any weight need not be told apart. Here: 1.
+        """
+        return ops.ones(tuple(ops.shape(pixels)[:2]), self.dtype)
+
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         truth, prediction = self._counted(y_true, "y_true"), self._counted(y_pred, "y_pred")
         if any(t != p for t, p in zip(truth.shape, prediction.shape, strict=True) if None not in (t, p)):
@@ -115,6 +130,8 @@ class FrameMetric(keras.metrics.Metric):
             weights, pixels = weights[:, -self.frames :], pixels[:, -self.frames :]
             truth, prediction = hide(truth, pixels), hide(prediction, pixels)
             scores = self.score(truth, prediction, *([pixels] if per_pixel else []))
+            if per_pixel:
+                weights = weights * self.scored(pixels)
         self._add(ops.sum(scores * weights[(..., *(None for _ in self.PARTS))], axis=0))
         self.sequences.assign_add(ops.broadcast_to(ops.sum(weights, axis=0), (self.frames,)))
 
@@ -328,30 +345,28 @@ class FrameSSIM(FrameMetric):
     over channels and all positions at which a Gaussian window lies wholly inside the frame; m, v are mean
     and (co)variance under the window, c1 = 0.01^2, c2 = 0.03^2 for values in [0, 1]. The window is 11
     pixels wide with standard deviation 1.5; frames with a side below 11 take windows of that side k with
-    standard deviation 1.5 k / 11. Weights per pixel are refused: a window mixes pixels, and with one of them
-    unobserved its value is not that of the formula.
+    standard deviation 1.5 k / 11. Where pixels have weights, the mean has weights too, of each window the least one of
+    its pixels: a window with an unobserved pixel is left out, and so is a frame that holds no other.
     Args, call arguments, results and errors: see `FrameMetric`; also
 
     Raises:
-        ValueError: if height, width or channels of `y_pred` are unknown, or `sample_weight` has weights per pixel.
+        ValueError: if height, width or channels of `y_pred` are unknown.
 
     Reference: Wang, Bovik, Sheikh & Simoncelli, "Image quality assessment: from error visibility to
     structural similarity", IEEE Transactions on Image Processing 13 (2004).
     """
 
     def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
-        if pixels is not None:
-            raise ValueError(
-                f"`sample_weight` must hold one weight per sequence or frame for {self.name}, whose windows mix "
-                f"pixels. Received: one per pixel, of shape={tuple(pixels.shape)} for the counted frames"
-            )
         frame_shape = prediction.shape[2:]
         if None in frame_shape:
             raise ValueError(
                 "`y_pred` must have known height, width and channels, which set the window. "
                 f"Received: shape={tuple(prediction.shape)}"
             )
-        window = min(SSIM_WINDOW, *frame_shape[:2])
+        window = _ssim_window(prediction)
+        if pixels is not None:
+            values = _ssim_of_windows(truth, prediction, window)
+            return mean_of_pixels(values, weights_of_windows(pixels, window))
         values = ops.image.ssim(
             ops.reshape(truth, (-1, *frame_shape)),
             ops.reshape(prediction, (-1, *frame_shape)),
@@ -361,3 +376,33 @@ class FrameSSIM(FrameMetric):
             data_format="channels_last",
         )
         return ops.reshape(values, ops.shape(prediction)[:2])
+
+    def scored(self, pixels: Tensor) -> Tensor:
+        return holds_window(pixels, _ssim_window(pixels))
+
+
+def _ssim_window(frames):
+    return min(SSIM_WINDOW, *frames.shape[2:4])
+
+
+def _ssim_of_windows(truth, prediction, window):
+    """Returns the similarity at every position of the window; `ops.image.ssim` tells no more than their mean."""
+    steps = np.arange(window) - (window - 1) / 2
+    weights = np.exp(-np.square(steps / (SSIM_SIGMA * window / SSIM_WINDOW)) / 2)
+    kernel = ops.cast(weights / weights.sum(), truth.dtype)
+
+    def mean(frames):
+        size = ops.shape(frames)
+        # Each channel is an image by itself.
+        images = ops.reshape(ops.transpose(frames, (0, 1, 4, 2, 3)), (-1, size[2], size[3], 1))
+        for sides in ((window, 1), (1, window)):
+            images = ops.conv(images, ops.reshape(kernel, (*sides, 1, 1)), data_format="channels_last")
+        height, width = ops.shape(images)[1:3]
+        return ops.transpose(ops.reshape(images, (*size[:2], size[4], height, width)), (0, 1, 3, 4, 2))
+
+    m_y, m_x = mean(truth), mean(prediction)
+    c1, c2 = 0.01**2, 0.03**2
+    variances = mean(ops.square(truth)) + mean(ops.square(prediction)) - ops.square(m_y) - ops.square(m_x)
+    covariance = mean(truth * prediction) - m_y * m_x
+    likeness = (2 * m_y * m_x + c1) * (2 * covariance + c2)
+    return likeness / ((ops.square(m_y) + ops.square(m_x) + c1) * (variances + c2))

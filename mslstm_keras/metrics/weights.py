@@ -1,5 +1,6 @@
 """Sample weights of sequences, frames or pixels: one meaning for the loss and for every metric."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +83,25 @@ def mean_of_pixels(values: Tensor, pixels: Tensor | None = None) -> Tensor:
     if pixels is None:
         return ops.mean(values, axis=_PIXELS)
     return ops.divide_no_nan(sum_of_pixels(values, pixels), sum_of_pixels(ops.ones_like(values), pixels))
+
+
+def pooled(pool: Callable[..., Tensor], values: Tensor, window: int) -> Tensor:
+    """Returns what `pool` of `keras.ops` makes of every window wholly inside a frame, (batch, time, ..., channels)."""
+    size = ops.shape(values)
+    images = ops.reshape(values, (-1, *size[2:]))
+    for pool_size in ((window, 1), (1, window)):
+        images = pool(images, pool_size, strides=1, data_format="channels_last")
+    return ops.reshape(images, (*size[:2], *ops.shape(images)[1:]))
+
+
+def weights_of_windows(pixels: Tensor, window: int) -> Tensor:
+    """Returns the least weight within every window: 0 for each that holds an unobserved pixel."""
+    return -pooled(ops.max_pool, -pixels, window)
+
+
+def holds_window(pixels: Tensor, window: int) -> Tensor:
+    """Returns 1 for each frame that holds a window without an unobserved pixel, else 0, (batch, time)."""
+    return ops.cast(ops.max(weights_of_windows(pixels, window), axis=_PIXELS) > 0, pixels.dtype)
 
 
 def _check_values(sample_weight, shape):

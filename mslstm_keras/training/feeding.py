@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from mslstm_keras.data.clips import Clips
+from mslstm_keras.data.clips import Clips, fill_missing
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.data.streams import made_clips, stream_clips
 from mslstm_keras.training.recipes import Recipe
@@ -130,6 +130,9 @@ def training_batches(
     `mslstm_keras.models.rollout.told_model` takes them. With gradient accumulation each step has several of them, the
     parts of its batch one after the other.
 
+    Where pixels may be missing (`Clips.masked`), elements are (x, y, w) with the sample weights w, (batch, T - 1,
+    height, width, 1): 1 for the pixels of y that were observed, 0 for the others. In x and y missing pixels are 0.
+
     Returns:
         On TensorFlow's backend a `tf.data.Dataset`, the only form that its strategies can share between devices; on the
         others `Batches`, which need no TensorFlow. The clips and their order are the same.
@@ -147,14 +150,21 @@ def training_batches(
         rows, observed = (
             share.of(Share(piece, pieces).of(each)) for each in (rows, draw_observed(recipe, step))
         )
-        return _cut(clips.frames(rows), recipe), observed
+        frames = _cut(clips.frames(rows), recipe)
+        if not clips.masked:
+            return frames, observed
+        frames, pixels = fill_missing(frames)
+        return frames, observed, pixels[:, 1:]
 
-    def as_batch(frames, observed):
-        return {"frames": frames[:, :-1], "observed": observed}, frames[:, 1:]
+    def as_batch(frames, observed, *weights):
+        return {"frames": frames[:, :-1], "observed": observed}, frames[:, 1:], *weights
 
     size = recipe.batch_size // pieces // share.count
     numbers = range(first_step * pieces, recipe.steps * pieces)
-    return _batches(numbers, read, [(size, *_clip_shape(recipe)), (size, _steps(recipe))], as_batch)
+    shapes = [(size, *_clip_shape(recipe)), (size, _steps(recipe))]
+    if clips.masked:
+        shapes.append((size, *_weights_shape(recipe)))
+    return _batches(numbers, read, shapes, as_batch)
 
 
 def scoring_batches(
@@ -164,7 +174,8 @@ def scoring_batches(
 
     Elements are (x, y, weights). All batches are whole: the last one is filled up with clips of zeros of weight 0, and
     all real clips weigh more in return, so that the mean over all clips is the mean over the real ones. That is right
-    for any number of devices, and for the loss as well as for the scores.
+    for any number of devices, and for the loss as well as for the scores. Where pixels may be missing, weights are
+    those of pixels, as `training_batches` has them, times those of their clips.
 
     Raises:
         ValueError: if the clips do not fit the recipe, or are fewer than `count`.
@@ -182,15 +193,21 @@ def scoring_batches(
     def read(first):
         rows = share.of(np.arange(first, int(first) + batch_size))
         frames = np.zeros((size, *_clip_shape(recipe)), "float32")
+        weights = np.where(rows < count, padded / count, 0).astype("float32")
         real = rows[rows < count]
         if real.size:
             frames[: real.size] = _cut(clips.frames(real), recipe)
-        return frames, np.where(rows < count, padded / count, 0).astype("float32")
+        if not clips.masked:
+            return frames, weights
+        frames, pixels = fill_missing(frames)
+        return frames, weights[:, None, None, None, None] * pixels[:, 1:]
 
     def as_batch(frames, weights):
         return {"frames": frames[:, :-1], "observed": np.tile(context, (size, 1))}, frames[:, 1:], weights
 
-    return _batches(range(0, count, batch_size), read, [(size, *_clip_shape(recipe)), (size,)], as_batch)
+    weights_shape = _weights_shape(recipe) if clips.masked else ()
+    shapes = [(size, *_clip_shape(recipe)), (size, *weights_shape)]
+    return _batches(range(0, count, batch_size), read, shapes, as_batch)
 
 
 class Batches(keras.utils.PyDataset):
@@ -237,18 +254,22 @@ def _steps(recipe):
     return recipe.context_frames + recipe.forecast_frames - 1
 
 
+def _weights_shape(recipe):
+    return (_steps(recipe), *recipe.frame_shape[:2], 1)
+
+
 def _cut(frames, recipe):
     return frames[:, : recipe.context_frames + recipe.forecast_frames]
 
 
 def _batches(numbers, read, shapes, as_batch):
-    """Returns the batches of what `read` makes of each number: two float32 arrays of these shapes."""
+    """Returns the batches of what `read` makes of each number: float32 arrays of these shapes."""
     if keras.backend.backend() != "tensorflow":
         return Batches(numbers, lambda number: as_batch(*read(number)))
     import tensorflow as tf
 
     def load(number):
-        arrays = tf.numpy_function(read, [number], [tf.float32, tf.float32])
+        arrays = tf.numpy_function(read, [number], [tf.float32] * len(shapes))
         return as_batch(*map(tf.ensure_shape, arrays, shapes))
 
     batches = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)

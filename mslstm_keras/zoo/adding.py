@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mslstm_keras.data.clips import fill_missing
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.evaluation.protocols import data_scale, find_protocol
 from mslstm_keras.evaluation.scores import evaluate
@@ -106,7 +107,7 @@ def _scored_run(run_dir, clips, count):
 def _draw_samples(model, clips, path):
     frames = clips.frames(np.arange(min(SAMPLES, clips.count)))
     context = find_layer(model, Rollout).context_frames
-    prediction = forecast(model, frames[:, :context])
+    prediction = forecast(model, fill_missing(frames)[0][:, :context])
     truth = frames[:, context:][:, : prediction.shape[1]]
     # Clips stand below one another, as one tall clip.
     given, true, predicted = (

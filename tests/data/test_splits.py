@@ -8,8 +8,10 @@ import pytest
 from mslstm_keras.data.catalogue import find_builder
 from mslstm_keras.data.splits import split_clips
 from tests.support.optdigits import OPTDIGITS, TEST_CLIPS, TRAIN_CLIPS
+from tests.support.radar import RADAR, prepare_radar
 from tfds_builders.moving_mnist_clips.moving_digits import SPLIT_SEEDS, moving_digits
 from tfds_builders.moving_mnist_clips.objects import load_objects
+from tfds_builders.random_access import random_access
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", TRAIN_CLIPS), ("test", TEST_CLIPS)])
@@ -37,6 +39,29 @@ def test_minutes_between_frames_are_those_of_the_config(monkeypatch, data_dir):
     builder = find_builder(OPTDIGITS, data_dir)
     monkeypatch.setattr(builder.builder_config, "interval", 10, raising=False)
     assert split_clips(OPTDIGITS, "test", data_dir).interval == 10
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_missing_pixels_are_nan(tmp_path, dtype):
+    """Whatever the data set holds there."""
+    observed = prepare_radar(tmp_path, under_the_mask=3.0, dtype=dtype)
+    for split, seen in observed.items():
+        clips = split_clips(RADAR, split, tmp_path)
+        assert clips.masked and clips.count == len(seen)
+        frames = clips.frames(np.arange(clips.count))
+        assert frames.dtype == "float32"
+        np.testing.assert_array_equal(~np.isnan(frames), seen)
+        stored = random_access(find_builder(RADAR, tmp_path), split)
+        for number, example in enumerate(stored):
+            assert example["frames"].dtype == dtype and example["frames"][~seen[number]].all()
+            scale = np.float32(255 if dtype == "uint8" else 1)
+            expected = example["frames"][seen[number]] / scale
+            np.testing.assert_array_equal(frames[number][seen[number]], expected)
+    np.testing.assert_array_equal(clips.frames(np.array([2, 0])), frames[[2, 0]])
+
+
+def test_data_sets_without_a_mask_have_no_missing_pixels(data_dir):
+    assert not split_clips(OPTDIGITS, "test", data_dir).masked
 
 
 def test_unprepared_data_is_refused_with_the_command(tmp_path):

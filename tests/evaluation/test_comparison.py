@@ -128,6 +128,76 @@ def test_optical_flow_fills_the_forecast_and_persistence_the_context(models, mon
     np.testing.assert_allclose(result["models"]["optical_flow"]["mse"]["per_frame"], expected, rtol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def holes():
+    """Clips whose first forecast frame was never observed, nor the lower half of all others."""
+    frames = LEVELS / np.float32(255)
+    frames[:, CONTEXT] = frames[:, :, 6:] = np.nan
+    return Clips(lambda indices: frames[indices], len(frames), masked=True)
+
+
+def test_missing_pixels_count_in_no_score_of_models_and_baselines(models, holes, monkeypatch):
+    def still(context, forecast_frames, rain_scale):
+        assert np.isfinite(context).all()
+        return np.repeat(context[-1:], forecast_frames, axis=0)
+
+    monkeypatch.setattr(module, "optical_flow_extrapolation", still)
+    families = {"both": list(models.values()), "one": models["one"]}
+    result = evaluate_models(families, holes, RAIN, baselines=["persistence", "optical_flow"])
+    assert result["missing"] == {"share": 4 / 6, "frames": 5}
+    assert result["models"]["optical_flow"] == result["models"]["persistence"]
+    seen = np.nan_to_num(holes.frames(np.arange(5)))
+    context, truth = seen[:, :CONTEXT], seen[:, CONTEXT + 1 :, :6]
+    forecasts = {
+        name: model.predict(context, verbose=0)[:, CONTEXT:].clip(0, 1) for name, model in models.items()
+    }
+    forecasts["persistence"] = np.repeat(context[:, -1:], 2, axis=1)
+    pixel = np.float32((10 * np.log10(256 * 2**1.42) + 10) / 70)
+    for name in ("one", "persistence"):
+        scores, forecast = result["models"][name], forecasts[name][:, :, :6]
+        mse = ((truth - forecast).astype("float64") ** 2).sum(axis=(2, 3, 4)).mean(axis=0)
+        y, x = truth >= pixel, forecast >= pixel
+        csi = (y & x).sum((0, 2, 3, 4)) / (y | x).sum((0, 2, 3, 4))
+        for metric, expected in (("mse", mse), ("csi_2", csi)):
+            assert scores[metric]["per_frame"][0] is None
+            np.testing.assert_allclose(scores[metric]["per_frame"][1:], expected, rtol=1e-5)
+            np.testing.assert_allclose(scores[metric]["mean"], expected.mean(), rtol=1e-5)
+    both = result["models"]["both"]["mse"]
+    alone = [((truth - forecasts[name][:, :, :6]) ** 2).sum((2, 3, 4)).mean(0) for name in ("one", "two")]
+    for key, expected in (
+        ("per_frame", np.mean(alone, 0)),
+        ("per_frame_deviation", np.std(alone, 0, ddof=1)),
+    ):
+        assert both[key][0] is None
+        np.testing.assert_allclose(both[key][1:], expected, rtol=1e-4)
+    json.dumps(result, allow_nan=False)
+
+
+def test_tables_say_once_what_is_missing(models, holes):
+    result = evaluate_models({"one": models["one"]}, holes, RAIN)
+    lines = list(evaluation_table(result))
+    note = (
+        "66.7 % of the pixels of the forecast frames were not observed and count in no score; "
+        "5 frames without any count in no mean"
+    )
+    assert lines[1] == note and "".join(lines).count("not observed") == 1
+    at = lines.index("CSI at 2 mm/h by lead time (frames)")
+    assert lines[at + 2].split()[:2] == ["one", "-"]
+    so_far = lines.index("CSI at 2 mm/h, mean over the lead times so far")
+    assert lines[so_far + 2].split() == ["one", "-", "-", "-"]
+    rows = list(csv.DictReader(io.StringIO(evaluation_csv(result))))
+    (value,) = (r["value"] for r in rows if (r["name"], r["metric"], r["lead_time"]) == ("one", "mse", "1"))
+    assert value == ""
+
+
+def test_a_sample_with_missing_pixels(models, holes):
+    sample = sample_forecasts({"one": [models["one"]]}, holes, 3)
+    frames = holes.frames(np.array([3]))
+    np.testing.assert_array_equal(np.concatenate([sample["context"], sample["truth"]]), frames[0])
+    expected = models["one"].predict(np.nan_to_num(frames[:, :CONTEXT]), verbose=0)[0, CONTEXT - 1 :]
+    np.testing.assert_allclose(sample["forecasts"]["one"], np.clip(expected, 0, 1), atol=1e-6)
+
+
 def test_unknown_baselines_and_other_frames_are_refused(models):
     with pytest.raises(
         ValueError, match=r"`baselines` must be known, such as persistence. Received: 'persistense'"

@@ -190,6 +190,23 @@ def test_no_notes_on_what_is_not_there(tmp_path):
     assert "Samples" not in text
 
 
+def test_missing_pixels(tmp_path):
+    masked = {"mean": 12.0, "per_frame": [None, 12.0]}
+    changes = {"missing": {"share": 0.1234, "frames": 0}, "models": {"a": {"mse": masked}}, "note": None}
+    half = sample()
+    half["context"], half["truth"] = (np.where(half["truth"] > 0.5, half["truth"], np.nan) for _ in range(2))
+    write_report(evaluation(**changes, published={}), tmp_path / "a.html", samples=[half])
+    text = read(tmp_path / "a.html").text
+    assert "12.3 % of the pixels of the forecast frames were not observed and count in no score." in text
+    assert text.count("not observed") == 1 and "nan" not in text
+    write_report(evaluation(**changes, published={}), tmp_path / "b.html", samples=[sample()])
+    (_, tall), (_, low) = (
+        [size for kind, size, _ in read(tmp_path / name).pictures() if kind == "png"]
+        for name in ("a.html", "b.html")
+    )
+    assert tall == (low[0], low[1] + 36)  # the line that says what is hatched
+
+
 def test_pictures(report):
     kinds = list(read(report).pictures())
     assert [kind for kind, _, _ in kinds] == ["png", "png", "gif"]  # curves, comparison, animation

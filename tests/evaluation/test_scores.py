@@ -89,6 +89,73 @@ def test_scores_of_model_and_persistence(model, predictions, all_frames, frames,
     json.dumps(result)
 
 
+def holes():
+    """Returns which pixels of the clips are observed: not the last columns, and of some frames nothing."""
+    observed = np.ones(LEVELS.shape, bool)
+    observed[:, :, :, 12:] = False
+    observed[1, CONTEXT - 1] = False  # of the context: what persistence repeats
+    observed[2, CONTEXT] = observed[4, CONTEXT] = False
+    return observed
+
+
+def masked(observed, under_the_mask=np.nan):
+    frames = np.where(observed, LEVELS / np.float32(255), np.float32(under_the_mask))
+    return Clips(lambda indices: frames[indices], len(frames), masked=True)
+
+
+def observed_scores(predictions, observed):
+    """Returns the scores of the forecast, of the observed columns of the frames of which anything was observed."""
+    found = {name: [] for name in ("mse", "mae", "ssim", "psnr")}
+    for k in range(CONTEXT - 1, CONTEXT + FORECAST - 1):
+        of_clips = {name: [] for name in found}
+        for clip, prediction, seen in zip(LEVELS, predictions, observed, strict=True):
+            if seen[k + 1].any():
+                truth, predicted = clip[k + 1, :, :12] / 255.0, np.clip(prediction[k, :, :12], 0, 1)
+                square = (truth - predicted.astype("float64")) ** 2
+                of_clips["mse"].append(square.sum())
+                of_clips["mae"].append(np.sqrt(square).sum())
+                of_clips["psnr"].append(-10 * math.log10(square.mean() + 1e-5))
+                of_clips["ssim"].append(float(tf.image.ssim(truth, predicted.astype("float64"), max_val=1.0)))
+        for name, values in of_clips.items():
+            found[name].append(np.mean(values))
+    return {name: {"mean": np.mean(values), "per_frame": values} for name, values in found.items()}
+
+
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_missing_pixels_count_in_no_score(model, batch_size):
+    observed = holes()
+    seen = np.where(observed, LEVELS, 0) / np.float32(255)
+    result = evaluate(model, masked(observed), batch_size=batch_size)
+    assert set(result) == {"clips", "frames", "model", "persistence", "missing"}
+    predictions = model.predict(seen[:, :CONTEXT], verbose=0)
+    assert_equal_scores(result["model"], observed_scores(predictions, observed))
+    assert_equal_scores(result["persistence"], observed_scores(last_frame(255 * seen), observed))
+    assert result["missing"] == {"share": (8 * 4 + 2 * 16) / (10 * 16), "frames": 2}
+    json.dumps(result, allow_nan=False)
+
+
+def test_a_lead_time_that_was_never_observed_has_no_score(model):
+    observed = holes()
+    observed[:, CONTEXT] = False
+    result = evaluate(model, masked(observed))
+    for name, scores in result["model"].items():
+        (none, last), mean = scores["per_frame"], scores["mean"]
+        assert none is None and last == mean, name
+    observed[:, CONTEXT:] = False
+    result = evaluate(model, masked(observed))
+    for scores in (*result["model"].values(), *result["persistence"].values()):
+        assert scores == {"mean": None, "per_frame": [None, None]}
+    assert result["missing"] == {"share": 1, "frames": 10}
+
+
+def test_a_mask_without_missing_pixels_changes_nothing(model):
+    result = evaluate(model, masked(np.ones(LEVELS.shape, bool)))
+    assert result.pop("missing") == {"share": 0, "frames": 0}
+    plain = evaluate(model, clips())
+    for who in ("model", "persistence"):
+        assert_equal_scores(result[who], plain[who])
+
+
 def test_count_takes_the_first_clips(model):
     assert evaluate(model, clips(), count=2) == evaluate(model, clips(LEVELS[:2]))
     assert evaluate(model, clips(), count=2) != evaluate(model, clips(LEVELS[2:4]))

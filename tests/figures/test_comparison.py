@@ -12,10 +12,11 @@ from mslstm_keras.figures.comparison import (
     RAIN_LEVELS,
     comparison_animation,
     comparison_figure,
+    contact_sheet,
 )
 from mslstm_keras.figures.drawing import clock, time_label
 from mslstm_keras.frames.rain import RAIN_SCALES
-from tests.support.pictures import WARNING, gif_frames, near, pixels
+from tests.support.pictures import WARNING, gif_frames, hatched, near, pixels
 from tests.support.processes import no_file_larger_than
 
 LABEL, GAP, TEXT, SIDE = 150, 6, 36, 216  # pixels of the layout for up to four frames of 8 x 8
@@ -331,8 +332,12 @@ def test_a_failing_write_leaves_what_was_there(tmp_path):
             r"`forecasts\['a'\]` must have frames of the shape of `context`, \(8, 8, 1\). Received: \(8, 4, 1\)",
         ),
         (
-            {"truth": np.full((2, 8, 8, 1), np.nan)},
-            "`truth` must be finite. Received: NaN or infinite values",
+            {"truth": np.full((2, 8, 8, 1), -np.inf)},
+            "`truth` must be finite, or NaN where pixels are missing. Received: infinite values",
+        ),
+        (
+            {"forecasts": {"a": np.full((2, 8, 8, 1), np.nan)}},
+            r"`forecasts\['a'\]` must be finite. Received: NaN or infinite values",
         ),
         ({"context": np.zeros((8, 8))}, r"`context` must be \(time, .* Received: shape \(8, 8\)"),
     ],
@@ -343,6 +348,63 @@ def test_arrays_that_do_not_belong_together(tmp_path, draw, arguments, message):
     with pytest.raises(ValueError, match=message):
         draw(**given, path=tmp_path / "a.gif")
     assert list(tmp_path.iterdir()) == []
+
+
+def with_missing_pixels(channels=1):
+    """Returns frames of two values; the upper half of each is missing, and the whole of the last."""
+    frames = flat([0.4, 0.6], channels)
+    frames[:, :4] = np.nan
+    frames[1] = np.nan
+    return frames
+
+
+@pytest.mark.parametrize("rain_scale", [None, DWD])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_missing_pixels_are_hatched_and_a_line_says_so(tmp_path, rain_scale, channels):
+    masked, whole = with_missing_pixels(channels), flat([0.4, 0.6], channels)
+    forecast = {"a": whole}
+    comparison_figure(masked, masked, forecast, tmp_path / "masked.png", rain_scale=rain_scale)
+    comparison_figure(whole, whole, forecast, tmp_path / "whole.png", rain_scale=rain_scale)
+    found, plain = pixels(tmp_path / "masked.png"), pixels(tmp_path / "whole.png")
+    assert found.shape == (plain.shape[0] + TEXT, *plain.shape[1:])
+    assert hatched(found[-TEXT:][11:-11, LABEL + 3 : LABEL + 37])
+    assert (found[-TEXT:, LABEL + 50 :] < 160).any()  # the line itself
+    top_of = tops(1)
+    for column, half in ((0, SIDE // 2), (1, SIDE)):
+        left = LABEL + column * (SIDE + GAP)
+        for row, top in enumerate(top_of):
+            panels = [picture[top : top + SIDE, left : left + SIDE][3:-3, 3:-3] for picture in (found, plain)]
+            missing, seen = panels[0][: half - 6], panels[0][half:]
+            if row == 2:  # the forecast has no missing pixels
+                np.testing.assert_array_equal(*panels)
+                continue
+            assert hatched(missing)
+            np.testing.assert_array_equal(seen, panels[1][half:])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_missing_pixels_of_an_animation(tmp_path, channels):
+    masked, whole = with_missing_pixels(channels), flat([0.4, 0.6], channels)
+    for name, context in (("masked", masked), ("whole", whole)):
+        comparison_animation(context, {"a": whole}, tmp_path / f"{name}.gif", context=context[::-1])
+    found, plain = (gif_frames(tmp_path / f"{name}.gif")[0] for name in ("masked", "whole"))
+    assert found.shape == (4, plain.shape[1] + TEXT, *plain.shape[2:])
+    assert all(hatched(frame[-TEXT:][10:-10, 16:48]) for frame in found)
+    for frame, expected, missing in zip(found, plain, (256, 128, 128, 256), strict=True):
+        truth, seen = (each[TEXT + GAP :][:256, 12 : 12 + 256] for each in (frame, expected))
+        assert hatched(truth[4 : missing - 4, 4:-4])
+        np.testing.assert_allclose(truth[missing + 4 : -4, 4:-4], seen[missing + 4 : -4, 4:-4], atol=12)
+    for frame in found[2:]:
+        assert not hatched(frame[TEXT + GAP + 4 :][:248, 284:532])  # of the forecast
+
+
+def test_missing_pixels_of_a_contact_sheet(tmp_path):
+    contact_sheet({"7": with_missing_pixels(), "8": flat([0.4, 0.6])}, tmp_path / "a.png")
+    picture = pixels(tmp_path / "a.png")
+    assert hatched(picture[TEXT + 3 :, LABEL + 3 :][: SIDE // 2 - 6, : SIDE - 6])
+    assert hatched(picture[-TEXT:][11:-11, LABEL + 3 : LABEL + 37])
+    with pytest.raises(ValueError, match=r"`7` must be finite, or NaN .* Received: infinite values"):
+        contact_sheet({"7": flat([0.4, np.inf])}, tmp_path / "b.png")
 
 
 @pytest.mark.parametrize("every", [0, 3, 1.5])

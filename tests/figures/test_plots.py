@@ -10,7 +10,7 @@ from mslstm_keras.figures.plots import (
     layers_figure,
     receptive_field_figure,
 )
-from tests.support.pictures import gif_frames, pixels
+from tests.support.pictures import gif_frames, hatched, pixels
 from tests.support.processes import run_without_keras
 
 LABEL, PANEL, GAP, TEXT = 150, 128, 6, 36  # pixels of the layout for ten frames of 64 x 64
@@ -172,6 +172,38 @@ def test_frames_that_cannot_be_drawn(tmp_path, draw):
     context, truth, forecast = arrays()
     with pytest.raises(ValueError, match=r"`forecast` must be finite. Received: NaN or infinite values"):
         draw(context, truth, forecast * np.nan, tmp_path / "a.out")
+
+
+def test_missing_pixels_are_hatched(tmp_path):
+    context, truth, forecast = arrays()
+    truth[:] = 0.5
+    truth[1, :, 4:] = np.nan
+    forecast_figure(context, truth, forecast, tmp_path / "a.png")
+    picture = pixels(tmp_path / "a.png")
+    side, right = 216, LABEL + 216 + GAP
+    for row, missing in ((1, True), (2, False), (3, True)):
+        top = 2 * TEXT + row * (side + GAP)
+        half = picture[top + 3 : top + side - 3, right + side // 2 + 3 : right + side - 3]
+        assert hatched(half) == missing
+        assert not hatched(picture[top + 3 : top + side - 3, right + 3 : right + side // 2 - 3])
+    assert hatched(picture[-TEXT:][11:-11, LABEL + 3 : LABEL + 37])
+    forecast_animation(context, truth, forecast, tmp_path / "a.gif")
+    last = gif_frames(tmp_path / "a.gif")[0][-1]
+    panels = [last[TEXT + GAP :, left:][4:252, 132:252] for left in (12, 280, 548)]
+    assert [hatched(panel) for panel in panels] == [True, False, True]
+
+
+def test_the_scale_of_differences_is_that_of_what_is_there(tmp_path):
+    context, truth, forecast = arrays()
+    truth[:], forecast[:] = np.nan, 0.5
+    forecast_figure(context, truth, forecast, tmp_path / "nothing.png")
+    truth[0, 0, 0] = 0.25
+    forecast_figure(context, truth, forecast, tmp_path / "a.png")
+    nothing, one = (pixels(tmp_path / name) for name in ("nothing.png", "a.png"))
+    top = 2 * TEXT + 3 * (216 + GAP)
+    assert hatched(nothing[top + 4 : top + 20, LABEL + 4 : LABEL + 20])
+    red, _, blue = one[top + 12, LABEL + 12]
+    assert red - blue > 60
 
 
 def test_labels_that_do_not_fit(tmp_path):

@@ -22,7 +22,6 @@ from tests.metrics.examples import TABLE_METRICS, one_of_every, rain_frames
 
 SHAPE = (7, 3, 12, 14, 2)
 EVERY = [pytest.param(metric, id=metric.name) for metric in one_of_every(2)]
-PER_PIXEL = [param for param in EVERY if not isinstance(param.values[0], FrameSSIM)]
 BY_PIXEL = {
     FrameMSE: lambda u, e: (u * e**2).sum(),
     FrameMAE: lambda u, e: (u * abs(e)).sum(),
@@ -98,7 +97,7 @@ def test_weights_of_whole_frames_are_means_over_what_they_weigh(metric, rank):
         np.testing.assert_allclose(found[frame], scores(metric, *repeated)[frame], rtol=2e-6)
 
 
-@pytest.mark.parametrize("metric", PER_PIXEL)
+@pytest.mark.parametrize("metric", EVERY)
 @pytest.mark.parametrize("rank", [1, 2])
 def test_a_weight_is_the_same_at_every_pixel(metric, rank):
     truth, prediction = rain_frames(SHAPE)
@@ -156,7 +155,10 @@ def test_tables_count_observed_pixels(kind):
 def test_what_has_no_weight_may_be_anything(metric):
     truth, prediction = rain_frames()
     weights = [np.array([1, 0, 2, 1, 1, 0, 1]), mask()[:, :, 0, 6] * 1.0, mask()]
-    for weight in weights[: 2 if isinstance(metric, FrameSSIM) else 3]:
+    if isinstance(metric, FrameSSIM):  # whose windows take 11 of the 12 rows
+        weights[2] = np.ones((7, 3, 12, 14), bool)
+        weights[2][:, :, 0, 3:6] = weights[2][2, 1] = False
+    for weight in weights:
         hidden = np.broadcast_to(weight.reshape(*weight.shape, *[1] * (5 - weight.ndim)) == 0, truth.shape)
         assert hidden.any()
         spoilt = [np.where(hidden, value, each) for each, value in ((truth, np.nan), (prediction, np.inf))]
@@ -167,7 +169,7 @@ def test_what_has_no_weight_may_be_anything(metric):
         np.testing.assert_array_equal(scores(metric, *spoilt, sample_weight=weight), expected)
 
 
-@pytest.mark.parametrize("metric", PER_PIXEL)
+@pytest.mark.parametrize("metric", EVERY)
 def test_a_mask_of_ones_changes_nothing(metric):
     truth, prediction = rain_frames(SHAPE)
     everything = np.ones(SHAPE[:4], bool)
@@ -202,12 +204,41 @@ def test_windows_with_an_unobserved_pixel_are_left_out():
         np.testing.assert_allclose(found, [expected], rtol=1e-5)
 
 
-def test_structural_similarity_refuses_weights_of_pixels():
+@pytest.mark.parametrize("shape", [(3, 2, 16, 18, 2), (3, 2, 6, 8, 1)])  # windows of 11 and of 6 pixels
+def test_similarity_is_the_mean_of_the_windows_that_were_wholly_observed(shape):
+    """Of each window alone, the similarity of the frame that it is."""
+    truth, prediction = rain_frames(shape)
+    observed = np.ones(shape[:4], bool)
+    observed[:, :, 4:, 12 if shape[2] > 11 else 0] = False
+    observed[0, 1] = False
+    observed[1, 1, :, 5] = False  # not a window is left
+    side = min(11, *shape[2:4])
+    single = FrameSSIM(1)
+    expected = np.full(shape[:2], np.nan)
+    for n, t in np.ndindex(shape[:2]):
+        values = []
+        for row in range(shape[2] - side + 1):
+            for column in range(shape[3] - side + 1):
+                at = slice(row, row + side), slice(column, column + side)
+                if observed[n, t][at].all():
+                    window = (each[n : n + 1, t : t + 1][:, :, *at] for each in (truth, prediction))
+                    values.append(scores(single, *window)[0])
+        if values:
+            expected[n, t] = np.mean(values)
+    assert np.isnan(expected).sum() == 2
+    found = scores(FrameSSIM(2), truth, prediction, sample_weight=observed)
+    np.testing.assert_allclose(found, np.nanmean(expected, axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("metric", [FrameSSIM(2), FSS(2, threshold=0.5)], ids=lambda metric: metric.name)
+def test_a_lead_time_without_a_whole_window_counts_in_no_mean(metric):
     truth, prediction = rain_frames()
-    with pytest.raises(
-        ValueError, match=r"`sample_weight` must hold one weight per .* frame_ssim, .*\(7, 2, 12"
-    ):
-        FrameSSIM(2).update_state(truth, prediction, sample_weight=mask())
+    observed = np.ones((7, 3, 12, 14), bool)
+    observed[:, 1, :, ::4] = False
+    none, last = scores(metric, truth, prediction, sample_weight=observed)
+    assert none == 0 and last > 0
+    np.testing.assert_array_equal(np.asarray(metric.sequences), [0, 7])
+    np.testing.assert_allclose(metric.result(), last, rtol=1e-6)
 
 
 def test_a_frame_without_any_weight_is_no_perfect_frame():

@@ -20,5 +20,12 @@ def gif_frames(path):
         return np.stack(frames), image.info
 
 
+def hatched(picture):
+    """Returns whether a piece of a picture is nothing but the hatched grey of missing pixels."""
+    grey = np.ptp(picture, axis=-1) <= 12  # a GIF has few colours
+    levels = picture[..., 0]
+    return bool(grey.all() and levels.min() > 125 and levels.max() < 200 and levels.max() - levels.min() > 20)
+
+
 def near(picture, colour, distance=30):
     return np.abs(picture - np.array(colour)).max(-1) < distance

@@ -21,6 +21,8 @@ TWO_DEVICES = """
     assert split_processor(2)
     import csv, dataclasses, keras
     from mslstm_keras import FrameL1L2, FrameMSE, Recipe, create_model, train
+    from mslstm_keras.data.clips import Clips
+    from mslstm_keras.training import fit
     from mslstm_keras.training.devices import place
 
     def state(model):
@@ -62,6 +64,19 @@ TWO_DEVICES = """
         for expected, received in zip(one, two, strict=True):
             for name in expected:
                 np.testing.assert_allclose(float(received[name]), float(expected[name]), rtol=1e-5, err_msg=name)
+
+    # Missing pixels: weights that differ from device to device.
+    random = np.random.default_rng(3)
+    holes = random.random((24, 5, 8, 8, 1), dtype="float32")
+    holes[random.random(holes.shape) < 0.3] = np.nan
+    holes[::2, 3] = np.nan
+    fit.training_clips = fit.validation_clips = lambda *_: Clips(lambda rows: holes[rows], 24, masked=True)
+    recipe = dataclasses.replace(recipe, model="conv_lstm", layers=1, validation_clips=2)
+    folders = "holes-1", "holes-2"
+    assert_same([train(recipe, folder, devices=each, verbose=0) for folder, each in zip(folders, (None, 2))])
+    for expected, received in zip(*map(logged, folders), strict=True):
+        for name in expected:
+            np.testing.assert_allclose(float(received[name]), float(expected[name]), rtol=1e-5, err_msg=name)
 
     # What somebody writes without recipes, with nothing drawn.
     frames = np.random.default_rng(1).random((8, 5, 8, 8, 1), dtype="float32")

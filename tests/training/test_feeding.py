@@ -1,6 +1,8 @@
 """The order that clips come in, the batches made of them, and the clips held out."""
 
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +20,11 @@ from mslstm_keras.training.feeding import (
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.sampling import draw_observed
 from tests.support.optdigits import OPTDIGITS
+from tests.support.processes import run_script
 from tfds_builders.moving_mnist_clips.moving_digits import moving_digits
 from tfds_builders.moving_mnist_clips.objects import load_objects
+
+ROOT = Path(__file__).parents[2]
 
 
 def recipe(**changes):
@@ -220,6 +225,108 @@ def test_floats_are_taken_as_they_are():
     ((x, y),) = arrays(training_batches(Clips(lambda i: levels[i], 9), recipe(steps=1, interval_steps=1)))
     expected = levels[batch_indices(0, 3, 9, 0)].astype("float32")
     np.testing.assert_array_equal(np.concatenate([x, y[:, -1:]], axis=1), expected)
+
+
+def masked_clips(count=20, under_the_mask=np.nan):
+    """Random clips with missing pixels: a corner, some of the rest, and frame 3 of every clip that 3 divides."""
+    random = np.random.default_rng(1)
+    frames = random.random((count, 5, 4, 6, 2), dtype="float32")
+    observed = random.random((count, 5, 4, 6, 1)) > 0.2
+    observed[:, :, :2, :3] = False
+    observed[::3, 3] = False
+    frames = np.where(observed, frames, np.float32(under_the_mask))
+    return Clips(lambda indices: frames[np.asarray(indices)], count, masked=True), frames, observed
+
+
+def test_missing_pixels_are_0_in_frames_and_in_weights():
+    clips, frames, observed = masked_clips()
+    fields = recipe(seed=3, sampling_steps=6)
+    batches = training_batches(clips, fields, 2)
+    assert batches.element_spec[2].shape == (3, 4, 4, 6, 1)
+    for step, (x, y, weights) in enumerate(batches, 2):
+        rows = batch_indices(step, 3, 20, 3)
+        expected = np.where(observed, frames, 0)[rows]
+        np.testing.assert_array_equal(x["frames"], expected[:, :-1])
+        np.testing.assert_array_equal(x["observed"], draw_observed(fields, step))
+        np.testing.assert_array_equal(y, expected[:, 1:])
+        assert weights.dtype == "float32"
+        np.testing.assert_array_equal(weights, observed[rows, 1:])
+
+
+def test_a_pixel_is_observed_where_no_channel_is_missing():
+    frames = np.full((3, 5, 4, 6, 2), 0.5, "float32")
+    frames[:, 2, 0, 0, 1] = np.nan
+    clips = Clips(lambda indices: frames[np.asarray(indices)], 3, masked=True)
+    ((x, y, weights),) = training_batches(clips, recipe(steps=1, interval_steps=1))
+    assert np.argwhere(weights.numpy() == 0).tolist() == [[clip, 1, 0, 0, 0] for clip in range(3)]
+    np.testing.assert_array_equal(x["frames"][:, 2, 0, 0], [[0.5, 0]] * 3)
+    np.testing.assert_array_equal(y[:, 1, 0, 0], [[0.5, 0]] * 3)
+
+
+def test_batches_without_missing_pixels_have_no_weights():
+    assert [len(batch) for batch in training_batches(numbered_clips(9), recipe())] == [2] * 8
+
+
+def test_parts_of_a_batch_with_missing_pixels_are_the_batch():
+    clips, *_ = masked_clips()
+    whole = [batch[2] for batch in training_batches(clips, recipe(batch_size=6))]
+    hosts = [training_batches(clips, recipe(batch_size=6), share=Share(number, 3)) for number in range(3)]
+    together = [np.concatenate([batch[2] for batch in batches]) for batches in zip(*hosts, strict=True)]
+    np.testing.assert_array_equal(together, whole)
+    pieces = training_batches(clips, recipe(batch_size=6, gradient_accumulation_steps=2))
+    np.testing.assert_array_equal(np.reshape([batch[2] for batch in pieces], np.shape(whole)), whole)
+
+
+def test_scoring_weighs_observed_pixels_by_their_clip():
+    clips, frames, observed = masked_clips()
+    batches = list(scoring_batches(clips, recipe(), count=8, batch_size=3))
+    x, y, weights = (np.concatenate(each) for each in zip(*map(scored_arrays, batches), strict=True))
+    np.testing.assert_array_equal(x[:8], np.where(observed, frames, 0)[:8, :-1])
+    np.testing.assert_array_equal(y[:8], np.where(observed, frames, 0)[:8, 1:])
+    np.testing.assert_allclose(weights[:8], 9 / 8 * observed[:8, 1:], rtol=1e-7)
+    assert not weights[8].any() and not x[8].any()
+
+
+def scored_arrays(batch):
+    x, y, weights = batch
+    return x["frames"], y, weights
+
+
+BATCHES = """
+import os, sys
+import numpy as np
+if os.environ["KERAS_BACKEND"] == "jax":
+    sys.modules["tensorflow"] = sys.modules["tensorflow_datasets"] = None  # importing them fails
+from tests.training.test_feeding import masked_clips, recipe
+from mslstm_keras.training.feeding import scoring_batches, training_batches
+
+clips, *_ = masked_clips()
+fields = recipe(sampling_steps=6)
+batches = [*training_batches(clips, fields), *scoring_batches(clips, fields, 8, 3)]
+arrays = [np.asarray(each) for x, y, weights in batches for each in (x["frames"], x["observed"], y, weights)]
+np.savez("batches.npz", *arrays)
+"""
+
+
+@pytest.mark.slow
+def test_batches_with_missing_pixels_on_jax_alone_are_those_on_tensorflow(tmp_path):
+    found = []
+    for backend in ("tensorflow", "jax"):
+        folder = tmp_path / backend
+        folder.mkdir()
+        environment = {
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": str(ROOT),
+        }
+        child = run_script(BATCHES, folder, env=environment)
+        assert child.returncode == 0, child.stderr
+        with np.load(folder / "batches.npz") as arrays:
+            found.append([arrays[name] for name in arrays.files])
+    assert len(found[0]) == 4 * (8 + 3)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def held_out(path, **changes):

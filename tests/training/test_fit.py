@@ -15,10 +15,11 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mslstm_keras.data.catalogue import find_builder
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.metrics.frame import FrameMSE
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer, told_model
-from mslstm_keras.training.feeding import scoring_batches, training_batches
+from mslstm_keras.training.feeding import batch_indices, scoring_batches, training_batches
 from mslstm_keras.training.fit import (
     compiled_model,
     learning_rate_schedule,
@@ -30,6 +31,8 @@ from mslstm_keras.training.fit import (
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.sampling import draw_observed
 from tests.support import forked
+from tests.support.radar import RADAR, prepare_radar
+from tfds_builders.random_access import random_access
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 4), dtype="uint8")
 
@@ -153,6 +156,59 @@ def test_validation_scores_the_forecast_of_test_clips_at_each_interval(clips, tm
     frames = CLIPS[18:, ..., None].astype("float32") / 255
     forecast = model.predict(frames[:, :2], verbose=0)[:, -2:].clip(0, 1)
     np.testing.assert_allclose(((frames[:, 2:] - forecast) ** 2).sum(axis=(2, 3, 4)).mean(), mse, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def radar(tmp_path_factory):
+    """Two folders of radar clips that differ in nothing but what lies under missing pixels; which were observed."""
+    folders = [tmp_path_factory.mktemp("radar") for _ in range(2)]
+    observed = [
+        prepare_radar(folder, under_the_mask=depth) for folder, depth in zip(folders, (0, 3), strict=True)
+    ]
+    return folders, observed[0]
+
+
+def radar_recipe(**changes):
+    return tiny(RADAR, **{"frame_shape": (8, 8, 1), "context_frames": 4, "forecast_frames": 4, **changes})
+
+
+def test_what_lies_under_missing_pixels_changes_nothing(radar, tmp_path):
+    """Neither loss nor gradients nor scores, to the last bit, while some frames are fed and others not."""
+    folders, observed = radar
+    stored = [random_access(find_builder(RADAR, folder), "train")[0]["frames"] for folder in folders]
+    assert np.array_equal(stored[0] != stored[1], ~observed["train"][0])
+    runs = [tmp_path / "one", tmp_path / "two"]
+    fields = radar_recipe(validation_clips=3, sampling_steps=8)
+    models = [train(fields, run, data_dir=each, verbose=0) for run, each in zip(runs, folders, strict=True)]
+    np.testing.assert_array_equal(*map(state, models))
+    assert log(runs[0]) == log(runs[1]) and len(log(runs[0])) == 2
+    assert not np.array_equal(state(models[0]), state(compiled_model(fields)))
+
+
+def test_loss_and_scores_of_missing_pixels_are_those_of_the_others(radar, tmp_path):
+    (folder, _), observed = radar
+    fields = radar_recipe(steps=1, interval_steps=1, batch_size=4, validation_clips=3)
+    ((x, y, _),) = training_batches(split_clips(RADAR, "train", folder), fields)
+    prediction = find_layer(compiled_model(fields), Rollout)(x["frames"], np.ones((4, 7), "float32")).numpy()
+    model = train(fields, tmp_path / "run", data_dir=folder, verbose=0)
+    seen = observed["train"][batch_indices(0, 4, 4, 0), 1:]
+    error = np.where(seen, y.numpy() - prediction, 0).astype("float64")
+    loss = (error**2 + abs(error)).sum(axis=(2, 3, 4)).mean()
+    np.testing.assert_allclose(column(tmp_path / "run", "loss"), [loss], rtol=1e-5)
+    frames, seen = split_clips(RADAR, "test", folder).frames(np.arange(3)), observed["test"][:, 4:]
+    assert not seen.any(axis=(2, 3, 4)).all()  # frames that count in no mean
+    forecast = model.predict(np.nan_to_num(frames[:, :4]), verbose=0)[:, -4:].clip(0, 1)
+    sums = np.where(seen, (frames[:, 4:] - forecast).astype("float64") ** 2, 0).sum(axis=(2, 3, 4))
+    mse = np.mean(sums.sum(axis=0) / seen.any(axis=(2, 3, 4)).sum(axis=0))
+    np.testing.assert_allclose(column(tmp_path / "run", "val_frame_mse"), [mse], rtol=1e-5)
+
+
+def test_a_training_with_missing_pixels_is_resumed(radar, tmp_path):
+    (folder, _), _ = radar
+    whole = train(radar_recipe(), tmp_path / "whole", data_dir=folder, verbose=0)
+    train(radar_recipe(steps=2), tmp_path / "run", data_dir=folder, verbose=0)
+    resumed = train(radar_recipe(), tmp_path / "run", data_dir=folder, resume=True, verbose=0)
+    np.testing.assert_array_equal(state(resumed), state(whole))
 
 
 def test_validation_on_clips_held_out_of_training(clips, tmp_path):

@@ -10,7 +10,13 @@ import tensorflow_datasets as tfds
 
 from mslstm_keras.frames.checks import check_size
 from tfds_builders.frames_from_folder.configs import CONFIGS
-from tfds_builders.frames_from_folder.sources import WindowReader, list_sources, split_sources
+from tfds_builders.frames_from_folder.sources import (
+    WindowReader,
+    list_sources,
+    split_mask,
+    split_sources,
+    to_dtype,
+)
 from tfds_builders.manual_folder import manual_folder
 from tfds_builders.parts import PartBuilder
 
@@ -32,6 +38,7 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
         test_share: float between 0 and 1, share of the files (not of the frames) kept for the test split.
         skip_short: bool, pass over files of fewer frames than `window` with a warning; otherwise an error.
         data_set: name of the data set in every HDF5 file. None: the only one of 3 or 4 axes.
+        mask: bool, keep which pixels are missing in the files, in a feature `mask`.
 
     Raises:
         ValueError: if a value is out of range.
@@ -45,6 +52,7 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
     test_share: float = 0.1
     skip_short: bool = False
     data_set: str | None = None
+    mask: bool = False
 
     def __post_init__(self):
         for field in ("window", "stride", "channels"):
@@ -74,15 +82,15 @@ class Builder(PartBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         config = self.builder_config
-        frames = tfds.features.Tensor(
-            shape=(config.window, *(config.size or (None, None)), config.channels),
-            dtype=np.dtype(config.dtype),
-            encoding="zlib",
+        frames, mask = (
+            tfds.features.Tensor(
+                shape=(config.window, *(config.size or (None, None)), channels), dtype=dtype, encoding="zlib"
+            )
+            for channels, dtype in ((config.channels, np.dtype(config.dtype)), (1, np.bool_))
         )
+        features = {"frames": frames, "source": tfds.features.Text(), "first_frame": np.int64}
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {"frames": frames, "source": tfds.features.Text(), "first_frame": np.int64}
-            ),
+            features=tfds.features.FeaturesDict(features | ({"mask": mask} if config.mask else {})),
             disable_shuffling=True,
         )
 
@@ -98,6 +106,7 @@ class Builder(PartBuilder):
             dtype=config.dtype,
             skip_short=config.skip_short,
             data_set=config.data_set,
+            mask=config.mask,
         )
         if self.part.number > 1:
             reader.measure(splits["train"][0])
@@ -114,7 +123,11 @@ class Builder(PartBuilder):
         for source in sources:
             for first, frames in reader.windows(source):
                 name = bytes(Path(source.name))  # as there are names that are no UTF-8
-                yield number, {"frames": frames, "source": name, "first_frame": first}
+                example = {"frames": frames, "source": name, "first_frame": first}
+                if reader.mask:
+                    frames, observed = split_mask(frames)
+                    example |= {"frames": to_dtype(frames, reader.dtype), "mask": observed}
+                yield number, example
                 number += 1
         if not number and self.part.count == 1:
             raise ValueError(

@@ -3,12 +3,14 @@
 import dataclasses
 import shutil
 from typing import ClassVar
+from unittest import mock
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 from mslstm_keras.frames.read import read_clip
+from tfds_builders.frames_from_folder import sources
 from tfds_builders.frames_from_folder.frames_from_folder_dataset_builder import Builder
 from tfds_builders.frames_from_folder.make_dummy_data import FOLDER as DUMMY_DATA
 from tfds_builders.random_access import random_access
@@ -95,6 +97,42 @@ def test_float_frames_are_kept_or_rounded(tmp_path):
         example = random_access(prepare(tmp_path / dtype, folder, window=2, dtype=dtype), "train")[0]
         assert example["frames"].dtype == dtype
         np.testing.assert_array_equal(example["frames"], expected)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_missing_pixels_are_kept_in_a_mask(tmp_path, dtype):
+    """As `read_clip` gives them, NaN where it is asked for them."""
+    random = np.random.default_rng(0)
+    clips = {name: random.random((4, 3, 5, 2), "float32") for name in "ab"}
+    for clip in clips.values():
+        clip[random.random(clip.shape[:3]) < 0.3] = np.nan
+        clip[1, 0, 0] = 0.5, np.nan
+    folder = folder_of(tmp_path / "clips", **clips)
+
+    def read_clip(path, channels, *, size, fill):
+        assert np.isnan(fill) and (channels, size) == (2, None)
+        return np.load(path)
+
+    builders = []
+    with mock.patch.object(sources, "read_clip", read_clip):
+        for name in ("one", "two"):
+            fields = {"window": 2, "channels": 2, "dtype": dtype, "mask": True}
+            builders.append(prepare(tmp_path / name, folder, **fields))
+    examples = [
+        [dict(each) for split in ("train", "test") for each in random_access(b, split)] for b in builders
+    ]
+    assert len(examples[0]) == 4
+    for example, again in zip(*examples, strict=True):
+        first = example["first_frame"]
+        clip = np.load(folder / example["source"].decode())[first : first + 2]
+        assert (example["mask"].dtype, example["frames"].dtype) == (bool, dtype)
+        np.testing.assert_array_equal(example["mask"], ~np.isnan(clip).any(-1, keepdims=True))
+        levels = np.nan_to_num(clip)
+        expected = np.rint(levels * 255) if dtype == "uint8" else levels
+        np.testing.assert_array_equal(example["frames"], expected)
+        for key, value in example.items():
+            np.testing.assert_array_equal(again[key], value)
+    assert "mask" not in Builder(data_dir=tmp_path).info.features
 
 
 def test_videos_and_names_that_are_no_utf8(tmp_path):

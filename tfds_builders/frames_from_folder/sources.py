@@ -66,6 +66,17 @@ def split_sources(sources: list[Path], test_share: float) -> dict[str, list[Path
     }
 
 
+def to_dtype(frames: np.ndarray, dtype: str) -> np.ndarray:
+    """Returns floats in [0, 1] as they are, or rounded to levels, uint8 of 0 .. 255."""
+    return np.rint(frames * 255).astype("uint8") if dtype == "uint8" else frames
+
+
+def split_mask(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns frames with 0 in place of NaN, and which of their pixels were observed, bool (..., 1)."""
+    missing = np.isnan(frames)
+    return np.where(missing, np.float32(0), frames), ~missing.any(axis=-1, keepdims=True)
+
+
 @dataclasses.dataclass(kw_only=True)
 class WindowReader:
     """Cuts sources into windows, one source in memory at a time; all that it reads has one size.
@@ -79,6 +90,7 @@ class WindowReader:
         dtype: "uint8" (levels 0 .. 255; floats are rounded to them) or "float32" ([0, 1]).
         skip_short: bool. Pass over a source of fewer frames than a window, with a warning.
         data_set: name of the data set in every HDF5 file. None: the one of 3 or 4 axes.
+        mask: bool. Keep missing pixels, as NaN in float32 frames whatever `dtype` is.
     """
 
     window: int
@@ -88,13 +100,14 @@ class WindowReader:
     dtype: str
     skip_short: bool
     data_set: str | None
+    mask: bool = False
     _first: tuple[Path, tuple[int, ...]] | None = dataclasses.field(default=None, init=False)
 
     def windows(self, source: Path) -> Iterator[tuple[int, np.ndarray]]:
         """Yields every window of a source: the number of its first frame, and its frames.
 
         Yields:
-            int, and `dtype` (window, height, width, channels).
+            int, and `dtype` (window, height, width, channels), float32 with NaN where `mask` is set.
 
         Raises:
             ValueError: if the source cannot be read, is shorter than a window (unless `skip_short`), or has
@@ -119,11 +132,13 @@ class WindowReader:
 
     def _read(self, source: Path) -> np.ndarray:
         named = self.data_set and source.suffix.lower() in HDF5 and source.is_file()
-        frames = read_clip(f"{source}:{self.data_set}" if named else source, self.channels, size=self.size)
+        fill = {"fill": np.nan} if self.mask else {}
+        place = f"{source}:{self.data_set}" if named else source
+        frames = read_clip(place, self.channels, size=self.size, **fill)
         self._first = self._first or (source, frames.shape[1:3])
         if frames.shape[1:3] != self._first[1]:
             raise ValueError(
                 f"`{source}` must have frames (height, width) as large as those of {self._first[0].name}, "
                 f"{self._first[1]}, unless `size` is given. Received: {frames.shape[1:3]}"
             )
-        return np.rint(frames * 255).astype("uint8") if self.dtype == "uint8" else frames
+        return frames if self.mask else to_dtype(frames, self.dtype)
