@@ -49,7 +49,7 @@ def is_colour_scale(images: Iterable[np.ndarray]) -> bool:
         return False
     sixths = np.bincount(_sixth(levels[strong], chroma[strong]), counts[strong], minlength=6)
     least = 1 if colours.size <= _MANY else 0.03 * total
-    return np.count_nonzero(sixths >= least) >= hues
+    return bool(np.count_nonzero(sixths >= least) >= hues)
 
 
 def _sixth(levels: np.ndarray, chroma: np.ndarray) -> np.ndarray:

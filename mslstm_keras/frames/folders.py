@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mslstm_keras.frames.checks import reading
 from mslstm_keras.frames.names import FrameOrder, order_frames
-from mslstm_keras.frames.pictures import bare_name
+from mslstm_keras.frames.pictures import PICTURES, bare_name
 
 _SYSTEM = frozenset(
     "thumbs.db ehthumbs.db ehthumbs_vista.db desktop.ini icon\r @eadir #recycle lost+found __macosx".split()
@@ -46,7 +46,7 @@ def frame_files(folder: Path) -> FrameOrder:
         names = ", ".join(path.name for path in folders)
         raise ValueError(f"`{folder}` must hold the images of one clip and no sub-folder. Received: {names}")
     if not images:
-        raise ValueError(f"`{folder}` must hold images. Received: none")
+        raise ValueError(f"`{folder}` must hold images ({', '.join(PICTURES)}). Received: none")
     if beside:
         names = ", ".join(path.name for path in beside)
         warnings.warn(f"`{folder}`: no frames are {names}", stacklevel=4)

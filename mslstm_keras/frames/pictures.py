@@ -81,12 +81,15 @@ def read_pictures(path: Path) -> list[np.ndarray]:
 @contextlib.contextmanager
 def _opened(path: Path) -> "Iterator[Image.Image]":
     """Opens a picture, whatever its suffix."""
-    from PIL import Image
+    from PIL import Image, TiffImagePlugin
 
     suffix = unpacked_suffix(path)
     if suffix in _RAW:
         raise ValueError("a raw picture of a camera, which must be developed first")
     Image.init()
+    for (order, photometric, *others), modes in list(TiffImagePlugin.OPEN_INFO.items()):
+        if photometric == 1:  # grey; a mask (4) is stored as one, and not known to Pillow
+            TiffImagePlugin.OPEN_INFO.setdefault((order, 4, *others), modes)
     # Kinds without a mark at their beginning could be anything: their suffix must name them.
     kinds = [
         kind

@@ -153,7 +153,11 @@ def _stack(
 
 def _fill(path: Path, pictures: list[tuple[Path, np.ndarray]]) -> list[tuple[Path, np.ndarray]]:
     """Makes missing pixels, which are NaN, 0, and says so once."""
-    missing = [(file, np.count_nonzero(np.isnan(picture).any(-1))) for file, picture in pictures]
+    missing = [
+        (file, np.count_nonzero(np.isnan(picture).any(-1)))
+        for file, picture in pictures
+        if np.issubdtype(picture.dtype, np.floating)
+    ]
     missing = [(file, count) for file, count in missing if count]
     if missing:
         count = sum(count for _, count in missing)
