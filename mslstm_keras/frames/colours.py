@@ -3,12 +3,12 @@
 import csv
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mslstm_keras.frames.checks import reading
+from mslstm_keras.frames.checks import damage_of
 
 Colour = str | tuple[int, int, int]
 
@@ -16,40 +16,54 @@ _FEW, _MANY = 64, 256  # colours of a scale in steps, and of a smooth one
 _CHROMA, _FAINT = 0.4, 0.1  # largest less smallest of red, green and blue, in [0, 1]
 
 
-def is_colour_scale(images: Iterable[np.ndarray]) -> bool:
-    """Whether pictures are painted in the colours of a scale, whose brightness is no value.
+class ColoursSeen:
+    """The colours of the pictures of a clip, which may be those of a scale, whose brightness is no value.
 
     That is so where few colours (at most 64, each four times or more) of three hues or more are mostly strong; or where
     at most 256, or any number as in a JPEG, of four hues or more nearly all are. Colours of a camera are many and
     mostly faint. Hues are counted in sixths of the circle, greys not at all.
-
-    Args:
-        images: uint8 (height, width, 3) each.
     """
-    seen, bins, pixels = np.zeros(2**24, bool), np.zeros(2**12, np.int64), 0
-    for image in images:
-        seen[packed(image)] = True
-        red, green, blue = np.moveaxis(image >> 4, -1, 0).astype(np.int64)
-        bins += np.bincount((red * 256 + green * 16 + blue).ravel(), minlength=bins.size)
-        pixels += image.shape[0] * image.shape[1]
-    colours = np.flatnonzero(seen)
-    if colours.size <= _MANY and 4 * colours.size <= pixels:
-        levels = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], -1) / 255
-        counts = np.ones(colours.size)
-        share, hues = (0.5, 3) if colours.size <= _FEW else (0.8, 4)
-    else:
-        places = np.flatnonzero(bins)
-        levels = np.stack([places >> 8, places >> 4 & 15, places & 15], -1) / 15
-        counts = bins[places].astype(float)
-        share, hues = 0.8, 4
-    chroma = np.ptp(levels, axis=-1)
-    coloured, strong = chroma > _FAINT, chroma >= _CHROMA
-    total = counts[coloured].sum()
-    if not total or counts[strong].sum() < share * total:
-        return False
-    sixths = np.bincount(_sixth(levels[strong], chroma[strong]), counts[strong], minlength=6)
-    least = 1 if colours.size <= _MANY else 0.03 * total
-    return bool(np.count_nonzero(sixths >= least) >= hues)
+
+    def __init__(self) -> None:
+        self._seen = np.zeros(0, bool)
+        self._bins = np.zeros(2**12, np.int64)  # of 16 levels of red, green and blue
+        self._pixels = 0
+
+    def add(self, picture: np.ndarray) -> None:
+        """Adds the colours of a picture, (height, width, channels); one that is grey or not uint8 has none."""
+        if picture.dtype != np.uint8 or picture.shape[-1] != 3:
+            return
+        if not self._seen.size:
+            self._seen = np.zeros(2**24, bool)
+        self._seen[packed(picture)] = True
+        self._bins += np.bincount(_coarse(picture), minlength=self._bins.size)
+        self._pixels += picture.shape[0] * picture.shape[1]
+
+    def are_scale(self) -> bool:
+        """Whether they are the colours of a scale."""
+        colours = np.flatnonzero(self._seen)
+        exact = colours.size <= _MANY and 4 * colours.size <= self._pixels
+        if exact:
+            levels = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], -1) / 255
+            counts = np.ones(colours.size)
+        else:
+            places = np.flatnonzero(self._bins)
+            levels = np.stack([places >> 8, places >> 4 & 15, places & 15], -1) / 15
+            counts = self._bins[places].astype(float)
+        share, hues = (0.5, 3) if exact and colours.size <= _FEW else (0.8, 4)
+        chroma = np.ptp(levels, axis=-1)
+        strong = chroma >= _CHROMA
+        total = counts[chroma > _FAINT].sum()
+        if not total or counts[strong].sum() < share * total:
+            return False
+        sixths = np.bincount(_sixth(levels[strong], chroma[strong]), counts[strong], minlength=6)
+        return bool(np.count_nonzero(sixths >= (1 if exact else 0.03 * total)) >= hues)
+
+
+def _coarse(picture: np.ndarray) -> np.ndarray:
+    """Returns the place of every pixel among 16 levels of red, green and blue."""
+    red, green, blue = np.moveaxis((picture >> 4).astype(np.int64), -1, 0)
+    return (red << 8 | green << 4 | blue).ravel()
 
 
 def _sixth(levels: np.ndarray, chroma: np.ndarray) -> np.ndarray:
@@ -70,8 +84,8 @@ def read_colour_scale(scale: str | os.PathLike[str] | Mapping[Colour, float]) ->
     """Reads which colour stands for which value.
 
     Args:
-        scale: CSV file of rows `#rrggbb,value` or `red,green,blue,value` (0 .. 255), with or without a line of names; or
-            a mapping from such colours, "#rrggbb" or (red, green, blue), to values.
+        scale: CSV file of rows `#rrggbb,value` or `red,green,blue,value` (0 .. 255), with or without a line of
+            names; or a mapping from such colours, "#rrggbb" or (red, green, blue), to values.
 
     Returns:
         Number of the colour, see `packed`, to its value in [0, 1], or NaN where it stands for no observation.
@@ -81,13 +95,15 @@ def read_colour_scale(scale: str | os.PathLike[str] | Mapping[Colour, float]) ->
             none.
     """
     if isinstance(scale, Mapping):
-        name, rows = "colour_scale", [(*_parts(colour), value) for colour, value in scale.items()]
+        name = "colour_scale"
+        rows: list[Sequence[object]] = [(*_parts(colour), value) for colour, value in scale.items()]
     else:
         path = Path(scale)
         name = str(path)
-        with reading(path):
-            rows = [row for row in csv.reader(path.read_text("utf-8-sig").splitlines()) if "".join(row).strip()]
-        if rows and not re.search("[0-9]", rows[0][-1]) and rows[0][-1].strip().lower() != "nan":
+        with damage_of(path, "A colour scale must be a CSV file that can be read."):
+            lines = list(csv.reader(path.read_text("utf-8-sig").splitlines()))
+        rows = [line for line in lines if "".join(line).strip()]
+        if rows and _number(rows[0][-1]) is None and _colour(rows[0][:-1]) is None:
             rows = rows[1:]  # names of the columns
     table: dict[int, float] = {}
     for row in rows:
@@ -105,11 +121,11 @@ def read_colour_scale(scale: str | os.PathLike[str] | Mapping[Colour, float]) ->
     return table
 
 
-def _parts(colour: Colour) -> tuple:
+def _parts(colour: Colour) -> tuple[object, ...]:
     return (colour,) if isinstance(colour, str) else tuple(colour)
 
 
-def _colour(parts: Iterable) -> int | None:
+def _colour(parts: Sequence[object]) -> int | None:
     words = [str(part).strip() for part in parts]
     if len(words) == 1 and re.fullmatch("#[0-9a-fA-F]{6}", words[0]):
         return int(words[0][1:], 16)
@@ -144,7 +160,8 @@ def to_values(pixels: np.ndarray, table: dict[int, float], path: Path) -> np.nda
     for number, count in zip(numbers, counts, strict=True):
         if number not in table:
             raise ValueError(
-                f"`{path}` must have no colours but those of its colour scale. Received: #{number:06x} in {count} pixels"
+                f"`{path}` must have no colours but those of its colour scale. "
+                f"Received: #{number:06x} in {count} pixels"
             )
     values = np.array([table[number] for number in numbers], "float32")
     return values[places].reshape(*pixels.shape[:2], 1)

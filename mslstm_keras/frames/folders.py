@@ -7,16 +7,22 @@ from mslstm_keras.frames.checks import reading
 from mslstm_keras.frames.names import FrameOrder, order_frames
 from mslstm_keras.frames.pictures import PICTURES, bare_name
 
-_SYSTEM = frozenset(
-    "thumbs.db ehthumbs.db ehthumbs_vista.db desktop.ini icon\r @eadir #recycle lost+found __macosx".split()
-) | {"$recycle.bin", "system volume information"}
+_SYSTEM = (
+    *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "$recycle.bin"),
+    *("system volume information", "__macosx", "@eadir", "#recycle", "lost+found"),
+)
 """What operating systems and their servers leave in folders; hidden files besides."""
 
-_COMPANIONS = frozenset(
-    ".txt .md .rst .json .csv .tsv .xml .yaml .yml .toml .ini .log .html .htm .pdf .py .sh .ipynb .md5 .sha1 .sha256"
-    " .wld .pgw .pngw .tfw .tifw .tiffw .jgw .jpgw .gfw .bpw .prj .ovr .msk .aux .cpg .dbf .shp .shx .kml".split()
+_COMPANIONS = (
+    *(".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".log", ".py", ".sh", ".ipynb"),
+    *(".json", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".toml", ".ini", ".md5", ".sha1", ".sha256"),
+    *(".wld", ".pgw", ".pngw", ".tfw", ".tifw", ".tiffw", ".jgw", ".jpgw", ".gfw", ".bpw", ".prj", ".kml"),
+    *(".ovr", ".msk", ".aux", ".cpg", ".dbf", ".shp", ".shx"),
 )
-_COMPANION_NAMES = frozenset("readme license licence copying notice authors checksums md5sums sha1sums sha256sums".split())
+_COMPANION_NAMES = (
+    *("readme", "license", "licence", "copying", "notice", "authors"),
+    *("checksums", "md5sums", "sha1sums", "sha256sums"),
+)
 """What people keep beside images, and is none: notes, tables, and where a map lies."""
 
 
@@ -41,7 +47,9 @@ def frame_files(folder: Path) -> FrameOrder:
     beside = [path for path in found if path not in folders and _is_companion(path)]
     images = [path for path in found if path not in folders and path not in beside]
     if folders and not images and len(folders) == 1:
-        raise ValueError(f"`{folder}` must hold images. Received: a sub-folder alone, give its path: {folders[0]}")
+        raise ValueError(
+            f"`{folder}` must hold images. Received: a sub-folder alone, give its path: {folders[0]}"
+        )
     if folders:
         names = ", ".join(path.name for path in folders)
         raise ValueError(f"`{folder}` must hold the images of one clip and no sub-folder. Received: {names}")

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,8 +23,38 @@ if TYPE_CHECKING:
 ANIMATIONS = (".gif", ".webp", ".apng", ".avif", ".tif", ".tiff")
 PICTURES = (
     *ANIMATIONS,
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
-    *(".pbm", ".pgm", ".ppm", ".pnm", ".pfm", ".tga", ".pcx", ".dcx", ".sgi", ".rgb", ".rgba", ".bw", ".ras", ".qoi"),
+    *(
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".bmp",
+        ".dib",
+        ".jp2",
+        ".j2k",
+        ".j2c",
+        ".jpc",
+        ".jpf",
+        ".jpx",
+    ),
+    *(
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+        ".pfm",
+        ".tga",
+        ".pcx",
+        ".dcx",
+        ".sgi",
+        ".rgb",
+        ".rgba",
+        ".bw",
+        ".ras",
+        ".qoi",
+    ),
     *(".ico", ".icns", ".cur", ".avifs", ".fli", ".flc", ".psd", ".dds", ".xbm", ".xpm", ".msp", ".im"),
 )
 """Suffixes of pictures. In a folder, a file of any suffix may be a picture."""
@@ -79,17 +109,17 @@ def read_pictures(path: Path) -> list[np.ndarray]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> "Iterator[Image.Image]":
+def _opened(path: Path) -> Iterator[Any]:
     """Opens a picture, whatever its suffix."""
-    from PIL import Image, TiffImagePlugin
+    from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
     suffix = unpacked_suffix(path)
     if suffix in _RAW:
         raise ValueError("a raw picture of a camera, which must be developed first")
     Image.init()
-    for (order, photometric, *others), modes in list(TiffImagePlugin.OPEN_INFO.items()):
-        if photometric == 1:  # grey; a mask (4) is stored as one, and not known to Pillow
-            TiffImagePlugin.OPEN_INFO.setdefault((order, 4, *others), modes)
+    for (order, meaning, kind, fill, bits, extra), modes in list(TiffImagePlugin.OPEN_INFO.items()):
+        if meaning == 1:  # grey; a mask (4) is stored as one, and not known to Pillow
+            TiffImagePlugin.OPEN_INFO.setdefault((order, 4, kind, fill, bits, extra), modes)
     # Kinds without a mark at their beginning could be anything: their suffix must name them.
     kinds = [
         kind
@@ -100,7 +130,7 @@ def _opened(path: Path) -> "Iterator[Image.Image]":
         content = _unpacked(file)
         try:
             image = Image.open(content, formats=kinds)
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             raise ValueError("no kind of picture that is known") from None
         with image:
             if image.format == "GIF":
@@ -126,7 +156,7 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
     return file
 
 
-def _frames(image: "Image.Image") -> list[tuple[int, int | None]]:
+def _frames(image: Any) -> list[tuple[int, int | None]]:
     """Returns the number of every frame of a file, and that of its mask."""
     if image.format in _ONE_PICTURE:
         return [(image.tell(), None)]
@@ -164,7 +194,7 @@ class _Tags:
         return (self.scale, self.offset) != (1, 0)
 
 
-def _tags(image: "Image.Image") -> _Tags:
+def _tags(image: Any) -> _Tags:
     if image.format != "TIFF":
         return _Tags()
     tags = image.tag_v2
@@ -189,12 +219,14 @@ def _tags(image: "Image.Image") -> _Tags:
     )
 
 
-def _pixels(image: "Image.Image") -> np.ndarray:
+def _pixels(image: Any) -> np.ndarray:
     """Returns the pixels of the frame at which an image stands, (height, width, 1 or 3)."""
     from PIL import ImageOps
 
     tags, kind = _tags(image), image.format
-    stored = str(image.tile[0][3]) if image.tile else ""  # how bits are packed, which is forgotten when they are read
+    stored = (
+        str(image.tile[0][3]) if image.tile else ""
+    )  # how bits are packed, which is forgotten when they are read
     image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode not in ("1", "L", "F", "I") and not image.mode.startswith("I;16"):
@@ -211,7 +243,7 @@ def _pixels(image: "Image.Image") -> np.ndarray:
     missing = _is_missing(values, tags)
     if tags.scaled:
         values = values * np.float32(tags.scale) + np.float32(tags.offset)
-    elif image.mode == "I" and kind not in ("PNG", "PPM") or tags.kind == 2:
+    elif (image.mode == "I" and kind not in ("PNG", "PPM")) or tags.kind == 2:
         raise ValueError(f"{tags.bits or 32}-bit integers, whose full scale is unknown")
     elif image.mode == "F":
         if tags.white_is_zero:

@@ -5,14 +5,14 @@ A clip is an array (time, height, width, channels) of values in [0, 1].
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from mslstm_keras.frames.arrays import ARRAYS, HDF5, read_array, read_hdf5, split_data_set
 from mslstm_keras.frames.checks import check_count, check_frames, check_size, reading
-from mslstm_keras.frames.colours import Colour, is_colour_scale, read_colour_scale, to_values
+from mslstm_keras.frames.colours import Colour, ColoursSeen, read_colour_scale, to_values
 from mslstm_keras.frames.folders import frame_files
 from mslstm_keras.frames.pictures import ANIMATIONS, PICTURES, read_pictures, unpacked_suffix
 from mslstm_keras.frames.videos import VIDEOS
@@ -85,9 +85,10 @@ def read_clip(
             )
         table = read_colour_scale(colour_scale)
     if path.is_dir():
-        clip = _stack(path, _read_folder(path), channels, table)
+        clip = _stack(path, _in_values(path, _read_folder(path), channels, table), channels)
     elif suffix in PICTURES:
-        clip = _stack(path, [(path, picture) for picture in read_pictures(path)], channels, table)
+        pictures = ((path, picture) for picture in read_pictures(path))
+        clip = _stack(path, _in_values(path, pictures, channels, table), channels)
     elif suffix in ARRAYS:
         clip = _to_clip(read_array(path), channels, path)
     elif suffix in HDF5:
@@ -100,19 +101,40 @@ def read_clip(
     return clip if size in (None, clip.shape[1:3]) else _resize(clip, size)
 
 
-def _read_folder(path: Path) -> list[tuple[Path, np.ndarray]]:
+def _read_folder(path: Path) -> Iterator[tuple[Path, np.ndarray]]:
     """Reads the images of a folder, each of one frame, in the order of their names."""
     files = frame_files(path)
     if gaps := files.gaps():
-        warnings.warn(f"`{path}`: {gaps}", stacklevel=3)
-    pictures = []
-    for file in files.paths:
+        warnings.warn(f"`{path}`: {gaps}", stacklevel=5)
+    for count, file in enumerate(files.paths, 1):
         frames = read_pictures(file)
         if len(frames) > 1:
             raise ValueError(f"`{file}` must hold one frame, being one of a folder. Received: {len(frames)}")
-        pictures.append((file, frames[0]))
-        check_count(path, (len(pictures), *frames[0].shape))
-    return pictures
+        check_count(path, (count, *frames[0].shape))
+        yield file, frames[0]
+
+
+def _in_values(
+    path: Path, pictures: Iterable[tuple[Path, np.ndarray]], channels: int, table: dict[int, float] | None
+) -> Iterator[tuple[Path, np.ndarray]]:
+    """Yields pictures whose colours are values: by a table, by brightness, or as they are.
+
+    Raises:
+        ValueError: at the end, if they are the colours of a scale, and there is no table.
+    """
+    colours = ColoursSeen()
+    for file, picture in pictures:
+        if table is None:
+            colours.add(picture)
+            yield file, picture
+        else:
+            yield file, to_values(picture, table, file)
+    if channels == 1 and colours.are_scale():
+        raise ValueError(
+            f"`{path}` must hold grey pictures, or colours of a camera, for `channels=1`. Received: few strong "
+            "colours of several hues, those of a scale, whose brightness is no value; give the table of the scale as "
+            "`colour_scale` (`--colour-scale`), or read `channels=3`"
+        )
 
 
 def _read_video(path: Path, channels: int, size: tuple[int, int] | None) -> np.ndarray:
@@ -126,21 +148,9 @@ def _read_video(path: Path, channels: int, size: tuple[int, int] | None) -> np.n
     return np.stack(frames)
 
 
-def _stack(
-    path: Path, pictures: list[tuple[Path, np.ndarray]], channels: int, table: dict[int, float] | None
-) -> np.ndarray:
+def _stack(path: Path, pictures: Iterable[tuple[Path, np.ndarray]], channels: int) -> np.ndarray:
     """Puts the pictures of a file or folder, each with the file that it is from, into one clip."""
-    if table is not None:
-        pictures = [(file, to_values(picture, table, file)) for file, picture in pictures]
-    elif channels == 1 and is_colour_scale(
-        [picture for _, picture in pictures if picture.dtype == np.uint8 and picture.shape[-1] == 3]
-    ):
-        raise ValueError(
-            f"`{path}` must have grey pictures, or colours of a camera, for `channels=1`: the colours of a scale are no "
-            "values, give their table as `colour_scale` (`--colour-scale`), or read `channels=3`. Received: few strong "
-            "colours of several hues"
-        )
-    pictures = _fill(path, pictures)
+    pictures = _fill(path, list(pictures))
     frames = [_to_clip(picture, channels, file) for file, picture in pictures]
     for (file, _), frame in zip(pictures, frames, strict=True):
         if frame.shape != frames[0].shape:
@@ -161,8 +171,13 @@ def _fill(path: Path, pictures: list[tuple[Path, np.ndarray]]) -> list[tuple[Pat
     missing = [(file, count) for file, count in missing if count]
     if missing:
         count = sum(count for _, count in missing)
-        warnings.warn(f"`{path}`: {count} missing pixels (no data) are 0, the first in {missing[0][0].name}", stacklevel=4)
-        pictures = [(file, np.nan_to_num(picture, nan=0, posinf=np.inf, neginf=-np.inf)) for file, picture in pictures]
+        warnings.warn(
+            f"`{path}`: {count} missing pixels (no data) are 0, the first in {missing[0][0].name}",
+            stacklevel=4,
+        )
+        pictures = [
+            (file, np.nan_to_num(picture, nan=0, posinf=np.inf, neginf=-np.inf)) for file, picture in pictures
+        ]
     return pictures
 
 
