@@ -48,7 +48,7 @@ _ZONE = (
     r"|(?(iso)-[0-9]{2}|(?!)))(?![0-9]))"
 )
 _CLOCK = (
-    r"(?P<H>[0-9]{1,2})(?:(?P<t>[-:_.h]?)(?P<M>[0-9]{2})(?:(?P=t)(?P<S>[0-9]{2})(?:[.,]?(?P<f>[0-9]{1,9}))?)?)?"
+    r"(?P<H>[0-9]{1,2})(?:(?P<t>[-:_.h]?)(?P<M>[0-9]{2})(?:(?P=t)(?P<S>[0-9]{2})(?:[.,](?P<f>[0-9]{1,9})|(?P<ff>[0-9]|[0-9]{3}|[0-9]{6}))?)?)?"
     rf"(?:[ _]?(?P<half>[ap])m(?![a-z]))?{_ZONE}?"
 )
 CLOCK = rf"(?:(?:(?P<iso>t)|[_. -]|[ _-]at[ _-]|){_CLOCK})"
@@ -149,12 +149,9 @@ def _moment(match: re.Match[str]) -> tuple[datetime.datetime, str] | None:
     hour, half, mark = part.get("H", "00"), part.get("half"), part.get("t")
     if len(hour) < 2 and not (mark or half):
         return None
-    if (
-        not {"Y", "d"} & set(part)
-        and "y" not in part
-        and not (half or mark in (":", "h") or "S" in part or not mark)
-    ):
-        return None  # two numbers with a mark between them are no time of day
+    alone = not {"Y", "y", "d"} & set(part)
+    if alone and not (half or ("M" in part and ("S" in part or mark in (None, ":", "h")))):
+        return None  # two numbers with another mark between them are no time of day
     hours = int(hour)
     if half:
         if not 1 <= hours <= 12:
@@ -176,7 +173,7 @@ def _moment(match: re.Match[str]) -> tuple[datetime.datetime, str] | None:
         if (hours, moment.minute, moment.second) != (24, 0, 0):
             return None
         moment += datetime.timedelta(days=1)  # 24:00
-    moment += datetime.timedelta(microseconds=int(part.get("f", "0").ljust(6, "0")[:6]))
+    moment += datetime.timedelta(microseconds=int(part.get("f", part.get("ff", "0")).ljust(6, "0")[:6]))
     zone = part.get("zone", "").strip(" _-")
     if "offset" in part:
         clock = re.sub("[^0-9]", "", part["offset"]).ljust(4, "0")

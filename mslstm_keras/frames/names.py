@@ -125,6 +125,12 @@ class _Candidate:
     def evenness(self) -> float:
         return _evenness(self.values) if self.values else 0.0
 
+    @property
+    def span(self) -> datetime.timedelta:
+        if self.values and isinstance(self.values[0], datetime.datetime):
+            return _differences((self.values[0], self.values[-1]))[0]
+        return datetime.timedelta.max
+
 
 def _plain(name: str) -> str:
     """Returns a name with one form of every digit, letter and minus."""
@@ -181,22 +187,27 @@ def _written(step: Any) -> str:
 def _choose(names: list[str]) -> tuple[tuple[int, ...], tuple[Value, ...] | None]:
     """Returns the one order of the names, and their values in it."""
     readings = dated(names, FULL_DATES)
+    sure = len(readings)
     if not readings:
         refuse_mixed_dates(names)
+        readings = dated(names, SHORT_DATES, (CLOCK,))
+        sure = len(readings)
         clocks = clocked(names)
-        readings = [  # the first ones where two are as even: a number of six digits is rather a number than a date
-            *dated(names, SHORT_DATES, (CLOCK,)),
+        readings += [  # the first ones where two are as even: a number of six digits is rather a number than a date
             ("numbers", [[name] for name in names]),
             *dated(names, SHORT_DATES, ("", FAR_CLOCK)),
             *([("times of day", clocks)] if clocks else []),
         ]
+    certain: list[_Candidate] = []
     candidates: list[_Candidate] = []
     why = None
-    for reading, rows in readings:
+    for place, (reading, rows) in enumerate(readings):
         try:
             candidates += _numbered(rows, reading)
         except Unclear as unclear:
             why = unclear
+        if place < sure:
+            certain = list(candidates)
     if why and not candidates:
         raise why
     orders = {candidate.order for candidate in candidates}
@@ -211,6 +222,12 @@ def _choose(names: list[str]) -> tuple[tuple[int, ...], tuple[Value, ...] | None
                 rival.order[place],
                 f"{best.reading} and {rival.reading} give another order",
             )
+    times = [candidate for candidate in certain if candidate.order == best.order and candidate.values]
+    if times:
+        best = max(times, key=lambda candidate: candidate.evenness)
+        if {candidate.reading for candidate in times} >= {"days first", "months first"}:
+            # 01-02 and 02-02 are two days of February sooner than the first of two months: a clip is short.
+            best = min(times, key=lambda candidate: candidate.span)
     return best.order, _as_epochs(best.values)
 
 
@@ -239,12 +256,12 @@ def _numbered(rows: list[Row], reading: str) -> list[_Candidate]:
         fractions = [fraction for row in rows for fraction in _fractions(row)]
         shortest = min(len(fraction) for _, fraction in fractions)
         padded = len({len(fraction) for _, fraction in fractions}) == 1
-        if not padded and any(len(part) > shortest and part.endswith("0") for _, part in fractions):
-            del ways["decimals"]  # 1.10 beside 1.9
-        elif not padded and (
-            any(len(part) > shortest and part.startswith("0") for _, part in fractions)
-            or not _counts(fractions)
-        ):
+        longer = [part for _, part in fractions if len(part) > shortest]
+        counted = _counts(fractions) and not any(part.startswith("0") for part in longer)
+        if not padded and any(part.endswith("0") for part in longer):
+            if counted:
+                del ways["decimals"]  # 1.10 beside 1.9
+        elif not padded and not counted:
             del ways["whole numbers"]  # 1.05 beside 1.5; or 1.25 beside 1.5, with nothing between 5 and 25
     found: list[_Candidate] = []
     why = None
