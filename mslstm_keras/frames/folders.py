@@ -57,7 +57,7 @@ def frame_files(folder: Path) -> FrameOrder:
         raise ValueError(f"`{folder}` must hold images ({', '.join(PICTURES)}). Received: none")
     if beside:
         names = ", ".join(path.name for path in beside)
-        warnings.warn(f"`{folder}`: no frames are {names}", stacklevel=4)
+        warnings.warn(f"`{folder}`: no frames are {names}", stacklevel=6)
     first: dict[str, Path] = {}
     for path in images:
         if first.setdefault(bare_name(path), path) != path:

@@ -22,24 +22,14 @@ if TYPE_CHECKING:
 
 ANIMATIONS = (".gif", ".webp", ".apng", ".avif", ".tif", ".tiff")
 PICTURES = (
-    *ANIMATIONS,
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", *ANIMATIONS),
     *(
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".mpo",
-        ".bmp",
-        ".dib",
         ".jp2",
         ".j2k",
         ".j2c",
         ".jpc",
         ".jpf",
         ".jpx",
-    ),
-    *(
         ".pbm",
         ".pgm",
         ".ppm",
@@ -48,14 +38,23 @@ PICTURES = (
         ".tga",
         ".pcx",
         ".dcx",
+    ),
+    *(
         ".sgi",
         ".rgb",
         ".rgba",
         ".bw",
         ".ras",
         ".qoi",
+        ".ico",
+        ".icns",
+        ".cur",
+        ".avifs",
+        ".fli",
+        ".flc",
+        ".psd",
     ),
-    *(".ico", ".icns", ".cur", ".avifs", ".fli", ".flc", ".psd", ".dds", ".xbm", ".xpm", ".msp", ".im"),
+    *(".dds", ".xbm", ".xpm", ".msp", ".im"),
 )
 """Suffixes of pictures. In a folder, a file of any suffix may be a picture."""
 

@@ -12,6 +12,7 @@ import numpy as np
 from mslstm_keras.frames.arrays import HDF5
 from mslstm_keras.frames.folders import is_system_file
 from mslstm_keras.frames.names import counting_order
+from mslstm_keras.frames.pictures import ANIMATIONS
 from mslstm_keras.frames.read import CLIPS, read_clip
 from tfds_builders.windows import window_starts
 
@@ -125,7 +126,9 @@ class WindowReader:
     def _read(self, source: Path) -> np.ndarray:
         named = self.data_set and source.suffix.lower() in HDF5 and source.is_file()
         path = f"{source}:{self.data_set}" if named else source
-        frames = read_clip(path, self.channels, size=self.size, colour_scale=self.colour_scale)
+        pictured = source.is_dir() or source.suffix.lower() in ANIMATIONS
+        scale = self.colour_scale if pictured else None
+        frames = read_clip(path, self.channels, size=self.size, colour_scale=scale)
         self._first = self._first or (source, frames.shape[1:3])
         if frames.shape[1:3] != self._first[1]:
             raise ValueError(
