@@ -54,7 +54,11 @@ _CLOCK = (
 CLOCK = rf"(?:(?:(?P<iso>t)|[_. -]|[ _-]at[ _-]|){_CLOCK})"
 
 FAR_CLOCK = "[_. -][a-z]+[_. -](?P<H>[0-9]{2})(?P<M>[0-9]{2})(?P<S>[0-9]{2})?"
-_CLOCK_ALONE = rf"(?<![0-9])(?P<iso>(?!))?{_CLOCK}(?![0-9])"
+_CLOCKS_ALONE = (
+    rf"(?P<iso>(?!))?(?=[0-9]{{1,2}}(?:[-:_.h]|[ _]?[ap]m)){_CLOCK}",
+    "(?P<H>[0-9]{2})(?P<M>[0-9]{2})",
+    "(?P<H>[0-9]{2})(?P<M>[0-9]{2})(?P<S>[0-9]{2})",
+)
 
 FULL_DATES = {
     "years first": _Y + _S + _M + _T + _D,
@@ -94,7 +98,8 @@ def dated(
 
 def clocked(names: list[str]) -> list[Row] | None:
     """Returns names cut into texts and times of day; None if one of them has none."""
-    return _rows(names, re.compile(_CLOCK_ALONE))
+    found = [_rows(names, re.compile(f"(?<![0-9]){clock}(?![0-9])")) for clock in _CLOCKS_ALONE]
+    return next((rows for rows in found if rows), None)
 
 
 def _rows(names: list[str], regex: re.Pattern[str]) -> list[Row] | None:

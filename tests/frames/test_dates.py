@@ -57,6 +57,11 @@ def test_times_of_day(name, fits):
     assert (clocked([name]) is not None) == fits
 
 
+def test_times_of_day_without_marks_are_of_one_length():
+    assert clocked(["1300", "2355"]) is not None
+    assert clocked(["1300", "235500"]) is None
+
+
 def test_an_offset_in_one_name_alone():
     with pytest.raises(Unclear, match="all have an offset") as error:
         dated(["20240501t0000z", "20240501t0005z", "20240501t0010"], FULL_DATES)
