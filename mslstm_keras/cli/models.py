@@ -38,6 +38,12 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("--model", required=True, help=MODEL)
     command.add_argument("--input", required=True, type=Path, help=CLIP)
+    command.add_argument(
+        "--colour-scale",
+        type=Path,
+        metavar="TABLE",
+        help="for pictures in the colours of a scale: .csv of rows #rrggbb,value with values in [0, 1]",
+    )
     command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
     command.add_argument(
         "--output", required=True, type=Path, help=".npy (numbers), .gif or .png (film strip)"
@@ -176,7 +182,7 @@ def _forecast(options):
     from mslstm_keras.zoo.loading import load_model
 
     model = load_model(options.model, options.zoo)
-    frames = read_clip(options.input, channels=model.input_shape[-1])
+    frames = read_clip(options.input, channels=model.input_shape[-1], colour_scale=options.colour_scale)
     future = forecast(model, frames, options.horizon)
     write_clip(options.output, future)
     facts = {"output": str(options.output), "frames": len(future), "shape": list(future.shape)}

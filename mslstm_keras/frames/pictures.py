@@ -1,48 +1,321 @@
 """Frames of pictures and animations, decoded by Pillow."""
 
+import bz2
 import contextlib
+import dataclasses
+import gzip
+import io
+import lzma
+import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import numpy as np
 
-from mslstm_keras.frames.checks import check_count, reading
+from mslstm_keras.frames.checks import MOST_VALUES, check_count, reading
 
 if TYPE_CHECKING:
     from PIL import Image
 
-ANIMATIONS = (".gif", ".webp", ".tif", ".tiff")
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+ANIMATIONS = (".gif", ".webp", ".apng", ".avif", ".tif", ".tiff")
+PICTURES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", *ANIMATIONS),
+    *(
+        ".jp2",
+        ".j2k",
+        ".j2c",
+        ".jpc",
+        ".jpf",
+        ".jpx",
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+        ".pfm",
+        ".tga",
+        ".pcx",
+        ".dcx",
+    ),
+    *(
+        ".sgi",
+        ".rgb",
+        ".rgba",
+        ".bw",
+        ".ras",
+        ".qoi",
+        ".ico",
+        ".icns",
+        ".cur",
+        ".avifs",
+        ".fli",
+        ".flc",
+        ".psd",
+    ),
+    *(".dds", ".xbm", ".xpm", ".msp", ".im"),
+)
+"""Suffixes of pictures. In a folder, a file of any suffix may be a picture."""
+
+_PACKED = {".gz": (b"\x1f\x8b", gzip), ".bz2": (b"BZh", bz2), ".xz": (b"\xfd7zXZ\0", lzma)}
+_NOT_READ = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "PCD", "WMF"}
+"""What Pillow names, and either leaves to other programs or reads without the scale of its values."""
+_RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", ".srw")
+"""Raw pictures of cameras: Pillow finds nothing but the small preview in them."""
+_ONE_PICTURE = ("CUR", "ICNS", "ICO", "MPO", "PSD")
+"""Kinds whose further pictures are previews, other sizes and layers of the first."""
+
+_SUBFILE, _OLD_SUBFILE, _BITS, _WHITE_IS_ZERO, _SAMPLE_FORMAT = 254, 255, 258, 262, 339  # tags of TIFF
+_METADATA, _NO_DATA = 42112, 42113  # of GDAL
+
+
+def unpacked_suffix(path: Path) -> str:
+    """Returns the suffix of a file, that of its content if it is compressed: `.png` of `a.png.gz`."""
+    name = path.with_suffix("") if path.suffix.lower() in _PACKED else path
+    return name.suffix.lower()
+
+
+def bare_name(path: Path) -> str:
+    """Returns the name of a picture without its suffixes."""
+    name = path.stem if path.suffix.lower() in _PACKED else path.name
+    return Path(name).stem if Path(name).suffix.lower() in PICTURES else name
 
 
 def read_pictures(path: Path) -> list[np.ndarray]:
-    """Reads every frame of a picture, each (height, width, 1 or 3) of unsigned integers or floats."""
-    from PIL import Image
+    """Reads every frame of a picture, each (height, width, 1 or 3) of unsigned integers or floats.
 
+    The kind is told by the content. The picture stands upright, as its orientation (EXIF) says. What is transparent is
+    black; what a GeoTIFF marks as missing is NaN, in float32. Previews, thumbnails and masks are no frames.
+    """
     pictures = []
     with contextlib.ExitStack() as stack:
         with reading(path):
-            if path.suffix.lower() == ".gif" and path.read_bytes().rstrip(b"\0")[-1:] != b";":
-                raise ValueError("no end mark")  # Pillow does not miss frames that are cut off
-            image = stack.enter_context(Image.open(str(path)))
-            count = getattr(image, "n_frames", 1)
-        for index in range(count):
+            image = stack.enter_context(_opened(path))
+            frames = _frames(image)
+        for index, mask in frames:
             with reading(path):
-                image.seek(index)
-            check_count(path, (count, image.height, image.width))
+                if image.tell() != index:
+                    image.seek(index)
+            check_count(path, (len(frames), image.height, image.width))
             with reading(path):
-                pictures.append(_pixels(image))
+                pixels = _pixels(image)
+                if mask is not None:
+                    image.seek(mask)
+                    pixels = _without(pixels, ~np.asarray(image.convert("1")))
+                pictures.append(pixels)
     return pictures
 
 
-def _pixels(image: "Image.Image") -> np.ndarray:
-    """Returns the pixels of a Pillow image, (height, width, 1 or 3); transparent ones are black."""
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Opens a picture, whatever its suffix."""
+    from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+    suffix = unpacked_suffix(path)
+    if suffix in _RAW:
+        raise ValueError("a raw picture of a camera, which must be developed first")
+    Image.init()
+    for (order, meaning, kind, fill, bits, extra), modes in list(TiffImagePlugin.OPEN_INFO.items()):
+        if meaning == 1:  # grey; a mask (4) is stored as one, and not known to Pillow
+            TiffImagePlugin.OPEN_INFO.setdefault((order, 4, kind, fill, bits, extra), modes)
+    # Kinds without a mark at their beginning could be anything: their suffix must name them.
+    kinds = [
+        kind
+        for kind, (_, accept) in Image.OPEN.items()
+        if kind not in _NOT_READ and (accept is not None or Image.EXTENSION.get(suffix) == kind)
+    ]
+    with open(path, "rb") as file:
+        content = _unpacked(file)
+        try:
+            image = Image.open(content, formats=kinds)
+        except UnidentifiedImageError:
+            raise ValueError("no kind of picture that is known") from None
+        with image:
+            if image.format == "GIF":
+                content.seek(-1, io.SEEK_END)
+                while content.read(1) == b"\0":
+                    content.seek(-2, io.SEEK_CUR)
+                content.seek(-1, io.SEEK_CUR)
+                if content.read(1) != b";":
+                    raise ValueError("no end mark")  # Pillow does not miss frames that are cut off
+            yield image
+
+
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    """Returns a file, or the content of one that is compressed."""
+    head = file.read(6)
+    file.seek(0)
+    for mark, packer in _PACKED.values():
+        if head.startswith(mark):
+            content = packer.open(file).read(MOST_VALUES + 1)
+            if len(content) > MOST_VALUES:
+                raise ValueError(f"more than {MOST_VALUES} bytes when it is unpacked")
+            return io.BytesIO(content)
+    return file
+
+
+def _frames(image: Any) -> list[tuple[int, int | None]]:
+    """Returns the number of every frame of a file, and that of its mask."""
+    if image.format in _ONE_PICTURE:
+        return [(image.tell(), None)]
+    count = getattr(image, "n_frames", 1)
+    if image.format != "TIFF":
+        first = int(bool(getattr(image, "default_image", False)))  # of an APNG, for who cannot show it
+        return [(index, None) for index in range(first, count)]
+    frames: list[tuple[int, int | None]] = []
+    for index in range(count):
+        image.seek(index)
+        kind = image.tag_v2.get(_SUBFILE, int(image.tag_v2.get(_OLD_SUBFILE) == 2))
+        if kind & 4 and not kind & 1 and frames:
+            frames[-1] = (frames[-1][0], index)
+        elif not kind & 5:
+            frames.append((index, None))
+    if not frames:
+        raise ValueError("nothing but thumbnails")
+    return frames
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tags:
+    """What a TIFF says of its values: `values = scale x stored + offset`, in `bits`, but for `no_data`."""
+
+    bits: int | None = None
+    kind: int = 1
+    """1: without a sign, 2: with a sign, 3: floats."""
+    white_is_zero: bool = False
+    no_data: float | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def scaled(self) -> bool:
+        return (self.scale, self.offset) != (1, 0)
+
+
+def _tags(image: Any) -> _Tags:
+    if image.format != "TIFF":
+        return _Tags()
+    tags = image.tag_v2
+    rule = {"scale": 1.0, "offset": 0.0}
+    found: dict[str, set[float]] = {"scale": set(), "offset": set()}
+    if _METADATA in tags:
+        for item in ElementTree.fromstring(tags[_METADATA].strip("\0 \n")).iter("Item"):
+            role = item.get("role", "").lower()
+            if role in found and item.text:
+                found[role].add(float(item.text))
+    for role, numbers in found.items():
+        if len(numbers) > 1:
+            raise ValueError(f"bands of several kinds, {role} {sorted(numbers)}")
+        rule[role] = numbers.pop() if numbers else rule[role]
+    no_data = str(tags[_NO_DATA]).strip("\0 \n") if _NO_DATA in tags else ""
+    return _Tags(
+        bits=tags.get(_BITS, (1,))[0],
+        kind=tags.get(_SAMPLE_FORMAT, (1,))[0],
+        white_is_zero=tags.get(_WHITE_IS_ZERO) == 0,
+        no_data=float(no_data) if no_data else None,
+        **rule,
+    )
+
+
+def _pixels(image: Any) -> np.ndarray:
+    """Returns the pixels of the frame at which an image stands, (height, width, 1 or 3)."""
+    from PIL import ImageOps
+
+    tags, kind = _tags(image), image.format
+    stored = (
+        str(image.tile[0][3]) if image.tile else ""
+    )  # how bits are packed, which is forgotten when they are read
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if image.mode not in ("1", "L", "F", "I") and not image.mode.startswith("I;16"):
+        if tags.scaled:
+            raise ValueError("a scale and an offset of colours, which are no values")
+        return _without(_colours(image, stored), _is_missing(np.asarray(image), tags))
+    values = np.asarray(image)
+    if image.mode == "I" and kind in ("PNG", "PPM"):
+        values = values.astype("uint16")
+    elif tags.kind == 2:
+        values = values.view("int8") if image.mode == "L" else values
+    elif image.mode == "I":
+        values = values.view("uint32")
+    missing = _is_missing(values, tags)
+    if tags.scaled:
+        values = values * np.float32(tags.scale) + np.float32(tags.offset)
+    elif (image.mode == "I" and kind not in ("PNG", "PPM")) or tags.kind == 2:
+        raise ValueError(f"{tags.bits or 32}-bit integers, whose full scale is unknown")
+    elif image.mode == "F":
+        if tags.white_is_zero:
+            raise ValueError("floats of which 0 is white")
+    else:
+        values = _full_scale(values, tags)
+    return _without(_opaque(values, image, stored)[..., np.newaxis], missing)
+
+
+def _full_scale(values: np.ndarray, tags: _Tags) -> np.ndarray:
+    """Returns grey levels that reach from 0, black, to the largest number of their type, white."""
+    if values.dtype == bool:
+        return values.astype("uint8") * np.uint8(255)
+    if values.dtype == np.uint8 or tags.bits is None:
+        return values  # Pillow scales and turns those of 8 bits
+    most = 2**tags.bits - 1
+    values = most - values if tags.white_is_zero else values
+    return values if most == np.iinfo(values.dtype).max else values / np.float32(most)
+
+
+def _is_missing(values: np.ndarray, tags: _Tags) -> np.ndarray | None:
+    """Returns which pixels are marked as missing; a colour is where all of its bands are."""
+    if tags.no_data is None or math.isnan(tags.no_data):
+        return None  # NaN is so by itself
+    mark = tags.no_data
+    if np.issubdtype(values.dtype, np.floating):
+        with np.errstate(over="ignore"):
+            missing = values == np.float32(mark)
+    else:
+        if tags.white_is_zero and values.dtype in (bool, np.uint8):
+            mark = (1 if values.dtype == bool else 255) - mark
+        missing = values == mark
+    return missing.all(-1) if missing.ndim == 3 else missing
+
+
+def _without(pixels: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
+    """Returns pixels of which the missing ones are NaN."""
+    if missing is None or not missing.any():
+        return pixels
+    if missing.shape != pixels.shape[:2]:
+        raise ValueError(f"a mask of another size, {missing.shape} for {pixels.shape[:2]}")
+    if np.issubdtype(pixels.dtype, np.unsignedinteger):
+        pixels = pixels / np.float32(np.iinfo(pixels.dtype).max)
+    pixels = pixels.astype("float32")
+    pixels[missing] = np.nan
+    return pixels
+
+
+def _bits(stored: str) -> int | None:
+    """Returns the bits of a level as they are packed: 4 of Pillow's "L;4"."""
+    found = re.search(r";([0-9]+)", stored)
+    return int(found[1]) if found else None
+
+
+def _opaque(values: np.ndarray, image: "Image.Image", stored: str) -> np.ndarray:
+    """Returns grey levels of which the one that is transparent, if there is one, is black."""
+    clear = image.info.get("transparency")
+    if not isinstance(clear, int):
+        return values
+    bits = _bits(stored)
+    if image.mode == "L" and bits in (2, 4):
+        clear *= 255 // (2**bits - 1)  # the level is named as it is packed
+    return np.where(values == clear, values.dtype.type(0), values)
+
+
+def _colours(image: "Image.Image", stored: str) -> np.ndarray:
+    """Returns red, green and blue, uint8 (height, width, 3); what is transparent is black."""
     from PIL import Image
 
-    if image.mode in ("1", "L", "F") or image.mode.startswith("I;16"):
-        pixels = np.asarray(image)[..., np.newaxis]
-        return pixels.astype("uint8") * 255 if image.mode == "1" else pixels
-    if image.mode == "I":
-        raise ValueError("32-bit integers, whose full scale is unknown")
+    if image.mode == "LAB":
+        raise ValueError("colours of CIELAB, which must be converted to red, green and blue first")
+    clear = image.info.get("transparency")
+    if isinstance(clear, tuple) and _bits(stored) == 16:
+        image.info["transparency"] = tuple(level >> 8 for level in clear)
     black = Image.new("RGBA", image.size, "black")
     return np.asarray(Image.alpha_composite(black, image.convert("RGBA")))[..., :3]

@@ -89,6 +89,21 @@ def test_every_kind_of_input_is_forecast(succeed, tiny_zoo, files, clip, source)
     np.testing.assert_allclose(np.load(output), forecast(model, clip, 6), atol=0.02)
 
 
+def test_pictures_in_the_colours_of_a_scale_are_forecast(mslstm, succeed, tiny_zoo, tmp_path, clip):
+    colours = np.array([[0, 0, 255], [0, 255, 0], [255, 255, 0], [255, 0, 0]], "uint8")
+    steps = np.rint(3 * clip[..., 0]).astype(int)
+    (tmp_path / "maps").mkdir()
+    for index, image in enumerate(colours[steps]):
+        Image.fromarray(image).save(tmp_path / "maps" / f"{index}.png")
+    words = ["forecast", "--model", NAME, "--zoo", tiny_zoo, "--input", tmp_path / "maps"]
+    words += ["--output", tmp_path / "out.npy"]
+    assert "give the table of the scale as `colour_scale` (`--colour-scale`)" in mslstm(*words).error
+    (tmp_path / "scale.csv").write_text("#0000ff,0\n#00ff00,0.25\n#ffff00,0.5\n#ff0000,1\n")
+    succeed(*words, "--colour-scale", tmp_path / "scale.csv")
+    frames = np.array([0, 0.25, 0.5, 1], "float32")[steps][..., np.newaxis]
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), forecast(load_model(NAME, tiny_zoo), frames))
+
+
 @pytest.mark.parametrize("suffix", ["npy", "gif", "png"])
 def test_every_kind_of_output_is_written(succeed, tiny_run, files, clip, suffix):
     output = files / f"out.{suffix}"

@@ -1,9 +1,17 @@
 """Pictures of every kind and depth."""
 
+import bz2
+import gzip
+import lzma
+import struct
+import zlib
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from mslstm_keras.frames.pictures import bare_name, read_pictures, unpacked_suffix
 from mslstm_keras.frames.read import read_clip
 from tests.support.clip_files import random_frames, random_levels, save_folder, save_frames
 
@@ -61,3 +69,341 @@ def test_values_of_float_pictures_are_checked(tmp_path):
     save_frames(tmp_path / "a.tif", 3 * random_frames(2, 3, 4) + 1)
     with pytest.raises(ValueError, match=r"a\.tif` must lie in \[0, 1\]"):
         read_clip(tmp_path / "a.tif")
+
+
+# Kinds
+
+LEVELS = np.array([[0, 60], [120, 240]], "uint8").repeat(8, 0).repeat(8, 1)
+GREY = (
+    "png",
+    "apng",
+    "jpg",
+    "jpe",
+    "jfif",
+    "bmp",
+    "dib",
+    "gif",
+    "webp",
+    "tif",
+    "pgm",
+    "jp2",
+    "tga",
+    "pcx",
+    "sgi",
+    "ico",
+)
+COLOUR = ("ppm", "qoi", "avif", "dds", "mpo")
+
+
+@pytest.mark.parametrize("suffix", GREY + COLOUR)
+def test_every_kind_of_picture_is_known_by_its_content(tmp_path, suffix):
+    picture = Image.fromarray(LEVELS)
+    (picture.convert("RGB") if suffix in COLOUR else picture).save(tmp_path / f"a.{suffix}")
+    clip = read_clip(tmp_path / f"a.{suffix}")
+    assert clip.shape == (1, 16, 16, 1)
+    np.testing.assert_allclose(clip[0, ..., 0], LEVELS / 255, atol=0.03)
+    if suffix != "tga":  # has no mark of its own
+        (tmp_path / "b").mkdir()
+        (tmp_path / f"a.{suffix}").rename(tmp_path / "b" / "1.picture")
+        np.testing.assert_array_equal(read_clip(tmp_path / "b"), clip)
+
+
+@pytest.mark.parametrize(("suffix", "packer"), [(".gz", gzip), (".bz2", bz2), (".xz", lzma)])
+def test_compressed_pictures(tmp_path, suffix, packer):
+    save_folder(tmp_path / "a", [LEVELS, LEVELS.T], ["1.png", "2.png"])
+    packed = tmp_path / "a" / f"2.png{suffix}"
+    packed.write_bytes(packer.compress((tmp_path / "a" / "2.png").read_bytes()))
+    (tmp_path / "a" / "2.png").unlink()
+    np.testing.assert_allclose(read_clip(tmp_path / "a")[1, ..., 0], LEVELS.T / 255, atol=1e-6)
+    np.testing.assert_allclose(read_clip(packed)[0, ..., 0], LEVELS.T / 255, atol=1e-6)
+    packed.write_bytes(packed.read_bytes()[:-9])
+    with pytest.raises(
+        ValueError, match=rf"2\.png{suffix}` must be a clip that can be read. Received: damaged"
+    ):
+        read_clip(packed)
+
+
+def test_names_without_suffixes(tmp_path):
+    assert [bare_name(tmp_path / name) for name in ("t1.25.png", "t1.25", "a.jp2.gz", "a.b")] == [
+        "t1.25",
+        "t1.25",
+        "a",
+        "a.b",
+    ]
+    assert unpacked_suffix(tmp_path / "a.PNG.gz") == ".png"
+
+
+def test_raw_pictures_of_cameras(tmp_path):
+    Image.fromarray(LEVELS).save(tmp_path / "a.tif")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a.tif").rename(tmp_path / "b" / "1.nef")
+    with pytest.raises(ValueError, match=r"1\.nef` .* raw picture of a camera"):
+        read_clip(tmp_path / "b")
+
+
+# Orientation
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif"])
+@pytest.mark.parametrize(
+    ("number", "upright"),
+    [
+        (1, lambda levels: levels),
+        (2, np.fliplr),
+        (3, lambda levels: np.rot90(levels, 2)),
+        (4, np.flipud),
+        (5, np.transpose),
+        (6, lambda levels: np.rot90(levels, -1)),
+        (7, lambda levels: np.rot90(levels, 2).T),
+        (8, np.rot90),
+    ],
+)
+def test_pictures_stand_upright(tmp_path, suffix, number, upright):
+    levels = np.array([[0, 90], [180, 250], [40, 130]], "uint8").repeat(16, 0).repeat(16, 1)
+    exif = Image.Exif()
+    exif[0x0112] = number
+    Image.fromarray(levels).convert("RGB").save(tmp_path / f"a.{suffix}", exif=exif, quality=95)
+    np.testing.assert_allclose(
+        read_clip(tmp_path / f"a.{suffix}")[0, ..., 0], upright(levels) / 255, atol=0.06
+    )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_deep_tiffs_stand_upright(tmp_path, dtype):
+    levels = np.array([[0, 1, 1], [0, 0, 1]], dtype)
+    save_tiff(tmp_path / "a.tif", levels, {274: 6})
+    full = 1 if dtype == "float32" else np.iinfo(dtype).max
+    np.testing.assert_array_equal(read_clip(tmp_path / "a.tif")[0, ..., 0] * full, np.rot90(levels, -1))
+
+
+# Previews, thumbnails and masks
+
+
+def save_tiff(path, pixels, tags, *others):
+    """Writes a TIFF of some pages, each (pixels, tags)."""
+    pages = []
+    for page, numbers in ((pixels, tags), *others):
+        directory = ImageFileDirectory_v2()
+        for number, value in numbers.items():
+            if isinstance(value, str):
+                directory.tagtype[number] = 2
+            directory[number] = value
+        picture = Image.fromarray(page)
+        picture.encoderinfo = {"tiffinfo": directory}
+        pages.append(picture)
+    pages[0].save(path, save_all=True, append_images=pages[1:], **pages[0].encoderinfo)
+
+
+def test_the_preview_of_a_camera_is_no_frame(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name in ("1.jpg", "2.jpg"):
+        first, second = Image.fromarray(LEVELS), Image.fromarray(255 - LEVELS)
+        first.save(tmp_path / "a" / name, "MPO", save_all=True, append_images=[second])
+    clip = read_clip(tmp_path / "a")
+    assert clip.shape == (2, 16, 16, 1)
+    np.testing.assert_allclose(clip[1, ..., 0], LEVELS / 255, atol=0.03)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_overviews_are_no_frames(tmp_path, first):
+    small, large = (LEVELS[::2, ::2], {254: 1}), (LEVELS, {254: 0})
+    one, other = (small, large) if first else (large, small)
+    save_tiff(tmp_path / "a.tif", *one, other, other if not first else small)
+    clip = read_clip(tmp_path / "a.tif")
+    assert clip.shape == (1, 16, 16, 1)
+    np.testing.assert_allclose(clip[0, ..., 0], LEVELS / 255, atol=1e-6)
+
+
+def test_a_file_of_thumbnails_alone(tmp_path):
+    save_tiff(tmp_path / "a.tif", LEVELS, {254: 1})
+    with pytest.raises(ValueError, match=r"a\.tif` .*nothing but thumbnails"):
+        read_clip(tmp_path / "a.tif")
+
+
+def test_pages_of_several_sizes(tmp_path):
+    save_tiff(tmp_path / "a.tif", LEVELS, {}, (LEVELS[::2, ::2], {}))
+    with pytest.raises(ValueError, match=r"a\.tif` must have frames of one size.* \(8, 8\) after \(16, 16\)"):
+        read_clip(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("meaning", [1, 4])
+def test_masks_mark_what_is_missing(tmp_path, meaning):
+    seen = np.ones((16, 16), bool)
+    seen[:3] = False
+    save_tiff(tmp_path / "a.tif", LEVELS, {}, (seen, {254: 4}))
+    content = (tmp_path / "a.tif").read_bytes()
+    place = content.rindex(struct.pack("<HHI", 262, 3, 1)) + 8
+    (tmp_path / "a.tif").write_bytes(content[:place] + struct.pack("<H", meaning) + content[place + 2 :])
+    (pixels,) = read_pictures(tmp_path / "a.tif")
+    assert pixels.dtype == "float32"
+    np.testing.assert_array_equal(np.isnan(pixels[..., 0]), ~seen)
+    with pytest.warns(UserWarning, match=r"a\.tif`: 48 missing pixels"):
+        clip = read_clip(tmp_path / "a.tif")
+    np.testing.assert_allclose(clip[0, ..., 0], LEVELS / 255 * seen, atol=1e-6)
+
+
+def test_the_still_of_an_apng_is_no_frame(tmp_path):
+    frames = [Image.fromarray(np.full((4, 4), level, "uint8")) for level in (10, 50, 90)]
+    for still in (False, True):
+        frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], default_image=still)
+        clip = read_clip(tmp_path / "a.png")
+        np.testing.assert_allclose(clip[:, 0, 0, 0] * 255, [10, 50, 90][still:], atol=1e-4)
+
+
+# What is missing, and how values are stored
+
+
+@pytest.mark.parametrize(
+    ("pixels", "mark", "missing"),
+    [
+        (np.array([[40, 255]], "uint8"), "255", [False, True]),
+        (np.array([[40, 255]], "uint8"), "-9999", [False, False]),
+        (np.array([[40, 255]], "uint8"), "255.0", [False, True]),
+        (np.array([[4000, 65535]], "uint16"), "65535", [False, True]),
+        (np.array([[0.5, -9999]], "float32"), "-9999", [False, True]),
+        (np.array([[0.5, np.nan]], "float32"), "nan", [False, True]),
+        (np.array([[0.5, np.nan]], "float32"), "-1", [False, True]),
+        (np.array([[0.5, -3.4e38]], "float32"), "-3.4e38", [False, True]),
+        (np.array([[0.5, np.finfo("float32").min]], "float32"), "-3.40282346638529e+38", [False, True]),
+        (np.array([[0.5, 0.1]], "float32"), "0.1", [False, True]),
+        (np.array([[[9, 8, 7], [0, 0, 0]]], "uint8"), "0", [False, True]),
+        (np.array([[[9, 0, 7], [1, 1, 1]]], "uint8"), "0", [False, False]),
+    ],
+)
+def test_pixels_without_data(tmp_path, pixels, mark, missing):
+    save_tiff(tmp_path / "a.tif", pixels, {42113: mark})
+    (read,) = read_pictures(tmp_path / "a.tif")
+    assert np.isnan(read.astype(float)).any(-1).tolist() == [missing]
+    full = 1 if pixels.dtype == "float32" else np.iinfo(pixels.dtype).max
+    stored = pixels.reshape(1, 2, -1)[:, :1] / np.float32(full)
+    np.testing.assert_allclose(read[:, :1] / (1 if read.dtype == "float32" else full), stored, rtol=1e-6)
+
+
+def test_missing_pixels_are_0_with_one_warning(tmp_path):
+    (tmp_path / "a").mkdir()
+    for index, count in enumerate((0, 2, 1)):
+        pixels = np.full((2, 3), 51, "uint8")
+        pixels[0, :count] = 255
+        save_tiff(tmp_path / "a" / f"{index}.tif", pixels, {42113: "255"})
+    with pytest.warns(UserWarning) as warned:
+        clip = read_clip(tmp_path / "a")
+    assert [str(each.message) for each in warned] == [
+        f"`{tmp_path / 'a'}`: 3 missing pixels (no data) are 0, the first in 1.tif"
+    ]
+    np.testing.assert_allclose(clip[1, ..., 0], [[0, 0, 0.2], [0.2, 0.2, 0.2]], atol=1e-6)
+
+
+SCALE = (
+    '<GDALMetadata>\n  <Item name="OFFSET" sample="0" role="offset">{}</Item>\n'
+    '  <Item name="SCALE" sample="0" role="scale">{}</Item>\n  <Item name="UNITS">mm</Item>\n</GDALMetadata>'
+)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32"])
+def test_scale_and_offset_are_applied(tmp_path, dtype):
+    save_tiff(
+        tmp_path / "a.tif", np.array([[100, 0, 7]], dtype), {42112: SCALE.format(0.1, 0.005), 42113: "7"}
+    )
+    (pixels,) = read_pictures(tmp_path / "a.tif")
+    np.testing.assert_allclose(pixels.ravel(), [0.6, 0.1, np.nan], rtol=1e-6)
+
+
+def test_scales_that_are_refused(tmp_path):
+    save_tiff(tmp_path / "a.tif", np.array([[100, 0]], "uint8"), {42112: SCALE.format(0, 0.1)})
+    with pytest.raises(
+        ValueError, match=r"a\.tif` must lie in \[0, 1\]. Received: values from 0\.0 to 10\.0"
+    ):
+        read_clip(tmp_path / "a.tif")
+    save_tiff(tmp_path / "a.tif", np.zeros((2, 2, 3), "uint8"), {42112: SCALE.format(0, 0.1)})
+    with pytest.raises(ValueError, match=r"a\.tif` .*a scale and an offset of colours"):
+        read_clip(tmp_path / "a.tif")
+    save_tiff(tmp_path / "a.tif", np.full((2, 2), 9, "uint8"), {42112: SCALE.format(0, 1)})
+    np.testing.assert_allclose(read_clip(tmp_path / "a.tif"), 9 / 255, rtol=1e-6)
+
+
+def patched(path, tag, value):
+    """Changes a short number in the first directory of a TIFF."""
+    content = path.read_bytes()
+    place = content.index(struct.pack("<HHI", tag, 3, 1)) + 8
+    path.write_bytes(content[:place] + struct.pack("<H", value) + content[place + 2 :])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_tiffs_of_which_0_is_white(tmp_path, dtype):
+    full = np.iinfo(dtype).max
+    save_tiff(tmp_path / "a.tif", np.array([[0, full // 5, full]], dtype), {42113: str(full)})
+    patched(tmp_path / "a.tif", 262, 0)
+    (pixels,) = read_pictures(tmp_path / "a.tif")
+    np.testing.assert_allclose(pixels.ravel(), [1, 0.8, np.nan], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("uint8", 8), ("uint16", 16), ("int32", 32)])
+def test_numbers_with_a_sign(tmp_path, dtype, bits):
+    save_tiff(tmp_path / "a.tif", np.zeros((2, 2), dtype), {339: 2})
+    with pytest.raises(ValueError, match=rf"a\.tif` .*{bits}-bit integers, whose full scale is unknown"):
+        read_clip(tmp_path / "a.tif")
+
+
+def test_big_endian_pictures(tmp_path):
+    (tmp_path / "a.pgm").write_bytes(b"P5 2 1 1023\n" + struct.pack(">HH", 0, 1023))
+    np.testing.assert_array_equal(read_clip(tmp_path / "a.pgm").ravel(), [0, 1])
+    Image.fromarray(np.array([[0, 13107]], ">u2")).save(tmp_path / "a.tif")
+    np.testing.assert_allclose(read_clip(tmp_path / "a.tif").ravel(), [0, 0.2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LA", "RGBA", "P", "RGB"])
+def test_grey_in_every_model_of_colours(tmp_path, mode):
+    picture = Image.fromarray(np.full((4, 4), 102, "uint8")).convert("RGB").convert(mode)
+    picture.save(tmp_path / "a.tif")
+    np.testing.assert_allclose(read_clip(tmp_path / "a.tif"), 0.4, atol=0.005)
+
+
+def test_cielab(tmp_path):
+    profiles = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
+    change = ImageCms.buildTransform(*profiles, "RGB", "LAB")
+    ImageCms.applyTransform(Image.new("RGB", (4, 4)), change).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=r"a\.tif` .*colours of CIELAB"):
+        read_clip(tmp_path / "a.tif")
+
+
+# Transparency
+
+
+def save_png(path, bits, kind, row, clear):
+    """Writes a PNG of one row, of which one level or colour is transparent."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 2, 1, bits, kind, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"tRNS", clear), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+
+
+@pytest.mark.parametrize(
+    ("bits", "kind", "row", "clear", "expected"),
+    [
+        (1, 0, b"\x40", [1], [0, 0]),
+        (1, 0, b"\x40", [0], [0, 1]),
+        (2, 0, b"\x70", [3], [1 / 3, 0]),
+        (4, 0, b"\x3f", [15], [0.2, 0]),
+        (8, 0, b"\x33\xc8", [200], [0.2, 0]),
+        (16, 0, struct.pack(">HH", 13107, 30000), [30000], [0.2, 0]),
+        (8, 2, bytes([51] * 3 + [200] * 3), [200] * 3, [0.2, 0]),
+        (16, 2, struct.pack(">6H", *[13107] * 3, *[30000] * 3), [30000] * 3, [0.2, 0]),
+    ],
+)
+def test_a_level_that_is_transparent(tmp_path, bits, kind, row, clear, expected):
+    save_png(tmp_path / "a.png", bits, kind, row, struct.pack(f">{len(clear)}H", *clear))
+    np.testing.assert_allclose(read_clip(tmp_path / "a.png").ravel(), expected, atol=1e-6)
+
+
+def test_palettes_and_animations_that_are_transparent(tmp_path):
+    picture = Image.fromarray(np.array([[0, 1]], "uint8"))
+    picture.putpalette([51, 51, 51, 200, 200, 200])
+    for name in ("a.png", "a.gif"):
+        picture.save(tmp_path / name, transparency=1)
+        np.testing.assert_allclose(read_clip(tmp_path / name).ravel(), [0.2, 0], atol=1e-6)
+    grey = Image.fromarray(np.array([[51, 200]], "uint8"))
+    grey.save(tmp_path / "b.gif", transparency=200)
+    np.testing.assert_allclose(read_clip(tmp_path / "b.gif").ravel(), [0.2, 0], atol=1e-6)

@@ -53,7 +53,12 @@ def test_images_of_a_folder_follow_their_numbers(tmp_path):
     save_folder(tmp_path / "a", [np.full((2, 3), level, "uint8") for level in (51, 153, 0, 204, 102)], names)
     (tmp_path / "a" / "notes.txt").write_text("not an image")
     (tmp_path / "a" / "._frame2.png").write_text("what macOS leaves beside an image")
-    clip = read_clip(tmp_path / "a")
+    with pytest.warns(UserWarning) as warned:
+        clip = read_clip(tmp_path / "a")
+    beside, gap = [str(each.message) for each in warned]
+    assert beside.endswith("no frames are notes.txt")
+    assert gap.endswith("7 between frame2.png and frame9.tif (missing: 3, 4, 5 ...)")
+    assert {each.filename for each in warned} == {__file__}
     assert clip.shape == (5, 2, 3, 1)
     np.testing.assert_allclose(clip[:, 0, 0, 0], [0, 0.2, 0.4, 0.6, 0.8], atol=1e-6)
 

@@ -39,6 +39,8 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
         skip_short: bool, pass over files of fewer frames than `window` with a warning; otherwise an error.
         data_set: name of the data set in every HDF5 file. None: the only one of 3 or 4 axes.
         mask: bool, keep which pixels are missing in the files, in a feature `mask`.
+        colour_scale: path of the table of the colours in which all pictures are painted, see `read_clip`. None: they
+            are grey, or of a camera.
 
     Raises:
         ValueError: if a value is out of range.
@@ -53,6 +55,7 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
     skip_short: bool = False
     data_set: str | None = None
     mask: bool = False
+    colour_scale: str | None = None
 
     def __post_init__(self):
         for field in ("window", "stride", "channels"):
@@ -73,8 +76,9 @@ class Builder(PartBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
-    The manual folder is the folder of your clips: .npy, .npz, .gif, .webp, .tif, .mp4, .avi, .mov, .mkv, .webm,
-    .h5 and .hdf5 files, and sub-folders of images, each one clip. Nothing else may be in it, except hidden files.
+    The manual folder is the folder of your clips: .npy, .npz, .gif, .webp, .apng, .avif, .tif, .mp4, .avi, .mov,
+    .mkv, .webm, .h5 and .hdf5 files, and sub-folders of images, each one clip. Nothing else may be in it, except hidden
+    files and those of operating systems.
     """
     BUILDER_CONFIGS: ClassVar[list[FramesFromFolderConfig]] = [
         FramesFromFolderConfig(name=name, **fields) for name, fields in CONFIGS.items()
@@ -107,6 +111,7 @@ class Builder(PartBuilder):
             skip_short=config.skip_short,
             data_set=config.data_set,
             mask=config.mask,
+            colour_scale=config.colour_scale,
         )
         if self.part.number > 1:
             reader.measure(splits["train"][0])

@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from mslstm_keras.frames.arrays import HDF5
+from mslstm_keras.frames.folders import is_system_file
 from mslstm_keras.frames.names import counting_order
+from mslstm_keras.frames.pictures import ANIMATIONS
 from mslstm_keras.frames.read import CLIPS, read_clip
 from tfds_builders.windows import window_starts
 
 
 def list_sources(folder: str | os.PathLike) -> list[Path]:
-    """Lists the clip files and the sub-folders of a folder, 2 before 10; hidden ones (`.name`) are left out.
+    """Lists the clip files and the sub-folders of a folder, 2 before 10.
+
+    Hidden ones (`.name`) and those of operating systems are left out. Links are followed.
 
     A file of another kind is an error, as one that were passed over would be missed in silence.
 
@@ -26,15 +30,15 @@ def list_sources(folder: str | os.PathLike) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"`manual_dir` must be the folder of your clips. Received: {folder}, not a folder")
-    sources = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    sources = [path for path in folder.iterdir() if not is_system_file(path)]
     if not sources:
         raise ValueError(f"`manual_dir` must hold clip files or folders of images. Received: {folder}, empty")
     for path in sorted(sources):
         if not path.is_dir() and not (path.is_file() and path.suffix.lower() in CLIPS):
             raise ValueError(
                 "`manual_dir` must hold nothing but clip files, which end in one of "
-                f"{', '.join(CLIPS)}, and sub-folders of images, each one clip (files that begin with a dot "
-                f"are passed over). Received: {path}"
+                f"{', '.join(CLIPS)}, and sub-folders of images, each one clip (files that begin with a dot, "
+                f"and those of operating systems, are passed over). Received: {path}"
             )
     return sorted(sources, key=counting_order)
 
@@ -91,6 +95,7 @@ class WindowReader:
         skip_short: bool. Pass over a source of fewer frames than a window, with a warning.
         data_set: name of the data set in every HDF5 file. None: the one of 3 or 4 axes.
         mask: bool. Keep missing pixels, as NaN in float32 frames whatever `dtype` is.
+        colour_scale: path of a table of colours, see `read_clip`. None: pictures are grey, or of a camera.
     """
 
     window: int
@@ -101,6 +106,7 @@ class WindowReader:
     skip_short: bool
     data_set: str | None
     mask: bool = False
+    colour_scale: str | None = None
     _first: tuple[Path, tuple[int, ...]] | None = dataclasses.field(default=None, init=False)
 
     def windows(self, source: Path) -> Iterator[tuple[int, np.ndarray]]:
@@ -132,9 +138,16 @@ class WindowReader:
 
     def _read(self, source: Path) -> np.ndarray:
         named = self.data_set and source.suffix.lower() in HDF5 and source.is_file()
-        fill = {"fill": np.nan} if self.mask else {}
         place = f"{source}:{self.data_set}" if named else source
-        frames = read_clip(place, self.channels, size=self.size, **fill)
+        pictured = source.is_dir() or source.suffix.lower() in ANIMATIONS
+        scale = self.colour_scale if pictured else None
+        frames = read_clip(place, self.channels, size=self.size, colour_scale=scale, fill=np.nan)
+        missing = int(np.isnan(frames).sum())
+        if missing and not self.mask:
+            raise ValueError(
+                f"`{source}` must have no missing pixels, unless `mask` is true, which keeps which they are. "
+                f"Received: {missing} of {frames.size} values missing"
+            )
         self._first = self._first or (source, frames.shape[1:3])
         if frames.shape[1:3] != self._first[1]:
             raise ValueError(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from tfds_builders.frames_from_folder.sources import WindowReader, list_sources, split_sources
 
@@ -31,9 +32,18 @@ def reader(**fields):
 
 
 def test_sources_follow_their_numbers_and_hidden_ones_are_left_out(tmp_path):
-    for name in ("clip10.npy", "Clip9.GIF", "clip2.h5", ".DS_Store", "._clip2.h5", "b.mp4"):
+    for name in (
+        "clip10.npy",
+        "Clip9.GIF",
+        "clip2.h5",
+        ".DS_Store",
+        "._clip2.h5",
+        "b.mp4",
+        "Thumbs.db",
+        "desktop.ini",
+    ):
         (tmp_path / name).touch()
-    for name in ("clip1", ".git"):
+    for name in ("clip1", ".git", "@eaDir"):
         (tmp_path / name).mkdir()
     names = [path.name for path in list_sources(str(tmp_path))]
     assert names == ["b.mp4", "clip1", "clip2.h5", "Clip9.GIF", "clip10.npy"]
@@ -155,3 +165,29 @@ def test_the_data_set_of_hdf5_files_is_named_once(tmp_path):
     assert [int(frames.max()) for _, frames in cut.windows(tmp_path / "b.npy")] == [0]
     with pytest.raises(ValueError, match=r"one data set of 3 or 4 axes.* Received: /one, /two"):
         list(reader().windows(tmp_path / "a.h5"))
+
+
+def test_pictures_in_the_colours_of_a_scale(tmp_path):
+    colours = np.array([[0, 0, 255], [0, 255, 0], [255, 255, 0], [255, 0, 0]], "uint8").repeat(4, 0)
+    (tmp_path / "maps").mkdir()
+    for index in range(2):
+        Image.fromarray(colours.reshape(4, 4, 3)).save(tmp_path / "maps" / f"{index}.png")
+    with pytest.raises(ValueError, match="few strong colours"):
+        list(reader().windows(tmp_path / "maps"))
+    (tmp_path / "scale.csv").write_text("#0000ff,0\n#00ff00,0.2\n#ffff00,0.6\n#ff0000,1\n")
+    cut = reader(colour_scale=str(tmp_path / "scale.csv"))
+    ((_, frames),) = cut.windows(tmp_path / "maps")
+    np.testing.assert_array_equal(frames[1, :, 0, 0], [0, 51, 153, 255])
+
+
+def test_colours_of_other_sources_are_as_they_are(tmp_path):
+    np.save(tmp_path / "a.npy", np.full((2, 3, 2), 7, "uint8"))
+    ((_, frames),) = reader(colour_scale=str(tmp_path / "none.csv")).windows(tmp_path / "a.npy")
+    assert np.all(frames == 7)
+
+
+def test_a_linked_folder_is_a_source(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "day").symlink_to(tmp_path / "store")
+    assert list_sources(tmp_path / "clips") == [tmp_path / "clips" / "day"]

@@ -1,0 +1,72 @@
+"""Folders of images: which files are the frames of a clip, and in which order."""
+
+import warnings
+from pathlib import Path
+
+from mslstm_keras.frames.checks import reading
+from mslstm_keras.frames.names import FrameOrder, order_frames
+from mslstm_keras.frames.pictures import PICTURES, bare_name
+
+_SYSTEM = (
+    *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "$recycle.bin"),
+    *("system volume information", "__macosx", "@eadir", "#recycle", "lost+found"),
+)
+"""What operating systems and their servers leave in folders; hidden files besides."""
+
+_COMPANIONS = (
+    *(".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".log", ".py", ".sh", ".ipynb"),
+    *(".json", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".toml", ".ini", ".md5", ".sha1", ".sha256"),
+    *(".wld", ".pgw", ".pngw", ".tfw", ".tifw", ".tiffw", ".jgw", ".jpgw", ".gfw", ".bpw", ".prj", ".kml"),
+    *(".ovr", ".msk", ".aux", ".cpg", ".dbf", ".shp", ".shx"),
+)
+_COMPANION_NAMES = (
+    *("readme", "license", "licence", "copying", "notice", "authors"),
+    *("checksums", "md5sums", "sha1sums", "sha256sums"),
+)
+"""What people keep beside images, and is none: notes, tables, and where a map lies."""
+
+
+def is_system_file(path: Path) -> bool:
+    """Whether a file or folder is hidden, or left by an operating system: nothing that people mean."""
+    return path.name.startswith(".") or path.name.lower() in _SYSTEM
+
+
+def frame_files(folder: Path) -> FrameOrder:
+    """Lists the images of a folder in the order of their names, see `order_frames`.
+
+    Hidden files and those of operating systems are passed over. Notes, tables and files that say where a map lies are
+    named in one warning. Every other file counts as an image, whatever its suffix. Links are followed.
+
+    Raises:
+        ValueError: if the folder cannot be read, holds no image or a sub-folder, holds a frame twice, as `1.png` and
+            `1.jpg`, or its names tell no order.
+    """
+    with reading(folder):
+        found = sorted(path for path in folder.iterdir() if not is_system_file(path))
+    folders = [path for path in found if path.is_dir()]
+    beside = [path for path in found if path not in folders and _is_companion(path)]
+    images = [path for path in found if path not in folders and path not in beside]
+    if folders and not images and len(folders) == 1:
+        raise ValueError(
+            f"`{folder}` must hold images. Received: a sub-folder alone, give its path: {folders[0]}"
+        )
+    if folders:
+        names = ", ".join(path.name for path in folders)
+        raise ValueError(f"`{folder}` must hold the images of one clip and no sub-folder. Received: {names}")
+    if not images:
+        raise ValueError(f"`{folder}` must hold images ({', '.join(PICTURES)}). Received: none")
+    if beside:
+        names = ", ".join(path.name for path in beside)
+        warnings.warn(f"`{folder}`: no frames are {names}", stacklevel=6)
+    first: dict[str, Path] = {}
+    for path in images:
+        if first.setdefault(bare_name(path), path) != path:
+            raise ValueError(
+                f"`{folder}` must hold every frame once. Received: {first[bare_name(path)].name} and {path.name}"
+            )
+    return order_frames(images, [bare_name(path) for path in images])
+
+
+def _is_companion(path: Path) -> bool:
+    name = path.name.lower()
+    return path.suffix.lower() in _COMPANIONS or name in _COMPANION_NAMES
