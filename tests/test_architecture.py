@@ -18,7 +18,7 @@ ROOT = Path(mslstm_keras.__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 # Each floor may import the floors above it in this list; rooms of one floor know nothing of each other.
 FLOORS = (
-    ("naming", "files", "locks", "lazy", "importing", "typing", "compat"),
+    ("naming", "integers", "files", "locks", "lazy", "importing", "typing", "compat"),
     ("registration",),
     ("settings",),
     ("frames", "layers"),

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.frames.checks import check_frames
+from mslstm_keras.integers import is_whole
 from mslstm_keras.models.rollout import Rollout, find_layer
 
 
@@ -77,7 +78,7 @@ class Forecaster:
         Raises:
             ValueError: if `horizon` is not positive or nothing has been pushed.
         """
-        if not isinstance(horizon, int) or horizon < 1:
+        if not is_whole(horizon):
             raise ValueError(f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}")
         if self._outputs is None:
             raise ValueError("`push` must have been called before `forecast`. Received: no frames yet")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mslstm_keras.files import replacing
+from mslstm_keras.integers import is_whole
 
 GIF_SIDE = 256  # pixels: the least that shows what is in a clip of 64 x 64
 STRIP_WIDTH = 1600  # pixels
@@ -71,7 +72,7 @@ def _to_bytes(frames: np.ndarray) -> np.ndarray:
 
 def _enlarge(images: np.ndarray, scale: int) -> np.ndarray:
     """Makes every pixel of (time, height, width, ...) a square of side `scale`."""
-    if not isinstance(scale, int) or scale < 1:
+    if not is_whole(scale):
         raise ValueError(f"`scale` must be a whole number of at least 1. Received: scale={scale!r}")
     return images.repeat(scale, axis=1).repeat(scale, axis=2)
 

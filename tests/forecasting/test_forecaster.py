@@ -69,7 +69,7 @@ def test_a_longer_horizon_begins_with_the_shorter(model):
     np.testing.assert_array_equal(forecast(model, CLIPS, 30)[:, :7], forecast(model, CLIPS, 7))
 
 
-@pytest.mark.parametrize("horizon", [None, 9])
+@pytest.mark.parametrize("horizon", [None, 9, np.int64(2)])
 def test_a_single_clip_needs_no_batch_axis(model, horizon):
     both = forecast(model, CLIPS, horizon)
     assert_close(forecast(model, CLIPS[1], horizon), both[1], 1e-6)
@@ -118,7 +118,7 @@ def test_frames_that_do_not_fit_are_refused(plain, received, message):
         forecast(plain, received)
 
 
-@pytest.mark.parametrize("horizon", [0, -1, 1.5, "3"])
+@pytest.mark.parametrize("horizon", [0, -1, 1.5, "3", True])
 def test_a_horizon_is_a_positive_number(plain, horizon):
     message = f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}"
     with pytest.raises(ValueError, match=re.escape(message)):
