@@ -11,7 +11,9 @@ def test_whole_numbers(value):
     assert is_whole(value)
 
 
-@pytest.mark.parametrize("value", [True, np.True_, 2.0, np.float32(2), "2", None, 0, np.int64(-1), np.array([2])])
+@pytest.mark.parametrize(
+    "value", [True, np.True_, 2.0, np.float32(2), "2", None, 0, np.int64(-1), np.array([2])]
+)
 def test_what_is_none(value):
     assert not is_whole(value)
 

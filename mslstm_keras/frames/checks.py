@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ MOST_VALUES = 2**30
 
 ROUNDING = 1e-6
 """So far beyond 0 and 1 a value still counts as 0 or 1."""
+
+_NAMES_SHOWN = 10
 
 LITTLE = 2**26  # bytes that may be claimed anyway, as there are filters that pack one value closer still
 
@@ -193,6 +195,22 @@ def check_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
             f"`{path}` must hold uint8 or floats in [0, 1]. Received: dtype {dtype}{_scale_hint(dtype)}"
         )
     check_count(path, shape)
+
+
+def check_missing(frames: np.ndarray, path: Path) -> None:
+    """Makes sure that there is no NaN in a file that says nothing of missing values."""
+    count = np.count_nonzero(np.isnan(frames))
+    if count:
+        raise ValueError(
+            f"`{path}` must be finite. Received: {count} NaN or infinite of {frames.size} values"
+        )
+
+
+def listing(names: Iterable[str]) -> str:
+    """Returns the first of the names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more if names else "none"
 
 
 def check_count(path: Path, shape: tuple[int, ...]) -> None:

@@ -57,15 +57,16 @@ def unpack(
             "`scale_factor` and `add_offset` must be finite, and the scale not 0. "
             f"Received: scale_factor={scale}, add_offset={offset}"
         )
-    if stored.dtype == np.uint8 and not are_values(attributes):
-        scale = 1 / 255
     missing = np.isnan(stored) if stored.dtype.kind == "f" else np.zeros(stored.shape, bool)
     for mark in (*_numbers(attributes, "_FillValue", stored), *_numbers(attributes, "missing_value", stored)):
         missing |= stored == mark
     low, high, of_values = _valid_range(attributes, stored)
     # Whole numbers of 16 bits are exact in float32, longer ones and float64 are not.
     values = stored.astype(np.result_type(stored.dtype, np.float32).newbyteorder("="))
-    if (scale, offset) != (1, 0):
+    if stored.dtype == np.uint8 and not are_values(attributes):
+        scale = 1 / 255
+        values /= np.float32(255)
+    elif (scale, offset) != (1, 0):
         values = values * scale + offset
     judged = values if of_values else stored
     missing |= (judged < low) | (judged > high)

@@ -34,7 +34,9 @@ def time_order(path: Path, times: np.ndarray) -> np.ndarray | None:
         _warn(path, f"frames are sorted by their times, {_text(times[0])} to {_text(times[-1])}")
     again = times[1:][times[1:] == times[:-1]]
     if len(again):
-        _warn(path, f"several frames have the same time: {_listing(again)}; there is no interval between them")
+        _warn(
+            path, f"several frames have the same time: {_listing(again)}; there is no interval between them"
+        )
     _check_interval(path, np.unique(times))
     return order
 

@@ -75,7 +75,14 @@ def test_arguments_reach_their_place():
 def test_numbers_of_numpy_become_those_that_keras_saves(tmp_path):
     two, four = np.int64(2), np.int32(4)
     model = create_model(
-        "conv_lstm", (four, four, two), two, two, filters=four, layers=two, patch_size=two, kernel_size=np.int8(3)
+        "conv_lstm",
+        (four, four, two),
+        two,
+        two,
+        filters=four,
+        layers=two,
+        patch_size=two,
+        kernel_size=np.int8(3),
     )
     model.save(tmp_path / "a.keras")
     assert keras.models.load_model(tmp_path / "a.keras").output_shape == (None, 3, 4, 4, 2)
