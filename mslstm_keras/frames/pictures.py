@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mslstm_keras.frames.checks import check_count, reading
+from mslstm_keras.frames.durations import at_equal_steps
 
 if TYPE_CHECKING:
     from PIL import Image
 
-ANIMATIONS = (".gif", ".webp", ".tif", ".tiff")
+ANIMATIONS = (".gif", ".webp", ".apng", ".tif", ".tiff")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def read_pictures(path: Path) -> list[np.ndarray]:
-    """Reads every frame of a picture, each (height, width, 1 or 3) of unsigned integers or floats."""
+    """Reads every frame of a picture, each (height, width, 1 or 3) of unsigned integers or floats.
+
+    Frames of an animation come at equal steps, see `at_equal_steps`.
+    """
     from PIL import Image
 
-    pictures = []
+    pictures: list[np.ndarray] = []
+    durations: list[float | None] = []
     with contextlib.ExitStack() as stack:
         with reading(path):
             if path.suffix.lower() == ".gif" and path.read_bytes().rstrip(b"\0")[-1:] != b";":
@@ -32,7 +37,9 @@ def read_pictures(path: Path) -> list[np.ndarray]:
             check_count(path, (count, image.height, image.width))
             with reading(path):
                 pictures.append(_pixels(image))
-    return pictures
+            durations.append(image.info.get("duration"))
+        first = int(getattr(image, "default_image", False))  # of an APNG: shown where nothing moves
+    return at_equal_steps(path, pictures[first:], durations[first:])
 
 
 def _pixels(image: "Image.Image") -> np.ndarray:
