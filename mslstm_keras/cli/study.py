@@ -139,7 +139,7 @@ def _receptive_field(options):
         facts[name] = {**dataclasses.asdict(field), "paper": field.paper, "side": field.side}
         if options.input:
             context = find_layer(model, Rollout).context_frames
-            clips = [read_clip(path, channels=model.input_shape[-1])[-context:] for path in options.input]
+            clips = [_read(path, model, options)[-context:] for path in options.input]
             dependence = effective_receptive_field(model, clips)
             facts[name]["effective"] = effective_side(dependence[-1])
             drawn[name] = dependence, field.cells[-1].box(*dependence.shape[1:])
@@ -169,7 +169,7 @@ def _layers(options):
     from mslstm_keras.models.rollout import Rollout, find_layer
 
     model = _named_model(options.model, options)
-    outputs = layer_outputs(model, read_clip(options.input, channels=model.input_shape[-1]), options.horizon)
+    outputs = layer_outputs(model, _read(options.input, model, options), options.horizon)
     context = find_layer(model, Rollout).context_frames
     layers_figure(
         outputs, options.output, context_frames=context, step=options.step, title=str(options.model)

@@ -37,12 +37,12 @@ def damage_of(name: object, rule: str, *, decoder_errors: tuple[type[Exception],
         decoder_errors: errors of a decoder that mean damage though they are errors of memory too.
 
     Raises:
-        ValueError: for every error but those of memory and of missing packages.
+        ValueError: for every error but those of memory, of missing packages, and warnings that are errors.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(error, MemoryError | ImportError) and not isinstance(error, decoder_errors):
+        if isinstance(error, MemoryError | ImportError | Warning) and not isinstance(error, decoder_errors):
             raise
         plain = getattr(error, "strerror", None) or (str(error) if isinstance(error, ValueError) else "")
         raise ValueError(f"{rule} Received: {name}: {plain or f'{type(error).__name__}: {error}'}") from error

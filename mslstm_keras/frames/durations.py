@@ -83,6 +83,7 @@ def repeated(path: object, frames: list[T], counts: Sequence[int], reason: str) 
     steps = [frame for frame, count in zip(frames, counts, strict=True) for _ in range(count)]
     if len(steps) != len(frames):
         warnings.warn(
-            f"`{path}`: {len(frames)} frames are read as {len(steps)} at equal steps, as {reason}", stacklevel=4
+            f"`{path}`: {len(frames)} frames are read as {len(steps)} at equal steps, as {reason}",
+            stacklevel=4,
         )
     return steps

@@ -147,7 +147,7 @@ def _read_video(
     from mslstm_keras.frames.videos import frames_of
 
     frames = []
-    for frame in frames_of(path, grey=channels == 1, size=size):
+    for frame in frames_of(path, grey=channels == 1, size=size, crop=crop):
         frames.append(frame)
         check_count(path, (len(frames), *frame.shape))
     return np.stack(frames)

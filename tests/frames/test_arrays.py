@@ -76,7 +76,10 @@ def test_a_colon_in_a_file_name(tmp_path):
         (np.zeros((0, 4, 4), "float32"), r"must not be empty. Received: shape \(0, 4, 4, 1\)"),
         (np.zeros((2, 4, 4), "int64"), r"must hold uint8 or floats in \[0, 1\]. Received: dtype int64"),
         (np.zeros((2, 4, 4), "uint16"), "must hold uint8 or floats .* Received: dtype uint16"),
-        (np.zeros((2, 4, 4), "uint16"), "dtype uint16 .divide by the largest value .*65535, or 4095 of 12 bits"),
+        (
+            np.zeros((2, 4, 4), "uint16"),
+            "dtype uint16 .divide by the largest value .*65535, or 4095 of 12 bits",
+        ),
         (np.zeros((2, 4, 4), "complex64"), "must hold uint8 or floats .* Received: dtype complex64"),
         (np.full((2, 4, 4), 255.0), r"must lie in \[0, 1\]. Received: values from 255.0 to 255.0"),
         (np.full((2, 4, 4, 3), 255.0), r"must lie in \[0, 1\]. Received: values from 255.0 to 255.0"),

@@ -148,7 +148,10 @@ def test_frames_that_a_model_takes():
     [
         (np.zeros((2, 2), "uint8"), r"must hold floats in \[0, 1\] \(divide by 255\). Received: dtype uint8"),
         (np.zeros((2, 2), "int64"), r"must hold floats in \[0, 1\]. Received: dtype int64"),
-        (np.zeros((2, 2), "int64"), r"must .* dtype int64 \(divide by the largest value that can be and save floats\)"),
+        (
+            np.zeros((2, 2), "int64"),
+            r"must .* dtype int64 \(divide by the largest value that can be and save floats\)",
+        ),
         (np.array(["0.5"]), r"must hold floats in \[0, 1\]. Received: dtype <U3"),
         ([[0.5, None]], r"must hold floats in \[0, 1\]. Received: dtype object"),
         ([[0.5], [0.5, 0.5]], "must be one array. Received: .*inhomogeneous"),

@@ -43,7 +43,9 @@ def test_steps_of_a_camera_that_wavers(durations, counts):
 
 
 def save_animation(path, durations, **options):
-    first, *others = [Image.fromarray(np.full((8, 8), 20 * index, "uint8")) for index in range(len(durations))]
+    first, *others = [
+        Image.fromarray(np.full((8, 8), 20 * index, "uint8")) for index in range(len(durations))
+    ]
     kind = {".apng": "PNG"}.get(path.suffix)
     first.save(path, kind, save_all=True, append_images=others, duration=durations, **options)
 
@@ -59,7 +61,9 @@ OPTIONS = {".gif": {}, ".webp": {"lossless": True}, ".apng": {}}
 def test_frames_that_last_longer_stand_several_times(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     save_animation(path, [100, 300, 200, 100], **OPTIONS[suffix])
-    with pytest.warns(UserWarning, match=rf"a\{suffix}`: 4 frames are read as 7 .* durations are 100, 300, 200 ms"):
+    with pytest.warns(
+        UserWarning, match=rf"a\{suffix}`: 4 frames are read as 7 .* durations are 100, 300, 200 ms"
+    ):
         assert levels_of(path) == [0, 1, 1, 1, 2, 2, 3]
 
 
@@ -80,7 +84,9 @@ def test_frames_that_pillow_merges(tmp_path):
 @pytest.mark.parametrize("suffix", OPTIONS)
 def test_durations_without_a_common_step_are_refused(tmp_path, suffix):
     save_animation(tmp_path / f"a{suffix}", [100, 130, 4000, 100], **OPTIONS[suffix])
-    with pytest.raises(ValueError, match=rf"a\{suffix}` must have frames of equal durations.* 100, 130, 4000 ms"):
+    with pytest.raises(
+        ValueError, match=rf"a\{suffix}` must have frames of equal durations.* 100, 130, 4000 ms"
+    ):
         read_clip(tmp_path / f"a{suffix}")
 
 
