@@ -1,6 +1,7 @@
 """Frames of NetCDF files and Zarr stores, opened by xarray."""
 
 import contextlib
+import io
 import math
 import re
 import warnings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 NETCDF = (".nc", ".nc4", ".cdf")
 ZARR = (".zarr", ".zip")
 
+_LARGEST_CLASSIC = 2**33  # bytes: one variable alone cannot be read of a file in this form
 _MOST_UNPACKED = 4  # of a zip, whose chunks are packed already: bytes that one of its bytes stands for
 
 # Of an axis: `axis` and `standard_name` of its coordinate by the CF conventions, and names without numbers behind.
@@ -128,10 +130,13 @@ def _open_netcdf(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping
     import xarray
 
     if not h5py.is_hdf5(path):
-        with open(path, "rb") as file:
-            if file.read(4) == b"CDF\5":
-                raise ValueError("NetCDF-3 with 64-bit data; nccopy -k nc4 rewrites it")
-        return None, {"/": stack.enter_context(xarray.open_dataset(path, engine="scipy", **_AS_STORED))}
+        if path.stat().st_size > _LARGEST_CLASSIC:
+            raise ValueError(f"NetCDF-3 of more than {_LARGEST_CLASSIC} bytes; nccopy -k nc4 rewrites it")
+        content = path.read_bytes()  # SciPy maps a file that it opens itself, and leaves it open where it is damaged
+        if content[:4] == b"CDF\5":
+            raise ValueError("NetCDF-3 with 64-bit data; nccopy -k nc4 rewrites it")
+        data = xarray.open_dataset(io.BytesIO(content), engine="scipy", **_AS_STORED)
+        return None, {"/": stack.enter_context(data)}
     file = stack.enter_context(h5py.File(path, "r"))
     groups = xarray.open_groups(path, engine="h5netcdf", phony_dims="sort", **_AS_STORED)
     for data in groups.values():

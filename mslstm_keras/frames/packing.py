@@ -105,7 +105,7 @@ def _valid_range(attributes, stored):
             raise ValueError(f"`valid_range` must be two numbers. Received: {attributes['valid_range']!r}")
         low, high = both[:1], both[1:]
     packed = stored.dtype.kind in "iu" and any(name in attributes for name in PACKED)
-    of_values = packed and "f" in (low.dtype.kind, high.dtype.kind) and bool(len(low) or len(high))
+    of_values = packed and any(len(end) and end.dtype.kind == "f" for end in (low, high))
     return (
         low[0].item() if len(low) else -np.inf,
         high[0].item() if len(high) else np.inf,

@@ -1,6 +1,5 @@
 """The axis of time that a file gives: its order, its interval, its gaps."""
 
-import collections
 import datetime
 import warnings
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-_UNEVEN = 0.05  # of an interval: times that were rounded
+_UNEVEN = 0.1  # of an interval: by so much times waver
 _TIMES_SHOWN = 5
 
 
@@ -50,8 +49,13 @@ def interval_of(times: np.ndarray) -> np.timedelta64 | None:
 
 
 def _usual(steps: np.ndarray) -> Any:
-    counts = collections.Counter(steps)
-    return max(counts, key=lambda step: (counts[step], -step))
+    """Returns the step that most steps are like; the shortest of several."""
+    steps = np.sort(steps)
+    lengths = np.array([step / steps[0] for step in steps], "float64")
+    like = np.searchsorted(lengths, lengths * (1 + _UNEVEN)) - np.searchsorted(
+        lengths, lengths / (1 + _UNEVEN)
+    )
+    return steps[np.argmax(like)]
 
 
 def _check_interval(path: Path, times: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mslstm_keras.frames.arrays import HDF5
 from mslstm_keras.frames.names import counting_order
+from mslstm_keras.frames.netcdf import NETCDF, is_zarr
 from mslstm_keras.frames.read import CLIPS, read_clip
 from tfds_builders.windows import window_starts
 
@@ -78,7 +79,7 @@ class WindowReader:
             agree.
         dtype: "uint8" (levels 0 .. 255; floats are rounded to them) or "float32" ([0, 1]).
         skip_short: bool. Pass over a source of fewer frames than a window, with a warning.
-        data_set: name of the data set in every HDF5 file. None: the one of 3 or 4 axes.
+        data_set: name of the data set in every HDF5, NetCDF or Zarr file. None: the one of 3 or 4 axes.
     """
 
     window: int
@@ -118,7 +119,7 @@ class WindowReader:
         self._read(source)
 
     def _read(self, source: Path) -> np.ndarray:
-        named = self.data_set and source.suffix.lower() in HDF5 and source.is_file()
+        named = self.data_set and (is_zarr(source) or source.suffix.lower() in HDF5 + NETCDF)
         frames = read_clip(f"{source}:{self.data_set}" if named else source, self.channels, size=self.size)
         self._first = self._first or (source, frames.shape[1:3])
         if frames.shape[1:3] != self._first[1]:
