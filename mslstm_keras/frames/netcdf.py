@@ -127,20 +127,28 @@ def read_netcdf(path: Path, name: str | None) -> Sequence:
 
 def _open_netcdf(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping[str, xarray.Dataset]]":
     """Opens a file: its HDF5, or None for the classic form, and group -> variables, none of which is read."""
+    import h5netcdf
     import xarray
 
     if not h5py.is_hdf5(path):
         if path.stat().st_size > _LARGEST_CLASSIC:
             raise ValueError(f"NetCDF-3 of more than {_LARGEST_CLASSIC} bytes; nccopy -k nc4 rewrites it")
-        content = path.read_bytes()  # SciPy maps a file that it opens itself, and leaves it open where it is damaged
+        content = (
+            path.read_bytes()
+        )  # SciPy maps a file that it opens itself, and leaves it open where it is damaged
         if content[:4] == b"CDF\5":
             raise ValueError("NetCDF-3 with 64-bit data; nccopy -k nc4 rewrites it")
         data = xarray.open_dataset(io.BytesIO(content), engine="scipy", **_AS_STORED)
         return None, {"/": stack.enter_context(data)}
     file = stack.enter_context(h5py.File(path, "r"))
-    groups = xarray.open_groups(path, engine="h5netcdf", phony_dims="sort", **_AS_STORED)
-    for data in groups.values():
-        stack.enter_context(data)
+    dict(file.attrs)  # damaged ones leave h5netcdf's file half made, which says so once more when it goes
+    # Opened here, as xarray keeps a file open that it cannot read, and HDF5 then gives old values for a new file.
+    stored = stack.enter_context(h5netcdf.File(file, "r", phony_dims="sort"))
+    groups, waiting = {}, [stored]
+    while waiting:
+        group = waiting.pop()
+        groups[group.name] = xarray.open_dataset(xarray.backends.H5NetCDFStore(group), **_AS_STORED)
+        waiting += group.groups.values()
     return file, groups
 
 
@@ -153,8 +161,11 @@ def _open_zarr(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping[s
     if path.is_file():
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > _MOST_UNPACKED * path.stat().st_size + LITTLE:
-            raise ValueError(f"{unpacked} bytes claimed by {path.stat().st_size} bytes of a zip")
+            if unpacked > _MOST_UNPACKED * path.stat().st_size + LITTLE:
+                raise ValueError(f"{unpacked} bytes claimed by {path.stat().st_size} bytes of a zip")
+            damaged = archive.testzip()  # found by zarr, it would be logged, too
+        if damaged:
+            raise ValueError(f"{damaged} has another checksum")
         place = stack.enter_context(zarr.storage.ZipStore(path, mode="r"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of files of the system that lie in the folder

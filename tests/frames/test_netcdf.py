@@ -65,7 +65,10 @@ def test_packed_values_and_missing_ones(tmp_path, name):
 @pytest.mark.parametrize("name", KINDS)
 def test_levels(tmp_path, name):
     levels = random_levels(4, 6, 5)
-    save(tmp_path / name, rain(levels))
+    if name.startswith("classic"):  # which has no unsigned numbers
+        save(tmp_path / name, rain(levels.view("int8"), _Unsigned="true"))
+    else:
+        save(tmp_path / name, rain(levels))
     np.testing.assert_array_equal(read_clip(tmp_path / name, fill=np.nan)[..., 0], levels / np.float32(255))
 
 
@@ -97,11 +100,9 @@ def test_values_beyond_one_are_refused_with_their_units(tmp_path):
 )
 def test_axes_in_another_order(tmp_path, names, axes):
     values = random_frames(4, 6, 5)
-    shuffled = values.transpose([axes.index(axis) for axis in range(3)])
     order = [names[axes.index(axis)] for axis in range(3)]
     data = xarray.DataArray(values, dims=order, coords={"time": rain().time.values}, name="rain")
     save(tmp_path / "a.nc", data.transpose(*names))
-    assert shuffled.shape == data.transpose(*names).shape
     np.testing.assert_array_equal(read_clip(tmp_path / "a.nc")[..., 0], values)
 
 
@@ -260,14 +261,16 @@ def test_a_variable_of_netcdf_that_claims_too_much(tmp_path):
 
 def test_times_of_netcdf_that_claim_too_much(tmp_path):
     with h5py.File(tmp_path / "a.nc", "w") as file:
-        times = file.create_dataset("time", (2**30,), "float64", chunks=(2**20,))
+        times = file.create_dataset("time", (4,), "float64", chunks=(2**28,), maxshape=(None,))
         times.make_scale("time")
         times.attrs["units"] = "seconds since 2024-05-01"
         variable = file.create_dataset("rain", data=random_frames(4, 6, 5))
-        variable.dims[0].attach_scale(times)
-    with pytest.raises(ValueError, match=r"a\.nc`"):
-        refused_without_memory(tmp_path / "a.nc", r"a\.nc`")
-        raise ValueError("a.nc`")
+        for axis, name in enumerate(("time", "y", "x")):
+            if axis:
+                file[name] = np.arange(float(variable.shape[axis]))
+                file[name].make_scale(name)
+            variable.dims[axis].attach_scale(file[name])
+    refused_without_memory(tmp_path / "a.nc", r"a\.nc` must be a clip .* Received: 2147483648 bytes claimed")
 
 
 def test_the_classic_form_that_claims_too_much(tmp_path):
@@ -287,9 +290,7 @@ def test_zarr_that_claims_too_much(tmp_path, shape):
     group.create_array(
         "rain", shape=shape, chunks=(1, 10, 10), dtype="float32", dimension_names=("time", "y", "x")
     )
-    message = (
-        "4000000000 bytes of values claimed" if shape[0] == 1000 else "must hold at most 1073741824 values"
-    )
+    message = "4000000000 bytes of values claimed" if shape[0] == 1000 else "hold at most 1073741824 values"
     refused_without_memory(tmp_path / "a.zarr", rf"a\.zarr` must .*{message}")
 
 
@@ -297,7 +298,7 @@ def test_a_zip_that_unpacks_to_much_more(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("c/0", bytes(2**27))
     refused_without_memory(
-        tmp_path / "a.zip", r"a\.zip` must .* 134217728 bytes claimed by \d+ bytes of a zip"
+        tmp_path / "a.zip", r"a\.zip` must .*134217728 bytes claimed by \d+ bytes of a zip"
     )
 
 

@@ -27,7 +27,6 @@ def ints(dtype, low, high, seed=0):
         (ints("int32", -(2**30), 2**30), {"scale_factor": 1e-9, "missing_value": np.int32(5)}),
         (ints(">i2", 0, 9), {"scale_factor": np.array([0.1]), "_FillValue": np.array([3], ">i2")}),
         (ints("float32", 0, 9), {"_FillValue": np.float32(3), "missing_value": np.float32(4)}),
-        (ints("float32", 0, 9) * np.float32(1e20), {"missing_value": 5e20}),
         (ints("float64", 0, 9), {"scale_factor": 0.5, "_FillValue": nan}),
     ],
 )
@@ -55,6 +54,11 @@ def test_what_lies_outside_of_the_valid_range_is_missing(attributes, expected, v
     values, found = unpack(np.array([0, 2, 4, 6], "int16"), attributes)
     np.testing.assert_allclose(values, np.float32(expected), rtol=1e-6)
     assert found == (valid if valid is None else pytest.approx(valid))
+
+
+def test_a_mark_of_double_precision_for_values_of_single():
+    values, _ = unpack(np.array([0, 1e20, 0.1], "float32"), {"missing_value": np.array([1e20, 0.1])})
+    np.testing.assert_array_equal(values, [0, nan, nan])
 
 
 def test_a_valid_range_of_numbers_that_are_meant_unsigned():
