@@ -19,7 +19,7 @@ from mslstm_keras.frames.checks import (
     reading,
     whole_data_set,
 )
-from mslstm_keras.frames.netcdf import NETCDF, ZARR, read_netcdf
+from mslstm_keras.frames.netcdf import NETCDF, ZARR, ZIP, read_netcdf
 from mslstm_keras.frames.packing import MISSING, PACKED, are_values, stored_dtype, units_of, unpack
 from mslstm_keras.frames.sequence import Sequence
 
@@ -196,6 +196,6 @@ def _find_data_set(path: Path, file: "h5py.File", name: str | None) -> str:
 
 def split_data_set(path: Path) -> tuple[Path, str | None]:
     """Splits `clip.h5:/name` into file and name; there is no name where there is no such colon."""
-    suffixes = "|".join(map(re.escape, HDF5 + NETCDF + ZARR))
+    suffixes = "|".join(map(re.escape, HDF5 + NETCDF + ZARR + ZIP))
     parts = re.fullmatch(rf"(.+(?:{suffixes})):(.+)", str(path), re.I | re.S)
     return (Path(parts[1]), parts[2]) if parts and not path.exists() else (path, None)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import xarray
 
 NETCDF = (".nc", ".nc4", ".cdf")
-ZARR = (".zarr", ".zip")
+ZARR = (".zarr",)
+ZIP = (".zip",)  # of a store; no kind of its own, as zips hold anything
 
 _LARGEST_CLASSIC = 2**33  # bytes: one variable alone cannot be read of a file in this form
 _MOST_UNPACKED = 4  # of a zip, whose chunks are packed already: bytes that one of its bytes stands for
@@ -63,7 +64,7 @@ def is_zarr(path: Path) -> bool:
     if path.is_dir():
         marks = ("zarr.json", ".zgroup", ".zarray")
         return path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in marks)
-    return path.suffix.lower() in ZARR
+    return path.suffix.lower() in ZARR + ZIP
 
 
 def read_netcdf(path: Path, name: str | None) -> Sequence:

@@ -169,3 +169,28 @@ def test_frames_that_a_model_does_not_take(frames, message):
         check_frames(frames, name="inputs")
     with pytest.raises(ValueError, match=r"^`frames` "):
         check_frames(frames)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_a_mask_hides_counts_as_nothing(nested):
+    frames = np.ma.masked_array(random_frames(3, 4, 4), mask=False)
+    frames[:, :2] = np.ma.masked
+    with pytest.warns(
+        UserWarning, match=r"^`frames` has a mask: \d+ of \d+ values are masked and count as 0$"
+    ):
+        checked = check_frames(list(frames) if nested else frames)
+    np.testing.assert_array_equal(checked, frames.filled(0))
+
+
+def test_a_mask_that_hides_nothing_is_no_matter():
+    frames = random_frames(3, 4, 4)
+    np.testing.assert_array_equal(check_frames(np.ma.masked_array(frames, mask=False)), frames)
+
+
+def test_missing_values_may_stay():
+    frames = np.array([0.5, np.nan, 1 + 1e-7], "float32")
+    np.testing.assert_array_equal(check_frames(frames, missing=True), np.float32([0.5, np.nan, 1]))
+    assert np.isnan(check_frames(frames * np.nan, missing=True)).all()
+    for values, message in (([0.5, np.nan, 2], "must lie in"), ([0.5, np.nan, np.inf], "must be finite")):
+        with pytest.raises(ValueError, match=message):
+            check_frames(np.array(values), missing=True)
