@@ -8,7 +8,7 @@ import numpy as np
 
 def is_whole(value: object, least: int = 1) -> bool:
     """Returns whether a value is a whole number of at least `least`: Python's or NumPy's, but not True or False."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def plain(value: Any) -> Any:

@@ -216,7 +216,7 @@ def test_frames_know_no_tensors():
 
 
 def test_losses_and_metrics_know_keras_alone():
-    """But for each other, the codes of rain rates, whole numbers, and the two libraries of a score that is PyTorch's."""
+    """But for each other, codes of rain rates, whole numbers, and the two libraries of a score that is PyTorch's."""
     for module in MODULES:
         if module == "training.losses" or module.startswith("metrics."):
             names = imports(MODULES[module])

@@ -38,7 +38,7 @@ class Forecaster:
 
         Args:
             frame: floats in [0, 1], (height, width, channels) or (batch, height, width, channels); the same
-                shape each time.
+                shape each time. What a masked array hides counts as 0, with a warning.
 
         Returns:
             float32 prediction, shaped as `frame`; not clipped.
@@ -100,7 +100,8 @@ def forecast(model: keras.Model, frames: np.ndarray, horizon: int | None = None)
     Args:
         model: model of `create_model`, or of the zoo.
         frames: floats in [0, 1], (time, height, width, channels) or (batch, time, height, width, channels), at
-            least the model's `context_frames` long; of longer clips the last `context_frames` are used.
+            least the model's `context_frames` long; of longer clips the last `context_frames` are used. What a
+            masked array hides counts as 0, with a warning.
         horizon: int. Frames to forecast; the model's `forecast_frames` by default, or any other number.
 
     Returns:

@@ -97,7 +97,7 @@ def read_netcdf(path: Path, name: str | None) -> Sequence:
         chosen = _choose(path, variables, name)
         data, key = variables[chosen]
         with reading(path):
-            order, single, assumed = _axes(data, key)
+            order, single, assumed = _axes(data, str(key))
             shape = tuple(data.sizes[axis] for axis in order)
             dtype = stored_dtype(data[key].dtype, data[key].attrs)
         if np.issubdtype(dtype, np.integer) and are_values(data[key].attrs):
@@ -245,15 +245,16 @@ def _axes(data: "xarray.Dataset", key: str) -> tuple[list[str], list[str], str |
     roles = {axis: _role(data, axis) for axis in axes}
     known = set(roles.values())
     order = {role: [axis for axis in axes if roles[axis] == role] for role in "TYXC"}
-    single = []
+    single: list[str] = []
     for axis in axes:
-        several = roles[axis] is not None and len(order.get(roles[axis], ())) > 1
+        alike = order.get(roles[axis] or "", [])
+        several = len(alike) > 1
         if data.sizes[axis] == 1 and (several or roles[axis] not in ("T", "Y", "X", "C")):
             if roles[axis] is None and len(axes) - len(single) <= 3:
                 continue
             single.append(axis)
             if several:
-                order[roles[axis]].remove(axis)
+                alike.remove(axis)
     left = [axis for axis in axes if axis not in single]
     unknown = [axis for axis in left if roles[axis] is None]
     assumed = None

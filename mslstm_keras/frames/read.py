@@ -16,6 +16,7 @@ from mslstm_keras.frames.netcdf import NETCDF, ZARR, is_zarr, read_netcdf
 from mslstm_keras.frames.pictures import ANIMATIONS, IMAGES, read_pictures
 from mslstm_keras.frames.sequence import Sequence
 from mslstm_keras.frames.videos import VIDEOS
+from mslstm_keras.integers import is_whole
 
 CLIPS = ARRAYS + ANIMATIONS + VIDEOS + HDF5 + NETCDF + ZARR
 LUMA = np.array([0.299, 0.587, 0.114], "float32")  # ITU-R BT.601: how bright red, green and blue look
@@ -70,6 +71,8 @@ def read_clip(
             positive integers, `crop` does not lie within the frames, or `fill` is neither in [0, 1] nor NaN.
         ImportError: for a video where PyAV is not installed, NetCDF or Zarr where xarray is not.
     """
+    if not is_whole(channels, 0):
+        raise ValueError(f"`channels` must be a whole number. Received: channels={channels!r}")
     if size is not None:
         check_size(size)
     if crop is not None:

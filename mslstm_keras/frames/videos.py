@@ -13,6 +13,7 @@ import numpy as np
 from mslstm_keras.frames.checks import damage_of
 from mslstm_keras.frames.durations import MOST_REPEATS, repeats
 from mslstm_keras.frames.fitting import cut_out
+from mslstm_keras.integers import is_whole
 
 VIDEOS = (
     *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".3gp", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
@@ -74,8 +75,8 @@ def frames_of(
     except ImportError as error:
         raise ImportError("Videos are read by PyAV: pip install 'mslstm_keras[video]'") from error
 
-    sides = None if size is None else (size, size) if isinstance(size, int) else tuple(size)
-    if sides is not None and (len(sides) != 2 or min(sides) < 1):
+    sides = None if size is None else tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if sides is not None and (len(sides) != 2 or not all(map(is_whole, sides))):
         raise ValueError(f"`size` must be one or two positive integers. Received: size={sides}")
     with contextlib.ExitStack() as stack:
         if isinstance(source, str | os.PathLike):
