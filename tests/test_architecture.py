@@ -18,7 +18,7 @@ ROOT = Path(mslstm_keras.__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 # Each floor may import the floors above it in this list; rooms of one floor know nothing of each other.
 FLOORS = (
-    ("naming", "files", "locks", "lazy", "importing", "typing", "compat"),
+    ("naming", "integers", "files", "locks", "lazy", "importing", "typing", "compat"),
     ("registration",),
     ("settings", "dtypes"),
     ("frames", "layers"),
@@ -54,7 +54,8 @@ TENSORFLOW = {
     "training.optimizers",
     "zoo.safety",
 }
-HEAVY = {"tensorflow_datasets", "matplotlib", "imageio", "sklearn", "keras_tuner"}
+XARRAY = ("xarray", "h5netcdf", "zarr")  # and what it reads by
+HEAVY = {*XARRAY, "tensorflow_datasets", "matplotlib", "imageio", "sklearn", "keras_tuner"}
 # Each of them is about subclasses of KerasTuner's classes, and is itself imported inside functions alone.
 KERAS_TUNER = {"search.hypermodel", "search.oracles", "search.tuner"}
 LARGEST_ROOM = 0.12  # of the lines of the package
@@ -213,16 +214,17 @@ def test_frames_know_no_tensors():
     for module, path in MODULES.items():
         if room(module) == "frames":
             known = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names)
-            assert known <= {"mslstm_keras", "numpy", "PIL", "h5py", "av"}, module
+            assert known <= {"mslstm_keras", "numpy", "PIL", "h5py", "av", *XARRAY}, module
 
 
 def test_losses_and_metrics_know_keras_alone():
-    """But for each other, dtypes, the codes of rain rates, and the two libraries of a score that is PyTorch's."""
+    """But for each other, dtypes, rain rates, whole numbers, and the two libraries of a score that is PyTorch's."""
     for module in MODULES:
         if module == "training.losses" or module.startswith("metrics."):
             names = imports(MODULES[module])
             inside = {name for name in names if name.split(".")[0] in ("mslstm_keras", "tfds_builders")}
-            known = tuple(f"mslstm_keras.{name}" for name in ("metrics.", "frames.rain", "dtypes", "typing"))
+            allowed = ("metrics.", "frames.rain", "dtypes", "typing", "integers")
+            known = tuple(f"mslstm_keras.{name}" for name in allowed)
             assert all(name.startswith(known) for name in inside), module
             roots = {name.split(".")[0] for name in names - inside} - set(sys.stdlib_module_names)
             allowed = {"lpips", "torch"} if module.endswith(".perceptual") else set()

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mslstm_keras.integers import is_whole
 from mslstm_keras.layers.gates import Conv, GateConv, Parameters, fold_last_gates
 from mslstm_keras.typing import Shape, Tensor
 
@@ -159,5 +160,5 @@ def require_positive_integers(**arguments: int) -> None:
         ValueError: if one of them is no positive integer.
     """
     for name, value in arguments.items():
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, int) or not is_whole(value):  # Keras saves no integers of NumPy
             raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")

@@ -20,7 +20,7 @@ MODEL = (
     "name in the zoo, .keras file, zoo folder, run folder, folder of a preset, hf://USER/REPOSITORY[@REVISION] or "
     "kaggle://USER/MODEL/FRAMEWORK/VARIATION[/VERSION]"
 )
-CLIP = "a clip: .npy, .npz, .gif, .h5, .mp4 and others, or a folder of images"
+CLIP = "a clip: .npy, .npz, .gif, .h5, .nc, .zarr, .mp4 and others, or a folder of images"
 NAMED_RECIPE = "name of a recipe (`mslstm recipes` lists them), or a .json file of one"
 RUNS = f"{MODEL}, or a folder of runs with several seeds"
 CONTEXT_FRAMES, FORECAST_FRAMES = 10, 10  # of untrained models
@@ -50,6 +50,19 @@ def add_zoo(command: argparse.ArgumentParser) -> None:
     command.add_argument("--zoo", type=Path, help=ZOO)
 
 
+def add_fitting(command: argparse.ArgumentParser) -> None:
+    """Adds what is done to the frames of a clip that is read."""
+    command.add_argument(
+        "--crop",
+        type=frame_part,
+        metavar="TOP:BOTTOM,LEFT:RIGHT",
+        help="rows and columns to cut out, such as 0:64,32:96 (default: all)",
+    )
+    command.add_argument(
+        "--size", type=frame_size, metavar="HxW", help="size to bring frames to (default: as in the file)"
+    )
+
+
 def show(options: argparse.Namespace, facts: Any, lines: Callable[[], Iterable[str]]) -> None:
     """Prints facts as JSON where a program asked for it, else as lines for a person."""
     if options.json:
@@ -72,6 +85,13 @@ def output_file(*suffixes: str) -> Callable[[str], Path]:
 
 def frame_size(text: str) -> tuple[int, ...]:
     return _sides(text, "HEIGHTxWIDTH")
+
+
+def frame_part(text: str) -> tuple[int, ...]:
+    parts = re.fullmatch(r"(\d+):(\d+),(\d+):(\d+)", text)
+    if not parts:
+        raise argparse.ArgumentTypeError(f"must be TOP:BOTTOM,LEFT:RIGHT. Received: {text!r}")
+    return tuple(map(int, parts.groups()))
 
 
 def frame_shape(text: str) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from mslstm_keras.cli.arguments import (
     MODEL,
     Commands,
     add_command,
+    add_fitting,
     add_zoo,
     frame_shape,
     frame_size,
@@ -44,6 +45,7 @@ def add_commands(commands: Commands) -> None:
         metavar="TABLE",
         help="for pictures in the colours of a scale: .csv of rows #rrggbb,value with values in [0, 1]",
     )
+    add_fitting(command)
     command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
     command.add_argument(
         "--output", required=True, type=Path, help=".npy (numbers), .gif or .png (film strip)"
@@ -182,7 +184,13 @@ def _forecast(options):
     from mslstm_keras.zoo.loading import load_model
 
     model = load_model(options.model, options.zoo)
-    frames = read_clip(options.input, channels=model.input_shape[-1], colour_scale=options.colour_scale)
+    frames = read_clip(
+        options.input,
+        model.input_shape[-1],
+        size=options.size,
+        crop=options.crop,
+        colour_scale=options.colour_scale,
+    )
     future = forecast(model, frames, options.horizon)
     write_clip(options.output, future)
     facts = {"output": str(options.output), "frames": len(future), "shape": list(future.shape)}

@@ -14,6 +14,7 @@ from mslstm_keras.cli.arguments import (
     RUNS,
     Commands,
     add_command,
+    add_fitting,
     add_zoo,
     frame_shape,
     load_models,
@@ -40,6 +41,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument(
         "--input", type=Path, nargs="+", help="clips to average gradients over (default: none)"
     )
+    add_fitting(command)
     command.add_argument("--output", type=Path, help="PNG file to draw the gradients into")
     _add_model_source(command)
 
@@ -53,6 +55,7 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("model", help=MODELS)
     command.add_argument("--input", required=True, type=Path, help=CLIP)
+    add_fitting(command)
     command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
     command.add_argument(
         "--step", type=int, help="draw the channels at one step, 1 for the first (default: all steps)"
@@ -120,9 +123,14 @@ def _add_model_source(command):
     add_zoo(command)
 
 
+def _read(path, model, options):
+    from mslstm_keras.frames.read import read_clip
+
+    return read_clip(path, model.input_shape[-1], size=options.size, crop=options.crop)
+
+
 def _receptive_field(options):
     from mslstm_keras.figures.plots import receptive_field_figure
-    from mslstm_keras.frames.read import read_clip
     from mslstm_keras.insight.receptive_field import (
         effective_receptive_field,
         effective_side,
@@ -139,7 +147,7 @@ def _receptive_field(options):
         facts[name] = {**dataclasses.asdict(field), "paper": field.paper, "side": field.side}
         if options.input:
             context = find_layer(model, Rollout).context_frames
-            clips = [read_clip(path, channels=model.input_shape[-1])[-context:] for path in options.input]
+            clips = [_read(path, model, options)[-context:] for path in options.input]
             dependence = effective_receptive_field(model, clips)
             facts[name]["effective"] = effective_side(dependence[-1])
             drawn[name] = dependence, field.cells[-1].box(*dependence.shape[1:])
@@ -164,12 +172,11 @@ def _square(side):
 
 def _layers(options):
     from mslstm_keras.figures.plots import layers_figure
-    from mslstm_keras.frames.read import read_clip
     from mslstm_keras.insight.outputs import layer_outputs
     from mslstm_keras.models.rollout import Rollout, find_layer
 
     model = _named_model(options.model, options)
-    outputs = layer_outputs(model, read_clip(options.input, channels=model.input_shape[-1]), options.horizon)
+    outputs = layer_outputs(model, _read(options.input, model, options), options.horizon)
     context = find_layer(model, Rollout).context_frames
     layers_figure(
         outputs, options.output, context_frames=context, step=options.step, title=str(options.model)

@@ -9,6 +9,7 @@ import keras
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
+from mslstm_keras.integers import is_whole
 from mslstm_keras.models.rollout import CHECKPOINTS, Rollout, find_layer
 
 # Measured by `python -m benchmarks.memory`, in bytes: what the libraries take at the first step, what tracing takes for
@@ -42,7 +43,7 @@ def training_memory(model: keras.Model, batch_size: int, checkpoint: str | None 
             f"`training_memory` must be asked on the TensorFlow backend. Received: {keras.backend.backend()!r}"
         )
     rollout = find_layer(model, Rollout)
-    if not isinstance(batch_size, int) or batch_size < 1:
+    if not is_whole(batch_size):
         raise ValueError(f"`batch_size` must be a positive integer. Received: batch_size={batch_size!r}")
     if checkpoint not in CHECKPOINTS:
         raise ValueError(f"`checkpoint` must be one of {CHECKPOINTS}. Received: checkpoint={checkpoint!r}")

@@ -15,6 +15,7 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
     Args:
         data: str. "name/config" of a prepared data set, or a `.npy` file of uint8 clips (number, time, height, width)
             or (number, time, height, width, channels): its last tenth is the test split, the rest the train split.
+            `mnist_test_seq.npy`, the published Moving MNIST, is (time, number, height, width), as it comes.
         split: "train" or "test".
         data_dir: folder of prepared data sets; TFDS' own by default.
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from mslstm_keras.integers import is_whole
+
 FLOATS, BYTES = "serving_default", "uint8"  # signatures of `export_saved_model`
 FIRST_WAIT = 0.5  # seconds
 LONGEST_TIMEOUT = 86_400  # seconds
@@ -72,7 +74,7 @@ def predict(
         raise ValueError(
             f"`timeout` must lie in (0, {LONGEST_TIMEOUT}] seconds. Received: timeout={timeout!r}"
         )
-    if not isinstance(retries, int) or retries < 0:
+    if not is_whole(retries, 0):
         raise ValueError(f"`retries` must be a whole number of at least 0. Received: retries={retries!r}")
     frames, signature = _checked_frames(frames, signature)
     protocol = _rest if address.re is REST else _grpc

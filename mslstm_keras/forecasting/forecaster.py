@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.frames.checks import check_frames
+from mslstm_keras.integers import is_whole
 from mslstm_keras.models.rollout import Rollout, find_layer
 
 
@@ -37,7 +38,7 @@ class Forecaster:
 
         Args:
             frame: floats in [0, 1], (height, width, channels) or (batch, height, width, channels); the same
-                shape each time.
+                shape each time. What a masked array hides counts as 0, with a warning.
 
         Returns:
             float32 prediction, shaped as `frame`; not clipped.
@@ -77,7 +78,7 @@ class Forecaster:
         Raises:
             ValueError: if `horizon` is not positive or nothing has been pushed.
         """
-        if not isinstance(horizon, int) or horizon < 1:
+        if not is_whole(horizon):
             raise ValueError(f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}")
         if self._outputs is None:
             raise ValueError("`push` must have been called before `forecast`. Received: no frames yet")
@@ -99,7 +100,8 @@ def forecast(model: keras.Model, frames: np.ndarray, horizon: int | None = None)
     Args:
         model: model of `create_model`, or of the zoo.
         frames: floats in [0, 1], (time, height, width, channels) or (batch, time, height, width, channels), at
-            least the model's `context_frames` long; of longer clips the last `context_frames` are used.
+            least the model's `context_frames` long; of longer clips the last `context_frames` are used. What a
+            masked array hides counts as 0, with a warning.
         horizon: int. Frames to forecast; the model's `forecast_frames` by default, or any other number.
 
     Returns:

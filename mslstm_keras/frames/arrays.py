@@ -4,14 +4,24 @@ import contextlib
 import math
 import os
 import re
+import warnings
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from mslstm_keras.frames.checks import MOST_PER_BYTE, check_array, reading, whole_data_set
+from mslstm_keras.frames.checks import (
+    MOST_PER_BYTE,
+    check_array,
+    check_missing,
+    listing,
+    reading,
+    whole_data_set,
+)
+from mslstm_keras.frames.netcdf import NETCDF, ZARR, ZIP, read_netcdf
+from mslstm_keras.frames.packing import MISSING, PACKED, are_values, stored_dtype, units_of, unpack
+from mslstm_keras.frames.sequence import Sequence
 
 if TYPE_CHECKING:
     import h5py
@@ -19,11 +29,14 @@ if TYPE_CHECKING:
 ARRAYS = (".npy", ".npz")
 HDF5 = (".h5", ".hdf5")
 
-_NAMES_SHOWN = 10
 
+def read_array(path: Path, any_numbers: bool = False) -> np.ndarray:
+    """Reads the one array of a file, (time, height, width, channels): uint8, bools and floats without NaN.
 
-def read_array(path: Path) -> np.ndarray:
-    """Reads the one array of a file, (time, height, width, channels), uint8 or floats."""
+    Args:
+        path: file.
+        any_numbers: bool. Takes other integers, and NaN, too.
+    """
     with contextlib.ExitStack() as stack:
         with reading(path):
             file: IO[bytes] = stack.enter_context(open(path, "rb"))
@@ -33,12 +46,24 @@ def read_array(path: Path) -> np.ndarray:
         with reading(path):
             shape, dtype = _npy_header(file)
             claimed, left = math.prod(shape) * dtype.itemsize, stored - file.tell()
-        check_array(path, shape, dtype)
+        check_array(path, shape, dtype, any_numbers)
+        if _is_moving_mnist(path, shape):
+            raise ValueError(
+                f"`{path}` must be one clip, np.load(...)[:, 0] of this file. Received: {shape[1]} clips, as "
+                f"published (time, number, height, width), shape {shape}"
+            )
         with reading(path):
             if claimed != left:
                 raise ValueError(f"shape {shape} of {dtype} takes {claimed} bytes, there are {left}")
             file.seek(0)
             frames = np.lib.format.read_array(file, allow_pickle=False)
+    if frames.ndim == 4 and _are_channels_first(shape):
+        raise ValueError(
+            f"`{path}` must have its channels behind (np.moveaxis(frames, 1, -1)), (time, height, width, channels). "
+            f"Received: shape {shape}"
+        )
+    if frames.dtype.kind == "f" and not any_numbers:
+        check_missing(frames, path)
     return frames if frames.ndim == 4 else frames[..., np.newaxis]
 
 
@@ -55,12 +80,41 @@ def open_clips(path: str | os.PathLike[str]) -> np.ndarray:
         clips = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
         raise ValueError(f"`data` must be a readable .npy file. Received: {path} ({error})") from error
+    if _is_moving_mnist(Path(path), clips.shape):
+        warnings.warn(
+            f"`{path}` is read as the published Moving MNIST, (time, number, ...): {clips.shape[1]} clips of "
+            f"{clips.shape[0]} frames",
+            stacklevel=2,
+        )
+        clips = clips.swapaxes(0, 1)
+    elif clips.ndim == 5 and _are_channels_first(clips.shape):
+        raise ValueError(
+            "`data` must have its channels behind (np.moveaxis(clips, 2, -1)), (number, time, height, width, "
+            f"channels). Received: {path} of shape {clips.shape}"
+        )
     if clips.dtype != np.uint8 or clips.ndim not in (4, 5) or len(clips) < 2:
         raise ValueError(
             "`data` must hold at least two uint8 clips (number, time, height, width) or (number, time, height, "
             f"width, channels), values 0 .. 255. Received: {path} of shape {clips.shape}, dtype {clips.dtype}"
         )
     return clips if clips.ndim == 5 else clips[..., np.newaxis]
+
+
+def _is_moving_mnist(path: Path, shape: tuple[int, ...]) -> bool:
+    """Returns whether a file is `mnist_test_seq.npy`, or a copy, which is (20 frames, clips, 64, 64).
+
+    The shape alone cannot tell: 20 clips of 12 frames have one like it.
+    """
+    return (
+        path.name.lower().startswith("mnist_test_seq")
+        and len(shape) in (4, 5)
+        and (shape[0], *shape[2:4]) == (20, 64, 64)
+    )
+
+
+def _are_channels_first(shape: tuple[int, ...]) -> bool:
+    """Returns whether an array is (..., channels, height, width), as PyTorch has frames: no picture is as flat."""
+    return shape[-3] in (1, 3) and shape[-1] > 4 and shape[-2] > 4
 
 
 def _open_member(
@@ -71,7 +125,7 @@ def _open_member(
         archive = stack.enter_context(zipfile.ZipFile(file))
     names = [name.removesuffix(".npy") for name in archive.namelist()]
     if len(names) != 1:
-        raise ValueError(f"`{path}` must hold one array. Received: {len(names)} ({_listing(names)})")
+        raise ValueError(f"`{path}` must hold one array. Received: {len(names)} ({listing(names)})")
     with reading(path):
         member = archive.infolist()[0]
         packed = min(member.compress_size, stored)
@@ -90,8 +144,11 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def read_hdf5(path: Path, name: str | None) -> np.ndarray:
-    """Reads one data set of a file, (time, height, width, channels), uint8 or floats."""
+def read_hdf5(path: Path, name: str | None) -> Sequence:
+    """Reads one data set of a file; its attributes say which values are packed or missing, see `unpack`.
+
+    A file of NetCDF-4, which names the axes of a data set, is read as such.
+    """
     import h5py
 
     with contextlib.ExitStack() as stack:
@@ -99,11 +156,25 @@ def read_hdf5(path: Path, name: str | None) -> np.ndarray:
             file = stack.enter_context(h5py.File(path, "r"))
         data_set = _find_data_set(path, file, name)
         with reading(path):
-            shape, dtype = file[data_set].shape, file[data_set].dtype
+            shape, attributes = file[data_set].shape, dict(file[data_set].attrs)
+            dtype = stored_dtype(file[data_set].dtype, attributes)
+        if "DIMENSION_LIST" in attributes:
+            return read_netcdf(path, data_set)
+        if are_values(attributes) and np.issubdtype(dtype, np.integer):
+            dtype = np.dtype("float32")  # that of the values
         check_array(path, shape, dtype)
         with reading(path):
-            frames = whole_data_set(file, data_set)[()]
-    return frames if frames.ndim == 4 else frames[..., np.newaxis]
+            stored = whole_data_set(file, data_set)[()]
+            frames, valid_range = unpack(stored, attributes)
+    if stored.dtype.kind == "f" and not any(name in attributes for name in MISSING):
+        check_missing(frames, path)
+    return Sequence(
+        frames if frames.ndim == 4 else frames[..., np.newaxis],
+        units_of(attributes),
+        valid_range,
+        levels=stored.dtype == np.uint8 and not are_values(attributes),
+        unpacked=any(name in attributes for name in PACKED),
+    )
 
 
 def _find_data_set(path: Path, file: "h5py.File", name: str | None) -> str:
@@ -125,18 +196,12 @@ def _find_data_set(path: Path, file: "h5py.File", name: str | None) -> str:
         names = [key for key in axes if key == "/" + name.strip("/")]
         rule = f"the data set /{name.strip('/')}"
     if len(names) != 1:
-        raise ValueError(f"`{path}` must hold {rule}. Received: {_listing(names or axes)}")
+        raise ValueError(f"`{path}` must hold {rule}. Received: {listing(names or axes)}")
     return names[0]
 
 
 def split_data_set(path: Path) -> tuple[Path, str | None]:
     """Splits `clip.h5:/name` into file and name; there is no name where there is no such colon."""
-    parts = re.fullmatch(rf"(.+(?:{'|'.join(map(re.escape, HDF5))})):(.+)", str(path), re.I | re.S)
+    suffixes = "|".join(map(re.escape, HDF5 + NETCDF + ZARR + ZIP))
+    parts = re.fullmatch(rf"(.+(?:{suffixes})):(.+)", str(path), re.I | re.S)
     return (Path(parts[1]), parts[2]) if parts and not path.exists() else (path, None)
-
-
-def _listing(names: Iterable[str]) -> str:
-    """Returns the first of the names, and how many more there are."""
-    names = list(names)
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more if names else "none"

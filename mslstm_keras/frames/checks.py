@@ -4,11 +4,14 @@ import contextlib
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+
+from mslstm_keras.integers import is_whole
 
 MOST_PER_BYTE = 1032
 """No byte of a deflated file (npz; nearly all HDF5) stands for more, so a header that claims more lies."""
@@ -16,7 +19,12 @@ MOST_PER_BYTE = 1032
 MOST_VALUES = 2**30
 """Of a clip, before it is resized: 4 GiB as float32."""
 
-_LITTLE = 2**26  # bytes that may be claimed anyway, as there are filters that pack one value closer still
+ROUNDING = 1e-6
+"""So far beyond 0 and 1 a value still counts as 0 or 1."""
+
+_NAMES_SHOWN = 10
+
+LITTLE = 2**26  # bytes that may be claimed anyway, as there are filters that pack one value closer still
 
 
 @contextlib.contextmanager
@@ -29,12 +37,12 @@ def damage_of(name: object, rule: str, *, decoder_errors: tuple[type[Exception],
         decoder_errors: errors of a decoder that mean damage though they are errors of memory too.
 
     Raises:
-        ValueError: for every error but those of memory and of missing packages.
+        ValueError: for every error but those of memory, of missing packages, and warnings that are errors.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(error, MemoryError | ImportError) and not isinstance(error, decoder_errors):
+        if isinstance(error, MemoryError | ImportError | Warning) and not isinstance(error, decoder_errors):
             raise
         plain = getattr(error, "strerror", None) or (str(error) if isinstance(error, ValueError) else "")
         raise ValueError(f"{rule} Received: {name}: {plain or f'{type(error).__name__}: {error}'}") from error
@@ -66,7 +74,7 @@ def whole_data_set(group: h5py.Group, name: str) -> h5py.Dataset:
         parts = math.prod(-(-side // part) for side, part in zip(found.shape, found.chunks, strict=True))
         claimed = parts * math.prod(found.chunks)
     claimed *= found.dtype.itemsize
-    if claimed > (max(MOST_PER_BYTE * stored, _LITTLE) if found.chunks else stored):
+    if claimed > (max(MOST_PER_BYTE * stored, LITTLE) if found.chunks else stored):
         raise ValueError(
             f"`{name}` must fit in the {stored} bytes that are stored of it. "
             f"Received: {claimed} bytes claimed, shape {found.shape}"
@@ -85,16 +93,52 @@ def check_size(size: tuple[int, int]) -> None:
     Raises:
         ValueError: if it is not two positive integers.
     """
-    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+    if len(size) != 2 or not all(is_whole(side) for side in size):
         raise ValueError(f"`size` must be two positive integers, (height, width). Received: size={size}")
 
 
-def check_frames(frames: np.ndarray, *, name: str = "frames") -> np.ndarray:
-    """Makes sure that frames of any shape hold what a model takes: floats in [0, 1].
+def check_crop(crop: tuple[int, int, int, int]) -> None:
+    """Makes sure that `crop` is (top, bottom, left, right) in pixels, each end behind its start.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    whole = len(crop) == 4 and all(is_whole(side, 0) for side in crop)
+    if not whole or not (crop[0] < crop[1] and crop[2] < crop[3]):
+        raise ValueError(
+            "`crop` must be (top, bottom, left, right) in pixels, top before bottom and left before right. "
+            f"Received: crop={crop}"
+        )
+
+
+def without_mask(frames: Any, *, name: str = "frames") -> Any:
+    """Returns frames with 0 wherever a masked array of NumPy hides a value; a warning counts them.
 
     Args:
-        frames: array or nested lists.
+        frames: array, or lists of arrays or numbers.
+        name: str. What the warning calls them.
+    """
+    if isinstance(frames, list | tuple):
+        return [without_mask(frame, name=name) for frame in frames]
+    if not np.ma.isMaskedArray(frames):
+        return frames
+    hidden = np.ma.count_masked(frames)
+    if hidden:
+        warnings.warn(
+            f"`{name}` has a mask: {hidden} of {frames.size} values are masked and count as 0", stacklevel=3
+        )
+    return frames.filled(0)
+
+
+def check_frames(frames: np.ndarray, *, name: str = "frames", missing: bool = False) -> np.ndarray:
+    """Makes sure that frames of any shape hold what a model takes: floats in [0, 1].
+
+    Values that are beyond 0 and 1 by rounding, 1e-6 at most, become 0 and 1. Booleans are 0 and 1.
+
+    Args:
+        frames: array or nested lists; what a masked array hides counts as 0, with a warning.
         name: str. What an error calls them.
+        missing: bool. Whether NaN, a missing value, may stay.
 
     Returns:
         The frames as float32.
@@ -103,35 +147,71 @@ def check_frames(frames: np.ndarray, *, name: str = "frames") -> np.ndarray:
         ValueError: if there are none, or they are not floats, not finite or not in [0, 1].
     """
     try:
-        frames = np.asarray(frames)
+        frames = np.asarray(without_mask(frames, name=name))
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"`{name}` must be one array. Received: {error}") from error
+    if frames.dtype == bool:
+        frames = frames.astype("float32")
     if not np.issubdtype(frames.dtype, np.floating):
         hint = " (divide by 255)" if frames.dtype == np.uint8 else ""
-        raise ValueError(f"`{name}` must hold floats in [0, 1]{hint}. Received: dtype {frames.dtype}")
+        raise ValueError(
+            f"`{name}` must hold floats in [0, 1]{hint}. Received: dtype {frames.dtype}{_scale_hint(frames.dtype)}"
+        )
     if not frames.size:
         raise ValueError(f"`{name}` must not be empty. Received: shape {frames.shape}")
-    low, high = frames.min(), frames.max()
-    if not (np.isfinite(low) and np.isfinite(high)):  # a NaN anywhere is the minimum and the maximum
+    # A NaN anywhere is the minimum and the maximum, but `fmin` and `fmax` pass over it.
+    ends = (np.fmin, np.fmax) if missing else (np.minimum, np.maximum)
+    low, high = (end.reduce(frames, axis=None) for end in ends)
+    if missing and np.isnan(low):  # all of them
+        return frames.astype("float32", copy=False)
+    if not (np.isfinite(low) and np.isfinite(high)):
         count = np.count_nonzero(~np.isfinite(frames))
         raise ValueError(
             f"`{name}` must be finite. Received: {count} NaN or infinite of {frames.size} values"
         )
-    if low < 0 or high > 1:
+    if float(low) < -ROUNDING or float(high) > 1 + ROUNDING:
         raise ValueError(f"`{name}` must lie in [0, 1]. Received: values from {low} to {high}")
-    return frames.astype("float32", copy=False)
+    frames = frames.astype("float32", copy=False)
+    return np.clip(frames, 0, 1) if low < 0 or high > 1 else frames
 
 
-def check_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Makes sure that an array of this shape and dtype can be a clip."""
+def _scale_hint(dtype: np.dtype) -> str:
+    """Returns what to do with whole numbers whose full scale nobody can know."""
+    if dtype == np.uint8 or not np.issubdtype(dtype, np.integer):
+        return ""
+    such = ", such as 65535, or 4095 of 12 bits," if dtype == np.uint16 else ""
+    return f" (divide by the largest value that can be{such} and save floats)"
+
+
+def check_array(path: Path, shape: tuple[int, ...], dtype: np.dtype, any_numbers: bool = False) -> None:
+    """Makes sure that an array of this shape and dtype can be a clip; `any_numbers` takes all integers, too."""
     if len(shape) not in (3, 4):
         raise ValueError(
             f"`{path}` must be (time, height, width) or (time, height, width, channels). "
             f"Received: shape {shape}"
         )
-    if dtype != np.uint8 and not np.issubdtype(dtype, np.floating):
-        raise ValueError(f"`{path}` must hold uint8 or floats in [0, 1]. Received: dtype {dtype}")
+    known = np.issubdtype(dtype, np.floating) or dtype in (np.uint8, bool)
+    if not known and not (any_numbers and np.issubdtype(dtype, np.integer)):
+        raise ValueError(
+            f"`{path}` must hold uint8 or floats in [0, 1]. Received: dtype {dtype}{_scale_hint(dtype)}"
+        )
     check_count(path, shape)
+
+
+def check_missing(frames: np.ndarray, path: Path) -> None:
+    """Makes sure that there is no NaN in a file that says nothing of missing values."""
+    count = np.count_nonzero(np.isnan(frames))
+    if count:
+        raise ValueError(
+            f"`{path}` must be finite. Received: {count} NaN or infinite of {frames.size} values"
+        )
+
+
+def listing(names: Iterable[str]) -> str:
+    """Returns the first of the names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more if names else "none"
 
 
 def check_count(path: Path, shape: tuple[int, ...]) -> None:
@@ -150,6 +230,6 @@ def reading(path: Path) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        detail = str(error) or type(error).__name__
+        detail = " ".join(str(error).split()) or type(error).__name__
         reason = getattr(error, "strerror", None) or f"damaged, cut off or of another kind ({detail})"
         raise ValueError(f"`{path}` must be a clip that can be read. Received: {reason}") from error

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from mslstm_keras.frames.checks import MOST_VALUES, check_count, reading
+from mslstm_keras.frames.durations import at_equal_steps
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -86,9 +87,11 @@ def read_pictures(path: Path) -> list[np.ndarray]:
     """Reads every frame of a picture, each (height, width, 1 or 3) of unsigned integers or floats.
 
     The kind is told by the content. The picture stands upright, as its orientation (EXIF) says. What is transparent is
-    black; what a GeoTIFF marks as missing is NaN, in float32. Previews, thumbnails and masks are no frames.
+    black; what a GeoTIFF marks as missing is NaN, in float32. Previews, thumbnails and masks are no frames. Frames
+    of an animation come at equal steps, see `at_equal_steps`.
     """
-    pictures = []
+    pictures: list[np.ndarray] = []
+    durations: list[float | None] = []
     with contextlib.ExitStack() as stack:
         with reading(path):
             image = stack.enter_context(_opened(path))
@@ -100,11 +103,12 @@ def read_pictures(path: Path) -> list[np.ndarray]:
             check_count(path, (len(frames), image.height, image.width))
             with reading(path):
                 pixels = _pixels(image)
+                durations.append(image.info.get("duration"))
                 if mask is not None:
                     image.seek(mask)
                     pixels = _without(pixels, ~np.asarray(image.convert("1")))
                 pictures.append(pixels)
-    return pictures
+    return at_equal_steps(path, pictures, durations)
 
 
 @contextlib.contextmanager

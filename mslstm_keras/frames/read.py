@@ -1,24 +1,33 @@
-"""Clips read from the files that people have: arrays, animations, videos, HDF5 and folders of images.
+"""Clips read from the files that people have: arrays, animations, videos, HDF5, NetCDF and folders of images.
 
 A clip is an array (time, height, width, channels) of values in [0, 1].
 """
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mslstm_keras.frames.arrays import ARRAYS, HDF5, read_array, read_hdf5, split_data_set
-from mslstm_keras.frames.checks import check_count, check_frames, check_size, reading
+from mslstm_keras.frames.checks import ROUNDING, check_count, check_crop, check_frames, check_size, reading
 from mslstm_keras.frames.colours import Colour, ColoursSeen, read_colour_scale, to_values
+from mslstm_keras.frames.fitting import Fitting
 from mslstm_keras.frames.folders import frame_files
+from mslstm_keras.frames.netcdf import NETCDF, ZARR, is_zarr, read_netcdf
 from mslstm_keras.frames.pictures import ANIMATIONS, PICTURES, read_pictures, unpacked_suffix
+from mslstm_keras.frames.scales import Coder, Ends, LinearScale, parse_scale, scale_of_units
+from mslstm_keras.frames.sequence import Sequence
 from mslstm_keras.frames.videos import VIDEOS
+from mslstm_keras.integers import is_whole
 
-CLIPS = ARRAYS + ANIMATIONS + VIDEOS + HDF5
+CLIPS = ARRAYS + ANIMATIONS + VIDEOS + HDF5 + NETCDF + ZARR
 LUMA = np.array([0.299, 0.587, 0.114], "float32")  # ITU-R BT.601: how bright red, green and blue look
+
+Code = Callable[[np.ndarray], np.ndarray]
+"""Makes pixels in [0, 1] of the numbers of a file."""
 
 
 def read_clip(
@@ -26,20 +35,29 @@ def read_clip(
     channels: int = 1,
     *,
     size: tuple[int, int] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+    fill: float = 0.0,
+    scale: str | None = None,
     colour_scale: str | os.PathLike[str] | Mapping[Colour, float] | None = None,
 ) -> np.ndarray:
-    """Reads a clip from an array file, an animation, a video, an HDF5 file or a folder of images.
+    """Reads a clip from an array file, an animation, a video, NetCDF, Zarr, HDF5 or a folder of images.
 
     - `.npy`, or `.npz` of one array: (time, height, width) or (time, height, width, channels); uint8 is
-      divided by 255, floats are in [0, 1] already.
+      divided by 255, floats are in [0, 1] already, booleans are 0 and 1.
     - `.h5`, `.hdf5`: the one data set of 3 or 4 axes, as an array above. Where there are several,
-      `clip.h5:/group/name` says which.
+      `clip.h5:/group/name` says which. Values are unpacked by the attributes of the CF conventions
+      (`scale_factor`, `add_offset`, `_Unsigned`); by `_FillValue`, `missing_value` and `valid_range` some are missing.
+    - `.nc`, `.nc4`, `.cdf` (NetCDF), `.zarr` (a folder) and `.zip` of one: the one variable of time, y and x, in
+      whatever order; unpacked as above. Frames are sorted by their times; a warning tells of a gap, of uneven
+      intervals and of a time that comes twice. Needs `pip install 'mslstm_keras[netcdf]'`.
     - Pictures, such as `.gif`, `.webp`, `.apng`, `.avif`, `.tif` and `.png`: every frame. Whatever Pillow opens is
       read, compressed by `.gz`, `.bz2` or `.xz` or not. A picture stands upright, as its EXIF says; what is transparent
-      is black; previews, thumbnails and masks are no frames. The `SCALE` and `OFFSET` of a GeoTIFF are applied, and
-      pixels that it marks as missing are 0, with a warning.
-    - `.mp4`, `.avi`, `.mov`, `.mkv`, `.webm`: every frame; grey is the luminance of the video, full range.
-      Needs `pip install 'mslstm_keras[video]'`.
+      is black; previews, thumbnails and masks are no frames. The `SCALE` and `OFFSET` of a GeoTIFF are applied. Where
+      frames last unevenly long, those that last longer stand several times, with a warning; the last may pause.
+    - Videos (`.mp4`, `.avi`, `.mov`, `.mkv`, `.webm`, `.mpg` and others): every frame, turned as players turn it; grey
+      is the luminance of the video, full range; what is transparent is black. Frames that last longer stand
+      several times, too; a warning tells of uneven times, oblong pixels and interlacing. Needs
+      `pip install 'mslstm_keras[video]'`.
     - A folder: images of one size, in the order of the numbers or times in their names: 2 before 10, 1.25 before
       1.5, -20 before 0, 31.01.2024 before 01.02.2024. A gap between numbers or times is a warning that names it.
       Nothing is passed over in silence: notes and tables are named in a warning, anything else that is no
@@ -49,11 +67,22 @@ def read_clip(
     standing three times. Colours of a scale, as on radar maps, are no brightness: with `channels=1` they need
     `colour_scale`.
 
+    Numbers beyond [0, 1] need a `scale`. HDF5, NetCDF and Zarr may say one themselves: by the units of a rain rate, or
+    by a valid range; a warning tells which.
+
     Args:
         path: file or folder.
         channels: int. Channels to return: 1 (grey), 3 (red, green, blue), or what an array file has.
         size: (height, width) in pixels that every frame is resized to, by Pillow's `BILINEAR`: where a frame
             shrinks, all of its pixels count. Both sides scale on their own. Default: as in the file.
+        crop: (top, bottom, left, right) in pixels of the file: rows `top` to `bottom - 1`, columns `left` to
+            `right - 1`, cut out before frames are resized. Default: all.
+        fill: float in [0, 1]. What takes the place of pixels that the file marks as missing, before frames are
+            resized; a warning counts them. NaN keeps them as NaN.
+        scale: how the numbers of the file become pixels, such as "0:655 bikes/h", see
+            `mslstm_keras.frames.parse_scale`. They are the numbers as they stand in an array or a picture, and the
+            values that an attribute makes of them. Those beyond its ends are clipped, and a warning counts them; NaN
+            is missing.
         colour_scale: which value each colour of a picture stands for: a CSV file of rows `#rrggbb,value` or
             `red,green,blue,value`, or a mapping from "#rrggbb" or (red, green, blue). Values lie in [0, 1]; that of
             a colour that means "not observed" is NaN.
@@ -63,19 +92,92 @@ def read_clip(
 
     Raises:
         ValueError: naming the file, if it is missing, of another kind, damaged, cut off, empty or of more
-            than 2^30 values, holds other shapes, other types or values outside [0, 1], or its channels cannot
-            become `channels`; if the names of images tell no order, name a frame twice or follow several
-            conventions; if colours are those of a scale, or not in `colour_scale`; if `size` is not two positive
-            integers.
-        ImportError: for a video where PyAV is not installed.
+            than 2^30 values (of films and folders, after they are cut out and resized), holds other shapes, other
+            types or, without a `scale`, values outside [0, 1], or its channels cannot become `channels`; if the
+            names of images tell no order, name a frame twice or follow several conventions; if colours are those of a
+            scale, or not in `colour_scale`; if `size` is not two positive integers, `crop` does not lie within the
+            frames, `fill` is neither in [0, 1] nor NaN, or `scale` is none.
+        ImportError: for a video where PyAV is not installed, NetCDF or Zarr where xarray is not.
     """
+    coder = None if scale is None else Coder(parse_scale(scale), str(path))
+    clip, _ = _read(path, channels, coder, size=size, crop=crop, fill=fill, colour_scale=colour_scale)
+    if coder is not None:
+        coder.report()
+    return clip
+
+
+def read_in_units(
+    path: str | os.PathLike[str], channels: int, scale: str | None, **options: Any
+) -> tuple[np.ndarray, str | None]:
+    """Reads a clip whose numbers may stand in the units of a model's data.
+
+    Args:
+        path: file or folder, see `read_clip`.
+        channels: int, see `read_clip`.
+        scale: how the model's pixels stand for numbers; None where they stand for none.
+        **options: other arguments of `read_clip`.
+
+    Returns:
+        The clip, and the scale by which its numbers were read. None where they were levels, as in pictures, films and
+        arrays of uint8, which are pixels already; or where the model has no scale.
+
+    Raises:
+        ValueError, ImportError: as `read_clip`.
+    """
+    if scale is None:
+        return read_clip(path, channels, **options), None
+    coder = Coder(parse_scale(scale), str(path))
+    clip, coded = _read(path, channels, coder, levels_too=False, **options)
+    coder.report()
+    return clip, scale if coded else None
+
+
+def data_range(path: str | os.PathLike[str], channels: int = 1, **options: Any) -> tuple[float, float]:
+    """Returns the least and the largest number of a clip, without those that are missing.
+
+    Args:
+        path: file or folder, see `read_clip`.
+        channels: int, see `read_clip`.
+        **options: `crop` and `colour_scale` of `read_clip`.
+
+    Raises:
+        ValueError, ImportError: as `read_clip`.
+    """
+    ends = Ends(str(path))
+    _read(path, channels, ends, fill=np.nan, **options)
+    return ends.low, ends.high
+
+
+def _read(
+    path: str | os.PathLike[str],
+    channels: int,
+    code: Code | None,
+    *,
+    size: tuple[int, int] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+    fill: float = 0.0,
+    colour_scale: str | os.PathLike[str] | Mapping[Colour, float] | None = None,
+    levels_too: bool = True,
+) -> tuple[np.ndarray, bool]:
+    """Reads a clip by a code of its numbers, if there is one; levels only where they are asked for, too.
+
+    Returns:
+        The clip, and whether the code was used.
+    """
+    if not is_whole(channels, 0):
+        raise ValueError(f"`channels` must be a whole number. Received: channels={channels!r}")
     if size is not None:
         check_size(size)
+    if crop is not None:
+        check_crop(crop)
+    if not (0 <= fill <= 1 or fill != fill):
+        raise ValueError(f"`fill` must lie in [0, 1] or be NaN. Received: fill={fill}")
     path, data_set = split_data_set(Path(path))
     with reading(path):
         path.stat()
     suffix = unpacked_suffix(path)
-    pictured = path.is_dir() or suffix in PICTURES
+    fitting = Fitting(path, size, crop, fill)
+    pictured = (path.is_dir() and not is_zarr(path)) or suffix in PICTURES
     table = None
     if colour_scale is not None:
         if channels != 1 or not pictured:
@@ -84,33 +186,72 @@ def read_clip(
                 f"Received: channels={channels} for {path}"
             )
         table = read_colour_scale(colour_scale)
-    if path.is_dir():
-        clip = _stack(path, _in_values(path, _read_folder(path), channels, table), channels)
-    elif suffix in PICTURES:
-        pictures = ((path, picture) for picture in read_pictures(path))
-        clip = _stack(path, _in_values(path, pictures, channels, table), channels)
-    elif suffix in ARRAYS:
-        clip = _to_clip(read_array(path), channels, path)
-    elif suffix in HDF5:
-        clip = _to_clip(read_hdf5(path, data_set), channels, path)
+    of_levels = code if levels_too else None
+    used = code
+    if pictured:
+        pictures = _read_folder(path) if path.is_dir() else ((path, each) for each in read_pictures(path))
+        used = of_levels
+        clip = _stack(path, _in_values(path, pictures, channels, table), channels, fitting, used)
     elif suffix in VIDEOS:
-        clip = _to_clip(_read_video(path, channels, size), channels, path)
+        used = of_levels
+        clip = _to_clip(_read_video(path, channels, size, crop), channels, path, used)
+    elif suffix in ARRAYS:
+        frames = read_array(path, any_numbers=code is not None)
+        used = of_levels if frames.dtype == np.uint8 else code
+        clip = fitting(_to_clip(frames, channels, path, used))
+    elif is_zarr(path) or suffix in NETCDF + HDF5:
+        read = read_hdf5 if suffix in HDF5 else read_netcdf
+        sequence = read(path, data_set)
+        used = of_levels if sequence.levels else code
+        clip = fitting(_of_sequence(sequence, channels, path, used))
     else:
         kinds = ", ".join(CLIPS)
         raise ValueError(f"`path` must be a folder of images or end in one of {kinds}. Received: {path}")
-    return clip if size in (None, clip.shape[1:3]) else _resize(clip, size)
+    fitting.report()
+    return clip, used is not None
+
+
+def _of_sequence(sequence: Sequence, channels: int, path: Path, code: Code | None) -> np.ndarray:
+    """Returns the clip of a sequence, by the scale that its file says where none is given.
+
+    Raises:
+        ValueError: with the range and the units, if values lie beyond [0, 1] and nothing says what for.
+    """
+    values = sequence.values
+    low, high = (
+        np.fmin.reduce(values, axis=None, initial=np.inf),
+        np.fmax.reduce(values, axis=None, initial=-np.inf),
+    )
+    if code is None and values.size and (low < -ROUNDING or high > 1 + ROUNDING) and low <= high:
+        scale = scale_of_units(sequence.units)
+        if scale is None and sequence.valid_range and np.isfinite(sequence.valid_range).all():
+            scale = LinearScale(*sequence.valid_range, sequence.units or "")
+        if scale is None:
+            units = f" {sequence.units}" if sequence.units else ""
+            packed = ", unpacked by scale_factor and add_offset" if sequence.unpacked else ""
+            raise ValueError(
+                f"The frames of `{path}` must lie in [0, 1], or be given a `scale` (`--range LOW:HIGH`). "
+                f"Received: values from {low} to {high}{units}{packed}"
+            )
+        warnings.warn(f"`{path}` is read by the scale that its attributes say, {scale}", stacklevel=4)
+        coder = Coder(scale, str(path))
+        clip = _to_clip(values, channels, path, coder)
+        coder.report()
+        return clip
+    if sequence.levels and code is not None:
+        values = np.rint(255 * values)  # as they stand in the file
+    return _to_clip(values, channels, path, code)
 
 
 def _read_folder(path: Path) -> Iterator[tuple[Path, np.ndarray]]:
     """Reads the images of a folder, each of one frame, in the order of their names."""
     files = frame_files(path)
     if gaps := files.gaps():
-        warnings.warn(f"`{path}`: {gaps}", stacklevel=5)
-    for count, file in enumerate(files.paths, 1):
+        warnings.warn(f"`{path}`: {gaps}", stacklevel=6)
+    for file in files.paths:
         frames = read_pictures(file)
         if len(frames) > 1:
             raise ValueError(f"`{file}` must hold one frame, being one of a folder. Received: {len(frames)}")
-        check_count(path, (count, *frames[0].shape))
         yield file, frames[0]
 
 
@@ -137,55 +278,49 @@ def _in_values(
         )
 
 
-def _read_video(path: Path, channels: int, size: tuple[int, int] | None) -> np.ndarray:
+def _read_video(
+    path: Path, channels: int, size: tuple[int, int] | None, crop: tuple[int, int, int, int] | None
+) -> np.ndarray:
     """Reads every frame of a video, uint8 (time, height, width, 1 or 3)."""
     from mslstm_keras.frames.videos import frames_of
 
     frames = []
-    for frame in frames_of(path, grey=channels == 1, size=size):
+    for frame in frames_of(path, grey=channels == 1, size=size, crop=crop):
         frames.append(frame)
         check_count(path, (len(frames), *frame.shape))
     return np.stack(frames)
 
 
-def _stack(path: Path, pictures: Iterable[tuple[Path, np.ndarray]], channels: int) -> np.ndarray:
+def _stack(
+    path: Path,
+    pictures: Iterable[tuple[Path, np.ndarray]],
+    channels: int,
+    fitting: Fitting,
+    code: Code | None,
+) -> np.ndarray:
     """Puts the pictures of a file or folder, each with the file that it is from, into one clip."""
-    pictures = _fill(path, list(pictures))
-    frames = [_to_clip(picture, channels, file) for file, picture in pictures]
-    for (file, _), frame in zip(pictures, frames, strict=True):
-        if frame.shape != frames[0].shape:
+    frames: list[np.ndarray] = []
+    whole: tuple[int, ...] = ()
+    for file, picture in pictures:
+        frame = _to_clip(picture, channels, file, code)
+        whole = whole or frame.shape
+        if frame.shape != whole:
             raise ValueError(
                 f"`{file}` must have frames of one size, (height, width). "
-                f"Received: {frame.shape[:2]} after {frames[0].shape[:2]}"
+                f"Received: {frame.shape[:2]} after {whole[:2]}"
             )
+        frames.append(fitting(frame))
+        check_count(path, (len(frames), *frames[0].shape))
     return np.stack(frames)
 
 
-def _fill(path: Path, pictures: list[tuple[Path, np.ndarray]]) -> list[tuple[Path, np.ndarray]]:
-    """Makes missing pixels, which are NaN, 0, and says so once."""
-    missing = [
-        (file, np.count_nonzero(np.isnan(picture).any(-1)))
-        for file, picture in pictures
-        if np.issubdtype(picture.dtype, np.floating)
-    ]
-    missing = [(file, count) for file, count in missing if count]
-    if missing:
-        count = sum(count for _, count in missing)
-        warnings.warn(
-            f"`{path}`: {count} missing pixels (no data) are 0, the first in {missing[0][0].name}",
-            stacklevel=4,
-        )
-        pictures = [
-            (file, np.nan_to_num(picture, nan=0, posinf=np.inf, neginf=-np.inf)) for file, picture in pictures
-        ]
-    return pictures
-
-
-def _to_clip(pixels: np.ndarray, channels: int, path: Path) -> np.ndarray:
-    """Returns pixels (..., channels) as float32 in [0, 1], grey or colour as asked for."""
-    if np.issubdtype(pixels.dtype, np.unsignedinteger):
+def _to_clip(pixels: np.ndarray, channels: int, path: Path, code: Code | None = None) -> np.ndarray:
+    """Returns pixels (..., channels) as float32 in [0, 1], NaN where missing, grey or colour as asked for."""
+    if code is not None:
+        pixels = code(pixels)
+    elif np.issubdtype(pixels.dtype, np.unsignedinteger):
         pixels = pixels / np.float32(np.iinfo(pixels.dtype).max)
-    frames = check_frames(pixels, name=str(path))
+    frames = check_frames(pixels, name=str(path), missing=True)
     if frames.shape[-1] == channels:
         return frames
     if (frames.shape[-1], channels) == (3, 1):
@@ -196,14 +331,3 @@ def _to_clip(pixels: np.ndarray, channels: int, path: Path) -> np.ndarray:
         "`channels` must be 1, 3 or what the file has, and only 1 and 3 become each other. "
         f"Received: channels={channels} for {frames.shape[-1]} in {path}"
     )
-
-
-def _resize(clip: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes every frame, each channel by itself."""
-    from PIL import Image
-
-    resized = np.empty((len(clip), *size, clip.shape[-1]), "float32")
-    for index, channel in np.ndindex(len(clip), clip.shape[-1]):
-        image = Image.fromarray(clip[index, ..., channel])
-        resized[index, ..., channel] = image.resize(size[::-1], Image.Resampling.BILINEAR)
-    return resized

@@ -3,7 +3,7 @@
 import math
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -104,6 +104,81 @@ def parse_scale(text: str) -> Scale:
     return kind(float(parts[2]), float(parts[3]), parts[4] or "")
 
 
+@dataclass
+class Coder:
+    """Makes pixels of numbers, which may come in parts, and counts those beyond the scale's ends.
+
+    Attributes:
+        scale: how pixels stand for the numbers.
+        name: str. What warnings and errors call the numbers.
+    """
+
+    scale: Scale
+    name: str
+    _seen: "Ends" = field(init=False, repr=False)
+    _beyond: int = field(default=0, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._seen = Ends(self.name)
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Returns float32 in [0, 1], clipped; NaN, where nothing was observed, stays NaN.
+
+        Raises:
+            ValueError: if a value is infinite.
+        """
+        values = np.asarray(values, np.result_type(values, "float32"))
+        self._seen(values)
+        low, high = self.scale.ends
+        self._beyond += np.count_nonzero((values < low) | (values > high))
+        return np.clip(self.scale.to_pixel(values), 0, 1).astype("float32")
+
+    def report(self) -> None:
+        """Warns of what was clipped."""
+        if self._beyond:
+            low, high = self.scale.ends
+            warnings.warn(
+                f"{self.name}: {self._beyond} of {self._seen.count} values lie beyond {low:g} .. {high:g} "
+                f"{self.scale.units}".rstrip()
+                + f", from {self._seen.low:g} to {self._seen.high:g}, and are clipped",
+                stacklevel=3,
+            )
+
+
+@dataclass
+class Ends:
+    """Notes the least and the largest of numbers, which may come in parts.
+
+    Attributes:
+        name: str. What errors call the numbers.
+        low: float, infinite before there is a number.
+        high: float, minus infinity before there is a number.
+        count: int. Numbers so far, the missing ones too.
+    """
+
+    name: str = "values"
+    low: float = math.inf
+    high: float = -math.inf
+    count: int = 0
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Returns zeros, float32, NaN where a number is missing.
+
+        Raises:
+            ValueError: if a number is infinite.
+        """
+        values = np.asarray(values, np.result_type(values, "float32"))
+        self.low = min(self.low, float(np.fmin.reduce(values, axis=None, initial=np.inf)))
+        self.high = max(self.high, float(np.fmax.reduce(values, axis=None, initial=-np.inf)))
+        self.count += values.size
+        infinite = np.isinf(values)
+        if infinite.any():
+            raise ValueError(
+                f"`{self.name}` must hold finite numbers. Received: {np.count_nonzero(infinite)} infinite"
+            )
+        return np.where(np.isnan(values), np.float32(np.nan), np.float32(0))
+
+
 def to_pixels(values: np.ndarray, scale: Scale, *, name: str) -> np.ndarray:
     """Returns numbers as pixels. Those beyond the scale's ends are clipped, and a warning says how many.
 
@@ -118,18 +193,19 @@ def to_pixels(values: np.ndarray, scale: Scale, *, name: str) -> np.ndarray:
     Raises:
         ValueError: if a value is infinite.
     """
-    values = np.asarray(values, np.result_type(values, "float32"))
-    if np.isinf(values).any():
-        raise ValueError(f"`{name}` must hold finite numbers. Received: {np.isinf(values).sum()} infinite")
-    low, high = scale.ends
-    beyond = np.count_nonzero((values < low) | (values > high))
-    if beyond:
-        warnings.warn(
-            f"{name}: {beyond} of {values.size} values lie beyond {low:g} .. {high:g} {scale.units}".rstrip()
-            + f", from {np.nanmin(values):g} to {np.nanmax(values):g}, and are clipped",
-            stacklevel=2,
-        )
-    return np.clip(scale.to_pixel(values), 0, 1).astype("float32")
+    coder = Coder(scale, name)
+    pixels = coder(values)
+    coder.report()
+    return pixels
+
+
+_RAIN_RATE = re.compile(r"(mm|kg m-?2) ?(/ ?h(ou)?r?|h(ou)?r?[-^]*1|/ ?h)", re.IGNORECASE)
+
+
+def scale_of_units(units: str | None) -> Scale | None:
+    """Returns the scale of numbers in these units: that of the German radar for rates of rain; else None."""
+    plain = " ".join((units or "").replace("**", "").replace("^", "").split())
+    return RAIN_SCALES["dwd"] if _RAIN_RATE.fullmatch(plain) else None
 
 
 def scale_of_values(low: float, high: float, units: str) -> LinearScale:

@@ -1,7 +1,9 @@
 """Frames of video files, decoded by PyAV."""
 
 import contextlib
+import itertools
 import os
+import warnings
 from collections.abc import Iterator
 from itertools import islice
 from typing import IO, Any
@@ -9,11 +11,22 @@ from typing import IO, Any
 import numpy as np
 
 from mslstm_keras.frames.checks import damage_of
+from mslstm_keras.frames.durations import MOST_REPEATS, repeats
+from mslstm_keras.frames.fitting import cut_out
+from mslstm_keras.integers import is_whole
 
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+VIDEOS = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".3gp", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+    *(".wmv", ".flv", ".ogv", ".y4m", ".mjpeg"),
+)
 
 # Playlists are left out: a file that names others could have them, or addresses in the net, opened.
-_FORMATS = "avi,matroska,mov,mpeg,mpegts,ogg,gif"
+_FORMATS = "avi,matroska,mov,mpeg,mpegvideo,mpegts,ogg,gif,asf,flv,yuv4mpegpipe,mjpeg"
+_STEADY = ("avi", "yuv4mpegpipe", "mjpeg", "mpegvideo")
+"""Kinds of files that have a rate of frames and no time of each."""
+
+# FFmpeg's own decoders of VP8 and VP9 pass over what is transparent.
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 _MOST_PIXELS = 2**25
 """Of a frame, 8K (7680 x 4320) being the largest that is in use."""
@@ -25,21 +38,26 @@ def frames_of(
     *,
     grey: bool = True,
     size: int | tuple[int, int] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
     name: str | None = None,
 ) -> Iterator[np.ndarray]:
     """Decodes a video frame by frame, every frame that it holds, one in memory at a time.
 
-    An empty chunk of an AVI, which stands for "as before", is no frame.
+    An empty chunk of an AVI, which stands for "as before", is no frame. Frames are turned and mirrored as the
+    file's display matrix says; what is transparent is black. A frame that lasts several steps stands as often, with
+    a warning (the last stands once). Warnings also tell of frames that last unevenly long otherwise, have no time
+    of their own, have oblong pixels, or are interlaced; these are yielded as they are.
 
     Grey is full-range luminance (BT.601): black is 0 and white 255, whatever range the file stores. Frames are
     resized by Pillow's `BILINEAR`, whose triangle covers as many pixels as it has to, so that nothing is left
     out where a frame shrinks; both sides scale on their own, so another aspect is squeezed into `size`.
 
     Args:
-        source: path of an AVI, MP4/MOV, Matroska/WebM, MPEG, Ogg or GIF file, or such a file opened for
-            reading bytes.
+        source: path of an AVI, MP4/MOV, Matroska/WebM, MPEG, Ogg, ASF/WMV, FLV, Y4M, MJPEG or GIF file, or such a
+            file opened for reading bytes.
         grey: bool. One channel of luminance; otherwise red, green and blue.
         size: int or (height, width), pixels. None: as in the file.
+        crop: (top, bottom, left, right), pixels cut out before frames are resized. None: all.
         name: what errors call the video. Default: the path, or the `name` of the open file.
 
     Yields:
@@ -47,7 +65,8 @@ def frames_of(
 
     Raises:
         ValueError: if the file holds no video, is damaged, or is cut off (fewer frames than its header says;
-            known at the end), or its frames are larger than 2^25 pixels or change their size.
+            known at the end), its frames are larger than 2^25 pixels, change their size or are turned by another
+            angle than a right one, or `crop` does not lie within them.
         FileNotFoundError: if there is no such file.
         ImportError: if PyAV is not installed.
     """
@@ -56,8 +75,8 @@ def frames_of(
     except ImportError as error:
         raise ImportError("Videos are read by PyAV: pip install 'mslstm_keras[video]'") from error
 
-    sides = None if size is None else (size, size) if isinstance(size, int) else tuple(size)
-    if sides is not None and (len(sides) != 2 or min(sides) < 1):
+    sides = None if size is None else tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if sides is not None and (len(sides) != 2 or not all(map(is_whole, sides))):
         raise ValueError(f"`size` must be one or two positive integers. Received: size={sides}")
     with contextlib.ExitStack() as stack:
         if isinstance(source, str | os.PathLike):
@@ -67,16 +86,16 @@ def frames_of(
         name = name or getattr(source, "name", "video")
         rule = "A video must be whole and decodable."
         stack.enter_context(damage_of(name, rule, decoder_errors=(av.FFmpegError,)))
-        container = stack.enter_context(
-            av.open(
-                source,
-                options={"format_whitelist": _FORMATS, **_LIMITS},  # libav decodes a little to open a file
-                metadata_errors="ignore",
-            )
-        )
-        for frame in _decoded(container):
-            pixels = frame.to_ndarray(format="gray" if grey else "rgb24")
-            yield resized(pixels, sides).reshape(*(sides or pixels.shape[:2]), 1 if grey else 3)
+        counts, note = _steps(source)
+        container = stack.enter_context(_opened(source))
+        for frame in _decoded(container, name):
+            pixels = _upright(_pixels(frame, grey), frame)
+            pixels = cut_out(pixels[..., np.newaxis] if grey else pixels, crop, name)
+            pixels = resized(pixels[..., 0] if grey else pixels, sides)
+            for _ in range(counts.get(frame.pts, 1)):
+                yield pixels.reshape(*pixels.shape[:2], 1 if grey else 3)
+        if note:  # behind the last frame: a file that is damaged is refused without it
+            _warn(name, note)
 
 
 def read_video(
@@ -120,7 +139,120 @@ def read_video(
     return np.stack(kept)
 
 
-def _decoded(container: Any) -> Iterator[Any]:
+def _opened(source: IO[bytes]) -> Any:
+    import av
+
+    return av.open(
+        source,
+        options={"format_whitelist": _FORMATS, **_LIMITS},  # libav decodes a little to open a file
+        metadata_errors="ignore",
+    )
+
+
+def _steps(source: IO[bytes]) -> tuple[dict[int, int], str]:
+    """Returns for how many steps each frame lasts, by its time, and what is to be said of that.
+
+    A frame that is not listed lasts for one step. Only the times are read; what is damaged
+    is left to the decoder to tell.
+    """
+    import av
+
+    if not source.seekable():
+        return {}, ""
+    start = source.tell()
+    try:
+        with _opened(source) as container:
+            if container.format.name in _STEADY or not container.streams.video:
+                return {}, ""
+            stream = container.streams.video[0]
+            tick = stream.time_base
+            packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
+            times = [packet.pts for packet in packets]
+    except (av.FFmpegError, ValueError):
+        return {}, ""
+    finally:
+        source.seek(start)
+    lacking = sum(time is None for time in times)
+    if lacking == len(times) or len(times) < 3:
+        return {}, ""
+    times = sorted(time for time in times if time is not None)
+    steps = [later - time for time, later in itertools.pairwise(times)]
+    if lacking or not all(steps):
+        same = len(steps) - np.count_nonzero(steps)
+        return (
+            {},
+            f"{lacking} frames have no time and {same} that of the frame before; all are read as evenly spaced",
+        )
+    counts = repeats(steps, 1, jitter=True)
+    if counts is None or sum(counts) > MOST_REPEATS * len(counts):
+        ends = " to ".join(f"{float(each * tick * 1000):.4g}" for each in (min(steps), max(steps)))
+        return {}, f"its frames have durations of {ends} ms and are read as evenly spaced"
+    if sum(counts) == len(counts):
+        return {}, ""
+    note = (
+        f"{len(times)} frames are read as {sum(counts) + 1} at equal steps, as some have durations of up to "
+        f"{max(counts)} steps"
+    )
+    return dict(zip(times, counts, strict=False)), note
+
+
+def _warn(name: object, message: str) -> None:
+    warnings.warn(f"`{name}`: {message}", stacklevel=4)
+
+
+def _pixels(frame: Any, grey: bool) -> np.ndarray:
+    """Returns the pixels of a frame, uint8 (height, width) or (height, width, 3); transparent ones are black."""
+    plain = "gray" if grey else "rgb24"
+    if not any(component.is_alpha for component in frame.format.components):
+        return frame.to_ndarray(format=plain)
+    # In full range, so that what is left of a pixel is a share of 0 .. 255.
+    levels = frame.to_ndarray(format="rgba").astype("uint16")
+    shown = ((levels[..., :3] * levels[..., 3:] + 127) // 255).astype("uint8")
+    return type(frame).from_ndarray(shown, format="rgb24").to_ndarray(format=plain) if grey else shown
+
+
+def _upright(pixels: np.ndarray, frame: Any) -> np.ndarray:
+    """Turns and mirrors pixels as the frame's display matrix has players do.
+
+    (x', y') = (a x + c y, b x + d y)                       x to the right, y downwards
+    """
+    found = [data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"]
+    if not found:
+        return pixels
+    a, b, _, c, d = np.frombuffer(bytes(found[0]), "=i4")[:5].tolist()
+    straight, turned = min(abs(a), abs(d)), min(abs(b), abs(c))
+    if min(straight, turned) * 100 > max(straight, turned) or max(straight, turned) == 0:
+        angle = np.degrees(np.arctan2(b, a))
+        raise ValueError(f"a rotation of {angle:.0f} degrees; right angles alone can be read")
+    if straight > turned:
+        return pixels[:: 1 if d > 0 else -1, :: 1 if a > 0 else -1]
+    return pixels.swapaxes(0, 1)[:: 1 if b > 0 else -1, :: 1 if c > 0 else -1]
+
+
+def _decoder(stream: Any) -> Any:
+    """Returns what decodes a stream: one that keeps what is transparent, where the stream has that."""
+    import av
+
+    name = _WITH_ALPHA.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return stream.codec_context
+    return av.CodecContext.create(name, "r")
+
+
+def _tell(stream: Any, frame: Any, name: object) -> None:
+    """Warns of what the pixels of a film are not: square, or all of one moment."""
+    aspect = stream.sample_aspect_ratio
+    if aspect and aspect != 1:
+        _warn(
+            name,
+            f"its pixels are {aspect.numerator}:{aspect.denominator}, not square, and are read as they are stored, "
+            f"{frame.height} x {frame.width}",
+        )
+    if frame.interlaced_frame:
+        _warn(name, "its frames are interlaced, two moments in one frame, and are read as they are stored")
+
+
+def _decoded(container: Any, name: object) -> Iterator[Any]:
     """Yields the frames of the first video stream; raises for whatever libav would conceal."""
     if not container.streams.video:
         raise ValueError("it has no video stream")
@@ -129,7 +261,8 @@ def _decoded(container: Any) -> Iterator[Any]:
         raise ValueError("its codec is unknown")
     if not 0 < stream.codec_context.height * stream.codec_context.width <= _MOST_PIXELS:
         raise ValueError(f"its frames have no size, or more than {_MOST_PIXELS} pixels")
-    stream.codec_context.options = dict(_LIMITS)
+    decoder = _decoder(stream)
+    decoder.options = dict(_LIMITS)
     # AVI counts empty chunks too, which libav skips; there, decoding times are numbers of chunks.
     by_time = container.format.name == "avi"
     size, packets, frames = None, 0, 0
@@ -138,11 +271,13 @@ def _decoded(container: Any) -> Iterator[Any]:
             packets = packet.dts + 1 if by_time and packet.dts is not None else packets + 1
         if packet.is_corrupt:
             raise ValueError(f"packet {packets} is damaged or cut off")
-        for frame in packet.decode():
+        for frame in decoder.decode(packet):
             frames += 1
             if frame.is_corrupt:
                 raise ValueError(f"frame {frames} is damaged")
-            size = size or (frame.height, frame.width)
+            if size is None:
+                size = frame.height, frame.width
+                _tell(stream, frame, name)
             if (frame.height, frame.width) != size:
                 raise ValueError(
                     f"frame {frames} is {frame.height} x {frame.width}, frames before are {size}"

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mslstm_keras.files import replacing
+from mslstm_keras.frames.checks import without_mask
+from mslstm_keras.integers import is_whole
 
 GIF_SIDE = 256  # pixels: the least that shows what is in a clip of 64 x 64
 STRIP_WIDTH = 1600  # pixels
@@ -28,7 +30,8 @@ def write_clip(
 
     Args:
         path: file to write, ending in `.npy`, `.gif` or `.png`.
-        frames: floats (time, height, width, channels); 1 or 3 channels for a picture.
+        frames: floats (time, height, width, channels); 1 or 3 channels for a picture. What a masked array hides
+            is 0, with a warning.
         fps: float in (0, 50]. Frames per second of an animation.
         scale: int >= 1. Side of a pixel's square. Default: the shorter side of an animation gets at least 256
             pixels, a film strip at most 1600 in width.
@@ -38,7 +41,7 @@ def write_clip(
             that are not finite.
         OSError: if the file cannot be written; what was there before stays.
     """
-    path, frames = Path(path), np.asarray(frames)
+    path, frames = Path(path), np.asarray(without_mask(frames))
     if frames.ndim != 4 or not frames.size or not np.issubdtype(frames.dtype, np.floating):
         raise ValueError(
             "`frames` must be floats (time, height, width, channels), no axis empty. "
@@ -71,7 +74,7 @@ def _to_bytes(frames: np.ndarray) -> np.ndarray:
 
 def _enlarge(images: np.ndarray, scale: int) -> np.ndarray:
     """Makes every pixel of (time, height, width, ...) a square of side `scale`."""
-    if not isinstance(scale, int) or scale < 1:
+    if not is_whole(scale):
         raise ValueError(f"`scale` must be a whole number of at least 1. Received: scale={scale!r}")
     return images.repeat(scale, axis=1).repeat(scale, axis=2)
 

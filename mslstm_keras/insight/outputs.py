@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.insight.maps import cell_maps, checked_clips, zero_states
+from mslstm_keras.integers import is_whole
 from mslstm_keras.models.rollout import Rollout, find_layer
 
 
@@ -36,7 +37,7 @@ def layer_outputs(
             f"frames.shape={frames.shape}"
         )
     horizon = rollout.forecast_frames if horizon is None else horizon
-    if not isinstance(horizon, int) or horizon < 1:
+    if not is_whole(horizon):
         raise ValueError(f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}")
     (clip,) = checked_clips(frames[-context:], step)
     cells = cell_maps(step)

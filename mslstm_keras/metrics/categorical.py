@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from mslstm_keras.integers import is_whole
 from mslstm_keras.metrics.frame import FrameMetric
 from mslstm_keras.metrics.rain import reaches, threshold_pixel
 from mslstm_keras.metrics.weights import holds_window, pooled, sum_of_pixels, weights_of_windows
@@ -183,7 +184,7 @@ class FSS(EventMetric):
         name: str | None = None,
         dtype: Any = None,
     ):
-        if not isinstance(window, int) or window < 1:
+        if not is_whole(window):
             raise ValueError(f"`window` must be a whole number of at least 1. Received: window={window!r}")
         super().__init__(frames, threshold, rain_scale, name or f"fss_{threshold:g}_{window}", dtype)
         self.window = window

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from mslstm_keras.dtypes import computed_dtype, require_floats
+from mslstm_keras.integers import is_whole
 from mslstm_keras.metrics.rain import reaches, threshold_pixel
 from mslstm_keras.metrics.weights import (
     hide,
@@ -79,7 +80,7 @@ class FrameMetric(keras.metrics.Metric):
     """Axes of what `score` returns for a frame, beyond batch and frames."""
 
     def __init__(self, frames: int, name: str | None = None, dtype: Any = None):
-        if not isinstance(frames, int) or frames < 1:
+        if not is_whole(frames):
             raise ValueError(f"`frames` must be a whole number of at least 1. Received: frames={frames!r}")
         super().__init__(name=name or self.class_name(), dtype=computed_dtype(dtype))
         self.frames = frames

@@ -10,6 +10,7 @@ from mslstm_keras.cells.registry import (
     ARCHITECTURES,  # with the package `cells`, whose files register themselves
 )
 from mslstm_keras.dtypes import require_floats
+from mslstm_keras.integers import plain
 from mslstm_keras.models.rollout import ObservedFrames, Rollout
 from mslstm_keras.models.step import build_step
 from mslstm_keras.naming import nearest
@@ -103,6 +104,11 @@ def create_model(
         raise ValueError(f"`name` must be a known model, such as {near}. Received: name={name!r}")
     if layers < 1:
         raise ValueError(f"`layers` must be at least 1. Received: layers={layers}")
+    context_frames, forecast_frames, filters, layers = map(
+        plain, (context_frames, forecast_frames, filters, layers)
+    )
+    scales, patch_size, seed = map(plain, (scales, patch_size, seed))
+    options = {option: plain(value) for option, value in options.items()}
     stack, is_pyramid, penalty = ARCHITECTURES[name]
     if scales is None:
         scales = pyramid_scales(layers) if is_pyramid else (1,) * layers

@@ -11,6 +11,7 @@ from keras import ops
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.compat import AutocastScope
 from mslstm_keras.dtypes import require_floats
+from mslstm_keras.integers import is_whole
 from mslstm_keras.layers.gates import using
 from mslstm_keras.layers.lanes import lanes
 from mslstm_keras.layers.lengths import checked_length
@@ -435,5 +436,5 @@ def _no_sampling(shape, dtype=None):
 
 def _check_lengths(context_frames, forecast_frames):
     for name, value in (("context_frames", context_frames), ("forecast_frames", forecast_frames)):
-        if not isinstance(value, int) or value < 1:
+        if not is_whole(value):
             raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")

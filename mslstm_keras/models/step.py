@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 
 from mslstm_keras.cells.registry import Level
+from mslstm_keras.integers import is_whole
 from mslstm_keras.layers.patch import DepthToSpace, SpaceToDepth
 
 PENALTY = "penalty"  # name of the state that sums it
@@ -161,12 +162,12 @@ def _check_levels(levels, scales):
 
 
 def _check_frame_shape(frame_shape, patch_size, largest_scale):
-    if len(frame_shape) != 3 or not all(isinstance(side, int) and side > 0 for side in frame_shape):
+    if len(frame_shape) != 3 or not all(is_whole(side) for side in frame_shape):
         raise ValueError(
             "`frame_shape` must be three positive integers (height, width, channels). "
             f"Received: frame_shape={frame_shape}"
         )
-    if not isinstance(patch_size, int) or patch_size < 1:
+    if not is_whole(patch_size):
         raise ValueError(f"`patch_size` must be a positive integer. Received: patch_size={patch_size!r}")
     divisor = patch_size * largest_scale
     if frame_shape[0] % divisor or frame_shape[1] % divisor:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mslstm_keras.integers import plain
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.settings import check_field, read_settings, tuples
@@ -110,12 +111,12 @@ def _checked(field, values):
             f"`space` must not vary {field!r}: trials could not be compared. Received: {values!r}"
         )
     if isinstance(values, Mapping):
-        return _checked_range(field, values)
+        return _checked_range(field, {key: plain(value) for key, value in values.items()})
     if not isinstance(values, (list, tuple)) or not values:
         raise ValueError(
             f"`space` must hold a list of values, or a range with low and high, for {field!r}. Received: {values!r}"
         )
-    return [_checked_value(field, value) for value in values]
+    return [_checked_value(field, plain(value)) for value in values]
 
 
 def _checked_range(field, values):

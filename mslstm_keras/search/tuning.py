@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mslstm_keras.files import remove_partial
+from mslstm_keras.integers import is_whole
 from mslstm_keras.locks import claimed
 from mslstm_keras.search import chief
 from mslstm_keras.search.results import read_results, write_json
@@ -174,7 +175,7 @@ def _held_out(recipe, data_dir, manual_dir):
 
 def _check_numbers(**arguments):
     for name, value in arguments.items():
-        if value is not None and (not isinstance(value, int) or value < 1):
+        if value is not None and not is_whole(value):
             raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
 
 

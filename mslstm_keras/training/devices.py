@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from mslstm_keras.integers import is_whole
 from mslstm_keras.training.feeding import WHOLE, Share
 from mslstm_keras.training.recipes import Recipe
 
@@ -119,7 +120,7 @@ def _data_parallel(devices):
 def _chosen(devices, known):
     if devices == "all":
         return known
-    if isinstance(devices, int) and not isinstance(devices, bool) and 1 <= devices <= len(known):
+    if is_whole(devices) and devices <= len(known):
         return known[:devices]
     if isinstance(devices, (list, tuple)) and devices and set(devices) <= set(known):
         return list(devices)

@@ -104,6 +104,19 @@ def test_pictures_in_the_colours_of_a_scale_are_forecast(mslstm, succeed, tiny_z
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), forecast(load_model(NAME, tiny_zoo), frames))
 
 
+def test_a_part_of_larger_frames_is_forecast(succeed, fail, capsys, tiny_run, files):
+    frames = np.random.default_rng(0).random((12, 100, 150), "float32")
+    np.save(files / "large.npy", frames)
+    words = ["forecast", "--model", tiny_run, "--input", files / "large.npy", "--output", files / "out.npy"]
+    succeed(*words, "--crop", "2:98,10:138", "--size", "64x64")
+    clip = read_clip(files / "large.npy", crop=(2, 98, 10, 138), size=(64, 64))
+    np.testing.assert_array_equal(np.load(files / "out.npy"), forecast(load_model(tiny_run), clip))
+    with pytest.raises(SystemExit):
+        fail(*words, "--crop", "2:98")
+    assert "must be TOP:BOTTOM,LEFT:RIGHT. Received: '2:98'" in capsys.readouterr().err
+    assert "`crop` must lie within the frames" in fail(*words, "--crop", "2:101,0:64")
+
+
 @pytest.mark.parametrize("suffix", ["npy", "gif", "png"])
 def test_every_kind_of_output_is_written(succeed, tiny_run, files, clip, suffix):
     output = files / f"out.{suffix}"

@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
+import xarray
 
 from mslstm_keras.forecasting.forecaster import Forecaster, forecast
 from mslstm_keras.models.registry import create_model, dtype_policy
@@ -69,7 +70,7 @@ def test_a_longer_horizon_begins_with_the_shorter(model):
     np.testing.assert_array_equal(forecast(model, CLIPS, 30)[:, :7], forecast(model, CLIPS, 7))
 
 
-@pytest.mark.parametrize("horizon", [None, 9])
+@pytest.mark.parametrize("horizon", [None, 9, np.int64(2)])
 def test_a_single_clip_needs_no_batch_axis(model, horizon):
     both = forecast(model, CLIPS, horizon)
     assert_close(forecast(model, CLIPS[1], horizon), both[1], 1e-6)
@@ -118,7 +119,7 @@ def test_frames_that_do_not_fit_are_refused(plain, received, message):
         forecast(plain, received)
 
 
-@pytest.mark.parametrize("horizon", [0, -1, 1.5, "3"])
+@pytest.mark.parametrize("horizon", [0, -1, 1.5, "3", True])
 def test_a_horizon_is_a_positive_number(plain, horizon):
     message = f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}"
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -231,3 +232,17 @@ def test_a_forecaster_needs_a_positive_horizon(plain, horizon):
 def test_nothing_pushed_nothing_forecast(plain):
     with pytest.raises(ValueError, match="`push` must have been called before `forecast`"):
         Forecaster(plain).forecast(1)
+
+
+def test_what_a_mask_hides_counts_as_nothing(plain):
+    hidden = np.ma.masked_less(CLIP, 0.5)
+    with pytest.warns(UserWarning, match="`frames` has a mask"):
+        assert_close(forecast(plain, hidden), forecast(plain, hidden.filled(0)), 1e-6)
+    with pytest.warns(UserWarning, match="`frame` has a mask"):
+        future = Forecaster(plain).push(hidden[0])
+    assert_close(future, Forecaster(plain).push(hidden[0].filled(0)), 1e-6)
+
+
+def test_arrays_with_named_axes_are_frames(plain):
+    named = xarray.DataArray(CLIP, dims=("time", "y", "x", "channel"))
+    assert_close(forecast(plain, named), forecast(plain, CLIP), 1e-6)

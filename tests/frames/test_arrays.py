@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mslstm_keras.frames.arrays import open_clips
 from mslstm_keras.frames.read import read_clip
 from tests.support.clip_files import random_frames, random_levels, save_hdf5
 
@@ -76,7 +77,10 @@ def test_a_colon_in_a_file_name(tmp_path):
         (np.zeros((0, 4, 4), "float32"), r"must not be empty. Received: shape \(0, 4, 4, 1\)"),
         (np.zeros((2, 4, 4), "int64"), r"must hold uint8 or floats in \[0, 1\]. Received: dtype int64"),
         (np.zeros((2, 4, 4), "uint16"), "must hold uint8 or floats .* Received: dtype uint16"),
-        (np.zeros((2, 4, 4), "bool"), "must hold uint8 or floats .* Received: dtype bool"),
+        (
+            np.zeros((2, 4, 4), "uint16"),
+            "must .* dtype uint16 .divide by the largest value .*65535, or 4095 of 12 bits",
+        ),
         (np.zeros((2, 4, 4), "complex64"), "must hold uint8 or floats .* Received: dtype complex64"),
         (np.full((2, 4, 4), 255.0), r"must lie in \[0, 1\]. Received: values from 255.0 to 255.0"),
         (np.full((2, 4, 4, 3), 255.0), r"must lie in \[0, 1\]. Received: values from 255.0 to 255.0"),
@@ -256,3 +260,51 @@ def test_ten_thousand_altered_files(tmp_path, suffix):
             refused += 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
     assert 1000 < refused < 9900
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5"])
+def test_booleans_are_zero_and_one(tmp_path, suffix):
+    frames = random_frames(2, 3, 4) > 0.5
+    if suffix == ".h5":
+        save_hdf5(tmp_path / "a.h5", clip=frames)
+    else:
+        (np.save if suffix == ".npy" else np.savez)(tmp_path / f"a{suffix}", frames)
+    np.testing.assert_array_equal(read_clip(tmp_path / f"a{suffix}")[..., 0], frames)
+
+
+def test_rounding_beyond_the_ends_is_clipped(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[[1 + 2e-7, -1e-7, 0.5]]], "float32"))
+    np.testing.assert_array_equal(read_clip(tmp_path / "a.npy").ravel(), [1, 0, 0.5])
+    np.save(tmp_path / "a.npy", np.array([[[1.001, 0]]], "float16"))
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        read_clip(tmp_path / "a.npy")
+
+
+def test_moving_mnist_as_published(tmp_path):
+    published = random_levels(20, 3, 64, 64)
+    path = tmp_path / "mnist_test_seq.npy"
+    np.save(path, published)
+    with pytest.warns(UserWarning, match=r"published Moving MNIST, .*: 3 clips of 20 frames"):
+        clips = open_clips(path)
+    np.testing.assert_array_equal(clips[..., 0], published.swapaxes(0, 1))
+    with pytest.raises(
+        ValueError, match=r"must be one clip, np.load\(...\)\[:, 0\] of this file. Received: 3 clips"
+    ):
+        read_clip(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("clips.npy", (20, 3, 64, 64)), ("mnist_test_seq.npy", (3, 20, 64, 64))]
+)
+def test_other_clips_of_such_a_shape_stay_as_they_are(tmp_path, name, shape):
+    np.save(tmp_path / name, random_levels(*shape))
+    assert open_clips(tmp_path / name).shape == (*shape, 1)
+
+
+def test_channels_before_height_and_width_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", random_levels(4, 3, 16, 16))
+    with pytest.raises(ValueError, match=r"must have its channels behind \(np.moveaxis\(frames, 1, -1\)\)"):
+        read_clip(tmp_path / "a.npy", 16)
+    np.save(tmp_path / "a.npy", random_levels(4, 3, 1, 16, 16))
+    with pytest.raises(ValueError, match=r"must have its channels behind \(np.moveaxis\(clips, 2, -1\)\)"):
+        open_clips(tmp_path / "a.npy")

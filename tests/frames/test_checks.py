@@ -140,6 +140,7 @@ def test_frames_that_a_model_takes():
     assert checked.dtype == "float32"
     np.testing.assert_array_equal(checked, frames.astype("float32"))
     np.testing.assert_array_equal(check_frames([[0.0, 1.0]]), [[0, 1]])
+    np.testing.assert_array_equal(check_frames(np.array([True, False])), [1, 0])
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,10 @@ def test_frames_that_a_model_takes():
     [
         (np.zeros((2, 2), "uint8"), r"must hold floats in \[0, 1\] \(divide by 255\). Received: dtype uint8"),
         (np.zeros((2, 2), "int64"), r"must hold floats in \[0, 1\]. Received: dtype int64"),
-        (np.zeros((2, 2), "bool"), r"must hold floats in \[0, 1\]. Received: dtype bool"),
+        (
+            np.zeros((2, 2), "int64"),
+            r"must .* dtype int64 \(divide by the largest value that can be and save floats\)",
+        ),
         (np.array(["0.5"]), r"must hold floats in \[0, 1\]. Received: dtype <U3"),
         ([[0.5, None]], r"must hold floats in \[0, 1\]. Received: dtype object"),
         ([[0.5], [0.5, 0.5]], "must be one array. Received: .*inhomogeneous"),
@@ -156,7 +160,8 @@ def test_frames_that_a_model_takes():
         ([0.5, -np.inf], "must be finite. Received: 1 NaN or infinite of 2 values"),
         ([0.5, -0.1], r"must lie in \[0, 1\]. Received: values from -0.1 to 0.5"),
         ([0.5, 255.0], r"must lie in \[0, 1\]. Received: values from 0.5 to 255.0"),
-        ([0.5, 1.0000001], r"must lie in \[0, 1\]. Received: values from 0.5 to 1.0000001"),
+        ([0.5, 1.000002], r"must lie in \[0, 1\]. Received: values from 0.5 to 1.000002"),
+        ([0.5, -0.000002], r"must lie in \[0, 1\]. Received: values from -2e-06 to 0.5"),
     ],
 )
 def test_frames_that_a_model_does_not_take(frames, message):
@@ -164,3 +169,28 @@ def test_frames_that_a_model_does_not_take(frames, message):
         check_frames(frames, name="inputs")
     with pytest.raises(ValueError, match=r"^`frames` "):
         check_frames(frames)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_a_mask_hides_counts_as_nothing(nested):
+    frames = np.ma.masked_array(random_frames(3, 4, 4), mask=False)
+    frames[:, :2] = np.ma.masked
+    with pytest.warns(
+        UserWarning, match=r"^`frames` has a mask: \d+ of \d+ values are masked and count as 0$"
+    ):
+        checked = check_frames(list(frames) if nested else frames)
+    np.testing.assert_array_equal(checked, frames.filled(0))
+
+
+def test_a_mask_that_hides_nothing_is_no_matter():
+    frames = random_frames(3, 4, 4)
+    np.testing.assert_array_equal(check_frames(np.ma.masked_array(frames, mask=False)), frames)
+
+
+def test_missing_values_may_stay():
+    frames = np.array([0.5, np.nan, 1 + 1e-7], "float32")
+    np.testing.assert_array_equal(check_frames(frames, missing=True), np.float32([0.5, np.nan, 1]))
+    assert np.isnan(check_frames(frames * np.nan, missing=True)).all()
+    for values, message in (([0.5, np.nan, 2], "must lie in"), ([0.5, np.nan, np.inf], "must be finite")):
+        with pytest.raises(ValueError, match=message):
+            check_frames(np.array(values), missing=True)

@@ -219,6 +219,12 @@ def test_channels_that_do_not_become_each_other(tmp_path, held, asked):
         read_clip(tmp_path / "a.npy", asked)
 
 
+@pytest.mark.parametrize("channels", [True, 1.0, "1", -1])
+def test_channels_are_a_whole_number(tmp_path, channels):
+    with pytest.raises(ValueError, match=r"`channels` must be a whole number. Received: channels="):
+        read_clip(tmp_path / "a.npy", channels)
+
+
 def test_a_folder_without_images(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(ValueError, match=r"must hold images \(\.png, .*\). Received: none"):

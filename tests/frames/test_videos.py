@@ -5,12 +5,14 @@ import io
 import os
 import struct
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mslstm_keras.frames.read import read_clip
 from mslstm_keras.frames.videos import frames_of, read_video, resized
 
 av = pytest.importorskip("av")
@@ -89,10 +91,10 @@ def triangle(length, size):
     return weights / weights.sum(1, keepdims=True)
 
 
-@pytest.mark.parametrize("size", [8, (20, 7), (16, 24)])
+@pytest.mark.parametrize("size", [8, np.int64(8), (20, 7), (16, 24)])
 def test_resizing_is_bilinear_and_leaves_nothing_out(size):
     content = written(noise())
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = (size, size) if np.ndim(size) == 0 else size
     full, small = read(content)[..., 0].astype(float), read(content, size=size)
     assert small.shape == (5, height, width, 1)
     expected = triangle(16, height) @ full @ triangle(16, width).T
@@ -135,7 +137,7 @@ def test_part_must_hold_a_frame(start, stop):
         read(b"", start=start, stop=stop)
 
 
-@pytest.mark.parametrize("size", [0, (4, 0), (4, 4, 4)])
+@pytest.mark.parametrize("size", [0, (4, 0), (4, 4, 4), True, 4.0])
 def test_size_must_be_positive(size):
     with pytest.raises(ValueError, match=r"`size` must be one or two positive integers. Received: size="):
         read(written(flat()), size=size)
@@ -290,3 +292,151 @@ def test_real_video():
     small = read_video(VTEST, start=100, stop=104, size=128)
     assert small.shape == (4, 128, 128, 1)
     np.testing.assert_allclose(small.mean((1, 2, 3)), part.mean((1, 2, 3)), atol=0.5)
+
+
+# What players do
+
+
+def mp4(frames, times=None, matrix=None, codec="mpeg4", container="mp4", **options):
+    """A film with these times of its frames, in units of a tenth of a second."""
+    content = io.BytesIO()
+    with av.open(content, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=10)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = options.pop("pixels", "yuv420p")
+        for name, value in options.items():
+            setattr(stream.codec_context, name, value)
+        if codec == "libvpx":
+            stream.options = {"auto-alt-ref": "0"}  # which it has not with transparent pixels
+        if matrix is not None:
+            stream.set_display_matrix(matrix)
+        for number, frame in enumerate(frames):
+            source = av.VideoFrame.from_ndarray(frame, format="rgba" if frame.ndim == 3 else "gray")
+            source.pts, source.time_base = times[number] if times else number, Fraction(1, 10)
+            output.mux(stream.encode(source))
+        output.mux(stream.encode())
+    return content.getvalue()
+
+
+def quarters():
+    """Two frames of 16 x 32 whose quarters are 20, 90, 160 and 230."""
+    frame = np.zeros((16, 32), np.uint8)
+    frame[:8, :16], frame[:8, 16:], frame[8:, :16], frame[8:, 16:] = 20, 90, 160, 230
+    return np.stack([frame] * 3)
+
+
+ONE, WHOLE = 1 << 16, 1 << 30
+TURNS = {
+    "clockwise": ((0, ONE, 0, -ONE, 0, 0, 0, 0, WHOLE), lambda frame: np.rot90(frame, -1)),
+    "counterclockwise": ((0, -ONE, 0, ONE, 0, 0, 0, 0, WHOLE), np.rot90),
+    "upside down": ((-ONE, 0, 0, 0, -ONE, 0, 0, 0, WHOLE), lambda frame: np.rot90(frame, 2)),
+    "mirrored": ((-ONE, 0, 0, 0, ONE, 0, 0, 0, WHOLE), np.fliplr),
+    "flipped": ((ONE, 0, 0, 0, -ONE, 0, 0, 0, WHOLE), np.flipud),
+    "transposed": ((0, ONE, 0, ONE, 0, 0, 0, 0, WHOLE), np.transpose),
+}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_frames_are_turned_as_the_file_says(turn):
+    matrix, expected = TURNS[turn]
+    video = read(mp4(quarters(), matrix=matrix))
+    expected = expected(quarters()[0])
+    assert video.shape == (3, *expected.shape, 1)
+    assert np.median(np.abs(video[0, ..., 0].astype(int) - expected)) <= 3
+
+
+def test_another_angle_is_refused():
+    matrix = (46341, 46341, 0, -46341, 46341, 0, 0, 0, WHOLE)
+    with pytest.raises(ValueError, match=r"clip.avi: a rotation of 45 degrees"):
+        read(mp4(quarters(), matrix=matrix))
+
+
+def levels_of(video):
+    return [int(np.argmin(np.abs(np.array(LEVELS) - level))) for level in video[:, 8, 8, 0].astype(int)]
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_frames_that_last_several_steps(container):
+    content = mp4(flat(), [0, 1, 4, 6, 7], container=container)
+    with pytest.warns(UserWarning, match=r"`clip.avi`: 5 frames are read as 8 at equal steps"):
+        assert levels_of(read(content)) == [0, 1, 1, 1, 2, 2, 3, 4]
+
+
+def test_frames_at_uneven_times_are_told_of():
+    with pytest.warns(UserWarning, match=r"durations of 1000 to 3700 ms and are read as evenly spaced"):
+        assert levels_of(read(mp4(flat(), [0, 10, 47, 60, 83]))) == [0, 1, 2, 3, 4]
+
+
+def test_a_long_last_frame_is_a_pause():
+    assert levels_of(read(mp4(flat(), [0, 1, 2, 3, 4]))) == [0, 1, 2, 3, 4]
+
+
+def test_oblong_pixels_are_told_of():
+    with pytest.warns(UserWarning, match=r"its pixels are 16:11, not square, .* as they are stored, 16 x 16"):
+        assert read(mp4(flat(), sample_aspect_ratio=Fraction(16, 11))).shape == (5, 16, 16, 1)
+
+
+def test_interlaced_frames_are_told_of():
+    interlaced = int(av.codec.context.Flags.interlaced_dct) | int(av.codec.context.Flags.interlaced_me)
+    content = mp4(flat(32, 32), codec="mpeg2video", container="mpegts", flags=interlaced)
+    with pytest.warns(UserWarning, match="its frames are interlaced"):
+        assert len(read(content)) == 5
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "pixels"),
+    [
+        ("webm", "libvpx-vp9", "yuva420p"),
+        ("webm", "libvpx", "yuva420p"),
+        ("mov", "qtrle", "argb"),
+    ],
+)
+def test_transparent_pixels_are_black(container, codec, pixels):
+    frames = np.full((3, 32, 32, 4), 200, np.uint8)
+    frames[..., 3] = 255
+    frames[:, :, 16:, 3] = 0
+    content = mp4(frames, codec=codec, container=container, pixels=pixels)
+    for grey in (True, False):
+        video = read(content, grey=grey).astype(int)
+        assert np.abs(video[:, :, :12] - 200).max() <= 6
+        assert video[:, :, 20:].max() <= 6
+
+
+@pytest.mark.parametrize(
+    ("suffix", "container", "codec", "pixels"),
+    [
+        (".m4v", "mp4", "mpeg4", "yuv420p"),
+        (".3gp", "3gp", "mpeg4", "yuv420p"),
+        (".mpg", "mpeg", "mpeg1video", "yuv420p"),
+        (".ts", "mpegts", "mpeg2video", "yuv420p"),
+        (".wmv", "asf", "wmv2", "yuv420p"),
+        (".flv", "flv", "flv1", "yuv420p"),
+        (".y4m", "yuv4mpegpipe", "wrapped_avframe", "yuv420p"),
+        (".mjpeg", "mjpeg", "mjpeg", "yuvj420p"),
+    ],
+)
+def test_other_kinds_of_films(tmp_path, suffix, container, codec, pixels):
+    content = io.BytesIO()
+    with av.open(content, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, pixels
+        for frame in flat(96, 128):
+            source = av.VideoFrame.from_ndarray(frame, format="gray").reformat(format=pixels)
+            output.mux(stream.encode(source))
+        output.mux(stream.encode())
+    (tmp_path / f"a{suffix}").write_bytes(content.getvalue())
+    clip = read_clip(tmp_path / f"a{suffix}")
+    assert levels_of(np.rint(clip * 255)) == [0, 1, 2, 3, 4]
+
+
+def test_a_part_of_each_frame():
+    whole = read(mp4(quarters()))
+    np.testing.assert_array_equal(read_all(mp4(quarters()), crop=(4, 12, 8, 32)), whole[:, 4:12, 8:32])
+    small = read_all(mp4(quarters()), crop=(0, 8, 0, 16), size=(2, 4))
+    assert small.shape == (3, 2, 4, 1) and np.abs(small.astype(int) - 20).max() < 20
+    with pytest.raises(ValueError, match=r"`crop` must lie within the frames of clip.avi, .*\(16, 32\)"):
+        read_all(mp4(quarters()), crop=(0, 17, 0, 32))
+
+
+def read_all(content, **options):
+    return np.stack(list(frames_of(io.BytesIO(content), name="clip.avi", **options)))

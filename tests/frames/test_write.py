@@ -174,3 +174,10 @@ def test_gif_refuses_a_speed_that_players_do_not_show(tmp_path, fps):
     with pytest.raises(ValueError, match=r"`fps` must lie in \(0, 50\].* Received: fps="):
         write_gif(tmp_path / "a.gif", np.zeros((1, 2, 2), "uint8"), fps=fps)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_mask_hides_is_written_as_nothing(tmp_path):
+    frames = np.ma.masked_less(random_frames(2, 4, 4, 1), 0.5)
+    with pytest.warns(UserWarning, match="`frames` has a mask"):
+        write_clip(tmp_path / "a.npy", frames)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), frames.filled(0))

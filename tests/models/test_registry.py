@@ -1,5 +1,7 @@
 """Named models: how names, scales and sizes become a model, and what the paper's sizes weigh."""
 
+import keras
+import numpy as np
 import pytest
 
 from mslstm_keras import create_model, list_models
@@ -68,6 +70,22 @@ def test_arguments_reach_their_place():
     assert (rollout.context_frames, rollout.forecast_frames, rollout.unroll) == (3, 4, True)
     assert (observed.context_frames, observed.forecast_frames) == (3, 4)
     assert observed.get_config()["seed"] == 9
+
+
+def test_numbers_of_numpy_become_those_that_keras_saves(tmp_path):
+    two, four = np.int64(2), np.int32(4)
+    model = create_model(
+        "conv_lstm",
+        (four, four, two),
+        two,
+        two,
+        filters=four,
+        layers=two,
+        patch_size=two,
+        kernel_size=np.int8(3),
+    )
+    model.save(tmp_path / "a.keras")
+    assert keras.models.load_model(tmp_path / "a.keras").output_shape == (None, 3, 4, 4, 2)
 
 
 CONV_LSTM = 3 * 3 * (32 + 32) * (4 * 32) + 4 * 32  # one kernel on [x, h] and one bias for each of four gates

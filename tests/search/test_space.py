@@ -56,6 +56,13 @@ def test_values_become_those_of_a_recipe():
     }
 
 
+def test_values_of_numpy_are_those_of_python():
+    space = {"filters": [np.int64(8)], "layers": {"low": np.int64(1), "high": np.int64(3)}}
+    read = checked_space(space)
+    assert read == {"filters": [8], "layers": {"low": 1, "high": 3, "log": False}}
+    assert {type(read["filters"][0]), type(read["layers"]["low"])} == {int}
+
+
 def test_the_recipes_own_values_are_the_defaults():
     space = checked_space(SPACE)
     found = hyperparameters(space)

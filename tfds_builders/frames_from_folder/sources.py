@@ -12,6 +12,7 @@ import numpy as np
 from mslstm_keras.frames.arrays import HDF5
 from mslstm_keras.frames.folders import is_system_file
 from mslstm_keras.frames.names import counting_order
+from mslstm_keras.frames.netcdf import NETCDF, is_zarr
 from mslstm_keras.frames.pictures import ANIMATIONS
 from mslstm_keras.frames.read import CLIPS, read_clip
 from tfds_builders.windows import window_starts
@@ -93,7 +94,7 @@ class WindowReader:
             agree.
         dtype: "uint8" (levels 0 .. 255; floats are rounded to them) or "float32" ([0, 1]).
         skip_short: bool. Pass over a source of fewer frames than a window, with a warning.
-        data_set: name of the data set in every HDF5 file. None: the one of 3 or 4 axes.
+        data_set: name of the data set in every HDF5, NetCDF or Zarr file. None: the one of 3 or 4 axes.
         mask: bool. Keep missing pixels, as NaN in float32 frames whatever `dtype` is.
         colour_scale: path of a table of colours, see `read_clip`. None: pictures are grey, or of a camera.
     """
@@ -137,9 +138,9 @@ class WindowReader:
         self._read(source)
 
     def _read(self, source: Path) -> np.ndarray:
-        named = self.data_set and source.suffix.lower() in HDF5 and source.is_file()
+        named = self.data_set and (is_zarr(source) or source.suffix.lower() in HDF5 + NETCDF)
         place = f"{source}:{self.data_set}" if named else source
-        pictured = source.is_dir() or source.suffix.lower() in ANIMATIONS
+        pictured = (source.is_dir() and not is_zarr(source)) or source.suffix.lower() in ANIMATIONS
         scale = self.colour_scale if pictured else None
         frames = read_clip(place, self.channels, size=self.size, colour_scale=scale, fill=np.nan)
         missing = int(np.isnan(frames).sum())

@@ -1,0 +1,291 @@
+"""Frames of NetCDF files and Zarr stores, opened by xarray."""
+
+import contextlib
+import io
+import math
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from mslstm_keras.frames.checks import (
+    LITTLE,
+    MOST_PER_BYTE,
+    check_array,
+    check_count,
+    listing,
+    reading,
+    whole_data_set,
+)
+from mslstm_keras.frames.packing import PACKED, are_values, stored_dtype, units_of, unpack
+from mslstm_keras.frames.sequence import Sequence
+from mslstm_keras.frames.times import interval_of, time_order
+
+if TYPE_CHECKING:
+    import xarray
+
+NETCDF = (".nc", ".nc4", ".cdf")
+ZARR = (".zarr",)
+ZIP = (".zip",)  # of a store; no kind of its own, as zips hold anything
+
+_LARGEST_CLASSIC = 2**33  # bytes: one variable alone cannot be read of a file in this form
+_MOST_UNPACKED = 4  # of a zip, whose chunks are packed already: bytes that one of its bytes stands for
+
+# Of an axis: `axis` and `standard_name` of its coordinate by the CF conventions, and names without numbers behind.
+_STANDARD = {
+    "time": "T",
+    "latitude": "Y",
+    "grid_latitude": "Y",
+    "projection_y_coordinate": "Y",
+    "longitude": "X",
+    "grid_longitude": "X",
+    "projection_x_coordinate": "X",
+}
+_NAMES = {
+    "T": "time times t valid_time datetime date frame frames step lead_time leadtime forecast_time nt",
+    "Y": "y lat latitude rlat yc ny nlat northing south_north north_south row rows j",
+    "X": "x lon longitude rlon xc nx nlon easting west_east east_west col cols column columns i",
+    "C": "channel channels band bands rgb rgba c",
+}
+_ROLES = {name: role for role, names in _NAMES.items() for name in names.split()}
+# What is packed and missing is told by `unpack`, and nothing is read before its size is checked.
+_AS_STORED: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "create_default_indexes": False}
+
+_NAMELESS = r"phony_dim_\d+|dim_\d+"
+
+
+def is_zarr(path: Path) -> bool:
+    """Returns whether a folder, or a `.zip`, is a Zarr store."""
+    if path.is_dir():
+        marks = ("zarr.json", ".zgroup", ".zarray")
+        return path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in marks)
+    return path.suffix.lower() in ZARR + ZIP
+
+
+def read_netcdf(path: Path, name: str | None) -> Sequence:
+    """Reads one variable of (time, y, x), whatever the order in which the file has these axes.
+
+    Args:
+        path: NetCDF file (classic form, or NetCDF-4), or Zarr store (folder, or `.zip`).
+        name: path of the variable in the file; None where there is only one that can be a clip.
+
+    Raises:
+        ValueError: if the file is damaged or has another content.
+        ImportError: if xarray, or what it reads the file by, is not installed.
+    """
+    try:
+        import h5netcdf  # noqa: F401
+        import xarray  # noqa: F401
+        import zarr  # noqa: F401
+    except ImportError as error:
+        raise ImportError("NetCDF and Zarr are read by xarray: pip install 'mslstm_keras[netcdf]'") from error
+
+    with contextlib.ExitStack() as stack:
+        with reading(path):
+            store, groups = _open_zarr(path, stack) if is_zarr(path) else _open_netcdf(path, stack)
+        variables = {
+            f"{group.rstrip('/')}/{key}": (data, key)
+            for group, data in groups.items()
+            for key, variable in data.data_vars.items()
+            if variable.ndim >= 3 and np.issubdtype(variable.dtype, np.number)
+        }
+        chosen = _choose(path, variables, name)
+        data, key = variables[chosen]
+        with reading(path):
+            order, single, assumed = _axes(data, str(key))
+            shape = tuple(data.sizes[axis] for axis in order)
+            dtype = stored_dtype(data[key].dtype, data[key].attrs)
+        if np.issubdtype(dtype, np.integer) and are_values(data[key].attrs):
+            check_count(path, shape)
+        else:
+            check_array(path, shape, dtype)
+        with reading(path):
+            _check_claim(store, chosen)
+            lacking = _lacking_chunks(store, chosen)
+            stored = data[key].variable.isel(dict.fromkeys(single, 0)).transpose(*order).values
+            values, valid_range = unpack(stored, data[key].attrs)
+            times = _times(store, data, order[0], chosen)
+        attributes = dict(data[key].attrs)
+    for message in filter(None, (assumed, lacking)):
+        warnings.warn(f"`{path}`: {message}", stacklevel=3)
+    sorting = None if times is None else time_order(path, times)
+    if times is not None and sorting is not None:
+        values, times = values[sorting], times[sorting]
+    return Sequence(
+        values if values.ndim == 4 else values[..., np.newaxis],
+        units_of(attributes),
+        valid_range,
+        times,
+        None if times is None else interval_of(times),
+        any(packing in attributes for packing in PACKED),
+    )
+
+
+def _open_netcdf(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping[str, xarray.Dataset]]":
+    """Opens a file: its HDF5, or None for the classic form, and group -> variables, none of which is read."""
+    import h5netcdf
+    import xarray
+
+    if not h5py.is_hdf5(path):
+        if path.stat().st_size > _LARGEST_CLASSIC:
+            raise ValueError(f"NetCDF-3 of more than {_LARGEST_CLASSIC} bytes; nccopy -k nc4 rewrites it")
+        content = (
+            path.read_bytes()
+        )  # SciPy maps a file that it opens itself, and leaves it open where it is damaged
+        if content[:4] == b"CDF\5":
+            raise ValueError("NetCDF-3 with 64-bit data; nccopy -k nc4 rewrites it")
+        data = xarray.open_dataset(io.BytesIO(content), engine="scipy", **_AS_STORED)
+        return None, {"/": stack.enter_context(data)}
+    file = stack.enter_context(h5py.File(path, "r"))
+    dict(file.attrs)  # damaged ones leave h5netcdf's file half made, which says so once more when it goes
+    # Opened here, as xarray keeps a file open that it cannot read, and HDF5 then gives old values for a new file.
+    stored = stack.enter_context(h5netcdf.File(file, "r", phony_dims="sort"))
+    groups, waiting = {}, [stored]
+    while waiting:
+        group = waiting.pop()
+        groups[group.name] = xarray.open_dataset(xarray.backends.H5NetCDFStore(group), **_AS_STORED)
+        waiting += group.groups.values()
+    return file, groups
+
+
+def _open_zarr(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping[str, xarray.Dataset]]":
+    """Opens a store: its group, and group -> variables, none of which is read."""
+    import xarray
+    import zarr
+
+    place: Any = path
+    if path.is_file():
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > _MOST_UNPACKED * path.stat().st_size + LITTLE:
+                raise ValueError(f"{unpacked} bytes claimed by {path.stat().st_size} bytes of a zip")
+            damaged = archive.testzip()  # found by zarr, it would be logged, too
+        if damaged:
+            raise ValueError(f"{damaged} has another checksum")
+        place = stack.enter_context(zarr.storage.ZipStore(path, mode="r"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of files of the system that lie in the folder
+        if isinstance(zarr.open(place, mode="r"), zarr.Array):
+            raise ValueError(
+                "an array that is in no group; zarr.open_group(...).create_array makes one with a name"
+            )
+        groups = xarray.open_groups(place, engine="zarr", consolidated=False, **_AS_STORED)
+        for data in groups.values():
+            stack.enter_context(data)
+        return zarr.open_group(place, mode="r"), groups
+
+
+def _check_claim(store: Any, name: str) -> None:
+    """Makes sure that a variable of an HDF5 file or a Zarr store takes no more memory than is stored of it."""
+    if (
+        store is None
+    ):  # the classic form, whose values lie in the file as they are, and are not read beyond its end
+        return
+    if isinstance(store, h5py.File):
+        whole_data_set(store, name)
+        return
+    array = store[name.strip("/")]
+    stored, chunk = array.nbytes_stored(), math.prod(array.shards or array.chunks) * array.dtype.itemsize
+    claimed = max(array.nbytes, chunk)
+    if claimed > max(MOST_PER_BYTE * stored, LITTLE):
+        raise ValueError(f"{claimed} bytes of values claimed, which {stored} bytes cannot hold")
+
+
+def _lacking_chunks(store: Any, name: str) -> str | None:
+    """Returns how many chunks a Zarr store does not have, which read as its `fill_value`."""
+    if store is None or isinstance(store, h5py.File):
+        return None
+    array = store[name.strip("/")]
+    lacking = array.nchunks - array.nchunks_initialized
+    return (
+        f"{lacking} of {array.nchunks} chunks are not stored and read as {array.fill_value}"
+        if lacking
+        else None
+    )
+
+
+def _choose(path: Path, variables: Mapping[str, Any], name: str | None) -> str:
+    """Returns the one variable that can be a clip, or the one that is named."""
+    wanted = None if name is None else "/" + name.strip("/")
+    found = [key for key in variables if wanted in (None, key)]
+    if len(found) != 1:
+        rule = f"one variable of time, y and x, or say which by {path.name}:/name"
+        raise ValueError(
+            f"`{path}` must hold {f'the variable {wanted}, of time, y and x' if wanted else rule}. "
+            f"Received: {listing(found or variables)}"
+        )
+    return found[0]
+
+
+def _role(data: "xarray.Dataset", axis: str) -> str | None:
+    """Returns what an axis is: T, Y, X, Z, C (channels), or None where nothing says so."""
+    attributes = data.variables[axis].attrs if axis in data.variables else {}
+    units = str(attributes.get("units", ""))
+    if " since " in units:
+        return "T"
+    if units.startswith("degrees_"):
+        return {"n": "Y", "e": "X"}.get(units.removeprefix("degrees_")[:1])
+    stated = str(attributes.get("axis", "")).upper()
+    by_name = _ROLES.get(re.sub(r"[_\d]+$", "", axis.lower()))
+    if axis.lower() in ("height", "width") and {"height", "width"} <= {
+        str(each).lower() for each in data.sizes
+    }:
+        by_name = "Y" if axis.lower() == "height" else "X"
+    return stated or _STANDARD.get(str(attributes.get("standard_name"))) or by_name
+
+
+def _axes(data: "xarray.Dataset", key: str) -> tuple[list[str], list[str], str | None]:
+    """Returns the axes of a variable as a clip has them, those of one place that are left out, and what is assumed."""
+    axes = [str(axis) for axis in data[key].dims]
+    roles = {axis: _role(data, axis) for axis in axes}
+    known = set(roles.values())
+    order = {role: [axis for axis in axes if roles[axis] == role] for role in "TYXC"}
+    single: list[str] = []
+    for axis in axes:
+        alike = order.get(roles[axis] or "", [])
+        several = len(alike) > 1
+        if data.sizes[axis] == 1 and (several or roles[axis] not in ("T", "Y", "X", "C")):
+            if roles[axis] is None and len(axes) - len(single) <= 3:
+                continue
+            single.append(axis)
+            if several:
+                alike.remove(axis)
+    left = [axis for axis in axes if axis not in single]
+    unknown = [axis for axis in left if roles[axis] is None]
+    assumed = None
+    if not known & {"T", "Y", "X"} and len(left) in (3, 4):
+        if not all(re.fullmatch(_NAMELESS, axis) for axis in left):
+            assumed = f"its axes {', '.join(left)} are taken for time, y, x" + ", channels" * (len(left) - 3)
+        return left, single, assumed
+    if not order["T"] and len(unknown) == 1:
+        order["T"] = unknown
+        assumed = f"its axis {unknown[0]} is taken for time"
+    found = [axis for role in "TYXC" for axis in order[role]]
+    if sorted(found) != sorted(left) or any(len(order[role]) != 1 for role in "TYX") or len(order["C"]) > 1:
+        sizes = ", ".join(f"{axis} {data.sizes[axis]}" for axis in axes)
+        raise ValueError(f"axes {sizes}, which are not one of time, one of y and one of x")
+    return found, single, assumed
+
+
+def _times(store: Any, data: "xarray.Dataset", axis: str, name: str) -> np.ndarray | None:
+    """Returns the times of an axis: dates, or the numbers that stand there; None where it has none."""
+    import xarray
+
+    own = [axis] if axis in data.variables else []
+    others = [
+        str(each)
+        for each, variable in data.variables.items()
+        if variable.dims == (axis,) and " since " in str(variable.attrs.get("units", ""))
+    ]
+    dated = [each for each in own if each in others] or others or own
+    if not dated or not np.issubdtype(data[dated[0]].dtype, np.number):
+        return None
+    _check_claim(store, f"{name.rpartition('/')[0]}/{dated[0]}")
+    variable = data[dated[0]].variable
+    alone = xarray.Dataset({"times": ("frame", variable.values, variable.attrs)})
+    return xarray.decode_cf(alone, decode_timedelta=False)["times"].values
