@@ -20,8 +20,9 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text()
 FLOORS = (
     ("naming", "integers", "files", "locks", "lazy", "importing", "typing", "compat"),
     ("registration",),
-    ("settings", "dtypes"),
-    ("frames", "layers"),
+    ("settings", "dtypes", "timing"),
+    ("formats", "layers"),
+    ("frames",),
     ("cells",),
     ("models",),
     ("metrics", "data"),
@@ -212,7 +213,7 @@ def test_no_room_is_too_large():
 
 def test_frames_know_no_tensors():
     for module, path in MODULES.items():
-        if room(module) == "frames":
+        if room(module) in ("timing", "formats", "frames"):
             known = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names)
             assert known <= {"mslstm_keras", "numpy", "PIL", "h5py", "av", *XARRAY}, module
 
@@ -244,7 +245,13 @@ def test_data_set_builders_know_frames_alone():
     """And what TFDS does not document."""
     for module, path in modules("tfds_builders").items():
         known = {name for name in imports(path) if name.split(".")[0] == "mslstm_keras"}
-        assert all(name.startswith(("mslstm_keras.frames.", "mslstm_keras.compat")) for name in known), module
+        allowed = (
+            "mslstm_keras.timing.",
+            "mslstm_keras.formats.",
+            "mslstm_keras.frames.",
+            "mslstm_keras.compat",
+        )
+        assert all(name.startswith(allowed) for name in known), module
 
 
 def test_test_files_stand_as_what_they_test():

@@ -63,6 +63,16 @@ def add_fitting(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_range(command: argparse.ArgumentParser, default: str) -> None:
+    """Adds what the numbers of a clip stand for."""
+    command.add_argument(
+        "--range",
+        metavar="LOW:HIGH",
+        help="numbers of pixels 0 and 1, such as '0:655 bikes/h', log:0:100 or rain:dwd (mm/h); beyond them values are "
+        f"clipped, and counted (default: {default})",
+    )
+
+
 def show(options: argparse.Namespace, facts: Any, lines: Callable[[], Iterable[str]]) -> None:
     """Prints facts as JSON where a program asked for it, else as lines for a person."""
     if options.json:

@@ -12,6 +12,7 @@ from mslstm_keras.cli.arguments import (
     Commands,
     add_command,
     add_fitting,
+    add_range,
     add_zoo,
     frame_shape,
     frame_size,
@@ -46,6 +47,7 @@ def add_commands(commands: Commands) -> None:
         help="for pictures in the colours of a scale: .csv of rows #rrggbb,value with values in [0, 1]",
     )
     add_fitting(command)
+    add_range(command, "that of the model's data, but for levels of pictures and films")
     command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
     command.add_argument(
         "--output", required=True, type=Path, help=".npy (numbers), .gif or .png (film strip)"
@@ -89,12 +91,7 @@ def _add_export_command(commands):
         type=Path,
         help="new folder of the SavedModel, or file .onnx, .tflite or .xml",
     )
-    command.add_argument(
-        "--range",
-        metavar="LOW:HIGH",
-        help="what pixels stand for, such as '0:655 bikes/h' or rain:dwd, for the signature in units (default: that of "
-        "the model's data)",
-    )
+    add_range(command, "that of the model's data, for the signature in units")
     add_zoo(command)
 
 
@@ -179,21 +176,27 @@ def _add_cost_command(commands):
 
 def _forecast(options):
     from mslstm_keras.forecasting.forecaster import forecast
-    from mslstm_keras.frames.read import read_clip
+    from mslstm_keras.frames.read import read_clip, read_in_units
     from mslstm_keras.frames.write import write_clip
-    from mslstm_keras.zoo.loading import load_model
+    from mslstm_keras.zoo.loading import load_model, scale_of
 
     model = load_model(options.model, options.zoo)
-    frames = read_clip(
-        options.input,
-        model.input_shape[-1],
-        size=options.size,
-        crop=options.crop,
-        colour_scale=options.colour_scale,
-    )
+    channels, scale = model.input_shape[-1], options.range
+    fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
+    if scale is not None:
+        frames = read_clip(options.input, channels, scale=scale, **fitting)
+    else:
+        frames, scale = read_in_units(
+            options.input, channels, scale_of(options.model, options.zoo), **fitting
+        )
     future = forecast(model, frames, options.horizon)
-    write_clip(options.output, future)
-    facts = {"output": str(options.output), "frames": len(future), "shape": list(future.shape)}
+    write_clip(options.output, future, value_scale=scale)
+    facts = {
+        "output": str(options.output),
+        "frames": len(future),
+        "shape": list(future.shape),
+        "range": scale,
+    }
     show(options, facts, lambda: [f"{options.output}: {len(future)} frames of {future.shape[1:]}"])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mslstm_keras.data.catalogue import find_builder
 from mslstm_keras.data.clips import Clips, in_unit_range
-from mslstm_keras.frames.arrays import open_clips
+from mslstm_keras.formats.arrays import open_clips
 
 
 def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None = None) -> Clips:

@@ -33,15 +33,17 @@ def clip_signatures(model: keras.Model, rollout: Rollout, scale: Scale | None) -
         pixels = tf.clip_by_value(forecast(tf.cast(frames, tf.float32) / 255.0), 0.0, 1.0)
         return {"forecast": tf.cast(tf.round(pixels * 255.0), tf.uint8)}
 
-    def values(frames):
-        pixels = tf.clip_by_value(_to_pixel(scale, frames), 0.0, 1.0)
-        return {"forecast": _to_value(scale, tf.clip_by_value(forecast(pixels), 0.0, 1.0))}
-
     signatures = {
         "serving_default": (serving_default, [tf.TensorSpec(shape, tf.float32, name="frames")]),
         "uint8": (uint8, [tf.TensorSpec(shape, tf.uint8, name="frames")]),
     }
     if scale is not None:
+        to_pixel, to_value = functools.partial(_to_pixel, scale), functools.partial(_to_value, scale)
+
+        def values(frames):
+            pixels = tf.clip_by_value(to_pixel(frames), 0.0, 1.0)
+            return {"forecast": to_value(tf.clip_by_value(forecast(pixels), 0.0, 1.0))}
+
         name = RAIN_RATE if isinstance(scale, RainScale) else VALUES
         signatures[name] = values, [tf.TensorSpec(shape, tf.float32, name="frames")]
     return signatures
@@ -83,34 +85,34 @@ def _to_value(scale: Scale, pixels: tf.Tensor) -> tf.Tensor:
 
 
 @_to_pixel.register
-def _(scale: LinearScale, values):
+def _(scale: LinearScale, values: tf.Tensor) -> tf.Tensor:
     return (tf.where(values > scale.low, values, scale.low) - scale.low) / (scale.high - scale.low)
 
 
 @_to_value.register
-def _(scale: LinearScale, pixels):
+def _(scale: LinearScale, pixels: tf.Tensor) -> tf.Tensor:
     return pixels * (scale.high - scale.low) + scale.low
 
 
 @_to_pixel.register
-def _(scale: LogScale, values):
+def _(scale: LogScale, values: tf.Tensor) -> tf.Tensor:
     above = tf.where(values > scale.low, values, scale.low) - scale.low
     return tf.math.log1p(above) / math.log1p(scale.high - scale.low)
 
 
 @_to_value.register
-def _(scale: LogScale, pixels):
+def _(scale: LogScale, pixels: tf.Tensor) -> tf.Tensor:
     return tf.math.expm1(pixels * math.log1p(scale.high - scale.low)) + scale.low
 
 
 @_to_pixel.register
-def _(scale: RainScale, values):
+def _(scale: RainScale, values: tf.Tensor) -> tf.Tensor:
     rate = tf.where(values > 0, values, 0.0)
     dbz = scale.log_a + 10 * scale.b * tf.math.log(rate) / tf.math.log(10.0)
     return (dbz - scale.lowest) / (scale.highest - scale.lowest)
 
 
 @_to_value.register
-def _(scale: RainScale, pixels):
+def _(scale: RainScale, pixels: tf.Tensor) -> tf.Tensor:
     dbz = pixels * (scale.highest - scale.lowest) + scale.lowest
     return tf.where(pixels > 0, 10.0 ** ((dbz - scale.log_a) / (10 * scale.b)), 0.0)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from mslstm_keras.frames.checks import check_frames
+from mslstm_keras.formats.checks import check_frames
 from mslstm_keras.integers import is_whole
 from mslstm_keras.models.rollout import Rollout, find_layer
 

@@ -35,7 +35,7 @@ class RainScale:
     @property
     def ends(self) -> tuple[float, float]:
         """Rates in mm/h between which pixels differ: none at all, and that of pixel 1."""
-        return 0.0, float(self.to_rate(np.float64(1)))
+        return 0.0, float(self.to_rate(np.ones(())))
 
     def to_pixel(self, rate: np.ndarray) -> np.ndarray:
         """Returns the pixels of rain rates in mm/h; NaN stays NaN."""

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from mslstm_keras.frames.arrays import ARRAYS, HDF5, read_array, read_hdf5, split_data_set
-from mslstm_keras.frames.checks import ROUNDING, check_count, check_crop, check_frames, check_size, reading
-from mslstm_keras.frames.colours import Colour, ColoursSeen, read_colour_scale, to_values
-from mslstm_keras.frames.fitting import Fitting
-from mslstm_keras.frames.folders import frame_files
-from mslstm_keras.frames.netcdf import NETCDF, ZARR, is_zarr, read_netcdf
-from mslstm_keras.frames.pictures import ANIMATIONS, PICTURES, read_pictures, unpacked_suffix
-from mslstm_keras.frames.scales import Coder, Ends, LinearScale, parse_scale, scale_of_units
-from mslstm_keras.frames.sequence import Sequence
-from mslstm_keras.frames.videos import VIDEOS
+from mslstm_keras.formats.arrays import ARRAYS, HDF5, read_array, read_hdf5, split_data_set
+from mslstm_keras.formats.checks import ROUNDING, check_count, check_crop, check_frames, check_size, reading
+from mslstm_keras.formats.colours import Colour, ColoursSeen, read_colour_scale, to_values
+from mslstm_keras.formats.fitting import Fitting
+from mslstm_keras.formats.folders import frame_files
+from mslstm_keras.formats.netcdf import NETCDF, ZARR, is_zarr, read_netcdf
+from mslstm_keras.formats.pictures import ANIMATIONS, PICTURES, read_pictures, unpacked_suffix
+from mslstm_keras.formats.sequence import Sequence
+from mslstm_keras.formats.videos import VIDEOS
+from mslstm_keras.frames.scales import Coder, Ends, LinearScale, Scale, parse_scale, scale_of_units
 from mslstm_keras.integers import is_whole
 
 CLIPS = ARRAYS + ANIMATIONS + VIDEOS + HDF5 + NETCDF + ZARR
@@ -218,29 +218,49 @@ def _of_sequence(sequence: Sequence, channels: int, path: Path, code: Code | Non
         ValueError: with the range and the units, if values lie beyond [0, 1] and nothing says what for.
     """
     values = sequence.values
-    low, high = (
-        np.fmin.reduce(values, axis=None, initial=np.inf),
-        np.fmax.reduce(values, axis=None, initial=-np.inf),
-    )
-    if code is None and values.size and (low < -ROUNDING or high > 1 + ROUNDING) and low <= high:
-        scale = scale_of_units(sequence.units)
-        if scale is None and sequence.valid_range and np.isfinite(sequence.valid_range).all():
-            scale = LinearScale(*sequence.valid_range, sequence.units or "")
-        if scale is None:
-            units = f" {sequence.units}" if sequence.units else ""
-            packed = ", unpacked by scale_factor and add_offset" if sequence.unpacked else ""
-            raise ValueError(
-                f"The frames of `{path}` must lie in [0, 1], or be given a `scale` (`--range LOW:HIGH`). "
-                f"Received: values from {low} to {high}{units}{packed}"
-            )
+    if code is not None:
+        stored = np.rint(255 * values) if sequence.levels else values  # as they stand in the file
+        return _to_clip(stored, channels, path, code)
+    scale = _scale_of(sequence)
+    if scale is not None:
         warnings.warn(f"`{path}` is read by the scale that its attributes say, {scale}", stacklevel=4)
         coder = Coder(scale, str(path))
         clip = _to_clip(values, channels, path, coder)
         coder.report()
         return clip
-    if sequence.levels and code is not None:
-        values = np.rint(255 * values)  # as they stand in the file
-    return _to_clip(values, channels, path, code)
+    notes = ([sequence.units] if sequence.units else []) + ["(unpacked)"] * sequence.unpacked
+    _check_range(values, path, " ".join(["", *notes]))
+    if sequence.units:
+        warnings.warn(
+            f"`{path}` has numbers in [0, 1] {sequence.units}, which are taken as pixels; a `scale` "
+            "(`--range LOW:HIGH`) says what else they stand for",
+            stacklevel=4,
+        )
+    return _to_clip(values, channels, path)
+
+
+def _scale_of(sequence: Sequence) -> Scale | None:
+    """Returns the scale that a file says of its values: by the units of a rain rate, or a valid range."""
+    known = scale_of_units(sequence.units)
+    if known is not None or sequence.valid_range is None or not np.isfinite(sequence.valid_range).all():
+        return known
+    low, high = sequence.valid_range
+    return None if (low, high) == (0, 1) else LinearScale(low, high, sequence.units or "")
+
+
+def _check_range(values: np.ndarray, path: Path, note: str = "") -> None:
+    """Makes sure that floats without a scale lie in [0, 1].
+
+    Raises:
+        ValueError: if some do not; it says how to give a scale.
+    """
+    low = float(np.fmin.reduce(values, axis=None, initial=np.inf))
+    high = float(np.fmax.reduce(values, axis=None, initial=-np.inf))
+    if (low < -ROUNDING or high > 1 + ROUNDING) and np.isfinite([low, high]).all():
+        raise ValueError(
+            f"The frames of `{path}` must lie in [0, 1] unless a `scale` (`--range LOW:HIGH`) says what they stand "
+            f"for. Received: values from {low:g} to {high:g}{note}"
+        )
 
 
 def _read_folder(path: Path) -> Iterator[tuple[Path, np.ndarray]]:
@@ -282,7 +302,7 @@ def _read_video(
     path: Path, channels: int, size: tuple[int, int] | None, crop: tuple[int, int, int, int] | None
 ) -> np.ndarray:
     """Reads every frame of a video, uint8 (time, height, width, 1 or 3)."""
-    from mslstm_keras.frames.videos import frames_of
+    from mslstm_keras.formats.videos import frames_of
 
     frames = []
     for frame in frames_of(path, grey=channels == 1, size=size, crop=crop):
@@ -320,6 +340,8 @@ def _to_clip(pixels: np.ndarray, channels: int, path: Path, code: Code | None = 
         pixels = code(pixels)
     elif np.issubdtype(pixels.dtype, np.unsignedinteger):
         pixels = pixels / np.float32(np.iinfo(pixels.dtype).max)
+    elif np.issubdtype(pixels.dtype, np.floating):
+        _check_range(pixels, path)
     frames = check_frames(pixels, name=str(path), missing=True)
     if frames.shape[-1] == channels:
         return frames

@@ -130,7 +130,7 @@ class Coder:
         values = np.asarray(values, np.result_type(values, "float32"))
         self._seen(values)
         low, high = self.scale.ends
-        self._beyond += np.count_nonzero((values < low) | (values > high))
+        self._beyond += int(np.count_nonzero((values < low) | (values > high)))
         return np.clip(self.scale.to_pixel(values), 0, 1).astype("float32")
 
     def report(self) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mslstm_keras.files import replacing
-from mslstm_keras.frames.checks import without_mask
+from mslstm_keras.formats.checks import without_mask
+from mslstm_keras.frames.scales import parse_scale
 from mslstm_keras.integers import is_whole
 
 GIF_SIDE = 256  # pixels: the least that shows what is in a clip of 64 x 64
@@ -21,12 +22,17 @@ STRIP_GAP = 4  # pixels
 
 
 def write_clip(
-    path: str | os.PathLike[str], frames: np.ndarray, *, fps: float = 5, scale: int | None = None
+    path: str | os.PathLike[str],
+    frames: np.ndarray,
+    *,
+    fps: float = 5,
+    scale: int | None = None,
+    value_scale: str | None = None,
 ) -> None:
     """Writes a clip: the numbers (`.npy`), an animation (`.gif`) or a film strip (`.png`).
 
-    `.npy` holds the values as they are. Pictures show them clipped to [0, 1], every pixel enlarged to a
-    square; a film strip runs in rows of ten frames.
+    `.npy` holds the values as they are, or the numbers that they stand for. Pictures show them clipped to [0, 1], every
+    pixel enlarged to a square; a film strip runs in rows of ten frames.
 
     Args:
         path: file to write, ending in `.npy`, `.gif` or `.png`.
@@ -35,10 +41,12 @@ def write_clip(
         fps: float in (0, 50]. Frames per second of an animation.
         scale: int >= 1. Side of a pixel's square. Default: the shorter side of an animation gets at least 256
             pixels, a film strip at most 1600 in width.
+        value_scale: how pixels stand for numbers in their units, see `mslstm_keras.frames.parse_scale`: `.npy` then
+            holds these numbers, of pixels clipped to [0, 1].
 
     Raises:
-        ValueError: for another suffix, rank, number of channels, `fps` or `scale`, or a picture of values
-            that are not finite.
+        ValueError: for another suffix, rank, number of channels, `fps`, `scale` or `value_scale`, or a picture of
+            values that are not finite.
         OSError: if the file cannot be written; what was there before stays.
     """
     path, frames = Path(path), np.asarray(without_mask(frames))
@@ -49,6 +57,8 @@ def write_clip(
         )
     suffix = path.suffix.lower()
     if suffix == ".npy":
+        if value_scale is not None:
+            frames = parse_scale(value_scale).to_value(np.clip(frames, 0, 1))
         content = io.BytesIO()  # NumPy's own way to write a file does not tell a full disk from other faults
         np.save(content, frames.astype("float32", copy=False))
         with replacing(path) as temporary:

@@ -5,9 +5,12 @@ import sys
 import h5py
 import numpy as np
 import pytest
+import xarray
+from PIL import Image
 
-from mslstm_keras.frames import checks
-from mslstm_keras.frames.read import read_clip
+from mslstm_keras.formats import checks
+from mslstm_keras.frames.rain import RAIN_SCALES
+from mslstm_keras.frames.read import data_range, read_clip, read_in_units
 from tests.support.clip_files import random_frames, random_levels, save_folder, save_frames, save_hdf5
 
 MPEG4 = {".avi": "mpeg4", ".mp4": "mpeg4", ".mov": "mpeg4", ".mkv": "mpeg4", ".webm": "libvpx"}
@@ -250,3 +253,84 @@ def test_a_folder_with_an_animation(tmp_path):
     save_frames(tmp_path / "a" / "0.tif", random_levels(3, 4, 4))
     with pytest.raises(ValueError, match=r"0\.tif` must hold one frame.* Received: 3"):
         read_clip(tmp_path / "a")
+
+
+def test_numbers_in_units_become_pixels(tmp_path):
+    flows = np.array([0, 10, 655, 700], "int64").reshape(1, 2, 2) * np.ones((3, 1, 1), "int64")
+    np.save(tmp_path / "flows.npy", flows)
+    with pytest.warns(
+        UserWarning, match=r"flows\.npy: 3 of 12 values lie beyond 0 \.\. 655 bikes/h, from 0 to 700, and"
+    ):
+        clip = read_clip(tmp_path / "flows.npy", scale="0:655 bikes/h")
+    np.testing.assert_allclose(clip[..., 0], np.clip(flows / 655, 0, 1), rtol=1e-6)
+    with pytest.raises(ValueError, match="divide by the largest"):
+        read_clip(tmp_path / "flows.npy")
+
+
+def test_a_scale_takes_levels_of_pictures_as_they_stand(tmp_path):
+    (tmp_path / "d").mkdir()
+    for index in range(2):
+        Image.fromarray(np.full((4, 4), 50 + index, "uint8")).save(tmp_path / "d" / f"{index}.png")
+    clip = read_clip(tmp_path / "d", scale="0:100")
+    np.testing.assert_allclose(clip[:, 0, 0, 0], [0.5, 0.51], rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "h5", "nc"])
+def test_the_scale_of_a_model_is_none_of_levels(tmp_path, suffix):
+    levels = np.arange(48, dtype="uint8").reshape(3, 4, 4)
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npy":
+        np.save(path, levels)
+    elif suffix == "h5":
+        with h5py.File(path, "w") as file:
+            file["levels"] = levels
+    else:
+        xarray.DataArray(levels, dims=("time", "y", "x"), name="levels").to_netcdf(path, engine="h5netcdf")
+    clip, scale = read_in_units(path, 1, "0:100 cars")
+    assert scale is None
+    np.testing.assert_allclose(clip[..., 0], levels / 255, rtol=1e-6)
+    np.testing.assert_allclose(read_clip(path, scale="0:100")[..., 0], levels / 100, rtol=1e-6)
+
+
+def test_numbers_are_read_in_the_units_of_a_model(tmp_path):
+    np.save(tmp_path / "a.npy", np.full((3, 4, 4), 25.0))
+    clip, scale = read_in_units(tmp_path / "a.npy", 1, "0:100 cars")
+    assert scale == "0:100 cars" and np.all(clip == 0.25)
+    np.save(tmp_path / "b.npy", np.full((3, 4, 4), 0.25))
+    assert read_in_units(tmp_path / "b.npy", 1, None)[1] is None
+
+
+def test_missing_numbers_stay_missing(tmp_path):
+    values = np.full((3, 4, 4), 25.0)
+    values[0, 0] = np.nan
+    np.save(tmp_path / "a.npy", values)
+    clip = read_clip(tmp_path / "a.npy", scale="0:100", fill=np.nan)
+    np.testing.assert_array_equal(np.isnan(clip[..., 0]), np.isnan(values))
+    assert data_range(tmp_path / "a.npy") == (25, 25)
+
+
+def save_netcdf(path, values, **attributes):
+    data = xarray.DataArray(np.float32(values), dims=("time", "y", "x"), name="v", attrs=attributes)
+    data.to_netcdf(path, engine="h5netcdf")
+
+
+@pytest.mark.parametrize("units", ["mm/h", "mm h-1", "mm h**-1", "kg m-2 h-1", "mm/hr", "mm/hour"])
+def test_rates_of_rain_are_coded_as_radar(tmp_path, units):
+    rates = np.array([0, 0.5, 2, 50]).reshape(1, 2, 2)
+    save_netcdf(tmp_path / "rain.nc", rates, units=units)
+    with pytest.warns(UserWarning, match=r"rain\.nc` is read by the scale that its attributes say, rain:dwd"):
+        clip = read_clip(tmp_path / "rain.nc")
+    np.testing.assert_allclose(clip[..., 0], RAIN_SCALES["dwd"].to_pixel(rates), atol=1e-6)
+
+
+def test_a_valid_range_is_a_scale(tmp_path):
+    save_netcdf(tmp_path / "t.nc", [[[263, 283], [293, 303]]], units="K", valid_range=np.float32([253, 313]))
+    with pytest.warns(UserWarning, match=r"t\.nc` is read by the scale that its attributes say, 253:313 K"):
+        clip = read_clip(tmp_path / "t.nc")
+    np.testing.assert_allclose(clip[0, ..., 0], [[1 / 6, 0.5], [2 / 3, 5 / 6]], rtol=1e-5)
+
+
+def test_units_of_numbers_in_the_unit_range_are_told(tmp_path):
+    save_netcdf(tmp_path / "a.nc", np.full((1, 2, 2), 0.5), units="kg")
+    with pytest.warns(UserWarning, match=r"a\.nc` has numbers in \[0, 1\] kg, which are taken as pixels"):
+        read_clip(tmp_path / "a.nc")

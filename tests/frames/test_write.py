@@ -181,3 +181,11 @@ def test_what_a_mask_hides_is_written_as_nothing(tmp_path):
     with pytest.warns(UserWarning, match="`frames` has a mask"):
         write_clip(tmp_path / "a.npy", frames)
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), frames.filled(0))
+
+
+def test_numbers_are_written_in_their_units(tmp_path):
+    frames = np.array([-0.1, 0, 0.5, 1.2], "float32").reshape(1, 2, 2, 1)
+    write_clip(tmp_path / "a.npy", frames, value_scale="100:300 K")
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy").ravel(), [100, 100, 200, 300])
+    with pytest.raises(ValueError, match="`range` must be LOW:HIGH"):
+        write_clip(tmp_path / "b.npy", frames, value_scale="K")

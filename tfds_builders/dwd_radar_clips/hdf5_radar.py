@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mslstm_keras.frames.checks import damage_of, whole_data_set
+from mslstm_keras.formats.checks import damage_of, whole_data_set
 from tfds_builders.dwd_radar_clips.radar_maps import (
     STEP,
     WHOLE_FILE,

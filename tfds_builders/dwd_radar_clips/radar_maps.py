@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mslstm_keras.frames.checks import damage_of
+from mslstm_keras.formats.checks import damage_of
 
 STEP = 5
 """Minutes between two maps, and the minutes of rain that one map sums."""

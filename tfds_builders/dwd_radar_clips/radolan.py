@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mslstm_keras.frames.checks import damage_of
+from mslstm_keras.formats.checks import damage_of
 from tfds_builders.dwd_radar_clips.radar_maps import STEP, WHOLE_FILE, Series, rain_rate, series_of_files
 
 _LONGEST_HEADER = 1024  # bytes; real ones have about 150

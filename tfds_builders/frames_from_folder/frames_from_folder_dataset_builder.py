@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mslstm_keras.frames.checks import check_size
+from mslstm_keras.formats.checks import check_size
 from tfds_builders.frames_from_folder.configs import CONFIGS
 from tfds_builders.frames_from_folder.sources import (
     WindowReader,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mslstm_keras.frames.arrays import HDF5
-from mslstm_keras.frames.folders import is_system_file
-from mslstm_keras.frames.names import counting_order
-from mslstm_keras.frames.netcdf import NETCDF, is_zarr
-from mslstm_keras.frames.pictures import ANIMATIONS
+from mslstm_keras.formats.arrays import HDF5
+from mslstm_keras.formats.folders import is_system_file
+from mslstm_keras.formats.netcdf import NETCDF, is_zarr
+from mslstm_keras.formats.pictures import ANIMATIONS
 from mslstm_keras.frames.read import CLIPS, read_clip
+from mslstm_keras.timing.names import counting_order
 from tfds_builders.windows import window_starts
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mslstm_keras.frames.videos import resized
+from mslstm_keras.formats.videos import resized
 from tfds_builders.kth_clips.configs import CONFIGS
 from tfds_builders.kth_clips.sequences import (
     ACTIONS,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from mslstm_keras.frames.videos import resized
+from mslstm_keras.formats.videos import resized
 from tfds_builders.kth_clips import synthetic_walkers, videos
 from tfds_builders.kth_clips.kth_clips_dataset_builder import Builder, KthClipsConfig
 from tfds_builders.kth_clips.make_dummy_data import FOLDER as DUMMY_DATA

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mslstm_keras.frames.checks import damage_of
-from mslstm_keras.frames.videos import frames_of
+from mslstm_keras.formats.checks import damage_of
+from mslstm_keras.formats.videos import frames_of
 from tfds_builders.kth_clips.sequences import FrameRange, parse_sequences, parse_trimmed
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mslstm_keras.frames.videos import read_video
+from mslstm_keras.formats.videos import read_video
 from tfds_builders.kth_clips import videos
 from tfds_builders.kth_clips.make_dummy_data import FOLDER, FRAMES, avi, moving_bar
 from tfds_builders.kth_clips.sequences import FrameRange

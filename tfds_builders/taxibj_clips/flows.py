@@ -9,7 +9,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from mslstm_keras.frames.checks import damage_of, whole_data_set
+from mslstm_keras.formats.checks import damage_of, whole_data_set
 
 SLOTS_PER_DAY = 48
 CELLS = 32

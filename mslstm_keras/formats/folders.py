@@ -3,9 +3,9 @@
 import warnings
 from pathlib import Path
 
-from mslstm_keras.frames.checks import reading
-from mslstm_keras.frames.names import FrameOrder, order_frames
-from mslstm_keras.frames.pictures import PICTURES, bare_name
+from mslstm_keras.formats.checks import reading
+from mslstm_keras.formats.pictures import PICTURES, bare_name
+from mslstm_keras.timing.names import FrameOrder, order_frames
 
 _SYSTEM = (
     *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "$recycle.bin"),
@@ -57,7 +57,7 @@ def frame_files(folder: Path) -> FrameOrder:
         raise ValueError(f"`{folder}` must hold images ({', '.join(PICTURES)}). Received: none")
     if beside:
         names = ", ".join(path.name for path in beside)
-        warnings.warn(f"`{folder}`: no frames are {names}", stacklevel=6)
+        warnings.warn(f"`{folder}`: no frames are {names}", stacklevel=7)
     first: dict[str, Path] = {}
     for path in images:
         if first.setdefault(bare_name(path), path) != path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from mslstm_keras.frames.checks import (
+from mslstm_keras.formats.checks import (
     LITTLE,
     MOST_PER_BYTE,
     check_array,
@@ -22,9 +22,9 @@ from mslstm_keras.frames.checks import (
     reading,
     whole_data_set,
 )
-from mslstm_keras.frames.packing import PACKED, are_values, stored_dtype, units_of, unpack
-from mslstm_keras.frames.sequence import Sequence
-from mslstm_keras.frames.times import interval_of, time_order
+from mslstm_keras.formats.packing import PACKED, are_values, stored_dtype, units_of, unpack
+from mslstm_keras.formats.sequence import Sequence
+from mslstm_keras.timing.times import interval_of, time_order
 
 if TYPE_CHECKING:
     import xarray
@@ -112,7 +112,7 @@ def read_netcdf(path: Path, name: str | None) -> Sequence:
             times = _times(store, data, order[0], chosen)
         attributes = dict(data[key].attrs)
     for message in filter(None, (assumed, lacking)):
-        warnings.warn(f"`{path}`: {message}", stacklevel=3)
+        warnings.warn(f"`{path}`: {message}", stacklevel=4)
     sorting = None if times is None else time_order(path, times)
     if times is not None and sorting is not None:
         values, times = values[sorting], times[sorting]
@@ -122,7 +122,8 @@ def read_netcdf(path: Path, name: str | None) -> Sequence:
         valid_range,
         times,
         None if times is None else interval_of(times),
-        any(packing in attributes for packing in PACKED),
+        levels=stored.dtype == np.uint8 and not are_values(attributes),
+        unpacked=any(packing in attributes for packing in PACKED),
     )
 
 

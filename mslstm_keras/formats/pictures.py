@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from mslstm_keras.frames.checks import MOST_VALUES, check_count, reading
-from mslstm_keras.frames.durations import at_equal_steps
+from mslstm_keras.formats.checks import MOST_VALUES, check_count, reading
+from mslstm_keras.timing.durations import at_equal_steps
 
 if TYPE_CHECKING:
     from PIL import Image

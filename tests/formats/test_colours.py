@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mslstm_keras.frames.colours import ColoursSeen, packed, read_colour_scale, to_values
+from mslstm_keras.formats.colours import ColoursSeen, packed, read_colour_scale, to_values
 from mslstm_keras.frames.read import read_clip
 from tests.support.clip_files import save_folder
 
@@ -155,7 +155,7 @@ def test_colours_become_values(tmp_path, lines):
 def test_a_colour_that_means_not_observed(tmp_path):
     save_folder(tmp_path / "a", [radar()], ["1.png"])
     black = np.count_nonzero((radar() == 0).all(-1))
-    with pytest.warns(UserWarning, match=rf"{black} missing pixels .*1\.png"):
+    with pytest.warns(UserWarning, match=rf"`.*a`: {black} of \d+ values are missing and read as 0"):
         clip = read_clip(tmp_path / "a", colour_scale=RADAR | {"#000000": float("nan")})
     np.testing.assert_array_equal(clip, read_clip(tmp_path / "a", colour_scale=RADAR))
 

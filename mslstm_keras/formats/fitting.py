@@ -63,7 +63,7 @@ class Fitting:
         if self._missing and not np.isnan(self.fill):
             warnings.warn(
                 f"`{self.path}`: {self._missing} of {self._values} values are missing and read as {self.fill:g}",
-                stacklevel=3,
+                stacklevel=4,
             )
 
 

@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from mslstm_keras.frames.dates import FULL_DATES, SHORT_DATES, Unclear, clocked, dated, refuse_mixed_dates
+from mslstm_keras.timing.dates import FULL_DATES, SHORT_DATES, Unclear, clocked, dated, refuse_mixed_dates
 
 
 @pytest.mark.parametrize(

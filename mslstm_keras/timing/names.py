@@ -16,7 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from mslstm_keras.frames.dates import (
+from mslstm_keras.timing.dates import (
     CLOCK,
     FAR_CLOCK,
     FULL_DATES,

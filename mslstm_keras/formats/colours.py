@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mslstm_keras.frames.checks import damage_of
+from mslstm_keras.formats.checks import damage_of
 
 Colour = str | tuple[int, int, int]
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from mslstm_keras.frames.folders import frame_files, is_system_file
+from mslstm_keras.formats.folders import frame_files, is_system_file
 from mslstm_keras.frames.read import read_clip
 from tests.support.clip_files import save_folder
 

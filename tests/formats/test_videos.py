@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mslstm_keras.formats.videos import frames_of, read_video, resized
 from mslstm_keras.frames.read import read_clip
-from mslstm_keras.frames.videos import frames_of, read_video, resized
 
 av = pytest.importorskip("av")
 

@@ -7,7 +7,7 @@ import cftime
 import numpy as np
 import pytest
 
-from mslstm_keras.frames.times import interval_of, time_order
+from mslstm_keras.timing.times import interval_of, time_order
 
 START = np.datetime64("2024-05-01T00:00", "ns")
 

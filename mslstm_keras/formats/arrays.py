@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from mslstm_keras.frames.checks import (
+from mslstm_keras.formats.checks import (
     MOST_PER_BYTE,
     check_array,
     check_missing,
@@ -19,9 +19,9 @@ from mslstm_keras.frames.checks import (
     reading,
     whole_data_set,
 )
-from mslstm_keras.frames.netcdf import NETCDF, ZARR, ZIP, read_netcdf
-from mslstm_keras.frames.packing import MISSING, PACKED, are_values, stored_dtype, units_of, unpack
-from mslstm_keras.frames.sequence import Sequence
+from mslstm_keras.formats.netcdf import NETCDF, ZARR, ZIP, read_netcdf
+from mslstm_keras.formats.packing import MISSING, PACKED, are_values, stored_dtype, units_of, unpack
+from mslstm_keras.formats.sequence import Sequence
 
 if TYPE_CHECKING:
     import h5py

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mslstm_keras.frames.checks import check_frames, check_size, damage_of, whole_data_set
+from mslstm_keras.formats.checks import check_frames, check_size, damage_of, whole_data_set
 from mslstm_keras.frames.read import read_clip
 from tests.support.clip_files import random_frames, random_levels
 

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from mslstm_keras.frames.arrays import read_hdf5
-from mslstm_keras.frames.sequence import Sequence
+from mslstm_keras.formats.arrays import read_hdf5
+from mslstm_keras.formats.sequence import Sequence
 
 
 def test_frames_alone_say_nothing():

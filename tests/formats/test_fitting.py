@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from mslstm_keras.frames import checks
-from mslstm_keras.frames.checks import check_crop
+from mslstm_keras.formats import checks
+from mslstm_keras.formats.checks import check_crop
 from mslstm_keras.frames.read import read_clip
 from tests.support.clip_files import random_frames, random_levels, save_folder, save_frames
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mslstm_keras.frames.durations import at_equal_steps, repeats
 from mslstm_keras.frames.read import read_clip
+from mslstm_keras.timing.durations import at_equal_steps, repeats
 
 
 @pytest.mark.parametrize(

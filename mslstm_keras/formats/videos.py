@@ -10,10 +10,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from mslstm_keras.frames.checks import damage_of
-from mslstm_keras.frames.durations import MOST_REPEATS, repeats
-from mslstm_keras.frames.fitting import cut_out
+from mslstm_keras.formats.checks import damage_of
+from mslstm_keras.formats.fitting import cut_out
 from mslstm_keras.integers import is_whole
+from mslstm_keras.timing.durations import MOST_REPEATS, repeats
 
 VIDEOS = (
     *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".3gp", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),

@@ -1,0 +1,1 @@
+"""Kinds of files that hold frames: array files, NetCDF, pictures, films and folders of images."""
