@@ -4,13 +4,14 @@ import dataclasses
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mslstm_keras.frames.arrays import HDF5
 from mslstm_keras.frames.names import counting_order
+from mslstm_keras.frames.pictures import IMAGES
 from mslstm_keras.frames.read import CLIPS, read_clip
 from tfds_builders.windows import window_starts
 
@@ -37,6 +38,19 @@ def list_sources(folder: str | os.PathLike) -> list[Path]:
                 f"are passed over). Received: {path}"
             )
     return sorted(sources, key=counting_order)
+
+
+def files_of(sources: Iterable[Path]) -> dict[str, Path]:
+    """Returns the files that clips are read from, by their paths within the folder: of a sub-folder its images."""
+    files = {}
+    for source in sources:
+        inside = [path for path in sorted(source.iterdir()) if _is_image(path)] if source.is_dir() else [source]
+        files |= {path.relative_to(source.parent).as_posix(): path for path in inside}
+    return files
+
+
+def _is_image(path):
+    return path.suffix.lower() in IMAGES and not path.name.startswith(".") and path.is_file()
 
 
 def split_sources(sources: list[Path], test_share: float) -> dict[str, list[Path]]:
