@@ -349,7 +349,7 @@ def fetch_sources(builder: PartBuilder, download_config: tfds.download.DownloadC
     builder._split_generators(manager)
 
 
-def check_sources(builder: PartBuilder, folder: Path) -> None:
+def check_same_sources(builder: PartBuilder, folder: Path) -> None:
     """Checks that a data set, or the parts of it that are made, are of the source files in a folder.
 
     Does nothing where nothing is made yet. Warns of a data set that was made before sources were recorded.

@@ -142,9 +142,9 @@ def _info_lines(facts):
     if facts["clips"]:
         counts = ", ".join(f"{count:,} {split}" for split, count in facts["clips"].items())
         yield f"clips: {counts}, {facts['bytes']:,} bytes in {facts['folder']}"
+        yield _sources_line(facts["sources"])
     else:
         yield f"not prepared: mslstm data prepare {facts['data']}"
-        yield _sources_line(facts["sources"])
     if facts["interval"] is not None:
         yield f"{facts['interval']} minutes between frames"
     for name, feature in facts["features"].items():

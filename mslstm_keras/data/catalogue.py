@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from mslstm_keras.naming import nearest
 from mslstm_keras.settings import tuples
-from tfds_builders.metadata import read_metadata
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -59,6 +59,7 @@ def find_builder(data: str, data_dir: str | os.PathLike[str] | None = None) -> "
         import tensorflow_datasets as tfds
 
         from mslstm_keras.compat import DATA_DIR
+        from tfds_builders.metadata import read_metadata
     except ImportError as error:
         raise ImportError(
             f"Prepared data sets are read by TensorFlow Datasets: pip install tensorflow tensorflow-datasets ({data!r})"
@@ -76,7 +77,7 @@ def find_builder(data: str, data_dir: str | os.PathLike[str] | None = None) -> "
     if fields is None or not {*fields} <= {field.name for field in dataclasses.fields(kind)}:
         return reader  # prepared by a version that kept no fields, or has others
     description = reader.info.config_description
-    return builder(config=kind(name=config, description=description, **tuples(fields)), data_dir=folder)
+    return variant_builder(builder, kind(name=config, description=description, **tuples(fields)), folder)
 
 
 def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -95,6 +96,8 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
     Raises:
         ValueError: if name or config are unknown (with the nearest names).
     """
+    from tfds_builders.metadata import read_metadata
+
     builder = find_builder(data, data_dir)
     config, kind = builder.builder_config, type(builder_class(builder.name).BUILDER_CONFIGS[0])
     # A variant that was prepared before they were kept has lost its fields.
@@ -117,6 +120,19 @@ def prepared_variants(place: Path, configs: Iterable[str]) -> list[str]:
     # A preparation that failed leaves no such file.
     prepared = {path.parts[-3] for path in place.glob("*/*/dataset_info.json")}
     return sorted(prepared - {*configs})
+
+
+def variant_builder(
+    kind: type["tfds.core.DatasetBuilder"], config: "tfds.core.BuilderConfig", data_dir: str
+) -> "tfds.core.DatasetBuilder":
+    """Returns the builder of a config that is none of those of its class, without the warning of TFDS that it is not."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return kind(config=config, data_dir=data_dir)
+    finally:
+        logger.setLevel(level)
 
 
 def builder_class(name: str) -> type["tfds.core.DatasetBuilder"]:

@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mslstm_keras.data.catalogue import builder_class, configs_of, find_builder, prepared_variants
+from mslstm_keras.data.catalogue import (
+    builder_class,
+    configs_of,
+    find_builder,
+    prepared_variants,
+    variant_builder,
+)
 from mslstm_keras.locks import locked
 from mslstm_keras.settings import read_settings
 from tfds_builders.part_processes import errors_of_the_disk, make_parts
@@ -60,8 +66,14 @@ def prepare(
     """
     import tensorflow_datasets as tfds
 
-    from tfds_builders import parts
-    from tfds_builders.parts import Part, fetch_sources, is_prepared, join_parts, make_part
+    from tfds_builders.parts import (
+        Part,
+        check_same_sources,
+        fetch_sources,
+        is_prepared,
+        join_parts,
+        make_part,
+    )
     from tfds_builders.random_access import random_access
 
     if processes < 1 or (part and processes > 1):
@@ -82,7 +94,7 @@ def prepare(
     config = tfds.download.DownloadConfig(manual_dir=None if manual_dir is None else os.fspath(manual_dir))
     ready, place = is_prepared(builder), Path(builder.data_dir)
     if folder is not None:
-        parts.check_sources(builder, folder)
+        check_same_sources(builder, folder)
     if chosen and not ready:
         with errors_of_the_disk():
             make_part(builder, chosen, config)  # several do that at once, without a lock
@@ -93,7 +105,7 @@ def prepare(
         if not ready:
             builder = find(repeated=True)  # another process may have made it meanwhile
             if folder is not None:
-                parts.check_sources(builder, folder)
+                check_same_sources(builder, folder)
         with errors_of_the_disk():
             if not is_prepared(builder) and not chosen:
                 if processes > 1:
@@ -124,9 +136,9 @@ def check_sources(
     Raises:
         ValueError: if it was made of other files, naming both folders, the first difference and what to do.
     """
-    from tfds_builders.parts import check_sources
+    from tfds_builders.parts import check_same_sources
 
-    check_sources(find_builder(data, data_dir), _existing(manual_dir))
+    check_same_sources(find_builder(data, data_dir), _existing(manual_dir))
 
 
 def _existing(manual_dir):
@@ -172,4 +184,4 @@ def _variant(builder, name, settings, repeated):
     )
     if name in configs or (prepared and not same):
         raise ValueError(f"`variant` must be new. Received: variant={name!r}, known or prepared in {place}")
-    return kind(config=config, data_dir=os.fspath(place.parent))
+    return variant_builder(kind, config, os.fspath(place.parent))

@@ -44,6 +44,7 @@ def test_data_is_prepared(mslstm, tmp_path, monkeypatch):
     assert first.out.splitlines()[-1] == f"{folder}: 3 train clips, 2 test clips"
     again = mslstm("data", "prepare", OPTDIGITS, "--data-dir", tmp_path, "--json")
     expected = {"data": OPTDIGITS, "folder": str(folder), "clips": {"train": 3, "test": 2}}
+    expected["prepared_before"] = True
     assert json.loads(again.out) == expected
     assert split_clips(OPTDIGITS, "test", tmp_path).count == 2
 
@@ -56,6 +57,7 @@ def test_data_is_prepared_in_parts(mslstm, tmp_path):
     assert (first.status, first.out) == (0, f"{folder}: part 2 of 3 is made; missing: 1, 3\n")
     second = mslstm(*words, "--part", "3/3", "--json")
     expected = {"data": "moving_mnist_clips/few", "folder": str(folder), "clips": {}, "missing_parts": [1]}
+    expected["prepared_before"] = False
     assert json.loads(second.out) == expected
     other = mslstm(*words, "--part", "1/2")
     assert (other.status, other.out, other.error.count("\n")) == (2, "", 1)
