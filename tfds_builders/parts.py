@@ -5,6 +5,7 @@ are no locks, which a shared folder often lacks.
 """
 
 import contextlib
+import functools
 import inspect
 import io
 import itertools
@@ -91,8 +92,8 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     _on_example: Callable[[], None] | None = None
     _made: Sequence["_Made"] = ()  # parts to join, instead of making anything
     _before: Sequence["_Made"] = ()  # parts that are made already, whose sources a part must have too
-    _folder: Path | None = None  # of source files, and its files, once they are looked for
-    _paths: Mapping[str, Path] = MappingProxyType({})
+    _manager: tfds.download.DownloadManager | None = None  # while it is made
+    _paths: Mapping[str, Path] = MappingProxyType({})  # its source files
     sources: Sources | None = None
     """What it was made of, once that is made."""
 
@@ -135,9 +136,12 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         Raises:
             ValueError: if parts are there of other source files.
         """
+        folder = self._manager and given_folder(self._manager)
+        if self._manager:
+            self._paths = self.source_files(folder, self._manager)
         shares = {split: self.part.of(of_split) for split, of_split in units.items()}
         read = self._paths if reads is None else {name for each in shares.items() for name in reads(*each)}
-        self.sources = Sources.of(self._folder, self._paths, read)
+        self.sources = Sources.of(folder, self._paths, read)
         for made in self._before:
             _check_sources_alike(made, self.part, self.sources)
         generators = {split: generate(split, of_split) for split, of_split in shares.items()}
@@ -169,8 +173,8 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             self.check_clips({split.name: split.num_examples for split in splits})
             self.info.set_splits(tfds.core.SplitDict(splits))
         else:
-            self._folder = given_folder(dl_manager)
-            self._paths = self.source_files(self._folder, dl_manager)
+            dl_manager.download = functools.cache(dl_manager.download)  # `source_files` asks once more
+            self._manager = dl_manager
             super()._download_and_prepare(dl_manager, download_config)
             changed = self.sources.changed(self._paths)
             if changed:
