@@ -1,4 +1,4 @@
-"""What a prepared data set knows of itself beside what TFDS keeps: one JSON file, which TFDS shows as `info.metadata`."""
+"""What a data set knows of itself beside what TFDS keeps: one JSON file, which TFDS shows as `info.metadata`."""
 
 import json
 import os

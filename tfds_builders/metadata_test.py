@@ -28,7 +28,9 @@ def test_tfds_reads_the_file(tmp_path):
 @pytest.mark.parametrize("content", ["", "[1]", '{"a": 1'])
 def test_a_damaged_file_is_named(tmp_path, content):
     (tmp_path / METADATA).write_text(content)
-    with pytest.raises(ValueError, match=rf"must be a JSON object, .* Received: {tmp_path}/{METADATA}: [^\n]+$"):
+    with pytest.raises(
+        ValueError, match=rf"must be a JSON object, .* Received: {tmp_path}/{METADATA}: [^\n]+$"
+    ):
         read_metadata(tmp_path)
 
 

@@ -85,9 +85,7 @@ class Sources:
         lines = (f"{file.sha256 or '-'}  {name}\n" for name, file in sorted(self.files.items()))
         return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()
 
-    def difference(
-        self, folder: Path, paths: Mapping[str, Path], *, partly: bool = False
-    ) -> str | None:
+    def difference(self, folder: Path, paths: Mapping[str, Path], *, partly: bool = False) -> str | None:
         """Compares with files that are at hand.
 
         Names must agree, then contents. A file that is in the same folder, of the same size and not changed since
@@ -137,7 +135,10 @@ class Sources:
         if names:
             return names
         for name, file in self.files.items():
-            if None not in (file.sha256, other.files[name].sha256) and file.sha256 != other.files[name].sha256:
+            if (
+                None not in (file.sha256, other.files[name].sha256)
+                and file.sha256 != other.files[name].sha256
+            ):
                 return f"{name} has another content"
         return None
 
@@ -145,7 +146,9 @@ class Sources:
         """Returns the sources of several parts: of each file what a part knows that has read it."""
         files = dict(self.files)
         for other in others:
-            files |= {name: file for name, file in other.files.items() if file.sha256 and not files[name].sha256}
+            files |= {
+                name: file for name, file in other.files.items() if file.sha256 and not files[name].sha256
+            }
         return dataclasses.replace(self, files=files)
 
 

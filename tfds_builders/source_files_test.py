@@ -97,7 +97,9 @@ def test_names_come_first(folder, sources):
     assert sources.difference(folder, paths_in(folder), partly=True) == "b/c has another content"
 
 
-def test_large_folders_are_compared_in_samples_and_that_is_said(folder, sources, hashed, monkeypatch, tmp_path):
+def test_large_folders_are_compared_in_samples_and_that_is_said(
+    folder, sources, hashed, monkeypatch, tmp_path
+):
     monkeypatch.setattr(source_files, "_MOST_BYTES", 2 * source_files._OPENING + 100)
     moved = shutil.copytree(folder, tmp_path / "second")
     with pytest.warns(UserWarning, match="^1 of 3 source files are compared by name and size alone"):

@@ -90,7 +90,7 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
     Returns:
         {"data", "description", "config": field -> value, "features": name -> text, "folder": where it is or would be,
         "clips": split -> count, none where it is not prepared, "bytes": size on the disk, "interval": minutes between
-        two frames or None, "sources": {"folder", "files": their number, "bytes", "fingerprint": SHA-256 of the names and
+        two frames or None, "sources": {"folder", "files": their number, "bytes", "fingerprint": SHA-256 of names and
         contents} of the source files, or None where it is not prepared, or was before they were recorded}.
 
     Raises:
@@ -125,7 +125,7 @@ def prepared_variants(place: Path, configs: Iterable[str]) -> list[str]:
 def variant_builder(
     kind: type["tfds.core.DatasetBuilder"], config: "tfds.core.BuilderConfig", data_dir: str
 ) -> "tfds.core.DatasetBuilder":
-    """Returns the builder of a config that is none of those of its class, without the warning of TFDS that it is not."""
+    """Returns the builder of a config that its class does not list, without the warning of TFDS that it does not."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)

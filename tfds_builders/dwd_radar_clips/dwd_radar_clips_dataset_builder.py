@@ -217,7 +217,9 @@ class Builder(PartBuilder):
             yield index, example
 
 
-def _open(config: DwdRadarClipsConfig, dl_manager: tfds.download.DownloadManager) -> tuple[Series, Path | None]:
+def _open(
+    config: DwdRadarClipsConfig, dl_manager: tfds.download.DownloadManager
+) -> tuple[Series, Path | None]:
     """Finds the source in the manual folder and opens it; returns it and its folder."""
     if config.source == "synthetic":
         return synthetic_rain(config.size), None

@@ -44,7 +44,9 @@ def files_of(sources: Iterable[Path]) -> dict[str, Path]:
     """Returns the files that clips are read from, by their paths within the folder: of a sub-folder its images."""
     files = {}
     for source in sources:
-        inside = [path for path in sorted(source.iterdir()) if _is_image(path)] if source.is_dir() else [source]
+        inside = (
+            [path for path in sorted(source.iterdir()) if _is_image(path)] if source.is_dir() else [source]
+        )
         files |= {path.relative_to(source.parent).as_posix(): path for path in inside}
     return files
 

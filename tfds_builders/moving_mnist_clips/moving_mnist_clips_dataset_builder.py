@@ -64,9 +64,7 @@ class Builder(PartBuilder):
     ) -> Mapping[str, Path]:
         """Returns the files of images, and that of the public test clips."""
         config = self.builder_config
-        return find_files(
-            config.source, config.test_clips is None, manual_dir=folder, dl_manager=dl_manager
-        )
+        return find_files(config.source, config.test_clips is None, manual_dir=folder, dl_manager=dl_manager)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         config = self.builder_config
