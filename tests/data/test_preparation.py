@@ -1,6 +1,7 @@
 """Preparing data sets: again, as variants, in parts, in processes, on a full disk."""
 
 import functools
+import gzip
 import multiprocessing
 import os
 import re
@@ -144,6 +145,33 @@ SOURCES = {
     ),
     "dwd_radar_clips": ("germany", {"map_size": "[10,10]", "window": "2", "stride": "30"}, {"RYDL.hdf5"}),
 }
+
+
+def test_radar_files_count_if_their_maps_are_in_clips(tmp_path):
+    """The content of a map that follows no other does not matter, as it is in no clip; that of the others does."""
+    folder = shutil.copytree(IN_PARTS["dwd"]["manual_dir"], tmp_path / "sources")
+    settings = {"map_size": "[10,10]", "window": "2", "stride": "30", "test_share": "0.5"}
+    arguments = {"variant": "mine", "settings": settings}
+    late = folder / "radolan" / "raa01-ry_10000-2101010000-dwd---bin.gz"  # follows no other
+    late.write_bytes(b"")
+    builder = prepare("dwd_radar_clips/radolan", tmp_path / "data", folder, **arguments)
+    files = parts.sources_of(builder).files
+    name = late.name.removesuffix(".gz")
+    assert len(files) == 17 and [each for each, file in files.items() if not file.sha256] == [name]
+    late.write_bytes(b"more")
+    prepare("dwd_radar_clips/mine", tmp_path / "data", folder)
+    flat = tmp_path / "flat"  # without the sub-folder, unpacked
+    flat.mkdir()
+    for path in (folder / "radolan").iterdir():
+        content = path.read_bytes()
+        (flat / path.name.removesuffix(".gz")).write_bytes(
+            content if path == late else gzip.decompress(content)
+        )
+    prepare("dwd_radar_clips/mine", tmp_path / "data", flat)
+    first = min(flat.iterdir())
+    first.write_bytes(first.read_bytes() + b" ")
+    with pytest.raises(ValueError, match=f"{first.name} has another content$"):
+        prepare("dwd_radar_clips/mine", tmp_path / "data", flat)
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfds_builders.frames_from_folder.sources import WindowReader, list_sources, split_sources
+from tfds_builders.frames_from_folder.sources import WindowReader, files_of, list_sources, split_sources
 
 NAMES = st.lists(st.text("abc012", min_size=1, max_size=6), unique=True, min_size=2, max_size=30)
 SHARES = st.floats(0.01, 0.99)
@@ -155,3 +155,11 @@ def test_the_data_set_of_hdf5_files_is_named_once(tmp_path):
     assert [int(frames.max()) for _, frames in cut.windows(tmp_path / "b.npy")] == [0]
     with pytest.raises(ValueError, match=r"one data set of 3 or 4 axes.* Received: /one, /two"):
         list(reader().windows(tmp_path / "a.h5"))
+
+
+def test_the_files_of_clips_are_those_that_are_read(tmp_path):
+    (tmp_path / "b").mkdir()
+    for name in ("a.npy", "b/2.png", "b/10.PNG", "b/.hidden.png", "b/notes.txt"):
+        (tmp_path / name).touch()
+    files = files_of([tmp_path / "a.npy", tmp_path / "b"])
+    assert files == {name: tmp_path / name for name in ("a.npy", "b/10.PNG", "b/2.png")}
