@@ -24,3 +24,11 @@ def manual_folder(dl_manager: "tfds.download.DownloadManager", files: str) -> Pa
         raise ValueError(
             f"`manual_dir` must hold {files}: `mslstm data prepare NAME --manual-dir FOLDER`. Received: {received}"
         ) from error
+
+
+def given_folder(dl_manager: "tfds.download.DownloadManager") -> Path | None:
+    """Returns the folder of source files that the user named, None if there is none that holds anything."""
+    try:
+        return Path(dl_manager.manual_dir)
+    except AssertionError:  # TFDS: the folder does not exist or is empty
+        return None

@@ -5,7 +5,7 @@ are no locks, which a shared folder often lacks.
 """
 
 import contextlib
-import hashlib
+import functools
 import inspect
 import io
 import itertools
@@ -14,14 +14,22 @@ import os
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from mslstm_keras.formats.checks import damage_of
+from tfds_builders.manual_folder import given_folder
+from tfds_builders.metadata import read_json, update_metadata, write_json
+from tfds_builders.source_files import Sources
+
+_SOURCES = "sources.json"
 _RECORD = "part.json"
 
 
@@ -70,46 +78,76 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     Its `_split_generators` ends with `return self.of_part(...)`. Its examples must keep the order of their keys
     (`disable_shuffling=True`), so that the parts, one after the other, are the whole.
+
+    What it makes knows its sources, see `source_files`, and its config: `metadata.json` and `sources.json`.
     """
 
     part = Part()
     """Part that is made."""
 
+    fetches = False
+    """Whether source files that are not in the user's folder are downloaded."""
+
     _whole: "PartBuilder | None" = None  # builder of the whole, in that of a part
     _on_example: Callable[[], None] | None = None
     _made: Sequence["_Made"] = ()  # parts to join, instead of making anything
+    _before: Sequence["_Made"] = ()  # parts that are made already, whose sources a part must have too
+    _manager: tfds.download.DownloadManager | None = None  # while it is made
+    _paths: Mapping[str, Path] = MappingProxyType({})  # its source files
+    sources: Sources | None = None
+    """What it was made of, once that is made."""
 
     @property
     def downloads(self) -> Path:
         """Folder of downloads, and of what a builder keeps between its runs; one for all parts."""
         return Path((self._whole or self).data_dir_root, "downloads")
 
+    def source_files(
+        self, folder: Path | None, dl_manager: tfds.download.DownloadManager | None = None
+    ) -> Mapping[str, Path]:
+        """Returns the files that the data set is made of, name -> file; none where it needs none.
+
+        Args:
+            folder: folder of source files that the user named, if there is one that holds anything.
+            dl_manager: fetches what is not there. None: that is left out.
+
+        Raises:
+            ValueError: if a file is not what it should be, as far as names and published checksums tell.
+        """
+        return {}
+
     def of_part(
         self,
         units: Mapping[str, Sequence],
         generate: Callable[[str, Sequence], Iterator],
-        agreed: Iterable[np.ndarray | str | bytes] = (),
+        reads: Callable[[str, Sequence], Iterable[str]] | None = None,
     ) -> dict[str, Iterator]:
         """Returns the generators of the examples of a part, which may be the whole.
 
         Args:
             units: split -> what its examples are made of, one unit after the other, such as files or windows.
             generate: makes the generator of the examples of (split, its units).
-            agreed: what else must be the same for all parts, such as statistics of all source files.
+            reads: gives the names of the source files that the examples of (split, its units) depend on with their
+                content. Default: all.
 
         Returns:
             Split -> examples. A part that is not the whole leaves out splits of which it has no example.
+
+        Raises:
+            ValueError: if parts are there of other source files.
         """
-        generators = {split: generate(split, self.part.of(of_split)) for split, of_split in units.items()}
+        folder = self._manager and given_folder(self._manager)
+        if self._manager:
+            self._paths = self.source_files(folder, self._manager)
+        shares = {split: self.part.of(of_split) for split, of_split in units.items()}
+        read = self._paths if reads is None else {name for each in shares.items() for name in reads(*each)}
+        self.sources = Sources.of(folder, self._paths, read)
+        for made in self._before:
+            _check_sources_alike(made, self.part, self.sources)
+        generators = {split: generate(split, of_split) for split, of_split in shares.items()}
         if self.part.count == 1:
             return generators
-        digest = hashlib.sha256()
-        for content in agreed:
-            digest.update(content if isinstance(content, bytes) else np.asarray(content).tobytes())
-        self._sources = {
-            "units": {split: len(of_split) for split, of_split in units.items()},
-            "digest": digest.hexdigest(),
-        }
+        self._units = {split: len(of_split) for split, of_split in units.items()}
         counted = {split: self._counted(generator) for split, generator in generators.items()}
         firsts = {split: next(generator, None) for split, generator in counted.items()}
         return {
@@ -128,12 +166,25 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 self._on_example()
 
     def _download_and_prepare(self, dl_manager, download_config) -> None:
-        if not self._made:
+        if self._made:
+            first, *others = (made.sources for made in self._made)
+            self.sources = first.joined(others)
+            splits = [self._join(split) for split in self._made[0].record["units"]]
+            self.check_clips({split.name: split.num_examples for split in splits})
+            self.info.set_splits(tfds.core.SplitDict(splits))
+        else:
+            dl_manager.download = functools.cache(dl_manager.download)  # `source_files` asks once more
+            self._manager = dl_manager
             super()._download_and_prepare(dl_manager, download_config)
-            return
-        splits = [self._join(split) for split in self._made[0].record["units"]]
-        self.check_clips({split.name: split.num_examples for split in splits})
-        self.info.set_splits(tfds.core.SplitDict(splits))
+            changed = self.sources.changed(self._paths)
+            if changed:
+                raise ValueError(
+                    "Source files must not change while a data set is made of them. "
+                    f"Received: {self._paths[changed]}, which did"
+                )
+        # TFDS has put a folder here that it renames when the data set is whole.
+        write_json(Path(self.data_dir, _SOURCES), self.sources.to_plain())
+        update_metadata(self.data_dir, config=_fields(self), sources=self.sources.summary())
 
     def _join(self, name: str) -> "tfds.core.SplitInfo":
         """Writes the records of all parts of a split, into the same files as in one process."""
@@ -165,7 +216,8 @@ class _Made:
     Attributes:
         folder: where it is.
         part: which it is.
-        record: what `make_part` wrote of it: "part", "settings", "units", "digest".
+        record: what `make_part` wrote of it: "part", "settings", "units".
+        sources: what it was made of.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -173,6 +225,7 @@ class _Made:
         with _damage_of(folder):
             self.record = json.loads((folder / _RECORD).read_text())
             self.part = Part(*self.record["part"])
+            self.sources = Sources.from_plain(self.record["sources"])
 
     @property
     def splits(self) -> Mapping[str, Any]:
@@ -216,7 +269,7 @@ def make_part(
         on_example: called after each example that is made.
 
     Raises:
-        ValueError: if parts are there of another number or of other settings; and what
+        ValueError: if parts are there of another number, of other settings or of other source files; and what
             `download_and_prepare` raises.
     """
     if is_prepared(builder):
@@ -231,10 +284,15 @@ def make_part(
         with tempfile.TemporaryDirectory(dir=folder, prefix=f".{part.folder}-") as temporary:
             place = Path(temporary, part.folder)
             maker = _again(builder, place)
-            maker.part, maker._whole, maker._on_example = part, builder, on_example
+            maker.part, maker._whole, maker._on_example, maker._before = part, builder, on_example, made
             with _in_silence():
                 maker.download_and_prepare(download_dir=maker.downloads, download_config=download_config)
-            record = {"part": [part.number, part.count], "settings": settings, **maker._sources}
+            record = {
+                "part": [part.number, part.count],
+                "settings": settings,
+                "units": maker._units,
+                "sources": maker.sources.to_plain(),
+            }
             (place / _RECORD).write_text(json.dumps(record))
             os.rename(place, folder / part.folder)
     except Exception:  # of any kind: harmless if another process has made the part meanwhile
@@ -295,6 +353,61 @@ def fetch_sources(builder: PartBuilder, download_config: tfds.download.DownloadC
     builder._split_generators(manager)
 
 
+def check_same_sources(builder: PartBuilder, folder: Path) -> None:
+    """Checks that a data set, or the parts of it that are made, are of the source files in a folder.
+
+    Does nothing where nothing is made yet. Warns of a data set that was made before sources were recorded.
+
+    Raises:
+        ValueError: if it is of other files, naming both folders, the first difference and what to do.
+    """
+    if is_prepared(builder):
+        made, place = sources_of(builder), Path(builder.data_dir)
+        if made is None:
+            warnings.warn(
+                f"{place} was prepared before source files were recorded: nothing tells whether it was made of "
+                f"those in {folder}",
+                stacklevel=2,
+            )
+            return
+        remedy = f"prepare the new ones under a name of their own with `--variant NAME`, or remove {place}"
+    else:
+        parts, place = _made_parts(parts_folder(builder)), parts_folder(builder)
+        if not parts:
+            return
+        first, *others = (part.sources for part in parts)
+        made, remedy = first.joined(others), f"or remove {place} to start anew"
+    try:
+        paths = builder.source_files(folder)
+        difference = made.difference(folder, paths, partly=builder.fetches)
+    except ValueError as error:
+        difference = f"not read: {error}"
+        raise _of_other_files(builder, made, remedy, folder, difference) from error
+    if difference:
+        raise _of_other_files(builder, made, remedy, folder, difference)
+
+
+def _of_other_files(builder, made, remedy, folder, difference):
+    data = builder.info.full_name.rpartition("/")[0]
+    before = f"in {made.folder}" if made.folder else "downloaded"
+    return ValueError(
+        f"`manual_dir` must hold the source files that {data} was prepared from before, {before} ({remedy}). "
+        f"Received: manual_dir={os.fspath(folder)!r}, {difference}"
+    )
+
+
+def sources_of(builder: tfds.core.DatasetBuilder) -> Sources | None:
+    """Returns what a prepared data set was made of; None if it was made before that was recorded.
+
+    Raises:
+        ValueError: if the record is damaged.
+    """
+    path = Path(builder.data_dir, _SOURCES)
+    plain = read_json(path)
+    with damage_of(path, "The record of source files must be as it was written."):
+        return None if plain is None else Sources.from_plain(plain)
+
+
 def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
     """Returns whether a data set is whole, without the warnings of TFDS' own method where it is not."""
     return Path(builder.data_dir, "dataset_info.json").exists()
@@ -329,9 +442,14 @@ def _again(builder, data_dir):
 
 def _settings(builder):
     """Returns what all parts must have in common and what is known before they are made, as text."""
+    fields = {field: repr(value) for field, value in _fields(builder).items()}
+    return {"version": str(builder.version), **fields}
+
+
+def _fields(builder):
+    """Returns field -> value of a config."""
     config = builder.builder_config
-    fields = inspect.get_annotations(type(config))
-    return {"version": str(builder.version)} | {field: repr(getattr(config, field)) for field in fields}
+    return {field: getattr(config, field) for field in inspect.get_annotations(type(config))}
 
 
 def _made_parts(folder):
@@ -357,9 +475,15 @@ def _check_alike(made, folder, part, settings):
                     f"All parts must have the same settings {remedy}. Received: {field}={before} in part "
                     f"{first}, {field}={value} in {f'part {other}' if other else 'what is to be joined'}"
                 )
-        for field, of in (("units", "number of files or windows"), ("digest", "content")):
-            if field in record and record[field] != expected[field]:
-                raise ValueError(
-                    f"All parts must be made of the same source files {remedy}. "
-                    f"Received: parts {first} and {other}, whose sources differ in their {of}"
-                )
+    for other in made[1:]:
+        _check_sources_alike(made[0], other.part, other.sources)
+
+
+def _check_sources_alike(made, other, sources):
+    """Checks that the sources of another part do not contradict those of a part that is made."""
+    difference = made.sources.conflict(sources)
+    if difference:
+        raise ValueError(
+            f"All parts must be made of the same source files (or remove {made.folder.parent} to start anew). "
+            f"Received: parts {made.part} and {other}, for which {difference}"
+        )

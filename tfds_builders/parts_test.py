@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from unittest import mock
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -206,20 +207,47 @@ def test_parts_that_were_made_at_once_with_other_settings_are_never_joined(tmp_p
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
-        (lambda folder: (folder / "d.npy").rename(folder / "e.npy"), "content"),
-        (lambda folder: shutil.copy(folder / "d.npy", folder / "e.npy"), "number of files or windows"),
+        (lambda folder: (folder / "d.npy").rename(folder / "e.npy"), "d.npy is missing"),
+        (lambda folder: shutil.copy(folder / "d.npy", folder / "e.npy"), "e.npy is new"),
     ],
 )
-def test_parts_of_other_files_are_never_joined(builder, folder, change, difference):
+def test_parts_of_other_files_are_refused_and_never_joined(tmp_path, builder, folder, change, difference):
+    """Before the second is made, and where both were made at once."""
     make(builder, folder, 1)
     change(folder)
-    make(builder, folder, 2)
-    refuse(
+    message = (
         r"must be made of the same source files \(or remove .*\)\. "
-        f"Received: parts 1/2 and 2/2, whose sources differ in their {difference}$",
-        join_parts,
-        builder,
+        f"Received: parts 1/2 and 2/2, for which {difference}$"
     )
+    refuse(message, make, builder, folder, 2)
+    other = builder_of("frames_from_folder", tmp_path / "other", window=2, stride=1)
+    make(other, folder, 2)
+    shutil.move(parts.parts_folder(other) / "2-of-2", parts.parts_folder(builder))
+    refuse(message, join_parts, builder)
+
+
+@pytest.mark.parametrize("name", ["taxibj_clips", "kth_clips"])
+def test_parts_that_read_one_file_of_two_contents_are_never_joined(tmp_path, name):
+    """Of files whose content all parts read, the names do not suffice."""
+    copy = shutil.copytree(Path(__file__).parent / name / "dummy_data", tmp_path / "sources")
+    builder = builder_of(name, tmp_path / "data")
+    make(builder, copy, 1)
+    path = next(path for path in sorted(copy.rglob("*")) if path.suffix in (".h5", ".txt"))
+    if path.suffix == ".txt":
+        path.write_text(path.read_text() + "\n")
+    else:
+        with h5py.File(path, "a") as file:
+            file.attrs["note"] = "changed"
+    refuse(f"parts 1/2 and 2/2, for which {path.name} has another content$", make, builder, copy, 2)
+
+
+def test_a_file_that_changes_meanwhile_is_named_and_nothing_is_made(builder, folder):
+    def change():
+        np.save(folder / "a.npy", np.zeros((5, 4, 6), "uint8"))
+
+    with pytest.raises(ValueError, match=r"must not change while .* Received: .*a\.npy, which did$"):
+        make_part(builder, Part(1, 2), manual(folder), change)
+    assert not list(parts.parts_folder(builder).iterdir())
 
 
 def test_frames_of_two_parts_must_be_of_one_size(builder, folder):

@@ -77,8 +77,10 @@ def _list(options):
 
 
 def _prepare(options):
+    from mslstm_keras.data.catalogue import describe
     from mslstm_keras.data.preparation import prepare
 
+    before = not options.variant and bool(describe(options.data, options.data_dir)["clips"])
     builder = prepare(
         options.data,
         options.data_dir,
@@ -89,9 +91,17 @@ def _prepare(options):
         processes=options.processes,
     )
     splits = {name: split.num_examples for name, split in builder.info.splits.items()}
-    facts = {"data": _name(builder), "folder": str(builder.data_dir), "clips": splits}
+    facts = {
+        "data": _name(builder),
+        "folder": str(builder.data_dir),
+        "clips": splits,
+        "prepared_before": before,
+    }
     if splits:
         made = ", ".join(f"{count:,} {name} clips" for name, count in splits.items())
+        if before:
+            sources = describe(options.data, options.data_dir)["sources"] or {}
+            made += ", prepared before" + (f" from {sources['folder']}" if sources.get("folder") else "")
     else:
         from tfds_builders.parts import missing_parts
 
@@ -132,11 +142,25 @@ def _info_lines(facts):
     if facts["clips"]:
         counts = ", ".join(f"{count:,} {split}" for split, count in facts["clips"].items())
         yield f"clips: {counts}, {facts['bytes']:,} bytes in {facts['folder']}"
+        yield _sources_line(facts["sources"])
     else:
         yield f"not prepared: mslstm data prepare {facts['data']}"
+    if facts["interval"] is not None:
+        yield f"{facts['interval']} minutes between frames"
     for name, feature in facts["features"].items():
         yield f"  {name}: {feature}"
     yield f"scored by {', '.join(facts['scores'])}"
+
+
+def _sources_line(sources):
+    if sources is None:
+        return "source files: unknown, as it was prepared before they were recorded"
+    if not sources["files"]:
+        return "source files: none"
+    return (
+        f"source files: {sources['files']:,}, {sources['bytes']:,} bytes in {sources['folder'] or 'downloads'}, "
+        f"SHA-256 of names and contents {sources['fingerprint']}"
+    )
 
 
 def _show(options):

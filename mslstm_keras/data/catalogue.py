@@ -1,13 +1,16 @@
 """Which data sets there are, and what is known of them."""
 
+import dataclasses
 import importlib
 import inspect
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mslstm_keras.naming import nearest
+from mslstm_keras.settings import tuples
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -56,6 +59,7 @@ def find_builder(data: str, data_dir: str | os.PathLike[str] | None = None) -> "
         import tensorflow_datasets as tfds
 
         from mslstm_keras.compat import DATA_DIR
+        from tfds_builders.metadata import read_metadata
     except ImportError as error:
         raise ImportError(
             f"Prepared data sets are read by TensorFlow Datasets: pip install tensorflow tensorflow-datasets ({data!r})"
@@ -68,7 +72,12 @@ def find_builder(data: str, data_dir: str | os.PathLike[str] | None = None) -> "
     if not (place / "dataset_info.json").exists():
         known = nearest(config, [*configs, *prepared_variants(Path(folder, name), configs)])
         raise ValueError(f"`data` must be a known config of {name}, such as {known}. Received: {data!r}")
-    return tfds.builder_from_directory(place)
+    reader = tfds.builder_from_directory(place)
+    fields, kind = read_metadata(place).get("config"), type(builder.BUILDER_CONFIGS[0])
+    if fields is None or not {*fields} <= {field.name for field in dataclasses.fields(kind)}:
+        return reader  # prepared by a version that kept no fields, or has others
+    description = reader.info.config_description
+    return variant_builder(builder, kind(name=config, description=description, **tuples(fields)), folder)
 
 
 def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -80,14 +89,18 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
 
     Returns:
         {"data", "description", "config": field -> value, "features": name -> text, "folder": where it is or would be,
-        "clips": split -> count, none where it is not prepared, "bytes": size on the disk}.
+        "clips": split -> count, none where it is not prepared, "bytes": size on the disk, "interval": minutes between
+        two frames or None, "sources": {"folder", "files": their number, "bytes", "fingerprint": SHA-256 of names and
+        contents} of the source files, or None where it is not prepared, or was before they were recorded}.
 
     Raises:
         ValueError: if name or config are unknown (with the nearest names).
     """
+    from tfds_builders.metadata import read_metadata
+
     builder = find_builder(data, data_dir)
     config, kind = builder.builder_config, type(builder_class(builder.name).BUILDER_CONFIGS[0])
-    # A prepared variant has lost its fields.
+    # A variant that was prepared before they were kept has lost its fields.
     fields = inspect.get_annotations(kind) if isinstance(config, kind) else ()
     return {
         "data": builder.info.full_name.rpartition("/")[0],
@@ -97,6 +110,8 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
         "folder": str(builder.data_dir),
         "clips": {name: split.num_examples for name, split in builder.info.splits.items()},
         "bytes": builder.info.dataset_size or 0,
+        "interval": getattr(config, "interval", None),
+        "sources": read_metadata(builder.data_dir).get("sources"),
     }
 
 
@@ -105,6 +120,19 @@ def prepared_variants(place: Path, configs: Iterable[str]) -> list[str]:
     # A preparation that failed leaves no such file.
     prepared = {path.parts[-3] for path in place.glob("*/*/dataset_info.json")}
     return sorted(prepared - {*configs})
+
+
+def variant_builder(
+    kind: type["tfds.core.DatasetBuilder"], config: "tfds.core.BuilderConfig", data_dir: str
+) -> "tfds.core.DatasetBuilder":
+    """Returns the builder of a config that its class does not list, without the warning of TFDS that it does not."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return kind(config=config, data_dir=data_dir)
+    finally:
+        logger.setLevel(level)
 
 
 def builder_class(name: str) -> type["tfds.core.DatasetBuilder"]:

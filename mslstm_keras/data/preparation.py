@@ -4,11 +4,19 @@ import contextlib
 import dataclasses
 import os
 import re
+import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mslstm_keras.data.catalogue import builder_class, find_builder, prepared_variants
+from mslstm_keras.data.catalogue import (
+    builder_class,
+    configs_of,
+    find_builder,
+    prepared_variants,
+    variant_builder,
+)
 from mslstm_keras.locks import locked
 from mslstm_keras.settings import read_settings
 from tfds_builders.part_processes import errors_of_the_disk, make_parts
@@ -27,16 +35,18 @@ def prepare(
     part: tuple[int, int] | None = None,
     processes: int = 1,
 ) -> "tfds.core.DatasetBuilder":
-    """Makes a data set ready for reading; does nothing where it is ready already.
+    """Makes a data set ready for reading; does nothing where it is ready already, from the same source files.
 
     It has the same clips under the same numbers, whether it is made in one process or in parts. A part that has failed
     or was killed is never taken for a finished one, and parts are never taken for the data set. Of two calls for one
-    data set, the second waits and finds it ready; calls for its parts run side by side.
+    data set, the second waits and finds it ready; calls for its parts run side by side. What a call that was killed has
+    left is removed, with a warning.
 
     Args:
         data: str, "name/config".
         data_dir: folder of prepared data sets; TFDS' own by default.
-        manual_dir: folder of source files that are at hand; what is not there is downloaded where it can be.
+        manual_dir: folder of source files that are at hand; what is not there is downloaded where it can be. A data set
+            that is ready must have been made of the same files, wherever they lay, see `check_sources`.
         variant: str. Name of a variant of that config, which then is read as "name/variant".
         settings: fields of the config, as text, in which the variant differs, such as {"interval": "5"}.
         part: (k, n). Makes only the k-th of n parts, so that n processes, or n hosts that share `data_dir`, make one
@@ -50,13 +60,20 @@ def prepare(
 
     Raises:
         ValueError: if the name or a field is unknown, the variant's name is taken, there are settings without a
-            variant, there is no such part, the parts that are there are of another number, other settings or other
-            source files, or a source file is not what it should be.
+            variant, there is no such part, the data set or the parts that are there are of another number, other
+            settings or other source files, or a source file is not what it should be.
         OSError: if the disk is full, or a process that makes a part was killed.
     """
     import tensorflow_datasets as tfds
 
-    from tfds_builders.parts import Part, fetch_sources, is_prepared, join_parts, make_part
+    from tfds_builders.parts import (
+        Part,
+        check_same_sources,
+        fetch_sources,
+        is_prepared,
+        join_parts,
+        make_part,
+    )
     from tfds_builders.random_access import random_access
 
     if processes < 1 or (part and processes > 1):
@@ -65,8 +82,7 @@ def prepare(
             f"Received: processes={processes}, part={part}"
         )
     chosen = Part(*part) if part else None
-    if manual_dir is not None and not os.path.isdir(manual_dir):
-        raise ValueError(f"`manual_dir` must be a folder. Received: manual_dir={os.fspath(manual_dir)!r}")
+    folder = None if manual_dir is None else _existing(manual_dir)
 
     def find(repeated):
         builder = find_builder(data, data_dir)
@@ -77,12 +93,19 @@ def prepare(
     builder = find(repeated=part is not None)
     config = tfds.download.DownloadConfig(manual_dir=None if manual_dir is None else os.fspath(manual_dir))
     ready, place = is_prepared(builder), Path(builder.data_dir)
+    if folder is not None:
+        check_same_sources(builder, folder)
     if chosen and not ready:
         with errors_of_the_disk():
             make_part(builder, chosen, config)  # several do that at once, without a lock
-    with contextlib.nullcontext() if ready else locked(place.parent, place.name):
+    with contextlib.nullcontext() if ready and not _left(place) else locked(place.parent, place.name):
+        for path in _left(place):  # nobody is at work on it, as the lock is held
+            warnings.warn(f"removed what a preparation that was killed has left: {path}", stacklevel=2)
+            shutil.rmtree(path)
         if not ready:
             builder = find(repeated=True)  # another process may have made it meanwhile
+            if folder is not None:
+                check_same_sources(builder, folder)
         with errors_of_the_disk():
             if not is_prepared(builder) and not chosen:
                 if processes > 1:
@@ -97,6 +120,38 @@ def prepare(
     return builder
 
 
+def check_sources(
+    data: str, manual_dir: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None
+) -> None:
+    """Checks that a data set was made of the source files in a folder; does nothing where it is not prepared.
+
+    They are the same if their names, within the folder, and their contents are; where the folder lies and when files
+    were changed does not matter. A data set that was prepared before its sources were recorded has a warning.
+
+    Args:
+        data: str, "name/config" or "name/variant".
+        manual_dir: folder of source files. Those that can be downloaded may be missing.
+        data_dir: folder of prepared data sets; TFDS' own by default.
+
+    Raises:
+        ValueError: if it was made of other files, naming both folders, the first difference and what to do.
+    """
+    from tfds_builders.parts import check_same_sources
+
+    check_same_sources(find_builder(data, data_dir), _existing(manual_dir))
+
+
+def _existing(manual_dir):
+    if not os.path.isdir(manual_dir):
+        raise ValueError(f"`manual_dir` must be a folder. Received: manual_dir={os.fspath(manual_dir)!r}")
+    return Path(manual_dir)
+
+
+def _left(place):
+    """Returns the folders in which a data set is being made, or was when its process was killed."""
+    return [*place.parent.glob(f"incomplete.*_{place.name}"), *place.glob("incomplete.*")]
+
+
 def _variant(builder, name, settings, repeated):
     """Returns the builder of a config that differs from the builder's own.
 
@@ -106,10 +161,11 @@ def _variant(builder, name, settings, repeated):
         raise ValueError(
             f"`variant` must name what the settings make, in letters and digits. Received: {name!r}"
         )
-    kind = builder_class(builder.name)
-    if not isinstance(builder, kind):
-        configs = ", ".join(known.name for known in kind.BUILDER_CONFIGS)
-        raise ValueError(f"`data` must be a config that variants start from: {configs}. Received: a variant")
+    kind, configs = builder_class(builder.name), configs_of(builder.name)
+    if builder.builder_config.name not in configs:
+        raise ValueError(
+            f"`data` must be a config that variants start from: {', '.join(configs)}. Received: a variant"
+        )
     place = Path(builder.data_dir).parents[1]
     base = builder.builder_config
     fields = read_settings(type(base), settings, "config")
@@ -126,6 +182,6 @@ def _variant(builder, name, settings, repeated):
         and repeated
         and find_builder(f"{builder.name}/{name}", place.parent).info.config_description == description
     )
-    if name in (known.name for known in kind.BUILDER_CONFIGS) or (prepared and not same):
+    if name in configs or (prepared and not same):
         raise ValueError(f"`variant` must be new. Received: variant={name!r}, known or prepared in {place}")
-    return kind(config=config, data_dir=os.fspath(place.parent))
+    return variant_builder(kind, config, os.fspath(place.parent))

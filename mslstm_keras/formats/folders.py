@@ -44,7 +44,7 @@ def frame_files(folder: Path) -> FrameOrder:
     with reading(folder):
         found = sorted(path for path in folder.iterdir() if not is_system_file(path))
     folders = [path for path in found if path.is_dir()]
-    beside = [path for path in found if path not in folders and _is_companion(path)]
+    beside = [path for path in found if path not in folders and is_companion(path)]
     images = [path for path in found if path not in folders and path not in beside]
     if folders and not images and len(folders) == 1:
         raise ValueError(
@@ -67,6 +67,7 @@ def frame_files(folder: Path) -> FrameOrder:
     return order_frames(images, [bare_name(path) for path in images])
 
 
-def _is_companion(path: Path) -> bool:
+def is_companion(path: Path) -> bool:
+    """Whether a file is what people keep beside images, such as a note or a table, and is none."""
     name = path.name.lower()
     return path.suffix.lower() in _COMPANIONS or name in _COMPANION_NAMES

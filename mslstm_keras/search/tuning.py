@@ -74,7 +74,8 @@ def tune(
         resume: bool. Goes on with the search in `run_dir` and repeats none of its finished trials. If there is no
             search yet, one is started. With a larger `max_trials` than before, a finished search goes on too.
         data_dir: folder of prepared TFDS data sets.
-        manual_dir: folder of source files, for recipes that stream.
+        manual_dir: folder of source files, for recipes that stream. A data set that is prepared must have been made of
+            them.
         progress: function of a line of text, called when a trial begins and ends.
 
     Returns:

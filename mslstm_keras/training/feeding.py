@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.data.clips import Clips, fill_missing
+from mslstm_keras.data.preparation import check_sources
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.data.streams import made_clips, stream_clips
 from mslstm_keras.training.recipes import Recipe
@@ -30,10 +31,13 @@ def training_clips(
     """Returns the clips that a recipe learns from, without those that it holds out.
 
     Raises:
-        ValueError: as `stream_clips`, `made_clips` and `split_clips` do, or if all clips are held out.
+        ValueError: as `stream_clips`, `made_clips` and `split_clips` do, if all clips are held out, or if `manual_dir`
+            holds other files than those that the clips were prepared from.
     """
     if recipe.stream:
         return stream_clips(recipe.data, recipe.seed, manual_dir)
+    if manual_dir is not None and not recipe.data.endswith(".npy"):
+        check_sources(recipe.data, manual_dir, data_dir)
     clips = split_clips(recipe.data, "train", data_dir)
     if recipe.validation_split == "train":
         return dataclasses.replace(clips, count=_kept(clips, recipe))

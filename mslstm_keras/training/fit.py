@@ -63,7 +63,8 @@ def train(
         devices: devices that share every batch, as `mslstm_keras.training.devices.place` takes them.
         initial: model from whose weights a new run starts, where the recipe names one.
         data_dir: folder of prepared TFDS data sets.
-        manual_dir: folder of source files, for recipes that stream.
+        manual_dir: folder of source files, for recipes that stream. A data set that is prepared must have been made of
+            them.
         verbose: as in `keras.Model.fit`.
 
     Returns:

@@ -2,10 +2,15 @@
 
 import json
 import re
+import shutil
+
+import numpy as np
+import pytest
 
 from mslstm_keras.data.catalogue import find_builder
 from mslstm_keras.data.splits import split_clips
-from tests.support.commands import OPTDIGITS, width_of
+from tests.support.commands import OPTDIGITS, SETTINGS, width_of
+from tests.support.processes import no_file_larger_than
 
 
 def test_a_variant_is_prepared_and_looked_at(mslstm, succeed, tmp_path):
@@ -44,6 +49,7 @@ def test_data_is_prepared(mslstm, tmp_path, monkeypatch):
     assert first.out.splitlines()[-1] == f"{folder}: 3 train clips, 2 test clips"
     again = mslstm("data", "prepare", OPTDIGITS, "--data-dir", tmp_path, "--json")
     expected = {"data": OPTDIGITS, "folder": str(folder), "clips": {"train": 3, "test": 2}}
+    expected["prepared_before"] = True
     assert json.loads(again.out) == expected
     assert split_clips(OPTDIGITS, "test", tmp_path).count == 2
 
@@ -56,6 +62,7 @@ def test_data_is_prepared_in_parts(mslstm, tmp_path):
     assert (first.status, first.out) == (0, f"{folder}: part 2 of 3 is made; missing: 1, 3\n")
     second = mslstm(*words, "--part", "3/3", "--json")
     expected = {"data": "moving_mnist_clips/few", "folder": str(folder), "clips": {}, "missing_parts": [1]}
+    expected["prepared_before"] = False
     assert json.loads(second.out) == expected
     other = mslstm(*words, "--part", "1/2")
     assert (other.status, other.out, other.error.count("\n")) == (2, "", 1)
@@ -79,3 +86,66 @@ def test_a_source_file_that_is_another_is_named(mslstm, tmp_path):
     assert ended.status == 2
     assert re.search(r"^mslstm: .*train-images-idx3-ubyte.*$", ended.error.splitlines()[-1])
     assert not list(tmp_path.rglob("*.tfrecord*"))
+
+
+def write_clips(folder, value):
+    folder.mkdir()
+    for name in "abc":
+        np.save(folder / f"{name}.npy", np.full((6, 16, 16), value, "uint8"))
+    return folder
+
+
+@pytest.fixture
+def prepared(mslstm, tmp_path):
+    """The words that prepare clips; those of `first/` are prepared."""
+    words = ["data", "prepare", "frames_from_folder", "--data-dir", tmp_path / "data"]
+    variant = ["--variant", "mine", "--set", "window=4", "--manual-dir", write_clips(tmp_path / "first", 50)]
+    assert mslstm(*words, *variant).status == 0
+    words[2] = "frames_from_folder/mine"
+    return words
+
+
+def test_sources_that_were_prepared_before_are_named(prepared, succeed, tmp_path):
+    place = tmp_path / "data" / "frames_from_folder" / "mine" / "1.0.0"
+    line = f"{place}: 2 train clips, 1 test clips, prepared before from {tmp_path / 'first'}\n"
+    moved = shutil.copytree(tmp_path / "first", tmp_path / "moved")
+    for sources in ([], ["--manual-dir", tmp_path / "first"], ["--manual-dir", moved]):
+        assert succeed(*prepared, *sources) == line
+    lines = succeed("data", "info", "frames_from_folder/mine", "--data-dir", tmp_path / "data").splitlines()
+    (line,) = [line for line in lines if line.startswith("source files: ")]
+    assert re.fullmatch(
+        rf"source files: 3, 4,992 bytes in {tmp_path / 'first'}, SHA-256 of names and contents [0-9a-f]{{64}}",
+        line,
+    )
+
+
+def test_other_sources_are_refused_in_one_line_by_preparation_and_training(prepared, fail, tmp_path):
+    second = write_clips(tmp_path / "second", 200)
+    place = tmp_path / "data" / "frames_from_folder" / "mine" / "1.0.0"
+    expected = (
+        "mslstm: `manual_dir` must hold the source files that frames_from_folder/mine was prepared from before, in "
+        f"{tmp_path / 'first'} (prepare the new ones under a name of their own with `--variant NAME`, or remove "
+        f"{place}). Received: manual_dir='{second}', a.npy has another content\n"
+    )
+    assert fail(*prepared, "--manual-dir", second) == expected
+    words = ["train", "optdigits_quick", *SETTINGS, "--set", "stream=false", "--data-dir", tmp_path / "data"]
+    words += ["--set", "data=frames_from_folder/mine", "--set", "frame_shape=[16,16,1]"]
+    words += ["--set", "validation_clips=0", "--run-dir", tmp_path / "run", "--manual-dir"]
+    assert fail(*words, second) == expected
+
+
+def test_minutes_between_frames_are_told(succeed, tmp_path):
+    for data, minutes in (("taxibj_clips/inflow", 30), ("dwd_radar_clips/knmi_hours", 10)):
+        lines = succeed("data", "info", data, "--data-dir", tmp_path).splitlines()
+        assert f"{minutes} minutes between frames" in lines
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(mslstm, tmp_path):
+    words = ["data", "prepare", OPTDIGITS, "--data-dir", tmp_path, "--variant", "few"]
+    words += ["--set", "train_clips=60", "--set", "test_clips=2"]
+    with no_file_larger_than(50_000):
+        ended = mslstm(*words)
+    assert (ended.status, ended.out.count("Traceback")) == (2, 0)
+    assert re.fullmatch(r"mslstm: .*File too large.*", ended.error.splitlines()[-1])
+    assert "Traceback" not in ended.error
+    assert [path.name for path in (tmp_path / "moving_mnist_clips").iterdir()] == [".config"]

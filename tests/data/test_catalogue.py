@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -9,6 +10,7 @@ from mslstm_keras.data.catalogue import describe, find_builder, list_data
 from mslstm_keras.data.preparation import prepare
 from mslstm_keras.data.splits import split_clips
 from tests.support.optdigits import OPTDIGITS
+from tfds_builders.metadata import update_metadata
 
 
 def test_variants_are_described_and_offered(variant):
@@ -19,6 +21,14 @@ def test_variants_are_described_and_offered(variant):
     assert facts["description"].startswith(
         "Variant of optdigits: train_clips = 3, test_clips = 2, motion = srivastava. optdigits: Digits that come with "
     )
+    assert facts["config"] == {
+        "source": "optdigits",
+        "motion": "srivastava",
+        "train_clips": 3,
+        "test_clips": 2,
+    }
+    assert facts["interval"] is None
+    assert (facts["sources"]["files"], facts["sources"]["folder"]) == (0, None)
     json.dumps(facts)
     with pytest.raises(ValueError, match="`data` must be a known config of moving_mnist_clips, such as mine"):
         find_builder("moving_mnist_clips/min", variant)
@@ -29,8 +39,18 @@ def test_what_is_not_prepared_is_described_all_the_same(tmp_path):
     assert facts["clips"] == {}
     assert "synthetic" in facts["description"].lower()
     assert "frames" in facts["features"]
-    assert facts["config"]["interval"] == 30
+    assert facts["config"]["interval"] == facts["interval"] == 30
+    assert facts["sources"] is None
     json.dumps(facts)
+
+
+@pytest.mark.parametrize("fields", [None, {"train_clips": 3, "of_a_later_version": 1}])
+def test_a_variant_that_kept_no_fields_or_other_ones_is_read_all_the_same(variant, tmp_path, fields):
+    data_dir = shutil.copytree(variant, tmp_path / "copy")
+    place = data_dir / "moving_mnist_clips" / "mine" / "1.0.0"
+    update_metadata(place, config=fields)
+    facts = describe("moving_mnist_clips/mine", data_dir)
+    assert (facts["config"], facts["clips"]) == ({}, {"train": 3, "test": 2})
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Preparing data sets: again, as variants, in parts, in processes, on a full disk."""
 
 import functools
+import gzip
 import multiprocessing
+import os
 import re
 import shutil
 import signal
@@ -13,8 +15,9 @@ import numpy as np
 import pytest
 
 import tfds_builders
-from mslstm_keras.data.catalogue import find_builder
-from mslstm_keras.data.preparation import prepare
+from mslstm_keras import compat
+from mslstm_keras.data.catalogue import describe, find_builder
+from mslstm_keras.data.preparation import check_sources, prepare
 from mslstm_keras.data.splits import split_clips
 from tests.support import forked
 from tests.support.optdigits import OPTDIGITS
@@ -28,6 +31,220 @@ def test_preparing_again_does_nothing(data_dir):
     assert files
     prepare(OPTDIGITS, data_dir)
     assert {path: path.stat().st_mtime_ns for path in data_dir.rglob("*") if path.is_file()} == files
+
+
+def write_clips(folder, value, names="abc"):
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        np.save(folder / f"{name}.npy", np.full((20, 16, 16), value, "uint8"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def of_first(tmp_path_factory):
+    """Folder with `first/`, and in `data/` with `frames_from_folder` prepared of it; tests copy it."""
+    folder = tmp_path_factory.mktemp("of_first")
+    prepare("frames_from_folder", folder / "data", write_clips(folder / "first", 50))
+    return folder
+
+
+@pytest.fixture
+def clips_of_first(of_first, tmp_path):
+    """`first/` and `data/`, as if they had been prepared here, but for the folder that is named."""
+    return shutil.copytree(of_first, tmp_path / "copy")
+
+
+def test_the_same_sources_elsewhere_and_touched_change_nothing(of_first, clips_of_first):
+    files = {path: path.stat().st_mtime_ns for path in clips_of_first.rglob("*") if path.is_file()}
+    os.utime(clips_of_first / "first" / "a.npy", (1, 1))
+    files[clips_of_first / "first" / "a.npy"] = 10**9
+    data_dir = clips_of_first / "data"
+    prepare("frames_from_folder", data_dir, clips_of_first / "first")
+    prepare("frames_from_folder", data_dir)
+    assert {path: path.stat().st_mtime_ns for path in clips_of_first.rglob("*") if path.is_file()} == files
+    sources = describe("frames_from_folder", data_dir)["sources"]
+    assert (sources["folder"], sources["files"]) == (str(of_first / "first"), 3)
+
+
+def add(folder):
+    write_clips(folder, 50, "d")
+
+
+def remove(folder):
+    (folder / "c.npy").unlink()
+
+
+def change(folder):
+    write_clips(folder, 51, "b")
+
+
+def put_what_is_no_clip(folder):
+    (folder / "notes.txt").write_text("none")
+
+
+@pytest.mark.parametrize(
+    ("alter", "difference"),
+    [
+        (add, "d.npy is new"),
+        (remove, "c.npy is missing"),
+        (change, "b.npy has another content"),
+        (put_what_is_no_clip, "not read: `manual_dir` must hold nothing but clip files"),
+    ],
+)
+@pytest.mark.parametrize("how", [{}, {"part": (1, 2)}, {"processes": 2}])
+def test_other_sources_are_refused(clips_of_first, of_first, alter, difference, how):
+    folder, data_dir = clips_of_first / "first", clips_of_first / "data"
+    alter(folder)
+    message = (
+        f"`manual_dir` must hold the source files that frames_from_folder/clips was prepared from before, in "
+        f"{of_first / 'first'} (prepare the new ones under a name of their own with `--variant NAME`, or remove "
+        f"{data_dir / 'frames_from_folder' / 'clips' / '1.0.0'}). Received: manual_dir={str(folder)!r}, {difference}"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        prepare("frames_from_folder", data_dir, folder, **how)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_sources("frames_from_folder", folder, data_dir)
+
+
+def test_a_variant_of_other_sources_has_its_own(clips_of_first, tmp_path):
+    data_dir, second = clips_of_first / "data", write_clips(tmp_path / "second", 200)
+    prepare("frames_from_folder", data_dir, second, variant="mine", settings={"window": "5"})
+    prepare("frames_from_folder/mine", data_dir, second)
+    with pytest.raises(ValueError, match=r"a\.npy has another content$"):
+        prepare("frames_from_folder/mine", data_dir, clips_of_first / "first")
+    assert split_clips("frames_from_folder/mine", "train", data_dir).read(np.array([0])).max() == 200
+    assert split_clips("frames_from_folder", "train", data_dir).read(np.array([0])).max() == 50
+
+
+@pytest.mark.parametrize("how", [{}, {"part": (2, 2)}, {"processes": 2}])
+def test_parts_of_other_sources_are_refused(tmp_path, how):
+    first, second = (write_clips(tmp_path / name, value) for name, value in (("first", 50), ("second", 9)))
+    prepare("frames_from_folder", tmp_path / "data", first, part=(1, 2))
+    with pytest.raises(
+        ValueError, match=rf"before, in {first} \(or remove .*1\.0\.0\.parts to start anew\)\. .* content$"
+    ):
+        prepare("frames_from_folder", tmp_path / "data", second, **how)
+
+
+def test_of_data_prepared_before_sources_were_recorded_that_is_said(clips_of_first):
+    place = clips_of_first / "data" / "frames_from_folder" / "clips" / "1.0.0"
+    for name in ("metadata.json", "sources.json"):
+        (place / name).unlink()
+    with pytest.warns(UserWarning, match=f"^{place} was prepared before source files were recorded"):
+        prepare("frames_from_folder", clips_of_first / "data", clips_of_first / "first")
+    prepare("frames_from_folder", clips_of_first / "data")
+    assert describe("frames_from_folder", clips_of_first / "data")["sources"] is None
+
+
+SOURCES = {
+    "taxibj_clips": ("inflow", {"check_md5": "false", "test_windows": "20"}, {"BJ16_M32x32_T30_InOut.h5"}),
+    "kth_clips": (
+        "three_actions",
+        {"size": "16", "verify": "false"},
+        {"00sequences.txt", "walking.zip", "jogging.zip", "running.zip"},
+    ),
+    "dwd_radar_clips": ("germany", {"map_size": "[10,10]", "window": "2", "stride": "30"}, {"RYDL.hdf5"}),
+}
+
+
+def test_radar_files_count_if_their_maps_are_in_clips(tmp_path):
+    """The content of a map that follows no other does not matter, as it is in no clip; that of the others does."""
+    folder = shutil.copytree(IN_PARTS["dwd"]["manual_dir"], tmp_path / "sources")
+    settings = {"map_size": "[10,10]", "window": "2", "stride": "30", "test_share": "0.5"}
+    arguments = {"variant": "mine", "settings": settings}
+    late = folder / "radolan" / "raa01-ry_10000-2101010000-dwd---bin.gz"  # follows no other
+    late.write_bytes(b"")
+    builder = prepare("dwd_radar_clips/radolan", tmp_path / "data", folder, **arguments)
+    files = parts.sources_of(builder).files
+    name = late.name.removesuffix(".gz")
+    assert len(files) == 17 and [each for each, file in files.items() if not file.sha256] == [name]
+    late.write_bytes(b"more")
+    prepare("dwd_radar_clips/mine", tmp_path / "data", folder)
+    flat = tmp_path / "flat"  # without the sub-folder, unpacked
+    flat.mkdir()
+    for path in (folder / "radolan").iterdir():
+        content = path.read_bytes()
+        (flat / path.name.removesuffix(".gz")).write_bytes(
+            content if path == late else gzip.decompress(content)
+        )
+    prepare("dwd_radar_clips/mine", tmp_path / "data", flat)
+    first = min(flat.iterdir())
+    first.write_bytes(first.read_bytes() + b" ")
+    with pytest.raises(ValueError, match=f"{first.name} has another content$"):
+        prepare("dwd_radar_clips/mine", tmp_path / "data", flat)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_each_builder_knows_its_sources(name, tmp_path):
+    config, settings, known = SOURCES[name]
+    folder = shutil.copytree(Path(tfds_builders.__file__).parent / name / "dummy_data", tmp_path / "sources")
+    builder = prepare(f"{name}/{config}", tmp_path / "data", folder, variant="mine", settings=settings)
+    files = parts.sources_of(builder).files
+    assert known <= {*files} and all(file.sha256 for file in files.values())
+    data = f"{name}/mine"
+    prepare(data, tmp_path / "data", folder)
+    (path,) = folder.rglob(sorted(known)[0])
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ValueError, match=f"Received: .*sources', {path.name} has another content$"):
+        prepare(data, tmp_path / "data", folder)
+    path.unlink()
+    if name == "kth_clips":  # would be downloaded
+        prepare(data, tmp_path / "data", folder)
+    else:
+        with pytest.raises(ValueError, match=f"{path.name} is missing$|must hold at least one"):
+            prepare(data, tmp_path / "data", folder)
+
+
+def test_a_variant_keeps_its_fields_and_its_interval(tmp_path):
+    arguments = IN_PARTS["dwd"] | {"settings": IN_PARTS["dwd"]["settings"] | {"interval": "60"}}
+    prepare(data_dir=tmp_path, **arguments)
+    assert split_clips("dwd_radar_clips/mine", "train", tmp_path).interval == 60
+    facts = describe("dwd_radar_clips/mine", tmp_path)
+    assert facts["interval"] == facts["config"]["interval"] == 60
+    assert facts["config"]["map_size"] == (10, 10)
+    assert facts["description"].startswith("Variant of germany: map_size = (10, 10), window = 2, ")
+
+
+def wait_in(owner, name, begun):
+    """Makes a function wait for ever when it is called."""
+
+    def wait(*_, **__):
+        begun.value = 1
+        time.sleep(120)
+
+    setattr(owner, name, wait)
+
+
+def prepare_whole_until_killed(folder, stage, begun):
+    owner = {"_join": parts.PartBuilder, "write_examples": compat.ArrayRecordFileAdapter, "write_json": parts}
+    wait_in(owner[stage], stage, begun)
+    for part in [(1, 2), (2, 2)] if stage == "_join" else [None]:
+        prepare(data_dir=folder, part=part, **IN_PARTS["frames"])
+
+
+@pytest.mark.parametrize("stage", ["_join", "write_json", "write_examples"])
+def test_what_a_killed_preparation_leaves_is_removed(stage, tmp_path, of_one_process):
+    """Killed while parts are joined, when all clips are written, and while they are written for random access."""
+    begun = forked.shared_number()
+    process = forked.start(prepare_whole_until_killed, tmp_path, stage, begun)
+    deadline = time.monotonic() + 120
+    while begun.value < 0:
+        assert process.is_alive() and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    assert end(process) == -signal.SIGKILL
+    (left,) = tmp_path.rglob("incomplete.*")
+    assert list(left.iterdir()) or stage != "write_json"
+    assert bool(list(tmp_path.glob("*/*/1.0.0/dataset_info.json"))) == (stage == "write_examples")
+    arguments = IN_PARTS["frames"]
+    if stage == "write_examples":  # it is prepared
+        arguments = {"data": "frames_from_folder/mine", "manual_dir": arguments["manual_dir"]}
+    with pytest.warns(UserWarning, match=f"^removed what a preparation that was killed has left: {left}"):
+        prepare(data_dir=tmp_path, **arguments)
+    for path in tmp_path.glob("*/mine/1.0.0.parts"):
+        assert stage == "_join"
+        shutil.rmtree(path)
+    assert prepared_in(tmp_path) == of_one_process["frames"]
 
 
 @pytest.mark.parametrize(

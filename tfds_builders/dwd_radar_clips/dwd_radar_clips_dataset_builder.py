@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,6 +28,7 @@ SIZES = {
 }
 """Source -> height and width of its maps in pixels."""
 
+_RYDL = "RYDL.hdf5"
 _FOLDERS = {"rydl": "rydl", "ry": "radolan", "yw": "radolan", "knmi": "knmi"}
 
 
@@ -149,9 +150,20 @@ class Builder(PartBuilder):
             disable_shuffling=True,  # clips come in the order of time
         )
 
+    def source_files(
+        self, folder: Path | None, dl_manager: tfds.download.DownloadManager | None = None
+    ) -> Mapping[str, Path]:
+        """Returns the radar files."""
+        config = self.builder_config
+        if folder is None or config.source == "synthetic":
+            return {}
+        place = _place(config, folder)
+        files = [place / _RYDL] if config.source == "rydl" else _open_files(config, place).files
+        return {_name(path, place): path for path in files if path.is_file()}
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         config = self.builder_config
-        series = _open(config, dl_manager)
+        series, place = _open(config, dl_manager)
         parts = split_series(
             series,
             test_share=config.test_share,
@@ -180,7 +192,7 @@ class Builder(PartBuilder):
         return self.of_part(
             windows,
             lambda name, of_part: self._generate_examples(parts[name], of_part, store),
-            agreed=[part.times for part in parts.values()],
+            reads=None if not series.files else lambda name, of_part: _read(parts[name], of_part, place),
         )
 
     def _generate_examples(
@@ -205,22 +217,41 @@ class Builder(PartBuilder):
             yield index, example
 
 
-def _open(config: DwdRadarClipsConfig, dl_manager: tfds.download.DownloadManager) -> Series:
-    """Finds the source in the manual folder and opens it."""
+def _open(
+    config: DwdRadarClipsConfig, dl_manager: tfds.download.DownloadManager
+) -> tuple[Series, Path | None]:
+    """Finds the source in the manual folder and opens it; returns it and its folder."""
     if config.source == "synthetic":
-        return synthetic_rain(config.size)
-    folder = manual_folder(dl_manager, f"the files of {config.name}")
-    if (folder / _FOLDERS[config.source]).is_dir():
-        folder = folder / _FOLDERS[config.source]
+        return synthetic_rain(config.size), None
+    folder = _place(config, manual_folder(dl_manager, f"the files of {config.name}"))
+    if config.source != "rydl":
+        return _open_files(config, folder), folder
+    if not (folder / _RYDL).is_file():
+        raise ValueError(
+            f"`manual_dir` must hold {_RYDL}, from https://doi.org/10.5281/zenodo.3629951. Received: {folder}"
+        )
+    return open_rydl(folder / _RYDL, size=config.size), folder
+
+
+def _place(config: DwdRadarClipsConfig, folder: Path) -> Path:
+    """Returns the folder of the source files, which is the manual folder or its subfolder."""
+    inner = folder / _FOLDERS[config.source]
+    return inner if inner.is_dir() else folder
+
+
+def _open_files(config: DwdRadarClipsConfig, folder: Path) -> Series:
     if config.source == "knmi":
         return open_hdf5_maps(folder, size=config.size)
-    if config.source in ("ry", "yw"):
-        return open_radolan(folder, product=config.source, size=config.size)
-    if not (folder / "RYDL.hdf5").is_file():
-        raise ValueError(
-            f"`manual_dir` must hold RYDL.hdf5, from https://doi.org/10.5281/zenodo.3629951. Received: {folder}"
-        )
-    return open_rydl(folder / "RYDL.hdf5", size=config.size)
+    return open_radolan(folder, product=config.source, size=config.size)
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix().removesuffix(".gz")
+
+
+def _read(series: Series, windows: np.ndarray, folder: Path) -> Iterable[str]:
+    """Returns the names of the files whose maps are in windows."""
+    return {_name(series.files[index], folder) for index in np.unique(windows)}
 
 
 def _years(series: Series) -> str:

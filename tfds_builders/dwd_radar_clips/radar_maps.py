@@ -30,18 +30,21 @@ class Series:
         rate: gives map `index` as rain rate, float32 (height, width) in mm/h, with which pixels were observed,
             bool (height, width). The rate of the others is 0.
         identity: changes with the files and their content; empty where maps are computed, not read.
+        files: file of each map, if each has one of its own.
     """
 
     source: str
     times: np.ndarray
     rate: Callable[[int], tuple[np.ndarray, np.ndarray]]
     identity: str = ""
+    files: tuple[Path, ...] = ()
 
     def where(self, chosen: np.ndarray) -> "Series":
         """The maps for which `chosen`, bool (count,), is true."""
         indices = np.flatnonzero(chosen)
+        files = tuple(self.files[index] for index in indices) if self.files else ()
         return Series(
-            self.source, self.times[indices], lambda index: self.rate(indices[index]), self.identity
+            self.source, self.times[indices], lambda index: self.rate(indices[index]), self.identity, files
         )
 
 
@@ -122,4 +125,4 @@ def series_of_files(
         times = times_of(sorted(found))
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     identity = hashlib.sha256(repr(states).encode()).hexdigest()
-    return Series(str(folder), times, lambda index: rate(files[index], times[index]), identity)
+    return Series(str(folder), times, lambda index: rate(files[index], times[index]), identity, tuple(files))

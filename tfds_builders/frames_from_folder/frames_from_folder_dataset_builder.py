@@ -1,7 +1,7 @@
 """TFDS builder of the user's own clips. See README.md."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from mslstm_keras.formats.checks import check_size
 from tfds_builders.frames_from_folder.configs import CONFIGS
 from tfds_builders.frames_from_folder.sources import (
     WindowReader,
+    files_of,
     list_sources,
     split_mask,
     split_sources,
@@ -98,6 +99,12 @@ class Builder(PartBuilder):
             disable_shuffling=True,
         )
 
+    def source_files(
+        self, folder: Path | None, dl_manager: tfds.download.DownloadManager | None = None
+    ) -> Mapping[str, Path]:
+        """Returns the clip files, and the images of sub-folders."""
+        return {} if folder is None else files_of(list_sources(folder))
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         config = self.builder_config
         sources = list_sources(manual_folder(dl_manager, "your clips"))
@@ -118,7 +125,7 @@ class Builder(PartBuilder):
         return self.of_part(
             splits,
             lambda _, sources: self._generate_examples(sources, reader),
-            agreed=[bytes(Path(source.name)) + b"/" for source in sources],
+            reads=lambda _, sources: files_of(sources),
         )
 
     def _generate_examples(

@@ -4,13 +4,13 @@ import dataclasses
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mslstm_keras.formats.arrays import HDF5
-from mslstm_keras.formats.folders import is_system_file
+from mslstm_keras.formats.folders import is_companion, is_system_file
 from mslstm_keras.formats.netcdf import NETCDF, is_zarr
 from mslstm_keras.formats.pictures import ANIMATIONS
 from mslstm_keras.frames.read import CLIPS, read_clip
@@ -42,6 +42,21 @@ def list_sources(folder: str | os.PathLike) -> list[Path]:
                 f"and those of operating systems, are passed over). Received: {path}"
             )
     return sorted(sources, key=counting_order)
+
+
+def files_of(sources: Iterable[Path]) -> dict[str, Path]:
+    """Returns the files that clips are read from, by their paths within the folder: of a sub-folder its images."""
+    files = {}
+    for source in sources:
+        inside = [path for path in sorted(source.rglob("*")) if _is_read(path, source)]
+        files |= {path.relative_to(source.parent).as_posix(): path for path in inside or [source]}
+    return files
+
+
+def _is_read(path, source):
+    if is_zarr(source):
+        return path.is_file()
+    return path.is_file() and not is_system_file(path) and not is_companion(path)
 
 
 def split_sources(sources: list[Path], test_share: float) -> dict[str, list[Path]]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tfds_builders.frames_from_folder.sources import WindowReader, list_sources, split_sources
+from tfds_builders.frames_from_folder.sources import WindowReader, files_of, list_sources, split_sources
 
 NAMES = st.lists(st.text("abc012", min_size=1, max_size=6), unique=True, min_size=2, max_size=30)
 SHARES = st.floats(0.01, 0.99)
@@ -191,3 +191,11 @@ def test_a_linked_folder_is_a_source(tmp_path):
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "day").symlink_to(tmp_path / "store")
     assert list_sources(tmp_path / "clips") == [tmp_path / "clips" / "day"]
+
+
+def test_the_files_of_clips_are_those_that_are_read(tmp_path):
+    (tmp_path / "b").mkdir()
+    for name in ("a.npy", "b/2.png", "b/10.PNG", "b/.hidden.png", "b/notes.txt"):
+        (tmp_path / name).touch()
+    files = files_of([tmp_path / "a.npy", tmp_path / "b"])
+    assert files == {name: tmp_path / name for name in ("a.npy", "b/10.PNG", "b/2.png")}

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +20,8 @@ from tfds_builders.kth_clips.sequences import (
     window_firsts,
 )
 from tfds_builders.kth_clips.synthetic_walkers import GAITS, synthetic_ranges, walking_figure
-from tfds_builders.kth_clips.videos import LISTS, find_videos, read_frames, read_lists
+from tfds_builders.kth_clips.videos import LISTS, find_files, find_videos, read_frames, read_lists
+from tfds_builders.manual_folder import given_folder
 from tfds_builders.parts import PartBuilder
 
 _SYNTHETIC = "synthetic"
@@ -85,6 +87,7 @@ class Builder(PartBuilder):
     may lie in a subfolder: walking/person01_walking_d1_uncomp.avi and so on. The data set is for
     non-commercial use. `synthetic` needs nothing.
     """
+    fetches = True
     BUILDER_CONFIGS: ClassVar[list[KthClipsConfig]] = [
         KthClipsConfig(name=name, **fields) for name, fields in CONFIGS.items()
     ]
@@ -104,16 +107,25 @@ class Builder(PartBuilder):
             disable_shuffling=True,
         )
 
+    def source_files(
+        self, folder: Path | None, dl_manager: tfds.download.DownloadManager | None = None
+    ) -> Mapping[str, Path]:
+        """Returns the lists of frames, and the zips or the videos of folders in place of zips."""
+        config = self.builder_config
+        if config.lists == _SYNTHETIC:
+            return {}
+        return find_files(config.lists, config.actions, manual_dir=folder, dl_manager=dl_manager)
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         config = self.builder_config
         if config.lists == _SYNTHETIC:
             ranges, places = synthetic_ranges(), dict.fromkeys(config.actions)
         else:
-            try:
-                manual_dir = dl_manager.manual_dir
-            except AssertionError:  # TFDS: the folder does not exist or is empty
-                manual_dir = None
-            where = {"manual_dir": manual_dir, "dl_manager": dl_manager, "verify": config.verify}
+            where = {
+                "manual_dir": given_folder(dl_manager),
+                "dl_manager": dl_manager,
+                "verify": config.verify,
+            }
             ranges = read_lists(config.lists, **where)
             places = {action: find_videos(action, **where) for action in config.actions}
         videos = {}
@@ -123,7 +135,6 @@ class Builder(PartBuilder):
         return self.of_part(
             videos,
             lambda _, of_part: self._generate_examples(of_part, places),
-            agreed=[repr(ranges).encode()],
         )
 
     def _generate_examples(

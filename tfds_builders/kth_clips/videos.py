@@ -62,6 +62,45 @@ _MOST_BYTES = 2**26
 _WHOLE_ZIP = "A zip must be whole and readable."
 
 
+def find_files(
+    lists: str,
+    actions: Sequence[str],
+    *,
+    manual_dir: str | os.PathLike | None = None,
+    dl_manager: "tfds.download.DownloadManager | None" = None,
+) -> dict[str, Path]:
+    """Files that frames of some actions come from, unchecked: `read_lists` and `find_videos` check them.
+
+    Args:
+        lists: see `read_lists`.
+        actions: names of actions.
+        manual_dir: folder to look in first.
+        dl_manager: TFDS download manager. None: what is not there is left out.
+
+    Returns:
+        Name, such as `walking.zip` or `walking/person01_walking_d1_uncomp.avi`, -> file.
+
+    Raises:
+        ValueError: if a file can neither be found nor downloaded.
+    """
+    files = {}
+    for name in (*_LISTS[lists][1], *(f"{action}.zip" for action in actions)):
+        folder = _unpacked(name.removesuffix(".zip"), manual_dir)
+        if folder:
+            files |= {f"{folder.name}/{path.name}": path for path in folder.glob("*.avi")}
+        elif dl_manager is not None or (manual_dir is not None and Path(manual_dir, name).is_file()):
+            files[name] = find_file(name, manual_dir=manual_dir, dl_manager=dl_manager, verify=False)
+    return files
+
+
+def _unpacked(action: str, manual_dir: str | os.PathLike | None) -> Path | None:
+    """Returns the folder of unpacked videos of an action that stands in for its zip, if there is one."""
+    if manual_dir is None or Path(manual_dir, f"{action}.zip").is_file():
+        return None
+    folder = Path(manual_dir, action)
+    return folder if folder.is_dir() else None
+
+
 def find_file(
     name: str,
     *,
@@ -122,14 +161,9 @@ def find_videos(
     Raises:
         ValueError: if the zip is nowhere, or is another one than published.
     """
-    zipped = f"{action}.zip"
-    if (
-        manual_dir is not None
-        and not Path(manual_dir, zipped).is_file()
-        and Path(manual_dir, action).is_dir()
-    ):
-        return Path(manual_dir, action)
-    return find_file(zipped, manual_dir=manual_dir, dl_manager=dl_manager, verify=verify)
+    return _unpacked(action, manual_dir) or find_file(
+        f"{action}.zip", manual_dir=manual_dir, dl_manager=dl_manager, verify=verify
+    )
 
 
 def read_lists(

@@ -13,7 +13,7 @@ from mslstm_keras.formats.videos import read_video
 from tfds_builders.kth_clips import videos
 from tfds_builders.kth_clips.make_dummy_data import FOLDER, FRAMES, avi, moving_bar
 from tfds_builders.kth_clips.sequences import FrameRange
-from tfds_builders.kth_clips.videos import find_file, find_videos, read_frames, read_lists
+from tfds_builders.kth_clips.videos import find_file, find_files, find_videos, read_frames, read_lists
 
 VIDEO = "person01_walking_d1"
 AVI = f"{VIDEO}_uncomp.avi"
@@ -187,3 +187,16 @@ def test_a_list_of_other_bytes(tmp_path):
     (tmp_path / "00sequences.txt").write_bytes(b"person01_walking_d1 frames 1-75\nperson\xff\x00\n")
     with pytest.raises(ValueError, match=r"Received: .*00sequences.txt, line 2: 'person"):
         read_lists("sequences", manual_dir=tmp_path, verify=False)
+
+
+def test_the_files_that_frames_come_from(tmp_path):
+    (tmp_path / "walking").mkdir()
+    (tmp_path / "walking" / AVI).write_bytes(CONTENT)
+    (tmp_path / "running.zip").write_bytes(b"")
+    expected = {f"walking/{AVI}": tmp_path / "walking" / AVI, "running.zip": tmp_path / "running.zip"}
+    assert find_files("sequences", ["walking", "running"], manual_dir=tmp_path) == expected
+    (tmp_path / "00sequences.txt").write_text("")
+    (tmp_path / "walking.zip").write_bytes(b"")  # comes before the folder
+    names = ["00sequences.txt", "walking.zip", "running.zip"]
+    assert list(find_files("sequences", ["walking", "running"], manual_dir=tmp_path)) == names
+    assert find_files("trimmed", ["boxing"]) == {}

@@ -1,15 +1,17 @@
 """TFDS builder of `moving_mnist_clips`: 20 frames of two objects that move and bounce."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from tfds_builders.manual_folder import given_folder
 from tfds_builders.moving_mnist_clips.configs import CONFIGS
 from tfds_builders.moving_mnist_clips.moving_digits import SPLIT_SEEDS, moving_digits
-from tfds_builders.moving_mnist_clips.objects import load_objects, load_test_sequence
+from tfds_builders.moving_mnist_clips.objects import find_files, load_objects, load_test_sequence
 from tfds_builders.parts import PartBuilder
 
 _FRAMES, _SIZE = 20, 64
@@ -43,6 +45,7 @@ class Builder(PartBuilder):
     train-images-idx3-ubyte and t10k-images-idx3-ubyte (plain or .gz) in the manual folder or in its subfolder
     mnist/ or fashion-mnist/, and mnist_test_seq.npy in the manual folder or in mnist/.
     """
+    fetches = True
     BUILDER_CONFIGS: ClassVar[list[MovingMnistClipsConfig]] = [
         MovingMnistClipsConfig(name=name, **fields) for name, fields in CONFIGS.items()
     ]
@@ -56,13 +59,16 @@ class Builder(PartBuilder):
             disable_shuffling=True,
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        try:
-            manual_dir = dl_manager.manual_dir
-        except AssertionError:  # TFDS: the folder does not exist or is empty
-            manual_dir = None
+    def source_files(
+        self, folder: Path | None, dl_manager: tfds.download.DownloadManager | None = None
+    ) -> Mapping[str, Path]:
+        """Returns the files of images, and that of the public test clips."""
         config = self.builder_config
-        files = {"manual_dir": manual_dir, "dl_manager": dl_manager}
+        return find_files(config.source, config.test_clips is None, manual_dir=folder, dl_manager=dl_manager)
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        config = self.builder_config
+        files = {"manual_dir": given_folder(dl_manager), "dl_manager": dl_manager}
         images = {"train": load_objects(config.source, "train", **files)}
         clips = {"train": range(config.train_clips)}
         if config.test_clips is None:
@@ -77,7 +83,7 @@ class Builder(PartBuilder):
                 return self._generate_examples(images[split], numbers, SPLIT_SEEDS[split])
             return _public_examples(sequence, numbers)
 
-        return self.of_part(clips, generate, agreed=images.values())
+        return self.of_part(clips, generate)
 
     def _generate_examples(
         self, images: np.ndarray, clips: range, seed: int

@@ -14,6 +14,7 @@ from tfds_builders.moving_mnist_clips import objects
 from tfds_builders.moving_mnist_clips.make_dummy_data import FOLDER as DUMMY_DATA
 from tfds_builders.moving_mnist_clips.moving_digits import SPLIT_SEEDS, moving_digits
 from tfds_builders.moving_mnist_clips.moving_mnist_clips_dataset_builder import Builder
+from tfds_builders.parts import check_same_sources
 from tfds_builders.random_access import random_access
 
 TRAIN_CLIPS, TEST_CLIPS = 3, 2
@@ -128,3 +129,13 @@ def test_without_manual_folder_files_are_downloaded(tmp_path, dummy_files):
         builder.download_and_prepare()
     assert len(asked) == 2
     assert builder.info.splits["test"].num_examples == TEST_CLIPS
+    names = ["t10k-images-idx3-ubyte", "train-images-idx3-ubyte"]
+    assert (list(builder.sources.files), builder.sources.folder) == (names, None)
+    check_same_sources(builder, DUMMY_DATA)
+    with pytest.raises(
+        ValueError, match=r"before, downloaded \(.*train-images-idx3-ubyte has another content$"
+    ):
+        other = tmp_path / "other"
+        other.mkdir()
+        (other / "train-images-idx3-ubyte").write_bytes(b"other")
+        check_same_sources(builder, other)

@@ -77,14 +77,8 @@ def _default_download_manager() -> "tfds.download.DownloadManager":
     )
 
 
-def _find(
-    name: str,
-    folder: str,
-    url: str,
-    manual_dir: str | os.PathLike | None,
-    dl_manager: "tfds.download.DownloadManager | None",
-) -> Path:
-    """Path of a file in the manual directory, with or without `.gz`, else of its download."""
+def _at_hand(name: str, folder: str, manual_dir: str | os.PathLike | None) -> Path | None:
+    """Path of a file in the manual directory, with or without `.gz`, if it is there."""
     if manual_dir is not None:
         manual_dir = Path(manual_dir).expanduser()
         if not manual_dir.is_dir():
@@ -93,6 +87,20 @@ def _find(
             for candidate in (place / name, place / f"{name}.gz"):
                 if candidate.is_file():
                     return candidate
+    return None
+
+
+def _find(
+    name: str,
+    folder: str,
+    url: str,
+    manual_dir: str | os.PathLike | None,
+    dl_manager: "tfds.download.DownloadManager | None",
+) -> Path:
+    """Path of a file in the manual directory, with or without `.gz`, else of its download."""
+    at_hand = _at_hand(name, folder, manual_dir)
+    if at_hand:
+        return at_hand
     try:
         return Path((dl_manager or _default_download_manager()).download(url))
     except Exception as error:
@@ -167,6 +175,43 @@ def load_objects(
     if source == "optdigits":
         return _load_optdigits(split)
     return _load_idx(source, split, manual_dir, dl_manager)
+
+
+def find_files(
+    source: str,
+    public_test: bool,
+    *,
+    manual_dir: str | os.PathLike | None = None,
+    dl_manager: "tfds.download.DownloadManager | None" = None,
+) -> dict[str, Path]:
+    """Files that clips are made of, unchecked: `load_objects` and `load_test_sequence` check them.
+
+    Args:
+        source: source of the objects, see `load_objects`.
+        public_test: bool. Whether the test clips are the public ones.
+        manual_dir: folder to look in first.
+        dl_manager: TFDS download manager. None: what is not there is left out.
+
+    Returns:
+        Name without `.gz` -> file.
+
+    Raises:
+        ValueError: if a file can neither be found nor downloaded.
+    """
+    wanted = []
+    if source in _IDX_SOURCES:
+        folder, mirror, _ = _IDX_SOURCES[source]
+        splits = ("train",) if public_test else ("train", "test")
+        names = [_IDX_FILES[split] for split in splits]
+        wanted = [(name, folder, f"{mirror}{name}.gz") for name in names]
+    if public_test:
+        wanted.append((_TEST_SEQUENCE, "mnist", _TEST_SEQUENCE_MIRROR + _TEST_SEQUENCE))
+    files = {}
+    for name, folder, url in wanted:
+        at_hand = _at_hand(name, folder, manual_dir)
+        if at_hand or dl_manager:
+            files[name] = at_hand or _find(name, folder, url, None, dl_manager)
+    return files
 
 
 def load_test_sequence(

@@ -12,7 +12,7 @@ from tfds_builders.moving_mnist_clips import objects
 from tfds_builders.moving_mnist_clips.make_dummy_data import FOLDER as DUMMY_DATA
 from tfds_builders.moving_mnist_clips.make_dummy_data import bars, idx
 from tfds_builders.moving_mnist_clips.moving_digits import moving_digits
-from tfds_builders.moving_mnist_clips.objects import load_objects, load_test_sequence
+from tfds_builders.moving_mnist_clips.objects import find_files, load_objects, load_test_sequence
 
 REAL_MNIST = Path(os.environ.get("MSLSTM_MNIST", Path(__file__).parents[3] / "shared" / "data" / "mnist"))
 TRAIN_FILE = "train-images-idx3-ubyte"
@@ -186,3 +186,18 @@ def test_real_mnist():
     # Known floors of pixel-sum squared error per frame: repeating the last frame, and an empty frame.
     np.testing.assert_allclose(np.square(future - last).sum(axis=(2, 3, 4)).mean(), 286, rtol=0.02)
     np.testing.assert_allclose(np.square(future).sum(axis=(2, 3, 4)).mean(), 174, rtol=0.02)
+
+
+def test_the_files_that_clips_are_made_of(tmp_path):
+    downloaded = FakeDownloadManager(tmp_path / "downloaded")
+    assert find_files("optdigits", False, manual_dir=DUMMY_DATA, dl_manager=downloaded) == {}
+    folder = DUMMY_DATA / "mnist"
+    expected = {
+        "train-images-idx3-ubyte": folder / "train-images-idx3-ubyte.gz",
+        "mnist_test_seq.npy": DUMMY_DATA / "mnist_test_seq.npy",
+    }
+    assert find_files("mnist", True, manual_dir=DUMMY_DATA, dl_manager=downloaded) == expected
+    assert downloaded.urls == []
+    found = find_files("fashion", False, dl_manager=downloaded)
+    assert found == dict.fromkeys(("train-images-idx3-ubyte", "t10k-images-idx3-ubyte"), downloaded.path)
+    assert find_files("fashion", False, manual_dir=tmp_path) == {}

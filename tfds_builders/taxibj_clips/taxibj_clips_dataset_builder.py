@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -95,6 +96,15 @@ class Builder(PartBuilder):
             disable_shuffling=True,
         )
 
+    def source_files(
+        self, folder: Path | None, dl_manager: tfds.download.DownloadManager | None = None
+    ) -> Mapping[str, Path]:
+        """Returns the files of TaxiBJ, checked as the config says."""
+        config = self.builder_config
+        if folder is None or config.synthetic_weeks is not None:
+            return {}
+        return {path.name: path for path in find_files(folder, check_md5=config.check_md5)}
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         config = self.builder_config
         files = self._read_files(dl_manager)
@@ -107,7 +117,6 @@ class Builder(PartBuilder):
         return self.of_part(
             {"train": train, "test": test},
             lambda _, windows: self._generate_examples(flows, windows, scale),
-            agreed=flows,
         )
 
     def check_clips(self, clips: Mapping[str, int]) -> None:
