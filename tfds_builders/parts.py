@@ -85,6 +85,9 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     part = Part()
     """Part that is made."""
 
+    facts: Mapping[str, Any] = {}
+    """What a builder finds out of its sources, the same in every part: plain data by name, kept in the metadata."""
+
     fetches = False
     """Whether source files that are not in the user's folder are downloaded."""
 
@@ -169,6 +172,7 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if self._made:
             first, *others = (made.sources for made in self._made)
             self.sources = first.joined(others)
+            self.facts = self._made[0].record["facts"]
             splits = [self._join(split) for split in self._made[0].record["units"]]
             self.check_clips({split.name: split.num_examples for split in splits})
             self.info.set_splits(tfds.core.SplitDict(splits))
@@ -184,7 +188,7 @@ class PartBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 )
         # TFDS has put a folder here that it renames when the data set is whole.
         write_json(Path(self.data_dir, _SOURCES), self.sources.to_plain())
-        update_metadata(self.data_dir, config=_fields(self), sources=self.sources.summary())
+        update_metadata(self.data_dir, config=_fields(self), sources=self.sources.summary(), **self.facts)
 
     def _join(self, name: str) -> "tfds.core.SplitInfo":
         """Writes the records of all parts of a split, into the same files as in one process."""
@@ -291,6 +295,7 @@ def make_part(
                 "part": [part.number, part.count],
                 "settings": settings,
                 "units": maker._units,
+                "facts": dict(maker.facts),
                 "sources": maker.sources.to_plain(),
             }
             (place / _RECORD).write_text(json.dumps(record))

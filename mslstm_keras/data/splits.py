@@ -28,6 +28,7 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
     """
     if data.endswith(".npy"):
         return _file_clips(data, split)
+    from tfds_builders.metadata import read_metadata
     from tfds_builders.random_access import random_access
 
     builder = find_builder(data, data_dir)
@@ -48,7 +49,13 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
         observed = np.stack([example["mask"] for example in examples])
         return np.where(observed, in_unit_range(frames), np.float32(np.nan))
 
-    return Clips(read, len(source), getattr(builder.builder_config, "interval", None), masked)
+    return Clips(
+        read,
+        len(source),
+        getattr(builder.builder_config, "interval", None),
+        masked,
+        read_metadata(builder.data_dir).get("scale"),
+    )
 
 
 def _file_clips(path, split):

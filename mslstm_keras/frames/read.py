@@ -132,6 +132,23 @@ def read_in_units(
     return clip, scale if coded else None
 
 
+def scale_in(path: str | os.PathLike[str]) -> str | None:
+    """Returns the scale that the attributes of a file say, as a text; None where they say none, or it has none.
+
+    Args:
+        path: file or folder, see `read_clip`.
+
+    Raises:
+        ValueError, ImportError: as `read_clip`.
+    """
+    place, data_set = split_data_set(Path(path))
+    suffix = unpacked_suffix(place)
+    if not is_zarr(place) and suffix not in NETCDF + HDF5:
+        return None
+    scale = _scale_of((read_hdf5 if suffix in HDF5 else read_netcdf)(place, data_set))
+    return None if scale is None else str(scale)
+
+
 def data_range(path: str | os.PathLike[str], channels: int = 1, **options: Any) -> tuple[float, float]:
     """Returns the least and the largest number of a clip, without those that are missing.
 

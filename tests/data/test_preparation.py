@@ -9,8 +9,10 @@ import shutil
 import signal
 import threading
 import time
+import warnings
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -19,6 +21,8 @@ from mslstm_keras import compat
 from mslstm_keras.data.catalogue import describe, find_builder
 from mslstm_keras.data.preparation import check_sources, prepare
 from mslstm_keras.data.splits import split_clips
+from mslstm_keras.frames.rain import RAIN_SCALES
+from mslstm_keras.frames.scales import parse_scale
 from tests.support import forked
 from tests.support.optdigits import OPTDIGITS
 from tests.support.processes import no_file_larger_than
@@ -474,3 +478,79 @@ def test_a_folder_of_sources_must_exist(tmp_path):
     with pytest.raises(ValueError, match=r"`manual_dir` must be a folder. Received: manual_dir='.*missing'"):
         prepare(OPTDIGITS, tmp_path / "data", tmp_path / "missing")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def flows(tmp_path):
+    """Folder of two clips of whole numbers, one of them for tests."""
+    folder = tmp_path / "flows"
+    folder.mkdir()
+    for index, name in enumerate("ab"):
+        flow = np.random.default_rng(index).integers(0, 200 + 300 * index, (4, 3, 5, 2))
+        np.save(folder / f"{name}.npy", flow)
+    return folder
+
+
+SETTINGS = {"window": "2", "channels": "2", "dtype": "float32"}
+
+
+def clips_of(tmp_path, folder, *, parts=1, **settings):
+    """Returns the training clips of a variant that is prepared of a folder."""
+    for number in range(1, parts + 1):
+        part = {"part": (number, parts)} if parts > 1 else {}
+        prepare(
+            "frames_from_folder/clips",
+            tmp_path / "data",
+            folder,
+            variant="mine",
+            settings=SETTINGS | settings,
+            **part,
+        )
+    return split_clips("frames_from_folder/mine", "train", tmp_path / "data")
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(("given", "scale"), [("-50:700 bikes/h", "-50:700 bikes/h"), ("data", None)])
+def test_numbers_in_units(tmp_path, flows, given, scale, parts):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        clips = clips_of(tmp_path, flows, parts=parts, range=given)
+    assert any("are clipped" in str(each.message) for each in said) == (given == "data")  # of the test clip
+    frames = clips.frames(np.arange(2))
+    (train,) = (
+        flow
+        for flow in map(np.load, flows.iterdir())
+        if np.allclose(frames[0], pixels(flow[:2], clips.scale))
+    )
+    assert clips.scale == (scale or f"{train.min()}:{train.max()}")
+    np.testing.assert_allclose(frames.reshape(train.shape), pixels(train, clips.scale), atol=1e-6)
+
+
+def pixels(flow, scale):
+    low, high = parse_scale(scale).ends
+    return (flow - low) / (high - low)
+
+
+def test_numbers_beyond_a_range_are_clipped_with_a_warning(tmp_path, flows):
+    with pytest.warns(UserWarning, match=r"lie beyond 0 \.\. 100 cars") as said:
+        clips = clips_of(tmp_path, flows, range="0:100 cars")
+    assert sum("are clipped" in str(each.message) for each in said) == 2  # once a file
+    assert clips.frames(np.arange(1)).max() == 1
+
+
+def test_the_scale_that_files_say(tmp_path):
+    rates = np.random.default_rng(0).lognormal(0, 1, (2, 3, 5, 2)).astype("float32")
+    (tmp_path / "clips").mkdir()
+    for name in "ab":
+        with h5py.File(tmp_path / "clips" / f"{name}.h5", "w") as file:
+            file.create_dataset("rain", data=rates).attrs["units"] = "mm/h"
+    clips = clips_of(tmp_path, tmp_path / "clips")
+    assert clips.scale == "rain:dwd"
+    np.testing.assert_allclose(clips.frames(np.arange(1))[0], RAIN_SCALES["dwd"].to_pixel(rates), atol=1e-6)
+
+
+def test_a_range_that_is_none(tmp_path, flows):
+    with pytest.raises(ValueError, match="`range` must be LOW:HIGH"):
+        clips_of(tmp_path, flows, range="bikes")
+    with pytest.raises(ValueError, match="divide by the largest"):
+        clips_of(tmp_path, flows)

@@ -223,7 +223,8 @@ def test_a_known_length_needs_no_assertion():
 @pytest.mark.parametrize("stream", [False, True])
 def test_targets_of_grey_levels_are_refused(dtype, stream):
     clips = np.full((2, STEPS, *FRAME_SHAPE), 200, dtype)
-    data = (tf.data.Dataset.from_tensors((clips, clips)),) if stream else (clips, clips)
+    pair = np.float32(clips / 255), clips
+    data = (tf.data.Dataset.from_tensors(pair),) if stream else pair
     rule = rf"`y_true` must hold floating-point values in \[0, 1\]; divide .* by 255.*y_true.dtype={dtype}"
     model = small_model("conv_lstm")
     for options in ({"loss": FrameL1L2()}, {"loss": "mse", "metrics": [FrameMSE(FORECAST_FRAMES)]}):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from mslstm_keras.formats.checks import check_size
+from mslstm_keras.frames.scales import parse_scale, scale_of_values
 from tfds_builders.frames_from_folder.configs import CONFIGS
 from tfds_builders.frames_from_folder.sources import (
     WindowReader,
@@ -22,6 +23,7 @@ from tfds_builders.manual_folder import manual_folder
 from tfds_builders.parts import PartBuilder
 
 _DTYPES = ("uint8", "float32")
+_OF_DATA = "data"
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -42,6 +44,9 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
         mask: bool, keep which pixels are missing in the files, in a feature `mask`.
         colour_scale: path of the table of the colours in which all pictures are painted, see `read_clip`. None: they
             are grey, or of a camera.
+        range: how numbers become pixels, as `mslstm_keras.frames.parse_scale` takes it, such as "0:655 bikes/h"; or
+            "data", from the least to the largest number of the training files. None: as the attributes of the files
+            say, or all numbers lie in [0, 1].
 
     Raises:
         ValueError: if a value is out of range.
@@ -57,6 +62,7 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
     data_set: str | None = None
     mask: bool = False
     colour_scale: str | None = None
+    range: str | None = None
 
     def __post_init__(self):
         for field in ("window", "stride", "channels"):
@@ -67,6 +73,8 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
             check_size(self.size)
         if self.dtype not in _DTYPES:
             raise ValueError(f"`dtype` must be one of {', '.join(_DTYPES)}. Received: dtype={self.dtype!r}")
+        if self.range not in (None, _OF_DATA):
+            parse_scale(self.range)
         if not 0 < self.test_share < 1:
             raise ValueError(f"`test_share` must lie between 0 and 1. Received: test_share={self.test_share}")
 
@@ -120,6 +128,9 @@ class Builder(PartBuilder):
             mask=config.mask,
             colour_scale=config.colour_scale,
         )
+        reader.scale = _scale(config.range, reader, splits["train"])
+        if reader.scale is not None:
+            self.facts = {"scale": reader.scale}
         if self.part.number > 1:
             reader.measure(splits["train"][0])
         return self.of_part(
@@ -146,3 +157,10 @@ class Builder(PartBuilder):
                 f"`manual_dir` must hold a clip of at least `window` = {reader.window} frames for each split. "
                 f"Received: none among {', '.join(source.name for source in sources)}"
             )
+
+
+def _scale(given: str | None, reader: WindowReader, sources: list[Path]) -> str | None:
+    """Returns how numbers become pixels: as it is given, by the training sources, or as the first of them says."""
+    if given == _OF_DATA:
+        return str(scale_of_values(*reader.ends(sources), ""))
+    return reader.scale_in(sources[0]) if given is None else str(parse_scale(given))

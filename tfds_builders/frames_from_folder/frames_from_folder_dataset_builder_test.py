@@ -3,14 +3,13 @@
 import dataclasses
 import shutil
 from typing import ClassVar
-from unittest import mock
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 from mslstm_keras.frames.read import read_clip
-from tfds_builders.frames_from_folder import sources
 from tfds_builders.frames_from_folder.frames_from_folder_dataset_builder import Builder
 from tfds_builders.frames_from_folder.make_dummy_data import FOLDER as DUMMY_DATA
 from tfds_builders.random_access import random_access
@@ -101,33 +100,29 @@ def test_float_frames_are_kept_or_rounded(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_missing_pixels_are_kept_in_a_mask(tmp_path, dtype):
-    """As `read_clip` gives them, NaN where it is asked for them."""
     random = np.random.default_rng(0)
-    clips = {name: random.random((4, 3, 5, 2), "float32") for name in "ab"}
-    for clip in clips.values():
-        clip[random.random(clip.shape[:3]) < 0.3] = np.nan
-        clip[1, 0, 0] = 0.5, np.nan
-    folder = folder_of(tmp_path / "clips", **clips)
-
-    def read_clip(path, channels, *, size, fill):
-        assert np.isnan(fill) and (channels, size) == (2, None)
-        return np.load(path)
-
-    builders = []
-    with mock.patch.object(sources, "read_clip", read_clip):
-        for name in ("one", "two"):
-            fields = {"window": 2, "channels": 2, "dtype": dtype, "mask": True}
-            builders.append(prepare(tmp_path / name, folder, **fields))
+    clips = {f"{name}.h5": random.random((4, 3, 5, 2), "float32") for name in "ab"}
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for name, clip in clips.items():
+        clip[random.random(clip.shape[:3]) < 0.3] = -1
+        clip[1, 0, 0] = 0.5, -1
+        with h5py.File(folder / name, "w") as file:
+            file.create_dataset("rain", data=clip).attrs["_FillValue"] = np.float32(-1)
+    fields = {"window": 2, "channels": 2, "dtype": dtype}
+    with pytest.raises(ValueError, match="must have no missing pixels, unless `mask` is true"):
+        prepare(tmp_path / "none", folder, **fields)
+    builders = [prepare(tmp_path / name, folder, mask=True, **fields) for name in ("one", "two")]
     examples = [
         [dict(each) for split in ("train", "test") for each in random_access(b, split)] for b in builders
     ]
     assert len(examples[0]) == 4
     for example, again in zip(*examples, strict=True):
         first = example["first_frame"]
-        clip = np.load(folder / example["source"].decode())[first : first + 2]
+        clip = clips[example["source"].decode()][first : first + 2]
         assert (example["mask"].dtype, example["frames"].dtype) == (bool, dtype)
-        np.testing.assert_array_equal(example["mask"], ~np.isnan(clip).any(-1, keepdims=True))
-        levels = np.nan_to_num(clip)
+        np.testing.assert_array_equal(example["mask"], ~(clip == -1).any(-1, keepdims=True))
+        levels = np.where(clip == -1, 0, clip)
         expected = np.rint(levels * 255) if dtype == "uint8" else levels
         np.testing.assert_array_equal(example["frames"], expected)
         for key, value in example.items():

@@ -13,7 +13,7 @@ from mslstm_keras.formats.arrays import HDF5
 from mslstm_keras.formats.folders import is_companion, is_system_file
 from mslstm_keras.formats.netcdf import NETCDF, is_zarr
 from mslstm_keras.formats.pictures import ANIMATIONS
-from mslstm_keras.frames.read import CLIPS, read_clip
+from mslstm_keras.frames.read import CLIPS, data_range, read_clip, scale_in
 from mslstm_keras.timing.names import counting_order
 from tfds_builders.windows import window_starts
 
@@ -112,6 +112,7 @@ class WindowReader:
         data_set: name of the data set in every HDF5, NetCDF or Zarr file. None: the one of 3 or 4 axes.
         mask: bool. Keep missing pixels, as NaN in float32 frames whatever `dtype` is.
         colour_scale: path of a table of colours, see `read_clip`. None: pictures are grey, or of a camera.
+        scale: how numbers become pixels, see `read_clip`. None: all lie in [0, 1].
     """
 
     window: int
@@ -123,6 +124,7 @@ class WindowReader:
     data_set: str | None
     mask: bool = False
     colour_scale: str | None = None
+    scale: str | None = None
     _first: tuple[Path, tuple[int, ...]] | None = dataclasses.field(default=None, init=False)
 
     def windows(self, source: Path) -> Iterator[tuple[int, np.ndarray]]:
@@ -152,12 +154,32 @@ class WindowReader:
         """Takes the size that all must have from a source whose windows another reader cuts."""
         self._read(source)
 
-    def _read(self, source: Path) -> np.ndarray:
+    def ends(self, sources: Iterable[Path]) -> tuple[float, float]:
+        """Returns the least and the largest number of sources.
+
+        Raises:
+            ValueError: if one cannot be read.
+        """
+        lows, highs = zip(*(data_range(*self._place(source)) for source in sources), strict=True)
+        return min(lows), max(highs)
+
+    def scale_in(self, source: Path) -> str | None:
+        """Returns the scale that the attributes of a source say, or None; see `mslstm_keras.frames.read.scale_in`."""
+        return scale_in(self._place(source)[0])
+
+    def _place(self, source: Path) -> tuple[str | Path, int]:
         named = self.data_set and (is_zarr(source) or source.suffix.lower() in HDF5 + NETCDF)
-        place = f"{source}:{self.data_set}" if named else source
+        return f"{source}:{self.data_set}" if named else source, self.channels
+
+    def _read(self, source: Path) -> np.ndarray:
         pictured = (source.is_dir() and not is_zarr(source)) or source.suffix.lower() in ANIMATIONS
-        scale = self.colour_scale if pictured else None
-        frames = read_clip(place, self.channels, size=self.size, colour_scale=scale, fill=np.nan)
+        frames = read_clip(
+            *self._place(source),
+            size=self.size,
+            scale=self.scale,
+            colour_scale=self.colour_scale if pictured else None,
+            fill=np.nan,
+        )
         missing = int(np.isnan(frames).sum())
         if missing and not self.mask:
             raise ValueError(
