@@ -10,6 +10,7 @@ from mslstm_keras import insight as insight
 from mslstm_keras import layers as layers
 from mslstm_keras import metrics as metrics
 from mslstm_keras import models as models
+from mslstm_keras import radar as radar
 from mslstm_keras import search as search
 from mslstm_keras import training as training
 from mslstm_keras import zoo as zoo
@@ -44,6 +45,7 @@ from mslstm_keras.training.recipes import find_recipe as find_recipe
 from mslstm_keras.training.recipes import list_recipes as list_recipes
 from mslstm_keras.training.sampling import ReverseScheduledSampling as ReverseScheduledSampling
 from mslstm_keras.training.sampling import ScheduledSampling as ScheduledSampling
+from mslstm_keras.radar.read import read_radar as read_radar
 from mslstm_keras.zoo.adding import add_pretrained as add_pretrained
 from mslstm_keras.zoo.index import list_pretrained as list_pretrained
 from mslstm_keras.zoo.index import verify_pretrained as verify_pretrained

@@ -22,6 +22,7 @@ FLOORS = (
     ("registration",),
     ("settings",),
     ("frames", "layers"),
+    ("radar",),
     ("cells",),
     ("models",),
     ("metrics", "data"),
