@@ -36,6 +36,7 @@ from mslstm_keras.models.registry import list_models as list_models
 from mslstm_keras.models.rollout import ObservedFrames as ObservedFrames
 from mslstm_keras.models.rollout import Rollout as Rollout
 from mslstm_keras.models.step import build_step as build_step
+from mslstm_keras.radar.read import read_radar as read_radar
 from mslstm_keras.search.tuning import tune as tune
 from mslstm_keras.training.fit import train as train
 from mslstm_keras.training.fit import train_seeds as train_seeds
@@ -45,7 +46,6 @@ from mslstm_keras.training.recipes import find_recipe as find_recipe
 from mslstm_keras.training.recipes import list_recipes as list_recipes
 from mslstm_keras.training.sampling import ReverseScheduledSampling as ReverseScheduledSampling
 from mslstm_keras.training.sampling import ScheduledSampling as ScheduledSampling
-from mslstm_keras.radar.read import read_radar as read_radar
 from mslstm_keras.zoo.adding import add_pretrained as add_pretrained
 from mslstm_keras.zoo.index import list_pretrained as list_pretrained
 from mslstm_keras.zoo.index import verify_pretrained as verify_pretrained

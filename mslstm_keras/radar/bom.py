@@ -49,7 +49,10 @@ def read_rainfields(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray |
         shape = check_shape(rain.shape)
         if rain.attrs.get("units") not in ("kg m-2", "mm"):
             raise ValueError(f"must be of rain depth in kg m-2 or mm, is in {rain.attrs.get('units')}")
-        start, end = (data[name].values.astype("datetime64[s]") for name in ("start_time", "valid_time"))
+        start, end = (
+            np.datetime64(data[name].values.item(), "ns").astype("datetime64[s]")
+            for name in ("start_time", "valid_time")
+        )
         x, y = (_metres(data[name]) for name in "xy")
         dx, dy = (x[-1] - x[0]) / (len(x) - 1), (y[0] - y[-1]) / (len(y) - 1)
         if not (dx > 0 and dy != 0 and np.allclose(np.diff(x), dx) and np.allclose(np.diff(y), -dy)):

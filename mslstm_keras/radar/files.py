@@ -106,7 +106,9 @@ def _copy(packed: Any, plain: BinaryIO) -> None:
         plain.write(piece)
 
 
-def find_sources(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[list[Source], list[Source]]:
+def find_sources(
+    path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+) -> tuple[list[Source], list[Source]]:
     """Returns the files of a path: of a folder and all folders within, those that links lead to too, or of a glob.
 
     Hidden files, texts, tables and the like are known to be no maps and are left out, but not if they are named.
@@ -135,23 +137,25 @@ def find_sources(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
     return [Source(file, str(file)) for file in named], [Source(file, str(file)) for file in found]
 
 
-def _walk(folder: Path) -> list[Path]:
+def _walk(folder: Path, above: tuple[str, ...] = ()) -> list[Path]:
+    """Returns the files of a folder and of those within, `above` being the real paths of those that it lies in."""
     files = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in folders:
-            link = Path(parent, name)
-            if link.is_symlink() and Path(os.path.realpath(parent)).is_relative_to(os.path.realpath(link)):
-                raise ValueError(f"A link in a folder of radar maps must not lead back to it. Received: {link}")
-        folders[:] = [name for name in folders if name[0] != "."]
-        for name in sorted(names):
-            file = Path(parent, name)
-            if _NO_MAP.fullmatch(name):
-                continue
-            if not file.exists():
-                raise ValueError(f"A link in a folder of radar maps must lead to a file. Received: {file}")
-            if file.is_file():
-                files.append(file)
+    above = (*above, os.path.realpath(folder))
+    with damage_of(folder, "A folder of radar maps must be one that can be read."):
+        inside = sorted(folder.iterdir())
+    for path in inside:
+        if path.is_dir():
+            if os.path.realpath(path) in above:
+                raise ValueError(
+                    f"A link in a folder of radar maps must not lead back to it. Received: {path}"
+                )
+            if path.name[0] != ".":
+                files += _walk(path, above)
+        elif not _NO_MAP.fullmatch(path.name):
+            if not path.exists():
+                raise ValueError(f"A link in a folder of radar maps must lead to a file. Received: {path}")
+            if path.is_file():
+                files.append(path)
     return files
 
 
@@ -169,7 +173,10 @@ def members(source: Source) -> list[Source]:
     """
     folder = Folder()
     found, size = [], 0
-    with damage_of(source, "An archive of radar maps must be whole."), tarfile.open(source.path, "r|*") as archive:
+    with (
+        damage_of(source, "An archive of radar maps must be whole."),
+        tarfile.open(source.path, "r|*") as archive,
+    ):
         for index, member in enumerate(archive):
             name = Path(member.name).name
             if not member.isfile() or _NO_MAP.fullmatch(name):

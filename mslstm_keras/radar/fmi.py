@@ -62,7 +62,12 @@ def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
         quantity=REFLECTIVITY,
         time=_stamp(said["obstime"]),
         grid=Grid.between(
-            facts["projection"], shape, west=facts["x1"], south=facts["y1"], east=facts["x2"], north=facts["y2"]
+            facts["projection"],
+            shape,
+            west=facts["x1"],
+            south=facts["y1"],
+            east=facts["x2"],
+            north=facts["y2"],
         ),
         licence=LICENCES["FMI"],
     )
@@ -95,10 +100,17 @@ def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
         said, units = _items(file.tags())
         unit = units.get("Quantity", "").lower()
         if unit not in _UNITS:
-            raise ValueError(f"must say a quantity in {', '.join(_UNITS)}, says {units.get('Quantity', 'none')}")
+            raise ValueError(
+                f"must say a quantity in {', '.join(_UNITS)}, says {units.get('Quantity', 'none')}"
+            )
         if "Observation time" not in said:
             raise ValueError("must say of which time it is, has no `Observation time`")
-        if file.crs is None or file.transform.b or file.transform.d or not file.transform.e < 0 < file.transform.a:
+        if (
+            file.crs is None
+            or file.transform.b
+            or file.transform.d
+            or not file.transform.e < 0 < file.transform.a
+        ):
             raise ValueError("must be on a grid with its northern row first, and say its projection")
         shape = check_shape(file.shape)
         bounds = file.bounds
@@ -108,7 +120,12 @@ def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
             quantity=_UNITS[unit],
             time=_stamp(said["Observation time"]),
             grid=Grid.between(
-                file.crs.to_wkt(), shape, west=bounds.left, south=bounds.bottom, east=bounds.right, north=bounds.top
+                file.crs.to_wkt(),
+                shape,
+                west=bounds.left,
+                south=bounds.bottom,
+                east=bounds.right,
+                north=bounds.top,
             ),
             minutes=float(said["Accumulation time"]) if "Accumulation time" in said else None,
             licence=LICENCES["FMI"],

@@ -25,12 +25,20 @@ _BY_START: tuple[tuple[Callable[[bytes], bool], Reader], ...] = (
     (radolan.is_radolan, radolan.read_radolan),
     (radolan.is_ascii_grid, radolan.read_ascii_grid),
 )
-# Most of the libraries that decode maps are not safe to use from several threads, and dask has several.
-_DECODING = threading.RLock()
+DECODING = threading.RLock()
+"""Held while a map is decoded: dask has several threads, and neither decoders nor filters of warnings bear them."""
 
 
 class UnknownFormatError(ValueError):
-    """A file that is no radar map of a known format."""
+    """A file that is no radar map of a known format.
+
+    Attributes:
+        name: what the error calls the file.
+    """
+
+    def __init__(self, name: object) -> None:
+        super().__init__(f"A radar map must be of a known format. Received: {name}")
+        self.name = name
 
 
 def read_map(name: object, path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
@@ -51,7 +59,7 @@ def read_map(name: object, path: Path, *, pixels: bool) -> tuple[RadarMap, np.nd
     """
     with path.open("rb") as file:
         start = file.read(_LONGEST_START)
-    with _DECODING, warnings.catch_warnings():
+    with DECODING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of decoders, that a map without rain has no smallest value above 0
         if start.startswith(_HDF5):
             with damage_of(name, WHOLE_FILE, decoder_errors=(MemoryError,)):
@@ -68,7 +76,7 @@ def read_map(name: object, path: Path, *, pixels: bool) -> tuple[RadarMap, np.nd
                 with damage_of(name, WHOLE_FILE, decoder_errors=(MemoryError,)):
                     found = readers[0](path, pixels=pixels)
     if found is None:
-        raise UnknownFormatError(f"A radar map must be of a known format. Received: {name}")
+        raise UnknownFormatError(name)
     return found
 
 

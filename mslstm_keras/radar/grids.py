@@ -70,15 +70,27 @@ class Grid:
         """Whether two grids are the same but for rounding."""
         if self.shape != other.shape or _crs(self.projection) != _crs(other.projection):
             return False
-        ours = np.array([self.left, self.top, self.left + self.dx * self.shape[1], self.top - self.dy * self.shape[0]])
-        theirs = (other.left, other.top, other.left + other.dx * other.shape[1], other.top - other.dy * other.shape[0])
+        ours = np.array(
+            [self.left, self.top, self.left + self.dx * self.shape[1], self.top - self.dy * self.shape[0]]
+        )
+        theirs = (
+            other.left,
+            other.top,
+            other.left + other.dx * other.shape[1],
+            other.top - other.dy * other.shape[0],
+        )
         return bool(np.all(np.abs(ours - theirs) <= _TOLERANCE * min(self.dx, self.dy)))
 
     def coordinates(self) -> dict[str, Any]:
         """Returns x, y and the grid mapping `spatial_ref` as coordinates of an `xarray.Dataset`."""
         if self.geographic:
             kinds = {
-                axis: {"standard_name": name, "long_name": name, "units": f"degrees_{side}", "axis": axis.upper()}
+                axis: {
+                    "standard_name": name,
+                    "long_name": name,
+                    "units": f"degrees_{side}",
+                    "axis": axis.upper(),
+                }
                 for axis, name, side in (("x", "longitude", "east"), ("y", "latitude", "north"))
             }
         else:

@@ -42,15 +42,18 @@ def read_knmi(file: h5py.File, *, pixels: bool) -> tuple[RadarMap, np.ndarray | 
 
     Reference: Roozekrans & Holleman, "KNMI HDF5 Data Format Specification, v3.5" (2003).
     """
-    overview, image = file["overview"].attrs, file["image1"].attrs
-    parameter = text(image["image_geo_parameter"])
-    unit = re.search(r"\[(.+)\]", parameter)
-    quantity = _UNITS.get(unit[1].upper()) if unit else None
-    if quantity is None or "HEIGHT" in parameter.upper():
-        raise ValueError(f"must be of rain or reflectivity, is of {parameter}")
+    overview = file["overview"].attrs
+    quantities = _quantities(file)
+    rain = [name for name, (quantity, _) in quantities.items() if quantity]
+    if len(rain) != 1:
+        raise ValueError(
+            "must hold one image of rain or reflectivity, holds "
+            + (", ".join(f"{name} of {parameter}" for name, (_, parameter) in quantities.items()))
+        )
+    image, (quantity, parameter) = file[rain[0]].attrs, quantities[rain[0]]
     start, end = (_time(overview[f"product_datetime_{name}"]) for name in ("start", "end"))
     product = text(image.get("image_product_name", overview.get("product_group_name", parameter)))
-    stored = whole_data_set(file, "image1/image_data")
+    stored = whole_data_set(file, f"{rain[0]}/image_data")
     if stored.dtype.kind not in "ui":
         raise ValueError(f"must hold whole numbers, holds {stored.dtype}")
     found = RadarMap(
@@ -62,11 +65,21 @@ def read_knmi(file: h5py.File, *, pixels: bool) -> tuple[RadarMap, np.ndarray | 
         minutes=_minutes(start, end, product) if quantity == DEPTH else None,
         licence=LICENCES["KNMI"],
     )
-    return found, _values(stored[()], file, quantity) if pixels else None
+    return found, _values(stored[()], file[rain[0]], quantity) if pixels else None
 
 
-def _values(raw: np.ndarray, file: h5py.File, quantity: str) -> np.ndarray:
-    calibration = file["image1/calibration"].attrs
+def _quantities(file: h5py.File) -> dict[str, tuple[str, str]]:
+    """Returns image -> its quantity, "" for others than those of rain, and what the file calls it."""
+    found = {}
+    for name in sorted(name for name in file if re.fullmatch(r"image\d+", name)):
+        parameter = text(file[name].attrs["image_geo_parameter"])
+        unit = re.search(r"\[(.+)\]", parameter)
+        found[name] = (_UNITS.get(unit[1].upper(), "") if unit else "", parameter)
+    return found
+
+
+def _values(raw: np.ndarray, image: h5py.Group, quantity: str) -> np.ndarray:
+    calibration = image["calibration"].attrs
     formula = text(calibration["calibration_formulas"]).strip()
     parts = _CALIBRATION.fullmatch(formula)
     if not parts:

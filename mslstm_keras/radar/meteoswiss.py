@@ -36,7 +36,9 @@ def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
     with Image.open(path, formats=["GIF"]) as picture:
         size, comment = picture.size[::-1], picture.info.get("comment", b"")
     if size != _SHAPE:
-        raise ValueError(f"must have the {_SHAPE[0]} x {_SHAPE[1]} pixels of the Swiss domain, has {size[0]} x {size[1]}")
+        raise ValueError(
+            f"must have the {_SHAPE[0]} x {_SHAPE[1]} pixels of the Swiss domain, has {size[0]} x {size[1]}"
+        )
     comment = comment.decode("ascii", "replace") if isinstance(comment, bytes) else comment
     named = re.search(r"PRDT=([A-Z]{3})(\d{2})(\d{3})(\d{2})(\d{2})", comment)
     named = named or re.match(r"([A-Z]{3})(\d{2})(\d{3})(\d{2})(\d{2})", path.name)
@@ -47,7 +49,9 @@ def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
     minutes = float(summed[1]) if summed and _PRODUCTS[product] == DEPTH else None
     day = np.datetime64(f"20{named[2]}-01-01", "D") + int(named[3]) - 1
     if not (1 <= int(named[3]) <= 366 and int(named[4]) < 24 and int(named[5]) < 60):
-        raise ValueError(f"times must be year, day of the year, hour and minute, one is {''.join(named.groups()[1:])}")
+        raise ValueError(
+            f"times must be year, day of the year, hour and minute, one is {''.join(named.groups()[1:])}"
+        )
     values, _, facts = pysteps_importers().import_mch_gif(str(path), product, "mm", minutes)
     found = RadarMap(
         service="MeteoSwiss",
@@ -55,7 +59,12 @@ def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
         quantity=_PRODUCTS[product],
         time=day.astype("datetime64[s]") + np.timedelta64(int(named[4]) * 60 + int(named[5]), "m"),
         grid=Grid.between(
-            facts["projection"], _SHAPE, west=facts["x1"], south=facts["y1"], east=facts["x2"], north=facts["y2"]
+            facts["projection"],
+            _SHAPE,
+            west=facts["x1"],
+            south=facts["y1"],
+            east=facts["x2"],
+            north=facts["y2"],
         ),
         minutes=minutes,
     )

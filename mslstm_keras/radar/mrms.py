@@ -1,14 +1,10 @@
 """Maps of MRMS (GRIB2) of NOAA, of the United States.
 
-They are decoded here by pygrib, as pysteps (1.21) does it, but for this: pysteps knows -3 as missing and takes -1 for a
-rain rate, and takes five times as long.
+They are decoded by rasterio. pysteps (1.21) takes -1, one of the codes of missing values, for a rain rate, and the
+library below it ends the process where a byte of the header is damaged.
 """
 
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +13,7 @@ from mslstm_keras.radar.grids import Grid
 from mslstm_keras.radar.maps import LICENCES, RATE, RadarMap, check_shape
 from mslstm_keras.radar.packages import needed
 
-_RAIN_RATE = (209, 6, 1)  # MRMS's own discipline, category and number
+_RAIN_RATE = ("209", "6", "1")  # MRMS's own discipline, category and number
 
 
 def is_grib(start: bytes) -> bool:
@@ -33,7 +29,7 @@ def read_mrms(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]
         pixels: whether to read its values; otherwise only what it says of itself.
 
     Returns:
-        What the map says of itself, and its values, NaN where not observed.
+        What the map says of itself, and its values, negative where not observed.
 
     Raises:
         ValueError: if it is another product.
@@ -41,64 +37,36 @@ def read_mrms(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]
     Reference: Zhang et al., "Multi-Radar Multi-Sensor (MRMS) quantitative precipitation estimation", BAMS 97 (2016).
     """
     with needed("a GRIB map"):
-        import pygrib
+        import rasterio
+    size = path.stat().st_size
     with path.open("rb") as file:
-        _check_length(file.read(16), path.stat().st_size)
-    with _quiet_eccodes(), contextlib.closing(pygrib.open(str(path))) as file:
-        message = file.message(1)
-        kind = tuple(message[name] for name in ("discipline", "parameterCategory", "parameterNumber"))
-        if kind != _RAIN_RATE:
-            raise ValueError(f"must be MRMS's PrecipRate, parameter {_RAIN_RATE}, is {kind}")
-        shape = check_shape((message["Nj"], message["Ni"]))
-        if shape[0] * shape[1] > MOST_PER_BYTE * path.stat().st_size:
-            raise ValueError(f"must hold {shape[0]} x {shape[1]} values, has {path.stat().st_size} bytes")
+        stated = int.from_bytes(file.read(16)[8:], "big")
+    if stated > size:
+        raise ValueError(f"must be of {stated} bytes, has {size}")
+    with rasterio.open(path, driver="GRIB") as file:
+        said = file.tags(1)
+        kind = (said.get("GRIB_DISCIPLINE"), *said.get("GRIB_PDS_TEMPLATE_NUMBERS", "").split()[:2])
+        if kind != _RAIN_RATE or file.count != 1:
+            raise ValueError(f"must hold MRMS's PrecipRate alone, parameter {_RAIN_RATE}, holds {kind}")
+        shape = check_shape(file.shape)
+        if shape[0] * shape[1] > MOST_PER_BYTE * size:
+            raise ValueError(f"must hold {shape[0]} x {shape[1]} values, has {size} bytes")
+        if file.crs is None or not file.crs.is_geographic or not file.transform.e < 0 < file.transform.a:
+            raise ValueError("must be on a grid of longitude and latitude")
+        bounds = file.bounds
         found = RadarMap(
             service="NOAA",
             product="MRMS PrecipRate",
             quantity=RATE,
-            time=_time(message),
-            grid=_grid(message, shape),
+            time=np.datetime64(int(said["GRIB_VALID_TIME"].split()[0]), "s"),
+            grid=Grid.between(
+                file.crs.to_wkt(),
+                shape,
+                west=bounds.left,
+                south=bounds.bottom,
+                east=bounds.right,
+                north=bounds.top,
+            ),
             licence=LICENCES["NOAA"],
         )
-        if not pixels:
-            return found, None
-        values = np.ma.filled(message.values, np.nan)
-        if values.shape != shape:
-            raise ValueError(f"must hold {shape[0]} x {shape[1]} values, holds {values.shape}")
-    return found, values[::-1] if message["jScansPositively"] else values
-
-
-@contextlib.contextmanager
-def _quiet_eccodes() -> Iterator[None]:
-    """Keeps back what the C library writes of a damaged file, as its error says the same."""
-    yield
-
-
-def _check_length(start: bytes, size: int) -> None:
-    stated = int.from_bytes(start[8:16], "big")
-    if start[7:8] != b"\x02" or stated > size:
-        raise ValueError(f"must be GRIB of edition 2 and of {stated} bytes, has {size}")
-
-
-def _time(message: Any) -> np.datetime64:
-    return np.datetime64(
-        f"{message['year']:04}-{message['month']:02}-{message['day']:02}"
-        f"T{message['hour']:02}:{message['minute']:02}:{message['second']:02}",
-        "s",
-    )
-
-
-def _grid(message: Any, shape: tuple[int, int]) -> Grid:
-    if message["gridType"] != "regular_ll":
-        raise ValueError(f"must be on a regular grid of longitude and latitude, is {message['gridType']}")
-    first, last = message["longitudeOfFirstGridPointInDegrees"], message["longitudeOfLastGridPointInDegrees"]
-    north, south = sorted(
-        (message["latitudeOfFirstGridPointInDegrees"], message["latitudeOfLastGridPointInDegrees"]), reverse=True
-    )
-    dx, dy = message["iDirectionIncrementInDegrees"], message["jDirectionIncrementInDegrees"]
-    if abs(last - first - dx * (shape[1] - 1)) > dx / 2 or abs(north - south - dy * (shape[0] - 1)) > dy / 2:
-        raise ValueError(f"must have a grid of {shape} points between its corners")
-    first = (first + 180) % 360 - 180
-    parameters = message.projparams
-    projection = f"+proj=longlat +a={parameters['a']} +b={parameters['b']} +no_defs"
-    return Grid(projection, shape, first - dx / 2, north + dy / 2, dx, dy)
+        return found, file.read(1) if pixels else None

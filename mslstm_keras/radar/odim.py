@@ -131,10 +131,10 @@ def read_odim(file: h5py.File, *, pixels: bool) -> tuple[RadarMap, np.ndarray | 
     return found, _values(stored[()], what) if pixels else None
 
 
-def _values(raw: np.ndarray, what: ChainMap) -> np.ndarray:
+def _values(raw: np.ndarray, what: ChainMap[str, Any]) -> np.ndarray:
     gain, offset = (number(what.get(name, default)) for name, default in (("gain", 1.0), ("offset", 0.0)))
     with np.errstate(all="ignore"):
-        values = raw * np.float64(gain) + offset
+        values = raw * np.float64(gain) + offset if (gain, offset) != (1, 0) else raw.astype(np.float64)
     if "undetect" in what:
         # No rain at all; as reflectivity, that is minus infinity.
         dry = -np.inf if _QUANTITIES[text(what.get("quantity", "RATE"))] == REFLECTIVITY else 0.0
@@ -150,7 +150,9 @@ def _rain(file: h5py.File) -> tuple[str, list[h5py.Group]]:
     for dataset in _numbered(file, "dataset"):
         for data in _numbered(file[dataset], "data"):
             groups = [file[f"{dataset}/{data}"], file[dataset], file]
-            quantities = [g["what"].attrs["quantity"] for g in groups if "what" in g and "quantity" in g["what"].attrs]
+            quantities = [
+                g["what"].attrs["quantity"] for g in groups if "what" in g and "quantity" in g["what"].attrs
+            ]
             # The Swiss leave it out where it is the rain rate.
             name = text(quantities[0]) if quantities else "RATE"
             found.setdefault(name, []).append((f"{dataset}/{data}/data", groups))
@@ -167,7 +169,7 @@ def _numbered(group: h5py.Group, name: str) -> list[str]:
     return sorted(names, key=lambda key: int(key.removeprefix(name)))
 
 
-def _time(what: ChainMap, prefix: str) -> np.datetime64 | None:
+def _time(what: ChainMap[str, Any], prefix: str) -> np.datetime64 | None:
     if f"{prefix}date" not in what or f"{prefix}time" not in what:
         return None
     stamp = text(what[f"{prefix}date"]) + text(what[f"{prefix}time"]).ljust(6, "0")
@@ -182,7 +184,7 @@ def _minutes(start: np.datetime64 | None, end: np.datetime64 | None) -> float | 
     return None if start is None or end is None else (end - start) / np.timedelta64(1, "m")
 
 
-def _grid(where: ChainMap, shape: tuple[int, int], service: str) -> Grid:
+def _grid(where: ChainMap[str, Any], shape: tuple[int, int], service: str) -> Grid:
     if "projdef" not in where:
         if service == "MeteoSwiss" and shape == CCS4.shape:
             return CCS4

@@ -78,7 +78,9 @@ def read_radolan(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
         + np.timedelta64(header.get("predictiontime", 0), "m"),
         grid=_grid(shape, header.get("formatversion", 3)),
         minutes=None if product in _REFLECTIVITY else header["intervalseconds"] / 60,
-        issued=np.datetime64(header["datetime"].replace(tzinfo=None), "s") if "predictiontime" in header else None,
+        issued=np.datetime64(header["datetime"].replace(tzinfo=None), "s")
+        if "predictiontime" in header
+        else None,
         licence=LICENCES["DWD"],
     )
     if not pixels:
@@ -121,10 +123,14 @@ def read_ascii_grid(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray |
         if path.stat().st_size < 2 * shape[0] * shape[1]:
             raise ValueError(f"must hold {shape[0]} x {shape[1]} numbers, has {path.stat().st_size} bytes")
         if file.nodata != -1:
-            raise ValueError(f"must mark missing values by -1, as tenths of a millimetre do, has {file.nodata}")
+            raise ValueError(
+                f"must mark missing values by -1, as tenths of a millimetre do, has {file.nodata}"
+            )
         grid = _grid(shape, 3)
         if abs(file.transform.c - grid.left) > grid.dx or abs(file.transform.f - grid.top) > grid.dy:
-            raise ValueError(f"must lie on DWD's grid, {grid}, is at {file.transform.c:g}, {file.transform.f:g}")
+            raise ValueError(
+                f"must lie on DWD's grid, {grid}, is at {file.transform.c:g}, {file.transform.f:g}"
+            )
         found = RadarMap(
             service="DWD",
             product=f"RADOLAN {named[1]}",

@@ -3,17 +3,16 @@
 import hashlib
 import itertools
 import os
-import threading
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mslstm_keras.radar.files import Source, find_sources, is_archive, members
-from mslstm_keras.radar.formats import UnknownFormatError, read_map
-from mslstm_keras.radar.maps import HIGHEST_RATE, MARSHALL_PALMER, RATE, REFLECTIVITY, WHOLE_FILE, RadarMap
+from mslstm_keras.radar.formats import DECODING, UnknownFormatError, read_map
+from mslstm_keras.radar.maps import DEPTH, HIGHEST_RATE, MARSHALL_PALMER, REFLECTIVITY, WHOLE_FILE, RadarMap
 from mslstm_keras.radar.packages import needed
 from mslstm_keras.radar.sequence import kind_of_name, runs, shown, times_in, timetable
 
@@ -80,19 +79,21 @@ def read_radar(
         >>> rain.sel(time="2010-08-26 02:30").max().item()                                           # doctest: +SKIP
     """
     if not isinstance(fill_gaps, int) or not 0 <= fill_gaps <= MOST_FILLED:
-        raise ValueError(f"`fill_gaps` must be an integer in [0, {MOST_FILLED}]. Received: fill_gaps={fill_gaps!r}")
+        raise ValueError(
+            f"`fill_gaps` must be an integer in [0, {MOST_FILLED}]. Received: fill_gaps={fill_gaps!r}"
+        )
     if len(z_r) != 2 or not all(0 < number < np.inf for number in z_r):
         raise ValueError(f"`z_r` must be (a, b) of Z = a R^b, both above 0. Received: z_r={z_r}")
     with needed("reading radar maps"):
         import dask.array  # noqa: F401
         import xarray  # noqa: F401
     groups = _groups(path)
-    entries = _without_duplicates(_chosen(groups, product, path))
+    entries = _without_duplicates(_chosen(groups, product))
     first = entries[0].said
     times = np.array([entry.time for entry in entries])
     table = timetable(times, [entry.source for entry in entries])
     frames = [_Frame(time, index, index, 0.0) for index, time in enumerate(times)]
-    if len(table.missing):
+    if table.minutes and len(table.missing):
         frames = _filled(frames, table.missing, table.minutes, fill_gaps)
     maps = _Maps(entries, frames, z_r)
     return _dataset(maps, first.with_relation(z_r), table.minutes)
@@ -122,7 +123,7 @@ def _describe(source: Source) -> RadarMap:
         return read_map(source, path, pixels=False)[0]
 
 
-def _groups(path) -> list[list[_Entry]]:
+def _groups(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[list[_Entry]]:
     """Returns the maps of a path, one list for each kind of name."""
     named, found = find_sources(path)
     kept, unknown, tried = [], [], set(map(id, named))
@@ -151,7 +152,9 @@ def _groups(path) -> list[list[_Entry]]:
             stacklevel=3,
         )
     if not kept:
-        detail = f"{len(unknown)} files of no known format, such as {unknown[0]}" if unknown else f"none in {path}"
+        detail = (
+            f"{len(unknown)} files of no known format, such as {unknown[0]}" if unknown else f"none in {path}"
+        )
         raise ValueError(f"`path` must hold radar maps. Received: {detail}")
     return kept
 
@@ -159,12 +162,23 @@ def _groups(path) -> list[list[_Entry]]:
 def _entries(sources: Sequence[Source]) -> list[_Entry]:
     """Returns the maps of files whose names differ in their times alone."""
     samples = [sources[0], sources[-1]] if len(sources) > 1 else [sources[0]]
-    said = [_describe(source) for source in samples]
+    said, unknown = [], []
+    for source in samples:
+        try:
+            said.append(_describe(source))
+        except UnknownFormatError as error:
+            unknown.append(error)
+    if unknown and said:
+        raise ValueError(
+            f"{WHOLE_FILE} Received: {unknown[0].name}, among others named like it"
+        ) from unknown[0]
+    if unknown:
+        raise unknown[0]
     told = [times_in(source.path.name) for source in samples]
     for way in range(len(told[0])):
         if all(times[way] == one.time for times, one in zip(told, said, strict=True)):
-            times = [times_in(source.path.name)[way] for source in sources]
-            if None not in times:
+            times = [time for source in sources if (time := times_in(source.path.name)[way]) is not None]
+            if len(times) == len(sources):
                 return [
                     _Entry(source, time, said[-1] if source is samples[-1] else said[0])
                     for source, time in zip(sources, times, strict=True)
@@ -173,7 +187,7 @@ def _entries(sources: Sequence[Source]) -> list[_Entry]:
     return [_Entry(source, one.time, one) for source, one in zip(sources, all_said, strict=True)]
 
 
-def _chosen(groups, product, path) -> list[_Entry]:
+def _chosen(groups: list[list[_Entry]], product: str | None) -> list[_Entry]:
     """Returns the maps of the one product, in the order of time."""
     entries = [entry for group in groups for entry in group]
     products = sorted({entry.said.product for entry in entries})
@@ -221,9 +235,9 @@ def _without_duplicates(entries: list[_Entry]) -> list[_Entry]:
     for _, same in itertools.groupby(entries, key=lambda entry: entry.time):
         first, *others = same
         for other in others:
-            if not os.path.samefile(first.source.path, other.source.path) and _digest(first.source) != _digest(
-                other.source
-            ):
+            if not os.path.samefile(first.source.path, other.source.path) and _digest(
+                first.source
+            ) != _digest(other.source):
                 raise ValueError(
                     f"Radar maps must be one for each time. Received: two different ones of {first.time}: "
                     f"{first.source} and {other.source}"
@@ -252,11 +266,13 @@ def _filled(frames: list[_Frame], missing: np.ndarray, minutes: float, fill_gaps
     absent = missing[~np.isin(missing, filled)]
     if len(filled):
         warnings.warn(
-            f"{len(filled)} missing radar maps are filled, linearly in time: {shown(filled, minutes)}", stacklevel=3
+            f"{len(filled)} missing radar maps are filled, linearly in time: {shown(filled, minutes)}",
+            stacklevel=3,
         )
     if len(absent):
         warnings.warn(
-            f"{len(absent)} radar maps are missing, {minutes:g} minutes apart: {shown(absent, minutes)}", stacklevel=3
+            f"{len(absent)} radar maps are missing, {minutes:g} minutes apart: {shown(absent, minutes)}",
+            stacklevel=3,
         )
     return sorted([*frames, *made], key=lambda frame: frame.time)
 
@@ -269,13 +285,6 @@ class _Maps:
     frames: list[_Frame]
     z_r: tuple[float, float]
     clipped: bool = False
-    lock: Any = field(default_factory=threading.Lock)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "lock": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, lock=threading.Lock())
 
     def block(self, indices: np.ndarray) -> np.ndarray:
         """Returns the rain rates of some times."""
@@ -296,21 +305,21 @@ class _Maps:
             wrong = f"is of {said.time} by its content, of {entry.time} by its name"
         if wrong:
             raise ValueError(f"{WHOLE_FILE} Received: {entry.source}: {wrong}")
+        assert values is not None  # as pixels were asked for
         rate, clipped = said.with_relation(self.z_r).rain_rate(values)
         if clipped:
             self._warn(entry, clipped)
         return rate
 
     def _warn(self, entry: _Entry, clipped: int) -> None:
-        with self.lock:
-            if self.clipped:
-                return
-            self.clipped = True
-        warnings.warn(
-            f"Rain above {HIGHEST_RATE:g} mm/h is hail or clutter and is taken as that: "
-            f"{clipped} pixels of {entry.source}, and perhaps of later maps",
-            stacklevel=3,
-        )
+        with DECODING:
+            if not self.clipped:
+                self.clipped = True
+                warnings.warn(
+                    f"Rain above {HIGHEST_RATE:g} mm/h is hail or clutter and is clipped to it: "
+                    f"{clipped} pixels of {entry.source}, and perhaps of other maps",
+                    stacklevel=3,
+                )
 
 
 def _dataset(maps: _Maps, first: RadarMap, minutes: float | None) -> "xr.Dataset":
@@ -338,7 +347,7 @@ def _dataset(maps: _Maps, first: RadarMap, minutes: float | None) -> "xr.Dataset
         "long_name": "rain rate",
         "units": "mm/h",
         "grid_mapping": "spatial_ref",
-        "cell_methods": "time: point" if first.quantity != "rain depth" else "time: mean",
+        "cell_methods": "time: mean" if first.quantity == DEPTH else "time: point",
     }
     facts: dict[str, Any] = {
         "Conventions": "CF-1.11",
@@ -353,7 +362,7 @@ def _dataset(maps: _Maps, first: RadarMap, minutes: float | None) -> "xr.Dataset
     if first.quantity == REFLECTIVITY and first.z_r:
         attributes["z_r"] = list(first.z_r)
         facts["comment"] = f"Rain rate R from reflectivity by Z = {first.z_r[0]:g} R^{first.z_r[1]:g}"
-    elif first.quantity != RATE:
+    elif first.quantity == DEPTH:
         facts["comment"] = f"Rain rate from the depth of {first.minutes:g} minutes"
     if first.licence:
         facts["licence"] = first.licence

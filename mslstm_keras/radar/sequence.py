@@ -9,7 +9,9 @@ import numpy as np
 _JITTER = 0.1  # of the interval: times with seconds stray
 
 _STAMPS = (
-    re.compile(r"(?<!\d)(?P<Y>(?:19|20)\d\d)(?P<m>\d\d)(?P<d>\d\d)[-_.T]?(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)?(?!\d)"),
+    re.compile(
+        r"(?<!\d)(?P<Y>(?:19|20)\d\d)(?P<m>\d\d)(?P<d>\d\d)[-_.T]?(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)?(?!\d)"
+    ),
     re.compile(r"(?<!\d)(?P<y>\d\d)(?P<m>\d\d)(?P<d>\d\d)(?P<H>\d\d)(?P<M>\d\d)(?!\d)"),
     re.compile(r"(?<!\d)(?P<y>\d\d)(?P<j>\d{3})(?P<H>\d\d)(?P<M>\d\d)(?!\d)"),
 )
