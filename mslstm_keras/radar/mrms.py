@@ -1,14 +1,17 @@
 """Maps of MRMS (GRIB2) of NOAA, of the United States.
 
-They are decoded by rasterio. pysteps (1.21) takes -1, one of the codes of missing values, for a rain rate, and the
-library below it ends the process where a byte of the header is damaged.
+rasterio reads what they say of themselves, Pillow their values, which are a PNG picture. pysteps (1.21) takes -1, one of
+the codes of missing values, for a rain rate, and pygrib below it ends the process where a byte of the header is
+damaged; rasterio (1.4) gives no rain where a byte of the picture is.
 """
 
+import io
+import math
+import struct
 from pathlib import Path
 
 import numpy as np
 
-from mslstm_keras.frames.checks import MOST_PER_BYTE
 from mslstm_keras.radar.grids import Grid
 from mslstm_keras.radar.maps import LICENCES, RATE, RadarMap, check_shape
 from mslstm_keras.radar.packages import needed
@@ -38,19 +41,12 @@ def read_mrms(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]
     """
     with needed("a GRIB map"):
         import rasterio
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        stated = int.from_bytes(file.read(16)[8:], "big")
-    if stated > size:
-        raise ValueError(f"must be of {stated} bytes, has {size}")
     with rasterio.open(path, driver="GRIB") as file:
         said = file.tags(1)
         kind = (said.get("GRIB_DISCIPLINE"), *said.get("GRIB_PDS_TEMPLATE_NUMBERS", "").split()[:2])
         if kind != _RAIN_RATE or file.count != 1:
             raise ValueError(f"must hold MRMS's PrecipRate alone, parameter {_RAIN_RATE}, holds {kind}")
         shape = check_shape(file.shape)
-        if shape[0] * shape[1] > MOST_PER_BYTE * size:
-            raise ValueError(f"must hold {shape[0]} x {shape[1]} values, has {size} bytes")
         if file.crs is None or not file.crs.is_geographic or not file.transform.e < 0 < file.transform.a:
             raise ValueError("must be on a grid of longitude and latitude")
         bounds = file.bounds
@@ -69,4 +65,39 @@ def read_mrms(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]
             ),
             licence=LICENCES["NOAA"],
         )
-        return found, file.read(1) if pixels else None
+    return found, _values(path.read_bytes(), shape) if pixels else None
+
+
+def _values(content: bytes, shape: tuple[int, int]) -> np.ndarray:
+    """Returns (reference + 2^E packed) / 10^D, the packed values being a PNG picture.
+
+    Reference: WMO Manual on Codes, FM 92 GRIB, edition 2, data representation template 5.41.
+    """
+    from PIL import Image
+
+    sections = _sections(content)
+    kind, reference, binary, decimal, bits = struct.unpack(">HfHHB", sections[5][4:15])
+    if kind != 41 or bits not in (8, 16):
+        raise ValueError(f"must be packed as PNG of 8 or 16 bits, is packed by template {kind} of {bits} bits")
+    with Image.open(io.BytesIO(sections[7]), formats=["PNG"]) as picture:
+        if picture.size[::-1] != shape or picture.mode != ("L" if bits == 8 else "I;16"):
+            raise ValueError(f"must be a picture of {shape} of {bits} bits, is {picture.size[::-1]}, {picture.mode}")
+        picture.verify()
+    with Image.open(io.BytesIO(sections[7]), formats=["PNG"]) as picture:
+        packed = np.asarray(picture)
+    # Exponents have a bit for their sign.
+    binary, decimal = (-(one & 0x7FFF) if one & 0x8000 else one for one in (binary, decimal))
+    scale = math.ldexp(1.0, binary) / 10.0**decimal
+    return packed * scale + reference / 10.0**decimal
+
+
+def _sections(content: bytes) -> dict[int, bytes]:
+    """Returns the sections of a GRIB2 file by their numbers, without length and number."""
+    found, start = {}, 16
+    while content[start : start + 4] != b"7777":
+        length, number = struct.unpack_from(">IB", content, start)
+        if length < 5 or start + length > len(content):
+            raise ValueError(f"section {number} must be of {length} bytes, is cut off")
+        found[number] = content[start + 5 : start + length]
+        start += length
+    return found
