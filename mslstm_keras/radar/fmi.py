@@ -41,10 +41,11 @@ def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
     """
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
-    lines = re.match(rb"P[25]\s+((?:#[^\n]*\n)*)\s*(\d+)\s+(\d+)\s+(\d+)\s", start)
+    # As pysteps takes it, which leaves files open where they are not.
+    lines = re.match(rb"P[25]\n((?:#[^\n]*\n)+)(\d+) +(\d+) *\n *(\d+) *\n", start)
     if not lines:
-        raise ValueError(f"no end of header within {_LONGEST_HEADER} bytes")
-    said = dict(re.findall(r"# *(\w+) +(.*?) *\n", lines[1].decode("ascii", "replace")))
+        raise ValueError(f"no header within {_LONGEST_HEADER} bytes")
+    said = dict(re.findall(r"# *(\w+) +(.*?) *\n", lines[1].decode("ascii")))
     shape = check_shape((int(lines[3]), int(lines[2])))
     if shape[0] * shape[1] > path.stat().st_size:
         raise ValueError(f"must hold {shape[0]} x {shape[1]} pixels, has {path.stat().st_size} bytes")

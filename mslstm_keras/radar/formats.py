@@ -1,8 +1,10 @@
 """Which format a radar file has, told from its content."""
 
+import contextlib
+import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -59,8 +61,7 @@ def read_map(name: object, path: Path, *, pixels: bool) -> tuple[RadarMap, np.nd
     """
     with path.open("rb") as file:
         start = file.read(_LONGEST_START)
-    with DECODING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of decoders, that a map without rain has no smallest value above 0
+    with DECODING, _quiet():
         if start.startswith(_HDF5):
             with damage_of(name, WHOLE_FILE, decoder_errors=(MemoryError,)):
                 found = _read_hdf5(path, pixels)
@@ -78,6 +79,23 @@ def read_map(name: object, path: Path, *, pixels: bool) -> tuple[RadarMap, np.nd
     if found is None:
         raise UnknownFormatError(name)
     return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps back what decoders say besides their errors.
+
+    pysteps warns that a map without rain has no smallest value above 0; rasterio prints that it cannot print
+    damaged bytes.
+    """
+    hooks = sys.unraisablehook, sys.excepthook
+    sys.unraisablehook, sys.excepthook = lambda _: None, lambda *_: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.unraisablehook, sys.excepthook = hooks
 
 
 def _read_hdf5(path: Path, pixels: bool) -> tuple[RadarMap, np.ndarray | None] | None:

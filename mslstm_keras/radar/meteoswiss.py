@@ -52,7 +52,8 @@ def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
         raise ValueError(
             f"times must be year, day of the year, hour and minute, one is {''.join(named.groups()[1:])}"
         )
-    values, _, facts = pysteps_importers().import_mch_gif(str(path), product, "mm", minutes)
+    with path.open("rb") as file:  # which pysteps would leave open
+        values, _, facts = pysteps_importers().import_mch_gif(file, product, "mm", minutes)
     found = RadarMap(
         service="MeteoSwiss",
         product=product,

@@ -40,7 +40,7 @@ def test_it_equals_pysteps_but_for_the_grid(path):
 
 def test_the_southern_row_may_be_first(path):
     with h5py.File(path, "a") as file:
-        file["y"][:] = file["y"][::-1]
+        file["y"][:] = file["y"][()][::-1]
     found, values = read_rainfields(path, pixels=True)
     assert found.grid.top == 1500
     np.testing.assert_allclose(values[1:], VALUES[-2::-1] * 0.05)

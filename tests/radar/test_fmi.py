@@ -56,7 +56,7 @@ class TestPgm:
             with pytest.raises(ValueError, match=said):
                 read_pgm(path, pixels=True)
         path.write_bytes(content[:40])
-        with pytest.raises(ValueError, match="no end of header"):
+        with pytest.raises(ValueError, match="no header within"):
             read_pgm(path, pixels=True)
 
 

@@ -20,7 +20,8 @@ def test_it_is_as_pysteps_reads_it(tmp_path, product, comment):
     path = write_gif(tmp_path / f"{product}151351545F_00005.801.gif", TIME, VALUES, product, comment)
     assert is_gif(path.read_bytes()[:64])
     found, values = read_gif(path, pixels=True)
-    theirs, _, facts = pysteps_importers().import_mch_gif(str(path), product, "mm", 5)
+    with path.open("rb") as file:
+        theirs, _, facts = pysteps_importers().import_mch_gif(file, product, "mm", 5)
     np.testing.assert_array_equal(values, theirs)
     assert np.isnan(values[0, :3]).all() and (values[0, 3:] == 0).all()
     assert (found.service, found.product, found.quantity, found.minutes) == ("MeteoSwiss", product, DEPTH, 5)
