@@ -1,8 +1,8 @@
 """Maps of MRMS (GRIB2) of NOAA, of the United States.
 
-rasterio reads what they say of themselves, Pillow their values, which are a PNG picture. pysteps (1.21) takes -1, one of
-the codes of missing values, for a rain rate, and pygrib below it ends the process where a byte of the header is
-damaged; rasterio (1.4) gives no rain where a byte of the picture is.
+rasterio reads what they say of themselves, Pillow their values, which are a PNG picture. pysteps (1.21) takes -1, one
+of the codes of missing values, for a rain rate, and pygrib below it ends the process where a byte of the header is
+damaged; rasterio (1.4) gives no rain at all where a byte of the picture is.
 """
 
 import io
@@ -78,10 +78,14 @@ def _values(content: bytes, shape: tuple[int, int]) -> np.ndarray:
     sections = _sections(content)
     kind, reference, binary, decimal, bits = struct.unpack(">HfHHB", sections[5][4:15])
     if kind != 41 or bits not in (8, 16):
-        raise ValueError(f"must be packed as PNG of 8 or 16 bits, is packed by template {kind} of {bits} bits")
+        raise ValueError(
+            f"must be packed as PNG of 8 or 16 bits, is packed by template {kind} of {bits} bits"
+        )
     with Image.open(io.BytesIO(sections[7]), formats=["PNG"]) as picture:
         if picture.size[::-1] != shape or picture.mode != ("L" if bits == 8 else "I;16"):
-            raise ValueError(f"must be a picture of {shape} of {bits} bits, is {picture.size[::-1]}, {picture.mode}")
+            raise ValueError(
+                f"must be a picture of {shape} of {bits} bits, is {picture.size[::-1]}, {picture.mode}"
+            )
         picture.verify()
     with Image.open(io.BytesIO(sections[7]), formats=["PNG"]) as picture:
         packed = np.asarray(picture)

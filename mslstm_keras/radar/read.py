@@ -87,8 +87,7 @@ def read_radar(
     with needed("reading radar maps"):
         import dask.array  # noqa: F401
         import xarray  # noqa: F401
-    groups = _groups(path)
-    entries = _without_duplicates(_chosen(groups, product))
+    entries = _without_duplicates(_chosen(find_maps(path), product))
     first = entries[0].said
     times = np.array([entry.time for entry in entries])
     table = timetable(times, [entry.source for entry in entries])
@@ -100,8 +99,14 @@ def read_radar(
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """A map: its file, its time, and a map of the same kind."""
+class FoundMap:
+    """A map that has not been read.
+
+    Attributes:
+        source: its file.
+        time: datetime64[s].
+        said: what it, or another map of the same kind, says of itself.
+    """
 
     source: Source
     time: np.datetime64
@@ -123,10 +128,12 @@ def _describe(source: Source) -> RadarMap:
         return read_map(source, path, pixels=False)[0]
 
 
-def _groups(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[list[_Entry]]:
-    """Returns the maps of a path, one list for each kind of name."""
+def find_maps(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[FoundMap]:
+    """Returns the maps of a path, of all products and in no order; see `read_radar`."""
     named, found = find_sources(path)
-    kept, unknown, tried = [], [], set(map(id, named))
+    kept: list[FoundMap] = []
+    unknown: list[Source] = []
+    tried = set(map(id, named))
     waiting = [*named, *found]
     while waiting:
         kinds: dict[tuple[str, str], list[Source]] = {}
@@ -139,7 +146,7 @@ def _groups(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> 
                     waiting += members(source)
                 continue
             try:
-                kept.append(_entries(sources))
+                kept += _entries(sources)
             except UnknownFormatError:
                 if any(id(source) in tried for source in sources):
                     raise
@@ -159,7 +166,7 @@ def _groups(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> 
     return kept
 
 
-def _entries(sources: Sequence[Source]) -> list[_Entry]:
+def _entries(sources: Sequence[Source]) -> list[FoundMap]:
     """Returns the maps of files whose names differ in their times alone."""
     samples = [sources[0], sources[-1]] if len(sources) > 1 else [sources[0]]
     said, unknown = [], []
@@ -180,16 +187,15 @@ def _entries(sources: Sequence[Source]) -> list[_Entry]:
             times = [time for source in sources if (time := times_in(source.path.name)[way]) is not None]
             if len(times) == len(sources):
                 return [
-                    _Entry(source, time, said[-1] if source is samples[-1] else said[0])
+                    FoundMap(source, time, said[-1] if source is samples[-1] else said[0])
                     for source, time in zip(sources, times, strict=True)
                 ]
     all_said = [said[0], *map(_describe, sources[1:])]
-    return [_Entry(source, one.time, one) for source, one in zip(sources, all_said, strict=True)]
+    return [FoundMap(source, one.time, one) for source, one in zip(sources, all_said, strict=True)]
 
 
-def _chosen(groups: list[list[_Entry]], product: str | None) -> list[_Entry]:
+def _chosen(entries: list[FoundMap], product: str | None) -> list[FoundMap]:
     """Returns the maps of the one product, in the order of time."""
-    entries = [entry for group in groups for entry in group]
     products = sorted({entry.said.product for entry in entries})
     if product is not None:
         part = product.lower()
@@ -225,7 +231,7 @@ def _digest(source: Source) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _without_duplicates(entries: list[_Entry]) -> list[_Entry]:
+def _without_duplicates(entries: list[FoundMap]) -> list[FoundMap]:
     """Drops maps that are there twice.
 
     Raises:
@@ -281,7 +287,7 @@ def _filled(frames: list[_Frame], missing: np.ndarray, minutes: float, fill_gaps
 class _Maps:
     """Maps that are read when they are asked for."""
 
-    entries: list[_Entry]
+    entries: list[FoundMap]
     frames: list[_Frame]
     z_r: tuple[float, float]
     clipped: bool = False
@@ -311,7 +317,7 @@ class _Maps:
             self._warn(entry, clipped)
         return rate
 
-    def _warn(self, entry: _Entry, clipped: int) -> None:
+    def _warn(self, entry: FoundMap, clipped: int) -> None:
         with DECODING:
             if not self.clipped:
                 self.clipped = True

@@ -33,12 +33,24 @@ def test_folders_within_folders(folder):
     assert names(find_sources(str(folder / "**/*.h5"))[1]) == ["a.h5", "b.h5", "c.h5", "d.h5"]
     named, found = find_sources([folder / "b.h5", folder / "day"])
     assert (names(named), names(found)) == (["b.h5"], ["c.h5", "d.h5"])
-    with pytest.raises(ValueError, match="must be a folder, a file or a glob that matches some. Received: .*x"):
+    with pytest.raises(
+        ValueError, match=r"must be a folder, a file or a glob that matches some. Received: .*x"
+    ):
         find_sources(folder / "*.x")
 
 
 def test_what_is_known_to_be_no_map(folder):
-    known = ("README", "readme.md", "LICENSE", "list.txt", ".DS_Store", "._a.h5", "Thumbs.db", "a.json", "SHA256SUMS.txt")
+    known = (
+        "README",
+        "readme.md",
+        "LICENSE",
+        "list.txt",
+        ".DS_Store",
+        "._a.h5",
+        "Thumbs.db",
+        "a.json",
+        "SHA256SUMS.txt",
+    )
     for name in known:
         (folder / name).write_bytes(b"x")
     (folder / ".git").mkdir()
@@ -59,20 +71,20 @@ def test_links(folder, tmp_path):
     link.symlink_to(folder)
     assert len(find_sources(link)[1]) == 6
     (folder / "g.h5").symlink_to(other / "nothing")
-    with pytest.raises(ValueError, match="must lead to a file. Received: .*g.h5"):
+    with pytest.raises(ValueError, match=r"must lead to a file. Received: .*g.h5"):
         find_sources(folder)
 
 
 def test_loops(folder, tmp_path):
     (folder / "day" / "up").symlink_to(folder)
-    with pytest.raises(ValueError, match="must not lead back to it. Received: .*up"):
+    with pytest.raises(ValueError, match=r"must not lead back to it. Received: .*up"):
         find_sources(folder)
     (folder / "day" / "up").unlink()
     other = tmp_path / "other"
     other.mkdir()
     (folder / "day" / "other").symlink_to(other)
     (other / "day").symlink_to(folder / "day")
-    with pytest.raises(ValueError, match="must not lead back to it. Received: .*day/other/day"):
+    with pytest.raises(ValueError, match=r"must not lead back to it. Received: .*day/other/day"):
         find_sources(folder)
 
 
@@ -102,12 +114,14 @@ def test_damaged_packing(tmp_path, monkeypatch, pack):
     for damaged in (content[:-5], content[:50] + bytes([content[50] ^ 255]) + content[51:]):
         path.write_bytes(damaged)
         [source], _ = find_sources(path)
-        with pytest.raises(ValueError, match=f"must be whole and of its format. Received: {path}"):
-            with source.unpacked():
-                pass
+        with pytest.raises(ValueError, match=f"must be whole .* Received: {path}"), source.unpacked():
+            pass
     monkeypatch.setattr(files, "MOST_BYTES", 999)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="must hold at most 999 bytes unpacked, holds more"), source.unpacked():
+    with (
+        pytest.raises(ValueError, match="must hold at most 999 bytes unpacked, holds more"),
+        source.unpacked(),
+    ):
         pass
 
 
@@ -122,7 +136,12 @@ def pack_archive(path, mode, contents):
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2"])
 def test_archives(tmp_path, mode):
     path = tmp_path / "archive"
-    contents = {"day/b.h5.gz": gzip.compress(b"second"), "a.h5": b"first", "README.txt": b"x", "../../c.h5": b"third"}
+    contents = {
+        "day/b.h5.gz": gzip.compress(b"second"),
+        "a.h5": b"first",
+        "README.txt": b"x",
+        "../../c.h5": b"third",
+    }
     pack_archive(path, mode, contents)
     [source], _ = find_sources(path)
     assert is_archive(source)
@@ -153,7 +172,7 @@ def test_damaged_archives(tmp_path, monkeypatch):
         members(source)
     path.write_bytes(content)
     monkeypatch.setattr(files, "MOST_BYTES", 4999)
-    with pytest.raises(ValueError, match="its file 0.h5 must be smaller, claims 5000 bytes"):
+    with pytest.raises(ValueError, match=r"its file 0.h5 must be smaller, claims 5000 bytes"):
         members(source)
     path.write_bytes(b"")
     assert not is_archive(source)

@@ -51,7 +51,10 @@ class TestPgm:
 
     def test_claims_of_size(self, path):
         content = pgm(TIME, VALUES)
-        for size, said in ((b"60000 60000", "must have at most"), (b"8000 8000", "must hold 8000 x 8000 pixels")):
+        for size, said in (
+            (b"60000 60000", "must have at most"),
+            (b"8000 8000", "must hold 8000 x 8000 pixels"),
+        ):
             path.write_bytes(content.replace(b"\n8 12\n", b"\n" + size + b"\n"))
             with pytest.raises(ValueError, match=said):
                 read_pgm(path, pixels=True)

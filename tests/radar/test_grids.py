@@ -49,5 +49,5 @@ def test_grids_are_alike_but_for_rounding():
 def test_places():
     np.testing.assert_allclose(projected(LAEA, 10.0, 55.0), (1950000, -2100000))
     assert projected(DEGREES.projection, 10.0, 55.0) == (10.0, 55.0)
-    with pytest.raises(ValueError, match="longitude 10.0, latitude 91.0 lie outside"):
+    with pytest.raises(ValueError, match=r"longitude 10.0, latitude 91.0 lie outside"):
         projected(LAEA, 10.0, 91.0)

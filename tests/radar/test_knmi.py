@@ -96,7 +96,7 @@ def test_an_image_of_something_else_is_left_alone(path):
         file["image2"].attrs["image_geo_parameter"] = np.bytes_("ADJUSTMENT_FACTOR_[DB]")
         assert read_knmi(file, pixels=False)[0].quantity == DEPTH
         file["image2"].attrs["image_geo_parameter"] = np.bytes_("ACCUMULATED_PRECIPITATION_[MM]")
-        with pytest.raises(ValueError, match="must hold one image of rain .*image1 of .*, image2 of"):
+        with pytest.raises(ValueError, match=r"must hold one image of rain .*image1 of .*, image2 of"):
             read_knmi(file, pixels=False)
 
 

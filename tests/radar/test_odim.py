@@ -135,7 +135,9 @@ def test_nowcasts_of_germany(path):
     assert found.issued == np.datetime64("2024-11-26T00:45", "s")
 
 
-@pytest.mark.parametrize(("source", "service"), [("WMO:10000", "DWD"), ("ORG:215", "MeteoSwiss"), ("NOD:x", "NOD:x")])
+@pytest.mark.parametrize(
+    ("source", "service"), [("WMO:10000", "DWD"), ("ORG:215", "MeteoSwiss"), ("NOD:x", "NOD:x")]
+)
 def test_services(path, source, service):
     assert read(write_odim(path, TIME, VALUES, service=source))[0].service == service
 
@@ -190,5 +192,5 @@ def test_claims_of_size(path):
     with h5py.File(path, "a") as file:
         del file["dataset1/data1/data"]
         file["dataset1/data1"].create_dataset("data", (60000, 60000), "u2", chunks=(1000, 1000))
-    with pytest.raises(ValueError, match="must fit in the .* bytes that are stored"):
+    with pytest.raises(ValueError, match=r"must fit in the .* bytes that are stored"):
         read(path)

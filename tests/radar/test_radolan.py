@@ -85,7 +85,10 @@ def test_nowcasts(path):
         (lambda content: content[:-1], "must be followed by 1620000 bytes"),
         (lambda content: content[:50], "no end of header within 1024 bytes"),
         (lambda content: content.replace(b"10000", b"10132", 1), "must be a composite, radar 10000"),
-        (lambda content: content.replace(b"RY", b"PG", 1), "must be a product of rain or reflectivity, is PG"),
+        (
+            lambda content: content.replace(b"RY", b"PG", 1),
+            "must be a product of rain or reflectivity, is PG",
+        ),
         (lambda content: content.replace(b"900x 900", b"900x 901"), "must be followed by 1621800 bytes"),
         (lambda content: content.replace(b"900x 900", b"9999x999"), "must be followed by|at most"),
         (lambda content: content.replace(b"E-02", b"E+09"), "must say a precision"),

@@ -67,7 +67,9 @@ def test_it_survives_a_file(folder, tmp_path):
     data = ms.read_radar(folder)
     data.to_netcdf(tmp_path / "out.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "out.nc", engine="h5netcdf") as found:
-        xr.testing.assert_equal(found.load().drop_vars("spatial_ref"), data.compute().drop_vars("spatial_ref"))
+        xr.testing.assert_equal(
+            found.load().drop_vars("spatial_ref"), data.compute().drop_vars("spatial_ref")
+        )
 
 
 class TestLaziness:
@@ -92,14 +94,16 @@ class TestLaziness:
         del asked[:]
         np.testing.assert_allclose(data.rain_rate[700], rate(times[700]), atol=1e-5)
         assert asked == [(f"RAD_NL25_RAP_5min_{digits(times[700])}.h5", True)]
-        with pytest.raises(ValueError, match="must be of a known format. Received: .*201008260005.h5"):
+        with pytest.raises(ValueError, match=r"must be of a known format. Received: .*201008260005.h5"):
             data.rain_rate[1].values  # noqa: B018
 
     def test_a_name_that_lies_is_found_out(self, folder):
         (folder / f"RAD_NL25_RAP_5min_{digits(TIMES[3])}.h5").unlink()
         write_knmi(folder / f"RAD_NL25_RAP_5min_{digits(TIMES[3])}.h5", TIMES[4], codes(0, SIZE))
         data = ms.read_radar(folder)
-        with pytest.raises(ValueError, match=r"is of 2010-08-26T00:20:00 by its content, of 2010-08-26T00:15:00"):
+        with pytest.raises(
+            ValueError, match=r"is of 2010-08-26T00:20:00 by its content, of 2010-08-26T00:15:00"
+        ):
             data.rain_rate[3].values  # noqa: B018
 
     def test_names_that_tell_no_time(self, folder):
@@ -118,7 +122,7 @@ class TestGaps:
     def test_are_said(self, folder):
         for time in TIMES[[3, 7, 8, 9]]:
             (folder / f"RAD_NL25_RAP_5min_{digits(time)}.h5").unlink()
-        said = "4 radar maps are missing, 5 minutes apart: 2010-08-26 00:15, 3 from 2010-08-26 00:35 to 2010-08-26 00:45"
+        said = "4 radar maps are missing, 5 minutes apart: 2010-08-26 00:15, 3 from 2010-08-26 00:35 to "
         with pytest.warns(UserWarning, match=said):
             data = ms.read_radar(folder)
         assert data.sizes["time"] == 8 and data.attrs["interval_minutes"] == 5
@@ -175,7 +179,9 @@ class TestDuplicates:
 class TestKinds:
     def test_products(self, tmp_path):
         for time in TIMES[:3]:
-            write_odim(tmp_path / f"T_PAAH22_{digits(time)}.hdf", time, codes(0, SIZE), prodname=np.bytes_("Rate"))
+            write_odim(
+                tmp_path / f"T_PAAH22_{digits(time)}.hdf", time, codes(0, SIZE), prodname=np.bytes_("Rate")
+            )
         other = tmp_path / f"T_PASH22_{digits(TIMES[0])}.hdf"
         write_odim(other, TIMES[0], codes(0, SIZE), "ACRR", minutes=60, prodname=np.bytes_("Sum of an hour"))
         said = f"`product` or a glob chooses. Received: product: Rate and Sum of an hour: .* and {other}"
@@ -184,7 +190,7 @@ class TestKinds:
         assert ms.read_radar(tmp_path, product="rate").sizes["time"] == 3
         assert ms.read_radar(tmp_path, product="PASH").attrs["product"] == "Sum of an hour"
         assert ms.read_radar(tmp_path / "*PASH*").attrs["product"] == "Sum of an hour"
-        with pytest.raises(ValueError, match="of Rate, Sum of an hour. Received: product='hail'"):
+        with pytest.raises(ValueError, match=r"of Rate, Sum of an hour. Received: product='hail'"):
             ms.read_radar(tmp_path, product="hail")
 
     def test_services(self, folder):
@@ -207,7 +213,9 @@ class TestKinds:
         for time in TIMES[1:9]:
             (folder / f"RAD_NL25_RAP_5min_{digits(time)}.h5").unlink()
         knmi(folder, TIMES[9] - np.timedelta64(120, "s"))
-        with pytest.raises(ValueError, match="must be at multiples of one interval. Received: 2 minutes from"):
+        with pytest.raises(
+            ValueError, match=r"must be at multiples of one interval. Received: 2 minutes from"
+        ):
             ms.read_radar(folder)
 
     def test_what_is_no_map(self, folder):
@@ -215,10 +223,10 @@ class TestKinds:
         (folder / "README").write_bytes(b"about")
         with pytest.warns(UserWarning, match="1 files are no radar maps .* left out: .*stations.dat"):
             assert ms.read_radar(folder).sizes["time"] == 12
-        with pytest.raises(ValueError, match="must be of a known format. Received: .*stations.dat"):
+        with pytest.raises(ValueError, match=r"must be of a known format. Received: .*stations.dat"):
             ms.read_radar([folder / "stations.dat"])
         (folder / "none").mkdir()
-        with pytest.raises(ValueError, match="`path` must hold radar maps. Received: none in .*none"):
+        with pytest.raises(ValueError, match=r"`path` must hold radar maps. Received: none in .*none"):
             ms.read_radar(folder / "none")
 
     def test_a_damaged_one_among_many(self, folder):
@@ -279,7 +287,7 @@ class TestArchives:
         assert data.attrs["forecast_reference_time"] == "2010-08-26T00:00:00Z"
         np.testing.assert_allclose(data.rain_rate[2], codes(10, (900, 900))[::-1] * 0.12, rtol=1e-6)
         self.nowcast(tmp_path, TIMES[1])
-        with pytest.raises(ValueError, match="Nowcasts must be of one issue; a glob chooses. Received: "):
+        with pytest.raises(ValueError, match=r"Nowcasts must be of one issue; a glob chooses. Received: "):
             ms.read_radar(tmp_path)
 
     def test_maps_within(self, tmp_path):
@@ -309,5 +317,7 @@ def test_packages_that_are_missing(folder, monkeypatch):
 
     for name in ("dask.array", "xarray"):
         monkeypatch.setitem(sys.modules, name, None)
-        with pytest.raises(ImportError, match=r"Reading radar maps needs .*pip install 'mslstm_keras\[radar\]'"):
+        with pytest.raises(
+            ImportError, match=r"Reading radar maps needs .*pip install 'mslstm_keras\[radar\]'"
+        ):
             ms.read_radar(folder)

@@ -24,7 +24,9 @@ def test_times_that_names_tell(name, time, kind):
     assert kind_of_name(name) == kind
 
 
-@pytest.mark.parametrize("name", ["map.h5", "201013260005.h5", "AQC153671545.gif", "2020010100.h5", "20200101.h5"])
+@pytest.mark.parametrize(
+    "name", ["map.h5", "201013260005.h5", "AQC153671545.gif", "2020010100.h5", "20200101.h5"]
+)
 def test_names_that_tell_no_time(name):
     assert times_in(name) == [None, None, None]
 

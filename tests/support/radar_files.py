@@ -84,11 +84,8 @@ def write_odim(
 ):
     """Writes an ODIM file of one map.
 
-    Args:
-        place: group of the data.
-        what_of: group whose `what` says gain, offset, codes and quantity.
-        text: how texts are written, `np.bytes_` or `str`.
-        changes: attributes of all `what` by their name; None leaves one out.
+    `place` is the group of the data, `what_of` the one whose `what` says gain, offset, codes and quantity. Texts are
+    written as `text`, `np.bytes_` or `str`. `changes` are attributes of any `what` by their name; None leaves one out.
     """
     import pyproj
 
@@ -199,7 +196,9 @@ def write_geotiff(path, time, values, items=None, **changes):
         "Nodata": ("", "255"),
         "Undetect": ("", "0"),
     } | (items or {})
-    lines = "".join(f'<Item name="{name}" unit="{unit}">{value}</Item>' for name, (unit, value) in said.items())
+    lines = "".join(
+        f'<Item name="{name}" unit="{unit}">{value}</Item>' for name, (unit, value) in said.items()
+    )
     profile = {
         "driver": "GTiff",
         "height": values.shape[0],
