@@ -142,9 +142,10 @@ def _walk(folder: Path, above: tuple[str, ...] = ()) -> list[Path]:
     files = []
     above = (*above, os.path.realpath(folder))
     with damage_of(folder, "A folder of radar maps must be one that can be read."):
-        inside = sorted(folder.iterdir())
-    for path in inside:
-        if path.is_dir():
+        inside = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    for entry in inside:
+        path = folder / entry.name
+        if entry.is_dir():
             if os.path.realpath(path) in above:
                 raise ValueError(
                     f"A link in a folder of radar maps must not lead back to it. Received: {path}"
@@ -152,10 +153,10 @@ def _walk(folder: Path, above: tuple[str, ...] = ()) -> list[Path]:
             if path.name[0] != ".":
                 files += _walk(path, above)
         elif not _NO_MAP.fullmatch(path.name):
-            if not path.exists():
-                raise ValueError(f"A link in a folder of radar maps must lead to a file. Received: {path}")
-            if path.is_file():
+            if entry.is_file():
                 files.append(path)
+            elif entry.is_symlink() and not path.exists():
+                raise ValueError(f"A link in a folder of radar maps must lead to a file. Received: {path}")
     return files
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import uuid
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -182,7 +183,9 @@ def _entries(sources: Sequence[Source]) -> list[FoundMap]:
     if unknown:
         raise unknown[0]
     told = [times_in(source.path.name) for source in samples]
-    for way in range(len(told[0])):
+    # Each nowcast has a time of issue of its own, which its name need not tell.
+    ways = range(len(told[0])) if all(one.issued is None for one in said) else ()
+    for way in ways:
         if all(times[way] == one.time for times, one in zip(told, said, strict=True)):
             times = [time for source in sources if (time := times_in(source.path.name)[way]) is not None]
             if len(times) == len(sources):
@@ -208,7 +211,7 @@ def _chosen(entries: list[FoundMap], product: str | None) -> list[FoundMap]:
             )
         entries = chosen
     first = entries[0]
-    for entry in entries:
+    for entry in {id(entry.said): entry for entry in entries}.values():
         if difference := first.said.difference(entry.said):
             hint = "; `product` or a glob chooses" if len(products) > 1 else ""
             raise ValueError(
@@ -331,18 +334,12 @@ class _Maps:
 def _dataset(maps: _Maps, first: RadarMap, minutes: float | None) -> "xr.Dataset":
     import dask.array as da
     import xarray as xr
-    from dask.base import tokenize
 
     grid, count = first.grid, len(maps.frames)
-    identity = tokenize(
-        [(str(entry.source), entry.source.path.stat().st_mtime_ns) for entry in maps.entries],
-        [(frame.before, frame.weight) for frame in maps.frames],
-        maps.z_r,
-    )
     rain = da.map_blocks(
         maps.block,
         da.arange(count, chunks=1, dtype=int),
-        name=f"rain-rate-{identity}",
+        name=f"rain-rate-{uuid.uuid4().hex}",  # as dask would hash every path
         dtype=np.float32,
         new_axis=(1, 2),
         chunks=((1,) * count, (grid.shape[0],), (grid.shape[1],)),

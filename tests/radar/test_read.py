@@ -290,6 +290,13 @@ class TestArchives:
         with pytest.raises(ValueError, match=r"Nowcasts must be of one issue; a glob chooses. Received: "):
             ms.read_radar(tmp_path)
 
+    def test_the_first_maps_of_many_nowcasts(self, tmp_path):
+        for time in TIMES[:4]:
+            content = radolan(time, codes(0, (900, 900)), product="RV", extra="VV 000")
+            (tmp_path / f"DE1200_RV{digits(time, '%y%m%d%H%M')}_000").write_bytes(content)
+        data = ms.read_radar(tmp_path)
+        assert data.sizes["time"] == 4 and "forecast_reference_time" not in data.attrs
+
     def test_maps_within(self, tmp_path):
         path = tmp_path / "RY.tar"
         with tarfile.open(path, "w") as archive:
