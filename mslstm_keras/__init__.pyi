@@ -10,6 +10,7 @@ from mslstm_keras import insight as insight
 from mslstm_keras import layers as layers
 from mslstm_keras import metrics as metrics
 from mslstm_keras import models as models
+from mslstm_keras import radar as radar
 from mslstm_keras import search as search
 from mslstm_keras import training as training
 from mslstm_keras import zoo as zoo
@@ -35,6 +36,7 @@ from mslstm_keras.models.registry import list_models as list_models
 from mslstm_keras.models.rollout import ObservedFrames as ObservedFrames
 from mslstm_keras.models.rollout import Rollout as Rollout
 from mslstm_keras.models.step import build_step as build_step
+from mslstm_keras.radar.read import read_radar as read_radar
 from mslstm_keras.search.tuning import tune as tune
 from mslstm_keras.training.fit import train as train
 from mslstm_keras.training.fit import train_seeds as train_seeds

@@ -23,6 +23,7 @@ FLOORS = (
     ("settings", "dtypes", "timing"),
     ("formats", "layers"),
     ("frames",),
+    ("radar",),
     ("cells",),
     ("models",),
     ("metrics", "data"),

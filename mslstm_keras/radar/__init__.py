@@ -1,0 +1,1 @@
+"""Rain maps that weather services give away, read as one `xarray.Dataset`: `mslstm_keras.read_radar`."""

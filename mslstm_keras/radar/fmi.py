@@ -1,0 +1,152 @@
+"""Maps of FMI, of Finland: PGM, and GeoTIFF as other services use it too."""
+
+import re
+import xml.etree.ElementTree
+from pathlib import Path
+
+import numpy as np
+
+from mslstm_keras.radar.grids import Grid
+from mslstm_keras.radar.maps import DEPTH, LICENCES, RATE, REFLECTIVITY, RadarMap, check_shape
+from mslstm_keras.radar.packages import needed, pysteps_importers
+
+_LONGEST_HEADER = 16384  # bytes; real ones have 1,500
+_UNITS = {"dbz": REFLECTIVITY, "mm/h": RATE, "mm": DEPTH}
+
+
+def is_pgm(start: bytes) -> bool:
+    """Whether a file that starts like this is a PGM picture."""
+    return start[:2] in (b"P5", b"P2") and start[2:3].isspace()
+
+
+def _stamp(digits: str) -> np.datetime64:
+    if not re.fullmatch(r"\d{12}|\d{14}", digits):
+        raise ValueError(f"times must be written YYYYMMDDHHMM, one is {digits!r}")
+    parts = f"{digits[:4]}-{digits[4:6]}-{digits[6:8]}T{digits[8:10]}:{digits[10:12]}:{digits[12:] or '00'}"
+    return np.datetime64(parts, "s")
+
+
+def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
+    """Reads a PGM map of reflectivity by pysteps.
+
+    Args:
+        path: unpacked file.
+        pixels: whether to return its values.
+
+    Returns:
+        What the map says of itself, and its values, NaN where not observed.
+
+    Raises:
+        ValueError: if it is no map of reflectivity or does not say where it is.
+    """
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_HEADER)
+    # As pysteps takes it, which leaves files open where they are not.
+    lines = re.match(rb"P[25]\n((?:#[^\n]*\n)+)(\d+) +(\d+) *\n *(\d+) *\n", start)
+    if not lines:
+        raise ValueError(f"no header within {_LONGEST_HEADER} bytes")
+    said = dict(re.findall(r"# *(\w+) +(.*?) *\n", lines[1].decode("ascii")))
+    shape = check_shape((int(lines[3]), int(lines[2])))
+    if shape[0] * shape[1] > path.stat().st_size:
+        raise ValueError(f"must hold {shape[0]} x {shape[1]} pixels, has {path.stat().st_size} bytes")
+    if "reflectivity" not in said.get("param", "").lower():
+        raise ValueError(f"must be of reflectivity, is of {said.get('param', 'no `param`')}")
+    if "obstime" not in said:
+        raise ValueError("must say of which time it is, has no `obstime`")
+    values, _, facts = pysteps_importers().import_fmi_pgm(str(path))
+    if "projection" not in facts:
+        raise ValueError(f"must be in the stereographic projection, is {said.get('type', 'in none')}")
+    area = " ".join(said[name] for name in ("composite_area", "projection_name") if name in said)
+    found = RadarMap(
+        service="FMI",
+        product=" ".join(filter(None, (said.get("producttype"), said.get("productname"), area))) or "PGM",
+        quantity=REFLECTIVITY,
+        time=_stamp(said["obstime"]),
+        grid=Grid.between(
+            facts["projection"],
+            shape,
+            west=facts["x1"],
+            south=facts["y1"],
+            east=facts["x2"],
+            north=facts["y2"],
+        ),
+        licence=LICENCES["FMI"],
+    )
+    return found, values if pixels else None
+
+
+def is_tiff(start: bytes) -> bool:
+    """Whether a file that starts like this is a TIFF picture."""
+    return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
+    """Reads a GeoTIFF map by rasterio: pysteps needs GDAL's own Python, which pip does not install.
+
+    Quantity, unit, time and codes are those that FMI writes into `GDAL_METADATA`.
+
+    Args:
+        path: unpacked file.
+        pixels: whether to read its values; otherwise only what it says of itself.
+
+    Returns:
+        What the map says of itself, and its values, NaN where not observed.
+
+    Raises:
+        ValueError: if it is no map of rain or reflectivity.
+    """
+    with needed("a GeoTIFF"):
+        import rasterio
+    with rasterio.open(path, driver="GTiff") as file:
+        said, units = _items(file.tags())
+        unit = units.get("Quantity", "").lower()
+        if unit not in _UNITS:
+            raise ValueError(
+                f"must say a quantity in {', '.join(_UNITS)}, says {units.get('Quantity', 'none')}"
+            )
+        if "Observation time" not in said:
+            raise ValueError("must say of which time it is, has no `Observation time`")
+        if (
+            file.crs is None
+            or file.transform.b
+            or file.transform.d
+            or not file.transform.e < 0 < file.transform.a
+        ):
+            raise ValueError("must be on a grid with its northern row first, and say its projection")
+        shape = check_shape(file.shape)
+        bounds = file.bounds
+        found = RadarMap(
+            service="FMI",
+            product=said["Quantity"],
+            quantity=_UNITS[unit],
+            time=_stamp(said["Observation time"]),
+            grid=Grid.between(
+                file.crs.to_wkt(),
+                shape,
+                west=bounds.left,
+                south=bounds.bottom,
+                east=bounds.right,
+                north=bounds.top,
+            ),
+            minutes=float(said["Accumulation time"]) if "Accumulation time" in said else None,
+            licence=LICENCES["FMI"],
+        )
+        if not pixels:
+            return found, None
+        raw = file.read(1)
+    values = raw.astype(np.float32) * np.float32(said.get("Gain", 1)) + np.float32(said.get("Offset", 0))
+    if "Undetect" in said:
+        values[raw == float(said["Undetect"])] = -np.inf if unit == "dbz" else 0
+    if "Nodata" in said:
+        values[raw == float(said["Nodata"])] = np.nan
+    return found, values
+
+
+def _items(tags: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns name -> value and name -> unit of GDAL's metadata."""
+    said, units = dict(tags), {}
+    if "GDAL_METADATA" in tags:
+        for item in xml.etree.ElementTree.fromstring(tags["GDAL_METADATA"]).iter("Item"):
+            said[item.get("name", "")] = (item.text or "").strip()
+            units[item.get("name", "")] = item.get("unit", "")
+    return said, units

@@ -1,0 +1,109 @@
+"""Which format a radar file has, told from its content."""
+
+import contextlib
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mslstm_keras.formats.checks import damage_of
+from mslstm_keras.radar import bom, fmi, knmi, meteoswiss, mrms, odim, radolan
+from mslstm_keras.radar.maps import WHOLE_FILE, RadarMap
+
+Reader = Callable[..., tuple[RadarMap, np.ndarray | None]]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_LONGEST_START = 64
+# Readers of unpacked files by how these start; each is called as `reader(path, pixels=...)`.
+_BY_START: tuple[tuple[Callable[[bytes], bool], Reader], ...] = (
+    (meteoswiss.is_gif, meteoswiss.read_gif),
+    (fmi.is_pgm, fmi.read_pgm),
+    (fmi.is_tiff, fmi.read_geotiff),
+    (mrms.is_grib, mrms.read_mrms),
+    (radolan.is_radolan, radolan.read_radolan),
+    (radolan.is_ascii_grid, radolan.read_ascii_grid),
+)
+DECODING = threading.RLock()
+"""Held while a map is decoded: dask has several threads, and neither decoders nor filters of warnings bear them."""
+
+
+class UnknownFormatError(ValueError):
+    """A file that is no radar map of a known format.
+
+    Attributes:
+        name: what the error calls the file.
+    """
+
+    def __init__(self, name: object) -> None:
+        super().__init__(f"A radar map must be of a known format. Received: {name}")
+        self.name = name
+
+
+def read_map(name: object, path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
+    """Reads a radar map of any known format.
+
+    Args:
+        name: what an error calls the file.
+        path: unpacked file, under its own name.
+        pixels: whether to read its values; otherwise only what it says of itself.
+
+    Returns:
+        What the map says of itself, and its values, NaN where not observed.
+
+    Raises:
+        UnknownFormatError: if it is of no known format.
+        ValueError: naming the file, if it is damaged or no map of rain.
+        ImportError: if a package that its format needs is not installed.
+    """
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_START)
+    with DECODING, _quiet():
+        if start.startswith(_HDF5):
+            with damage_of(name, WHOLE_FILE, decoder_errors=(MemoryError,)):
+                found = _read_hdf5(path, pixels)
+        else:
+            if start[:4] == b"PK\x03\x04" and b".npy" in start:
+                raise ValueError(
+                    "A radar map must not be a pickled object, which runs what its file says, as the dates of "
+                    f"MeteoNet's `.npz` do. Received: {name}"
+                )
+            readers = [read for is_format, read in _BY_START if is_format(start)]
+            found = None
+            if readers:
+                with damage_of(name, WHOLE_FILE, decoder_errors=(MemoryError,)):
+                    found = readers[0](path, pixels=pixels)
+    if found is None:
+        raise UnknownFormatError(name)
+    return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps back what decoders say besides their errors.
+
+    pysteps warns that a map without rain has no smallest value above 0; rasterio prints that it cannot print
+    damaged bytes.
+    """
+    hooks = sys.unraisablehook, sys.excepthook
+    sys.unraisablehook, sys.excepthook = lambda _: None, lambda *_: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.unraisablehook, sys.excepthook = hooks
+
+
+def _read_hdf5(path: Path, pixels: bool) -> tuple[RadarMap, np.ndarray | None] | None:
+    """Returns what was read, or None if an HDF5 file is no radar map."""
+    with h5py.File(path, "r") as file:
+        if knmi.is_knmi(file):
+            return knmi.read_knmi(file, pixels=pixels)
+        if odim.is_odim(file):
+            return odim.read_odim(file, pixels=pixels)
+        rainfields = bom.is_rainfields(file)
+    return bom.read_rainfields(path, pixels=pixels) if rainfields else None

@@ -1,0 +1,139 @@
+"""Grids of radar maps: places of the pixels and their projection, as CF conventions write them."""
+
+import functools
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mslstm_keras.radar.packages import needed
+
+_TOLERANCE = 0.01  # of a pixel, between grids that are one: services round the corners that they state
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Regular grid of a map, whose first row is the northern one.
+
+    Attributes:
+        projection: what `pyproj.CRS` takes: a PROJ string or WKT. Its unit of length is the metre.
+        shape: (height, width) in pixels.
+        left: x of the western edge, metres, or degrees east where the projection is geographic.
+        top: y of the northern edge, metres, or degrees north.
+        dx: width of a pixel, > 0.
+        dy: height of a pixel, > 0.
+    """
+
+    projection: str
+    shape: tuple[int, int]
+    left: float
+    top: float
+    dx: float
+    dy: float
+
+    @classmethod
+    def between(
+        cls, projection: str, shape: tuple[int, int], *, west: float, south: float, east: float, north: float
+    ) -> "Grid":
+        """Returns the grid of `shape` pixels between four edges.
+
+        Raises:
+            ValueError: if it is no grid.
+        """
+        height, width = shape
+        if not (height > 0 and width > 0 and west < east and south < north and np.isfinite(north - south)):
+            raise ValueError(f"no grid: {height} x {width} pixels from {west}, {south} to {east}, {north}")
+        return cls(projection, (height, width), west, north, (east - west) / width, (north - south) / height)
+
+    @property
+    def x(self) -> np.ndarray:
+        """Centres of the columns, from west to east."""
+        return self.left + (np.arange(self.shape[1]) + 0.5) * self.dx
+
+    @property
+    def y(self) -> np.ndarray:
+        """Centres of the rows, from north to south."""
+        return self.top - (np.arange(self.shape[0]) + 0.5) * self.dy
+
+    @property
+    def geographic(self) -> bool:
+        """Whether x and y are longitude and latitude."""
+        return _crs(self.projection).is_geographic
+
+    def __str__(self) -> str:
+        height, width = self.shape
+        unit = " degrees" if self.geographic else " m"
+        return f"{height} x {width} pixels of {self.dx:g}{unit} from ({self.left:g}, {self.top:g})"
+
+    def is_like(self, other: "Grid") -> bool:
+        """Whether two grids are the same but for rounding."""
+        if self.shape != other.shape or _crs(self.projection) != _crs(other.projection):
+            return False
+        ours = np.array(
+            [self.left, self.top, self.left + self.dx * self.shape[1], self.top - self.dy * self.shape[0]]
+        )
+        theirs = (
+            other.left,
+            other.top,
+            other.left + other.dx * other.shape[1],
+            other.top - other.dy * other.shape[0],
+        )
+        return bool(np.all(np.abs(ours - theirs) <= _TOLERANCE * min(self.dx, self.dy)))
+
+    def coordinates(self) -> dict[str, Any]:
+        """Returns x, y and the grid mapping `spatial_ref` as coordinates of an `xarray.Dataset`."""
+        if self.geographic:
+            kinds = {
+                axis: {
+                    "standard_name": name,
+                    "long_name": name,
+                    "units": f"degrees_{side}",
+                    "axis": axis.upper(),
+                }
+                for axis, name, side in (("x", "longitude", "east"), ("y", "latitude", "north"))
+            }
+        else:
+            kinds = {
+                axis: {
+                    "standard_name": f"projection_{axis}_coordinate",
+                    "long_name": f"{axis} coordinate of projection",
+                    "units": "m",
+                    "axis": axis.upper(),
+                }
+                for axis in "xy"
+            }
+        return {
+            "x": ("x", self.x, kinds["x"]),
+            "y": ("y", self.y, kinds["y"]),
+            "spatial_ref": ((), np.int32(0), self._mapping()),
+        }
+
+    def _mapping(self) -> dict[str, Any]:
+        with warnings.catch_warnings():
+            # That CF has no word for a parameter of a projection, the Swiss one; `crs_wkt` has them all.
+            warnings.filterwarnings("ignore", message=".* lost in conversion to CF")
+            return _crs(self.projection).to_cf()
+
+
+@functools.lru_cache(maxsize=64)
+def _crs(projection: str) -> Any:
+    with needed("the projection of a radar map"):
+        import pyproj
+    return pyproj.CRS.from_user_input(projection)
+
+
+def projected(projection: str, longitude: float, latitude: float) -> tuple[float, float]:
+    """Returns the x and y of a place, in the unit of the projection.
+
+    Raises:
+        ValueError: if the place cannot be projected.
+    """
+    with needed("the projection of a radar map"):
+        import pyproj
+    if _crs(projection).is_geographic:
+        return longitude, latitude
+    x, y = pyproj.Proj(projection)(longitude, latitude)
+    if not (np.isfinite(x) and np.isfinite(y)):
+        raise ValueError(f"longitude {longitude}, latitude {latitude} lie outside of {projection}")
+    return x, y

@@ -1,0 +1,210 @@
+"""Maps in the ODIM format (HDF5) of EUMETNET OPERA and of most services of Europe.
+
+They are decoded here, not by pysteps (1.21), which is wrong where a file is not as OPERA's of its day: pixels without
+echo become the offset, in Germany less than no rain, and in Switzerland missing; attributes must be bytes, the quantity
+one of three; and it reads the quality of every pixel, which takes five times as long.
+"""
+
+import re
+from collections import ChainMap
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mslstm_keras.formats.checks import whole_data_set
+from mslstm_keras.radar.grids import Grid, projected
+from mslstm_keras.radar.maps import DEPTH, LICENCES, RATE, REFLECTIVITY, RadarMap, check_shape
+
+_QUANTITIES = {
+    "RATE": RATE,
+    "ACRR": DEPTH,
+    "DBZH": REFLECTIVITY,
+    "DBZV": REFLECTIVITY,
+    "DBZ": REFLECTIVITY,
+    "TH": REFLECTIVITY,
+    "TV": REFLECTIVITY,
+}
+# Originating centres, WMO common code table C-11.
+_CENTRES = {
+    "74": "Met Office",
+    "78": "DWD",
+    "80": "Italian Weather Service",
+    "82": "SMHI",
+    "85": "Meteo-France",
+    "86": "FMI",
+    "88": "MET Norway",
+    "94": "DMI",
+    "99": "KNMI",
+    "215": "MeteoSwiss",
+    "247": "EUMETNET OPERA",
+}
+_NOWCASTS = ("RV", "RS", "WN")  # of DWD, whose end of the data is the time that is forecast
+# The radar domain of MeteoSwiss, which its older files do not state.
+CCS4 = Grid(
+    "+proj=somerc +lat_0=46.9524055555556 +lon_0=7.43958333333333 +k_0=1 +x_0=600000 +y_0=200000 +ellps=bessel "
+    "+towgs84=674.374,15.056,405.346,0,0,0,0 +units=m +no_defs",
+    (640, 710),
+    255000.0,
+    480000.0,
+    1000.0,
+    1000.0,
+)
+
+
+def text(value: Any) -> str:
+    """Returns an attribute of an HDF5 file as text, however it was written."""
+    value = np.ravel(value)[0]
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def number(value: Any) -> float:
+    """Returns an attribute of an HDF5 file as a finite number.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    found = float(np.ravel(value)[0])
+    if not np.isfinite(found):
+        raise ValueError(f"attributes must be finite, one is {found}")
+    return found
+
+
+def is_odim(file: h5py.File) -> bool:
+    """Whether an HDF5 file is ODIM's."""
+    return "dataset1" in file or text(file.attrs.get("Conventions", "")).startswith("ODIM")
+
+
+def read_odim(file: h5py.File, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
+    """Reads a map. The rain rate is read where a file holds several quantities, else the depth, else reflectivity.
+
+    Args:
+        file: HDF5 file.
+        pixels: whether to read its values; otherwise only what it says of itself.
+
+    Returns:
+        What the map says of itself, and its values, NaN where not observed.
+
+    Raises:
+        ValueError: if it is no map, or a part is missing that has no default.
+
+    Reference: Michelson et al., "EUMETNET OPERA weather radar information model for implementation with the HDF5
+    file format", version 2.4 (2021).
+    """
+    kind = text(file["what"].attrs.get("object", "COMP")) if "what" in file else "COMP"
+    if kind in ("PVOL", "SCAN", "RAY", "AZIM", "ELEV", "VP"):
+        raise ValueError(f"must be a map, is an object {kind}")
+    data, groups = _rain(file)
+    what = ChainMap(*(dict(group["what"].attrs) for group in groups if "what" in group))
+    how = ChainMap(*(dict(group["how"].attrs) for group in groups if "how" in group))
+    where = ChainMap(*(dict(group["where"].attrs) for group in groups if "where" in group))
+    quantity = text(what.get("quantity", "RATE"))
+    stored = whole_data_set(file, data)
+    shape = check_shape(stored.shape)
+    if stored.dtype.kind not in "fiu" or stored.dtype.itemsize > 8:
+        raise ValueError(f"must hold real numbers, holds {stored.dtype}")
+    source = text(what.get("source", ""))
+    centre = re.search(r"ORG:0*(\d+)", source)
+    service = _CENTRES.get(centre[1], "") if centre else ""
+    service = service or ("DWD" if re.search(r"WMO:10\d{3}", source) else source) or "unknown"
+    nominal, start, end = (_time(what, prefix) for prefix in ("", "start", "end"))
+    time = nominal if nominal is not None else end if end is not None else start
+    if time is None:
+        raise ValueError("must say of which time it is, has no `what/date` and `what/time`")
+    name = text(what.get("prodname", "")) or f"{text(what.get('product', 'COMP'))} {quantity}"
+    issued = None
+    if service == "DWD" and name.startswith(_NOWCASTS) and nominal is not None and end is not None:
+        time, issued = end, nominal
+    found = RadarMap(
+        service=service,
+        product=name,
+        quantity=_QUANTITIES[quantity],
+        time=time,
+        grid=_grid(where, shape, service),
+        minutes=_minutes(start, end) if quantity == "ACRR" else None,
+        z_r=(number(how["zr_a"]), number(how["zr_b"]))
+        if _QUANTITIES[quantity] == REFLECTIVITY and "zr_a" in how and "zr_b" in how
+        else None,
+        issued=issued,
+        licence=LICENCES.get(service, ""),
+    )
+    return found, _values(stored[()], what) if pixels else None
+
+
+def _values(raw: np.ndarray, what: ChainMap[str, Any]) -> np.ndarray:
+    gain, offset = (number(what.get(name, default)) for name, default in (("gain", 1.0), ("offset", 0.0)))
+    with np.errstate(all="ignore"):
+        values = raw * np.float64(gain) + offset if (gain, offset) != (1, 0) else raw.astype(np.float64)
+    if "undetect" in what:
+        # No rain at all; as reflectivity, that is minus infinity.
+        dry = -np.inf if _QUANTITIES[text(what.get("quantity", "RATE"))] == REFLECTIVITY else 0.0
+        values[raw == np.ravel(what["undetect"])[0]] = dry
+    if "nodata" in what:
+        values[raw == np.ravel(what["nodata"])[0]] = np.nan
+    return values
+
+
+def _rain(file: h5py.File) -> tuple[str, list[h5py.Group]]:
+    """Returns the name of the data set of rain, and the groups that say what it is, the closest first."""
+    found: dict[str, list[tuple[str, list[h5py.Group]]]] = {}
+    for dataset in _numbered(file, "dataset"):
+        for data in _numbered(file[dataset], "data"):
+            groups = [file[f"{dataset}/{data}"], file[dataset], file]
+            quantities = [
+                g["what"].attrs["quantity"] for g in groups if "what" in g and "quantity" in g["what"].attrs
+            ]
+            # The Swiss leave it out where it is the rain rate.
+            name = text(quantities[0]) if quantities else "RATE"
+            found.setdefault(name, []).append((f"{dataset}/{data}/data", groups))
+    for quantity in _QUANTITIES:
+        if quantity in found:
+            if len(found[quantity]) > 1:
+                raise ValueError(f"must hold one map of {quantity}, holds {len(found[quantity])}")
+            return found[quantity][0]
+    raise ValueError(f"must hold one of {', '.join(_QUANTITIES)}, holds {', '.join(found) or 'no data'}")
+
+
+def _numbered(group: h5py.Group, name: str) -> list[str]:
+    names = [key for key in group if re.fullmatch(rf"{name}\d+", key) and isinstance(group[key], h5py.Group)]
+    return sorted(names, key=lambda key: int(key.removeprefix(name)))
+
+
+def _time(what: ChainMap[str, Any], prefix: str) -> np.datetime64 | None:
+    if f"{prefix}date" not in what or f"{prefix}time" not in what:
+        return None
+    stamp = text(what[f"{prefix}date"]) + text(what[f"{prefix}time"]).ljust(6, "0")
+    if not re.fullmatch(r"\d{14}", stamp):
+        raise ValueError(f"times must be written YYYYMMDD and HHMMSS, one is {stamp!r}")
+    return np.datetime64(
+        f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:8]}T{stamp[8:10]}:{stamp[10:12]}:{stamp[12:]}", "s"
+    )
+
+
+def _minutes(start: np.datetime64 | None, end: np.datetime64 | None) -> float | None:
+    return None if start is None or end is None else (end - start) / np.timedelta64(1, "m")
+
+
+def _grid(where: ChainMap[str, Any], shape: tuple[int, int], service: str) -> Grid:
+    if "projdef" not in where:
+        if service == "MeteoSwiss" and shape == CCS4.shape:
+            return CCS4
+        raise ValueError("must say its projection, has no `where/projdef`")
+    projection = text(where["projdef"])
+    corners = [
+        projected(projection, number(where[f"{corner}_lon"]), number(where[f"{corner}_lat"]))
+        for corner in ("LL", "UL", "UR", "LR")
+        if f"{corner}_lon" in where and f"{corner}_lat" in where
+    ]
+    if len(corners) < 2:
+        raise ValueError("must say where its corners are, has no `where/LL_lon` and so on")
+    x, y = zip(*corners, strict=True)
+    grid = Grid.between(projection, shape, west=min(x), south=min(y), east=max(x), north=max(y))
+    # Corners are rounded to a fraction of a pixel, its size is not; some state it in kilometres.
+    sides = {}
+    for name, side in (("xscale", grid.dx), ("yscale", grid.dy)):
+        stated = [number(where[name]) * unit for unit in (1, 1000)] if name in where else [side]
+        close = [one for one in stated if abs(one - side) <= 0.02 * side]
+        if not close:
+            raise ValueError(f"`where/{name}` must agree with the corners, {side:g}, is {stated[0]:g}")
+        sides[name] = close[0]
+    return Grid(projection, shape, grid.left, grid.top, sides["xscale"], sides["yscale"])

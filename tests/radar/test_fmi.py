@@ -1,0 +1,98 @@
+"""Tests of FMI's maps: PGM as pysteps reads it, GeoTIFF as its metadata say, damage."""
+
+import numpy as np
+import pytest
+
+from mslstm_keras.radar.fmi import is_pgm, is_tiff, read_geotiff, read_pgm
+from mslstm_keras.radar.maps import DEPTH, RATE, REFLECTIVITY
+from mslstm_keras.radar.packages import pysteps_importers
+from tests.support.radar_files import codes, pgm, stamps, write_geotiff
+
+TIME = stamps("2016-09-28T14:45", 1)[0]
+VALUES = codes(0, (12, 8))
+VALUES[0, :2] = 255
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "201609281445_fmi.radar.composite.lowest_FIN_SUOMI1.pgm"
+
+
+class TestPgm:
+    def test_it_is_as_pysteps_reads_it(self, path):
+        path.write_bytes(pgm(TIME, VALUES))
+        assert is_pgm(path.read_bytes()[:64])
+        found, values = read_pgm(path, pixels=True)
+        theirs, _, facts = pysteps_importers().import_fmi_pgm(str(path))
+        np.testing.assert_array_equal(values, theirs)
+        np.testing.assert_array_equal(values, np.where(VALUES == 255, np.nan, VALUES / 2 - 32))
+        assert (found.service, found.quantity, found.time) == ("FMI", REFLECTIVITY, TIME)
+        assert found.product == "CAPPI LOWEST FIN SUOMI1" and found.grid.projection == facts["projection"]
+
+    def test_the_grid_of_finland(self, path):
+        path.write_bytes(pgm(TIME, codes(0, (1226, 760))))
+        grid = read_pgm(path, pixels=False)[0].grid
+        np.testing.assert_allclose((grid.dx, grid.dy), (999.674053, 999.62859), rtol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"obstime": None}, "must say of which time it is"),
+            ({"obstime": "yesterday"}, "times must be written YYYYMMDDHHMM, one is 'yesterday'"),
+            ({"param": "EchoTop"}, "must be of reflectivity, is of EchoTop"),
+            ({"param": None}, "must be of reflectivity, is of no `param`"),
+            ({"type": "mercator"}, "must be in the stereographic projection, is mercator"),
+        ],
+    )
+    def test_what_cannot_be_read(self, path, changes, said):
+        path.write_bytes(pgm(TIME, VALUES, **changes))
+        with pytest.raises(ValueError, match=said):
+            read_pgm(path, pixels=True)
+
+    def test_claims_of_size(self, path):
+        content = pgm(TIME, VALUES)
+        for size, said in (
+            (b"60000 60000", "must have at most"),
+            (b"8000 8000", "must hold 8000 x 8000 pixels"),
+        ):
+            path.write_bytes(content.replace(b"\n8 12\n", b"\n" + size + b"\n"))
+            with pytest.raises(ValueError, match=said):
+                read_pgm(path, pixels=True)
+        path.write_bytes(content[:40])
+        with pytest.raises(ValueError, match="no header within"):
+            read_pgm(path, pixels=True)
+
+
+class TestGeotiff:
+    def test_reflectivities(self, path):
+        write_geotiff(path, TIME, VALUES)
+        assert is_tiff(path.read_bytes()[:64])
+        found, values = read_geotiff(path, pixels=True)
+        expected = np.where(VALUES == 0, -np.inf, VALUES / 2 - 32)
+        np.testing.assert_array_equal(values, np.where(VALUES == 255, np.nan, expected))
+        assert (found.quantity, found.time, found.product) == (REFLECTIVITY, TIME, "Corrected reflectivity")
+        grid = found.grid
+        assert (grid.left, grid.top, grid.dx, grid.dy) == (-196000, 8084000, 250, 250)
+        assert "TM35FIN" in grid.projection
+
+    def test_other_units(self, path):
+        write_geotiff(path, TIME, VALUES, {"Quantity": ("mm/h", "Rain rate"), "Offset": ("", "0")})
+        found, values = read_geotiff(path, pixels=True)
+        assert found.quantity == RATE and values[0, 2] == 0 and values[-1, 0] == VALUES[-1, 0] / 2
+        depth = {"Quantity": ("mm", "Rain"), "Accumulation time": ("min", "60")}
+        found, _ = read_geotiff(write_geotiff(path, TIME, VALUES, depth), pixels=False)
+        assert (found.quantity, found.minutes) == (DEPTH, 60)
+
+    @pytest.mark.parametrize(
+        ("items", "changes", "said"),
+        [
+            ({"Quantity": ("m", "Height")}, {}, "must say a quantity in dbz, mm/h, mm, says m"),
+            ({"Observation time": ("", "")}, {}, "times must be written"),
+            ({}, {"crs": None}, "must be on a grid with its northern row first"),
+            ({"Quantity": ("mm", "Rain")}, {}, "must say over how many minutes"),
+        ],
+    )
+    def test_what_cannot_be_read(self, path, items, changes, said):
+        write_geotiff(path, TIME, VALUES, items, **changes)
+        with pytest.raises(ValueError, match=said):
+            read_geotiff(path, pixels=True)

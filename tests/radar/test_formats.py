@@ -1,0 +1,119 @@
+"""Tests of how the format of a file is found, and of damaged files of every format."""
+
+import random
+import resource
+
+import h5py
+import numpy as np
+import pytest
+
+from mslstm_keras.radar.formats import UnknownFormatError, read_map
+from tests.support import radar_files
+
+TIME = radar_files.stamps("2020-01-01T15:05", 1)[0]
+SMALL = radar_files.codes(0, (12, 10))
+SWISS = radar_files.codes(0, (640, 710), 150)
+
+
+def knmi(path):
+    radar_files.write_knmi(path, TIME, SMALL)
+
+
+def odim(path):
+    radar_files.write_odim(path, TIME, SMALL)
+
+
+def radolan(path):
+    path.write_bytes(radar_files.radolan(TIME, radar_files.codes(0, (900, 900))))
+
+
+def pgm(path):
+    path.write_bytes(radar_files.pgm(TIME, SMALL))
+
+
+def geotiff(path):
+    radar_files.write_geotiff(path, TIME, SMALL)
+
+
+def gif(path):
+    radar_files.write_gif(path, TIME, SWISS)
+
+
+def mrms(path):
+    path.write_bytes(radar_files.grib(TIME, SMALL))
+
+
+def rainfields(path):
+    radar_files.write_rainfields(path, TIME, SMALL)
+
+
+WRITERS = {
+    "KNMI": knmi,
+    "EUMETNET OPERA": odim,
+    "DWD": radolan,
+    "FMI": pgm,
+    "FMI ": geotiff,
+    "MeteoSwiss": gif,
+    "NOAA": mrms,
+    "BoM": rainfields,
+}
+
+
+@pytest.mark.parametrize("service", WRITERS)
+def test_the_content_tells_the_format(tmp_path, service):
+    path = tmp_path / "a.file"
+    WRITERS[service](path)
+    found, values = read_map(path, path, pixels=True)
+    assert found.service == service.strip() and values.shape == found.grid.shape
+    said, nothing = read_map(path, path, pixels=False)
+    assert said == found and nothing is None
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"P6 1 1 255\n000", b"RY is no product of radar"])
+def test_unknown_formats(tmp_path, content):
+    path = tmp_path / "a.file"
+    path.write_bytes(content)
+    with pytest.raises(UnknownFormatError, match=f"must be of a known format. Received: {path}"):
+        read_map(path, path, pixels=True)
+    with h5py.File(path, "w") as file:
+        file["speed"] = SMALL
+    with pytest.raises(UnknownFormatError):
+        read_map(path, path, pixels=True)
+
+
+def test_pickles_are_never_opened(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("was run",))
+
+    path = tmp_path / "rainfall_NW_2016_08.3.npz"
+    np.savez(path, data=SMALL, dates=np.array([Bomb()], object))
+    with pytest.raises(ValueError, match=f"must not be a pickled object, .* Received: {path}"):
+        read_map(path, path, pixels=True)
+
+
+@pytest.mark.parametrize("service", WRITERS)
+def test_damage(tmp_path, capfd, service):
+    """Files cut off and files with some bytes changed: a map or one line that names the file, and nothing else."""
+    path = tmp_path / "a.file"
+    WRITERS[service](path)
+    content = path.read_bytes()
+    chance = random.Random(0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused = 0
+    for turn in range(60):
+        damaged = bytearray(content)
+        if turn % 3 == 0:
+            del damaged[chance.randrange(len(content)) :]
+        else:
+            for _ in range(chance.choice((1, 3, 20))):
+                damaged[chance.randrange(min(len(content), (600, 10**9)[turn % 2]))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            read_map(path, path, pixels=True)
+        except ValueError as error:
+            refused += 1
+            assert str(path) in str(error) and len(str(error).splitlines()) == 1
+    assert refused >= 15
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
+    assert capfd.readouterr() == ("", "")

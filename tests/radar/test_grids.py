@@ -1,0 +1,53 @@
+"""Tests of grids: places of pixels, CF attributes, comparison."""
+
+import numpy as np
+import pytest
+
+from mslstm_keras.radar.grids import Grid, projected
+from tests.support.radar_files import LAEA
+
+METRES = Grid(LAEA, (3, 4), 1000.0, -2000.0, 500.0, 250.0)
+DEGREES = Grid("+proj=longlat +ellps=WGS84", (2, 2), 10.0, 50.0, 0.5, 0.5)
+
+
+def test_centres_of_pixels():
+    np.testing.assert_array_equal(METRES.x, [1250, 1750, 2250, 2750])
+    np.testing.assert_array_equal(METRES.y, [-2125, -2375, -2625])
+    assert Grid.between(LAEA, (3, 4), west=1000, south=-2750, east=3000, north=-2000) == METRES
+
+
+@pytest.mark.parametrize("east", [1000.0, 500.0, np.inf, np.nan])
+def test_edges_that_bound_nothing(east):
+    with pytest.raises(ValueError, match="no grid: 3 x 4 pixels from 1000"):
+        Grid.between(LAEA, (3, 4), west=1000, south=-2750, east=east, north=east)
+
+
+def test_cf_attributes():
+    import pyproj
+
+    found = METRES.coordinates()
+    assert found["x"][2]["standard_name"] == "projection_x_coordinate" and found["y"][2]["units"] == "m"
+    mapping = found["spatial_ref"][2]
+    assert mapping["grid_mapping_name"] == "lambert_azimuthal_equal_area"
+    assert pyproj.CRS.from_cf(mapping) == pyproj.CRS(LAEA)
+    found = DEGREES.coordinates()
+    assert found["x"][2]["standard_name"] == "longitude" and found["y"][2]["units"] == "degrees_north"
+    assert found["spatial_ref"][2]["grid_mapping_name"] == "latitude_longitude"
+
+
+def test_grids_are_alike_but_for_rounding():
+    def moved(by):
+        return Grid(LAEA, (3, 4), 1000.0 + by, -2000.0, 500.0, 250.0)
+
+    assert METRES.is_like(moved(2)) and not METRES.is_like(moved(3))
+    assert not METRES.is_like(Grid(LAEA, (3, 4), 1000.0, -2000.0, 500.0, 252.0))
+    assert not METRES.is_like(Grid(LAEA, (4, 4), 1000.0, -2000.0, 500.0, 250.0))
+    other = LAEA.replace("lon_0=10.0", "lon_0=11.0")
+    assert not METRES.is_like(Grid(other, (3, 4), 1000.0, -2000.0, 500.0, 250.0))
+
+
+def test_places():
+    np.testing.assert_allclose(projected(LAEA, 10.0, 55.0), (1950000, -2100000))
+    assert projected(DEGREES.projection, 10.0, 55.0) == (10.0, 55.0)
+    with pytest.raises(ValueError, match=r"longitude 10.0, latitude 91.0 lie outside"):
+        projected(LAEA, 10.0, 91.0)

@@ -1,0 +1,116 @@
+"""Tests of KNMI maps: quantities, calibration, grid, equality with pysteps."""
+
+import h5py
+import numpy as np
+import pytest
+
+from mslstm_keras.radar.knmi import is_knmi, read_knmi
+from mslstm_keras.radar.maps import DEPTH, RATE, REFLECTIVITY
+from mslstm_keras.radar.packages import pysteps_importers
+from tests.support.radar_files import codes, stamps, write_knmi
+
+TIME = stamps("2010-08-26T00:05", 1)[0]
+VALUES = codes(0, (12, 10))
+VALUES[-1, :3] = 65535
+
+
+def read(path):
+    with h5py.File(path) as file:
+        assert is_knmi(file)
+        return read_knmi(file, pixels=True)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "RAD_NL25_RAP_5min_201008260005.h5"
+
+
+def test_depths(path):
+    found, values = read(write_knmi(path, TIME, VALUES))
+    assert (found.service, found.quantity, found.minutes, found.time) == ("KNMI", DEPTH, 5, TIME)
+    np.testing.assert_allclose(values, np.where(VALUES == 65535, np.nan, VALUES / 100))
+
+
+def test_it_equals_pysteps(path):
+    found, values = read(write_knmi(path, TIME, VALUES))
+    theirs, _, facts = pysteps_importers().import_knmi_hdf5(str(path))
+    np.testing.assert_allclose(values, theirs, atol=1e-12)
+    grid = found.grid
+    # pysteps leaves the kilometres of the file.
+    assert (grid.left, grid.top) == (1000 * facts["x1"], 1000 * facts["y2"])
+    assert (grid.dx, grid.dy) == (1000 * facts["xpixelsize"], 1000 * facts["ypixelsize"])
+
+
+def test_the_grid_is_in_metres(path):
+    """The corners that KNMI states of its grid of 765 x 700: 49.362 N, 0 E and 48.895 N, 9.009 E."""
+    from mslstm_keras.radar.grids import projected
+
+    grid = read(write_knmi(path, TIME, codes(1, (765, 700))))[0].grid
+    bottom, right = grid.top - 765 * grid.dy, grid.left + 700 * grid.dx
+    np.testing.assert_allclose(projected(grid.projection, 0, 49.362), (0, bottom), atol=100)
+    np.testing.assert_allclose(projected(grid.projection, 9.009, 48.895), (right, bottom), atol=100)
+
+
+def test_where_pysteps_is_wrong(path):
+    """Why maps are not decoded by it. Where this fails, it has become right."""
+    formula = np.bytes_("GEO=0.1*PV+0.0")
+    write_knmi(path, TIME, VALUES, calibration_formulas=formula)
+    theirs, _, _ = pysteps_importers().import_knmi_hdf5(str(path))
+    values = read(path)[1]
+    np.testing.assert_allclose(values[:-1], VALUES[:-1] / 10)
+    np.testing.assert_allclose(theirs[:-1], VALUES[:-1] / 100)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "formula", "quantity", "gain", "offset"),
+    [
+        ("PRECIP_[MM]", "GEO=0.010000*PV+0.000000", DEPTH, 0.01, 0),
+        ("RAIN_RATE_[MM/H]", "GEO = 0.1 * PV", RATE, 0.1, 0),
+        ("REFLECTIVITY_[DBZ]", "GEO=0.5*PV+-31.5", REFLECTIVITY, 0.5, -31.5),
+        ("REFLECTIVITY_[DBZ]", "GEO=.5*PV-32", REFLECTIVITY, 0.5, -32),
+    ],
+)
+@pytest.mark.parametrize("text", [np.bytes_, str])
+def test_other_products(path, parameter, formula, quantity, gain, offset, text):
+    changes = {"image_geo_parameter": text(parameter), "calibration_formulas": text(formula)}
+    found, values = read(write_knmi(path, TIME, VALUES, **changes))
+    assert found.quantity == quantity
+    expected = np.where(VALUES == 65535, np.nan, VALUES * gain + offset)
+    expected[VALUES == 0] = -np.inf if quantity == REFLECTIVITY else 0
+    np.testing.assert_allclose(values, expected)
+
+
+def test_the_time_of_summation_may_be_in_the_name_alone(path):
+    for name, minutes in (("RAD_NL25_RAC_5min", 5), ("RAD_NL25_RAD_MFBS_24H", 1440)):
+        found, _ = read(write_knmi(path, TIME, VALUES, 0, image_product_name=np.bytes_(name)))
+        assert found.minutes == minutes
+    write_knmi(path, TIME, VALUES, 0, image_product_name=np.bytes_("RAD"))
+    with pytest.raises(ValueError, match="must say over how many minutes"):
+        read(path)
+
+
+def test_an_image_of_something_else_is_left_alone(path):
+    write_knmi(path, TIME, VALUES)
+    with h5py.File(path, "a") as file:
+        file.copy("image1", "image2")
+        file["image2"].attrs["image_geo_parameter"] = np.bytes_("ADJUSTMENT_FACTOR_[DB]")
+        assert read_knmi(file, pixels=False)[0].quantity == DEPTH
+        file["image2"].attrs["image_geo_parameter"] = np.bytes_("ACCUMULATED_PRECIPITATION_[MM]")
+        with pytest.raises(ValueError, match=r"must hold one image of rain .*image1 of .*, image2 of"):
+            read_knmi(file, pixels=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"image_geo_parameter": np.bytes_("ECHOTOP_HEIGHT_[KM]")}, "must hold one image of rain"),
+        ({"calibration_formulas": np.bytes_("GEO=sin(PV)")}, "calibration must be GEO=a\\*PV\\+b"),
+        ({"calibration_formulas": np.bytes_("GEO=1e999*PV")}, "calibration must be finite"),
+        ({"product_datetime_end": np.bytes_("26-AOU-2010;00:05:00")}, "times must be written 26-AUG-2010"),
+        ({"geo_pixel_size_y": np.array([1.0])}, "must have its northern row first"),
+    ],
+)
+def test_what_cannot_be_read(path, changes, said):
+    write_knmi(path, TIME, VALUES, **changes)
+    with pytest.raises(ValueError, match=said):
+        read(path)

@@ -1,0 +1,79 @@
+"""Tests of MRMS maps: every point of the grid, codes, equality with pysteps, damage."""
+
+import numpy as np
+import pytest
+
+from mslstm_keras.formats.checks import damage_of
+from mslstm_keras.radar.maps import RATE
+from mslstm_keras.radar.mrms import is_grib, read_mrms
+from tests.support.radar_files import codes, grib, stamps
+
+TIME = stamps("2019-06-10T00:02", 1)[0]
+VALUES = codes(0, (20, 30), 900) / 10
+VALUES[0, :3] = (-3, -1, 0)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "PrecipRate_00.00_20190610-000200.grib2"
+
+
+def test_the_whole_grid(path):
+    path.write_bytes(grib(TIME, VALUES))
+    assert is_grib(path.read_bytes()[:64])
+    found, values = read_mrms(path, pixels=True)
+    np.testing.assert_allclose(values, VALUES, atol=1e-6)
+    assert (found.service, found.quantity, found.time) == ("NOAA", RATE, TIME)
+    grid = found.grid
+    assert grid.geographic and grid.shape == (20, 30)
+    np.testing.assert_allclose((grid.left, grid.top, grid.dx, grid.dy), (-130, 55, 0.01, 0.01), atol=1e-6)
+
+
+def test_it_equals_pysteps(path):
+    pytest.importorskip("pygrib")
+    from mslstm_keras.radar.packages import pysteps_importers
+
+    path.write_bytes(grib(TIME, VALUES))
+    found, values = read_mrms(path, pixels=True)
+    rate, _ = found.rain_rate(values)
+    theirs, _, _ = pysteps_importers().import_mrms_grib(str(path), window_size=1)
+    assert theirs[0, 1] == -1 and np.isnan(rate[0, 1])  # pysteps is wrong
+    theirs[0, 1] = np.nan
+    np.testing.assert_allclose(rate, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("changes", [{"number": 30}, {"category": 10}, {"discipline": 0}])
+def test_other_products(path, changes):
+    path.write_bytes(grib(TIME, VALUES, **changes))
+    with pytest.raises(ValueError, match="must hold MRMS's PrecipRate alone"):
+        read_mrms(path, pixels=True)
+
+
+def test_damaged_pixels_are_no_rain_of_zero(path):
+    content = grib(TIME, VALUES)
+    at = content.index(b"IDAT") + 40
+    path.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+    with pytest.raises(ValueError, match="broken PNG"), damage_of(path, "A map must be whole."):
+        read_mrms(path, pixels=True)
+
+
+def test_damaged_headers(path):
+    """Every byte before the picture, changed: an error or a map, and the process goes on."""
+    content = grib(TIME, VALUES)
+    read = 0
+    for at in range(content.index(b"IDAT")):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+        try:
+            with damage_of(path, "A map must be whole."):
+                read_mrms(path, pixels=True)
+            read += 1
+        except ValueError:
+            pass
+    assert 0 < read < at / 2
+
+
+def test_cut_off(path):
+    content = grib(TIME, VALUES)
+    path.write_bytes(content[:-1])
+    with pytest.raises(ValueError, match="A map must be whole"), damage_of(path, "A map must be whole."):
+        read_mrms(path, pixels=True)

@@ -1,0 +1,196 @@
+"""Tests of ODIM maps: quantities, codes, missing parts, grids, equality with pysteps, damage."""
+
+import h5py
+import numpy as np
+import pytest
+
+from mslstm_keras.radar.maps import DEPTH, RATE, REFLECTIVITY
+from mslstm_keras.radar.odim import is_odim, read_odim
+from mslstm_keras.radar.packages import pysteps_importers
+from tests.support.radar_files import STERE, codes, stamps, write_odim
+
+TIME = stamps("2024-11-26T01:00:00", 1)[0]
+VALUES = codes(0, (8, 10))
+VALUES[-1, :2] = (65535, 0)
+
+
+def read(path):
+    with h5py.File(path) as file:
+        assert is_odim(file)
+        return read_odim(file, pixels=True)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "T_PAAH22_C_EUOC_20241126010000.hdf"
+
+
+@pytest.mark.parametrize("quantity", ["RATE", "ACRR", "DBZH", "TH"])
+def test_quantities(path, quantity):
+    found, values = read(write_odim(path, TIME, VALUES, quantity, minutes=15))
+    kind = {"RATE": RATE, "ACRR": DEPTH}.get(quantity, REFLECTIVITY)
+    assert (found.quantity, found.time, found.service) == (kind, TIME, "EUMETNET OPERA")
+    assert found.minutes == (15 if quantity == "ACRR" else None)
+    dry = -np.inf if kind == REFLECTIVITY else 0
+    expected = np.where(VALUES == 65535, np.nan, np.where(VALUES == 0, dry, VALUES * 0.1))
+    np.testing.assert_allclose(values, expected)
+
+
+@pytest.mark.parametrize("quantity", ["RATE", "ACRR", "DBZH"])
+def test_observed_rain_equals_that_of_pysteps(path, quantity):
+    found, values = read(write_odim(path, TIME, VALUES, quantity))
+    theirs, _, facts = pysteps_importers().import_odim_hdf5(str(path), qty=quantity)
+    wet = np.isfinite(values) & (VALUES > 0)
+    np.testing.assert_allclose(values[wet], theirs[wet], atol=1e-9)
+    grid = found.grid
+    edges = (grid.left, grid.top, grid.left + grid.dx * 10, grid.top - grid.dy * 8)
+    np.testing.assert_allclose(edges, [facts[name] for name in ("x1", "y2", "x2", "y1")], atol=0.01)
+
+
+def test_where_pysteps_is_wrong(path):
+    """Why maps are not decoded by it. Where this fails, it has become right."""
+    importers = pysteps_importers()
+    write_odim(path, TIME, VALUES, offset=-0.1)
+    theirs, _, _ = importers.import_odim_hdf5(str(path))
+    assert (theirs[VALUES == 0] == -0.1).all()  # no rain, not less than none
+    assert (read(path)[1][VALUES == 0] == 0).all()
+    write_odim(path, TIME, VALUES)
+    theirs, _, _ = importers.import_mch_hdf5(str(path))
+    assert np.isnan(theirs[VALUES == 0]).all()  # observed, and dry
+    write_odim(path, TIME, VALUES, text=str)
+    with pytest.raises(AttributeError, match="decode"):
+        importers.import_odim_hdf5(str(path))
+    assert read(path)[0].quantity == RATE
+
+
+@pytest.mark.parametrize(
+    ("place", "what_of"),
+    [
+        ("dataset1/data1", "dataset1/data1"),
+        ("dataset1/data1", "dataset1"),
+        ("dataset1/data1", "/"),
+        ("dataset1/data2", "dataset1/data2"),
+        ("dataset2/data1", "dataset2"),
+    ],
+)
+@pytest.mark.parametrize("text", [np.bytes_, str])
+def test_where_things_stand(path, place, what_of, text):
+    write_odim(path, TIME, VALUES, place=place, what_of=what_of, text=text)
+    with h5py.File(path, "a") as file:
+        quality = file.create_group("dataset1/data9")
+        quality.create_dataset("data", data=VALUES)
+        quality.create_group("what").attrs["quantity"] = text("QIND")
+    found, values = read(path)
+    assert found.quantity == RATE and values[-2, 3] == pytest.approx(VALUES[-2, 3] * 0.1)
+
+
+def test_parts_that_have_a_default(path):
+    parts = dict.fromkeys(("gain", "offset", "nodata", "undetect", "date", "time", "object"))
+    found, values = read(write_odim(path, TIME, VALUES.astype("f4"), **parts))
+    np.testing.assert_array_equal(values, VALUES)
+    assert found.time == TIME  # by the end of the data
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (dict.fromkeys(("date", "startdate", "enddate")), "must say of which time it is"),
+        ({"quantity": np.bytes_("QIND")}, "must hold one of RATE, ACRR, DBZH, .*, holds QIND"),
+        ({"object": np.bytes_("PVOL")}, "must be a map, is an object PVOL"),
+        ({"gain": np.nan}, "attributes must be finite, one is nan"),
+        ({"quantity": np.bytes_("ACRR"), "starttime": None}, "must say over how many minutes"),
+        ({"time": np.bytes_("01:00")}, "times must be written YYYYMMDD and HHMMSS, one is '2024112601:00"),
+    ],
+)
+def test_what_cannot_be_read(path, changes, said):
+    write_odim(path, TIME, VALUES, **changes)
+    with pytest.raises(ValueError, match=said):
+        read(path)
+
+
+def test_times_have_seconds(path):
+    time = np.datetime64("2024-11-26T01:00:29", "s")
+    assert read(write_odim(path, time, VALUES))[0].time == time
+
+
+def test_two_maps_in_one_file(path):
+    write_odim(path, TIME, VALUES)
+    with h5py.File(path, "a") as file:
+        file.copy("dataset1", "dataset2")
+    with pytest.raises(ValueError, match="must hold one map of RATE, holds 2"):
+        read(path)
+
+
+def test_the_relation_of_the_file(path):
+    write_odim(path, TIME, VALUES, "DBZH")
+    with h5py.File(path, "a") as file:
+        file.require_group("dataset1/data1/how").attrs.update(zr_a=256.0, zr_b=1.42)
+    assert read(path)[0].z_r == (256.0, 1.42)
+
+
+def test_nowcasts_of_germany(path):
+    changes = {"date": np.bytes_("20241126"), "time": np.bytes_("004500"), "prodname": np.bytes_("RV")}
+    found, _ = read(write_odim(path, TIME, VALUES, "ACRR", service="ORG:78", **changes))
+    assert (found.service, found.time) == ("DWD", TIME)
+    assert found.issued == np.datetime64("2024-11-26T00:45", "s")
+
+
+@pytest.mark.parametrize(
+    ("source", "service"), [("WMO:10000", "DWD"), ("ORG:215", "MeteoSwiss"), ("NOD:x", "NOD:x")]
+)
+def test_services(path, source, service):
+    assert read(write_odim(path, TIME, VALUES, service=source))[0].service == service
+
+
+class TestGrid:
+    def test_sizes_of_pixels_in_kilometres(self, path):
+        write_odim(path, TIME, VALUES)
+        with h5py.File(path, "a") as file:
+            file["where"].attrs.update(xscale=2.0, yscale=2.0)
+        assert read(path)[0].grid.dx == 2000
+
+    def test_two_corners_are_enough(self, path):
+        write_odim(path, TIME, VALUES, projection=STERE, pixel=1000.0)
+        with h5py.File(path, "a") as file:
+            for name in ("UL_lon", "UL_lat", "LR_lon", "LR_lat", "xscale", "yscale"):
+                del file["where"].attrs[name]
+        grid = read(path)[0].grid
+        np.testing.assert_allclose((grid.left, grid.top, grid.dx, grid.dy), (0, 0, 1000, 1000), atol=1e-3)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"xscale": 3000.0}, "`where/xscale` must agree with the corners"),
+            ({"projdef": None}, "must say its projection"),
+            ({"LL_lon": np.inf}, "attributes must be finite"),
+        ],
+    )
+    def test_what_is_no_grid(self, path, change, said):
+        write_odim(path, TIME, VALUES)
+        with h5py.File(path, "a") as file:
+            for name, value in change.items():
+                del file["where"].attrs[name]
+                if value is not None:
+                    file["where"].attrs[name] = value
+        with pytest.raises(ValueError, match=said):
+            read(path)
+
+    def test_the_swiss_domain_need_not_be_stated(self, path):
+        from mslstm_keras.radar.odim import CCS4
+
+        write_odim(path, TIME, codes(1, (640, 710)), service="ORG:215")
+        _, _, facts = pysteps_importers().import_mch_hdf5(str(path))
+        with h5py.File(path, "a") as file:
+            del file["where"]
+        assert read(path)[0].grid == CCS4
+        edges = [facts[name] for name in ("x1", "y2", "xpixelsize", "ypixelsize")]
+        assert (CCS4.left, CCS4.top, CCS4.dx, CCS4.dy) == tuple(edges)
+
+
+def test_claims_of_size(path):
+    write_odim(path, TIME, VALUES)
+    with h5py.File(path, "a") as file:
+        del file["dataset1/data1/data"]
+        file["dataset1/data1"].create_dataset("data", (60000, 60000), "u2", chunks=(1000, 1000))
+    with pytest.raises(ValueError, match=r"must fit in the .* bytes that are stored"):
+        read(path)
