@@ -1,0 +1,34 @@
+"""Whether files are radar maps, told by the content of the first of them."""
+
+import itertools
+import os
+
+from mslstm_keras.radar.files import find_sources, is_archive, members
+from mslstm_keras.radar.formats import read_map
+
+_TRIED = 10
+"""Files of a folder in which the first radar map must be."""
+
+
+def holds_radar_maps(path: str | os.PathLike[str]) -> bool:
+    """Returns whether one of the first files of a path is a map that `read_radar` reads.
+
+    Args:
+        path: folder, file or glob; of an archive, what is in it.
+
+    Raises:
+        ImportError: if it is one, and a package that its format needs is not installed.
+    """
+    try:
+        sources = itertools.chain(*find_sources(path))
+        for source in itertools.islice(sources, _TRIED):
+            for each in members(source)[:1] if is_archive(source) else [source]:
+                try:
+                    with each.unpacked() as place:
+                        read_map(each, place, pixels=False)
+                    return True
+                except ValueError:
+                    continue  # damaged, or something else
+    except ValueError:  # links in a circle, nothing there, a damaged archive
+        pass
+    return False
