@@ -15,6 +15,7 @@ MODULES = (
     "mslstm_keras.models.registry",  # cells, layers and roll-outs
     "mslstm_keras.metrics.categorical",
     "mslstm_keras.metrics.frame",
+    "mslstm_keras.metrics.units",
     "mslstm_keras.training.losses",
     "mslstm_keras.training.optimizers",
 )

@@ -66,8 +66,9 @@ def evaluate_models(
     Returns:
         {"data": data, "clips": count, "frames": "forecast" or "all", "first_lead": lead time of the first scored
         frame, 1 for the first forecast frame, "interval": minutes between two frames or None, "synthetic": bool,
-        "models": scores, "published": the paper's, "note": how the paper's protocol differs or None}. Scores map a
-        name and a metric, such as "mse" or "csi_2", to {"mean": float, "per_frame": [float, ...]}; over several
+        "models": scores, "published": the paper's, "note": how the paper's protocol differs or None, "range": how
+        pixels stand for numbers in units, or None}. Scores map a name and a metric, such as "mse" or "csi_2", to
+        {"mean": float, "per_frame": [float, ...]}; over several
         seeds both are means, and "deviation" and "per_frame_deviation" the standard deviations of a sample. Of clips
         that may have missing pixels also "missing": {"share": of the pixels of the scored frames, "frames": how many of
         these frames were not observed at all}. They count in no score; a score of nothing is None.
@@ -87,7 +88,7 @@ def evaluate_models(
             raise ValueError(
                 f"`baselines` must be known, such as {nearest(name, BASELINES)}. Received: {name!r}"
             )
-    rollout, protocol = common_rollout(families), find_protocol(data)
+    rollout, protocol = common_rollout(families), find_protocol(data).in_units(clips.scale)
     count = clips_to_score(clips, count)
     predictors = {
         (name, seed): predictor(model)
@@ -118,6 +119,7 @@ def evaluate_models(
         },
         "published": published_scores(data),
         "note": protocol_note(data),
+        "range": clips.scale,
         **missing,
     }
 
@@ -172,7 +174,7 @@ def sample_forecasts(
 
 def evaluation_table(evaluation: Mapping[str, Any]) -> Iterator[str]:
     """Yields an evaluation as lines for a person: means, then what the paper shows frame by frame."""
-    protocol = find_protocol(evaluation["data"])
+    protocol = find_protocol(evaluation["data"]).in_units(evaluation.get("range"))
     kind = "synthetic clips" if evaluation["synthetic"] else "clips"
     yield f"{evaluation['data']}: {evaluation['clips']:,} {kind}, {counted_frames(evaluation)}"
     if note := missing_note(evaluation):

@@ -1,5 +1,6 @@
 """How the forecasts of each data set are scored: which scores, in which order, and what they are called."""
 
+import dataclasses
 import re
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from mslstm_keras.metrics.frame import (
     PixelMAE,
     PixelMSE,
 )
+from mslstm_keras.metrics.units import ValueMAE, ValueRMSE
 from mslstm_keras.naming import nearest
 from mslstm_keras.training.recipes import Recipe
 
@@ -35,6 +37,10 @@ FRAME_SCORES: dict[str, Score] = {
 RAIN_SCORES: dict[str, Score] = {
     "balanced_mse": (BalancedMSE, "balanced MSE (sum over a frame)", -1),
     "balanced_mae": (BalancedMAE, "balanced MAE (sum over a frame)", -1),
+}
+VALUE_SCORES: dict[str, Score] = {
+    "value_mae": (ValueMAE, "MAE (in units)", -1),
+    "value_rmse": (ValueRMSE, "RMSE (in units)", -1),
 }
 # Their names have a threshold, "csi_2"; that of FSS also the side of its windows, "fss_2_5".
 EVENT_SCORES: dict[str, Score] = {
@@ -60,12 +66,21 @@ class Protocol:
         by_lead_time: those of them that the paper shows frame by frame.
         cumulative: bool. Whether these are also shown as means over the lead times so far.
         rain_scale: name of the code of rain rates, see `mslstm_keras.frames.rain`; None where pixels are no rain.
+        value_scale: how pixels stand for numbers, see `mslstm_keras.frames.parse_scale`, for "value_mae" and
+            "value_rmse"; None where they stand for none.
     """
 
     metrics: tuple[str, ...] = ("mse", "mae", "ssim", "psnr")
     by_lead_time: tuple[str, ...] = ("mse",)
     cumulative: bool = False
     rain_scale: str | None = None
+    value_scale: str | None = None
+
+    def in_units(self, scale: str | None) -> "Protocol":
+        """Returns the protocol with errors in the units of a scale besides; the same one where there is none."""
+        if scale is None:
+            return self
+        return dataclasses.replace(self, metrics=(*self.metrics, *VALUE_SCORES), value_scale=scale)
 
     @property
     def scale(self) -> RainScale | None:
@@ -83,12 +98,24 @@ class Protocol:
     def _metric(self, name, frames):
         kind, arguments, _, _ = _find_score(name)
         if kind is None:
-            examples = [*FRAME_SCORES, *RAIN_SCORES, "csi_2", "hss_2", "pod_2", "far_2", "fss_2_5"]
+            examples = [
+                *FRAME_SCORES,
+                *RAIN_SCORES,
+                *VALUE_SCORES,
+                "csi_2",
+                "hss_2",
+                "pod_2",
+                "far_2",
+                "fss_2_5",
+            ]
             raise ValueError(
                 f"`metrics` must be known, such as {nearest(name, examples)}. Received: {name!r}"
             )
-        scale = {} if name in FRAME_SCORES else {"rain_scale": self.rain_scale}
-        return kind(frames, **arguments, **scale)
+        if name in VALUE_SCORES:
+            arguments = {"scale": self.value_scale}
+        elif name not in FRAME_SCORES:
+            arguments = {**arguments, "rain_scale": self.rain_scale}
+        return kind(frames, **arguments)
 
 
 _EVENTS = tuple(f"{score}_{threshold}" for score in ("csi", "hss") for threshold in ("0.5", "2", "5"))
@@ -138,7 +165,7 @@ def score_text(value: float | None) -> str:
 
 def _find_score(name):
     """Returns metric, its arguments, label and direction of a score; no metric where nothing streams it."""
-    known = FRAME_SCORES | RAIN_SCORES | UNMEASURED_SCORES
+    known = FRAME_SCORES | RAIN_SCORES | VALUE_SCORES | UNMEASURED_SCORES
     if name in known:
         kind, label, better = known[name]
         return kind, {}, label, better

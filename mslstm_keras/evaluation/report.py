@@ -197,7 +197,7 @@ def _lead_times(evaluation: Mapping[str, Any], folder: Path) -> Iterator[str]:
         folder / "curves.png",
         f"Scores by lead time{_synthetic(evaluation)}; baselines dashed, the paper's dotted",
     )
-    protocol = find_protocol(evaluation["data"])
+    protocol = find_protocol(evaluation["data"]).in_units(evaluation.get("range"))
     so_far = [metric for metric in metrics if protocol.cumulative and metric in protocol.by_lead_time]
     if so_far:
         lead_time_figure(evaluation, folder / "so_far.png", metrics=so_far, cumulative=True)

@@ -47,7 +47,7 @@ def evaluate(
         batch_size: int. Clips predicted at a time; does not change the scores.
         all_frames: bool. Scores every prediction, those inside the context too, as the public PyTorch
             implementation does, instead of the forecast alone.
-        protocol: which scores; by default MSE, MAE, SSIM and PSNR.
+        protocol: which scores; by default MSE, MAE, SSIM and PSNR. Of clips with a scale also errors in its units.
 
     Returns:
         {"clips": count, "frames": "forecast" or "all", "model": scores, "persistence": scores} where scores maps
@@ -71,7 +71,7 @@ def evaluate(
         count=count,
         batch_size=batch_size,
         all_frames=all_frames,
-        protocol=protocol,
+        protocol=(protocol or Protocol()).in_units(clips.scale),
     )
     return {"clips": count, "frames": "all" if all_frames else "forecast", **scores, **missing}
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from mslstm_keras.frames.rain import RainScale
 from mslstm_keras.frames.scales import LinearScale, LogScale, Scale
+from mslstm_keras.metrics.units import to_values
 from mslstm_keras.models.rollout import Rollout
 
 STATE = "state_{:02d}"
@@ -38,7 +39,7 @@ def clip_signatures(model: keras.Model, rollout: Rollout, scale: Scale | None) -
         "uint8": (uint8, [tf.TensorSpec(shape, tf.uint8, name="frames")]),
     }
     if scale is not None:
-        to_pixel, to_value = functools.partial(_to_pixel, scale), functools.partial(_to_value, scale)
+        to_pixel, to_value = functools.partial(_to_pixel, scale), functools.partial(to_values, scale)
 
         def values(frames):
             pixels = tf.clip_by_value(to_pixel(frames), 0.0, 1.0)
@@ -78,20 +79,9 @@ def _to_pixel(scale: Scale, values: tf.Tensor) -> tf.Tensor:
     raise TypeError(f"`scale` must be a scale of `mslstm_keras.frames`. Received: {scale!r}")
 
 
-@functools.singledispatch
-def _to_value(scale: Scale, pixels: tf.Tensor) -> tf.Tensor:
-    """`scale.to_value` in TensorFlow."""
-    raise TypeError(f"`scale` must be a scale of `mslstm_keras.frames`. Received: {scale!r}")
-
-
 @_to_pixel.register
 def _(scale: LinearScale, values: tf.Tensor) -> tf.Tensor:
     return (tf.where(values > scale.low, values, scale.low) - scale.low) / (scale.high - scale.low)
-
-
-@_to_value.register
-def _(scale: LinearScale, pixels: tf.Tensor) -> tf.Tensor:
-    return pixels * (scale.high - scale.low) + scale.low
 
 
 @_to_pixel.register
@@ -100,19 +90,8 @@ def _(scale: LogScale, values: tf.Tensor) -> tf.Tensor:
     return tf.math.log1p(above) / math.log1p(scale.high - scale.low)
 
 
-@_to_value.register
-def _(scale: LogScale, pixels: tf.Tensor) -> tf.Tensor:
-    return tf.math.expm1(pixels * math.log1p(scale.high - scale.low)) + scale.low
-
-
 @_to_pixel.register
 def _(scale: RainScale, values: tf.Tensor) -> tf.Tensor:
     rate = tf.where(values > 0, values, 0.0)
     dbz = scale.log_a + 10 * scale.b * tf.math.log(rate) / tf.math.log(10.0)
     return (dbz - scale.lowest) / (scale.highest - scale.lowest)
-
-
-@_to_value.register
-def _(scale: RainScale, pixels: tf.Tensor) -> tf.Tensor:
-    dbz = pixels * (scale.highest - scale.lowest) + scale.lowest
-    return tf.where(pixels > 0, 10.0 ** ((dbz - scale.log_a) / (10 * scale.b)), 0.0)

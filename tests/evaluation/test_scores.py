@@ -1,5 +1,6 @@
 """Scores against a loop over clips and frames written by hand."""
 
+import dataclasses
 import json
 import math
 import re
@@ -228,3 +229,13 @@ def test_clips_must_fit_the_model(model, levels):
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         evaluate(model, clips(levels))
+
+
+def test_clips_with_a_scale_are_scored_in_its_units(model):
+    plain = evaluate(model, clips())
+    scores = evaluate(model, dataclasses.replace(clips(), scale="100:300 K"))
+    for name in ("model", "persistence"):
+        in_units = 200 / math.prod(FRAME) * plain[name]["mae"]["mean"]
+        assert scores[name]["value_mae"]["mean"] == pytest.approx(in_units, rel=1e-5)
+        assert scores[name]["value_rmse"]["mean"] > scores[name]["value_mae"]["mean"]
+        assert scores[name].keys() - plain[name].keys() == {"value_mae", "value_rmse"}

@@ -15,6 +15,7 @@ from mslstm_keras.metrics.frame import (
     PixelMAE,
     PixelMSE,
 )
+from mslstm_keras.metrics.units import ValueMAE
 from mslstm_keras.training.losses import FrameL1L2
 
 FRAME_METRICS = (
@@ -34,7 +35,8 @@ TABLE_METRICS = (POD, FAR, CSI, HSS)
 def one_of_every(frames):
     """Returns one metric of every class, none of which has a score of 0 on `rain_frames`."""
     events = [kind(frames, threshold=2.0) for kind in TABLE_METRICS]
-    return [*(kind(frames) for kind in FRAME_METRICS), *events, FSS(frames, threshold=2.0, window=3)]
+    others = [FSS(frames, threshold=2.0, window=3), ValueMAE(frames, scale="log:0:100 mm")]
+    return [*(kind(frames) for kind in FRAME_METRICS), *events, *others]
 
 
 def rain_frames(shape=(7, 3, 12, 14, 1), seed=0):
