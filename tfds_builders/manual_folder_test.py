@@ -3,7 +3,7 @@
 import pytest
 import tensorflow_datasets as tfds
 
-from tfds_builders.manual_folder import manual_folder
+from tfds_builders.manual_folder import given_folder, manual_folder
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -18,6 +18,8 @@ def test_manual_folder(tmp_path, exists):
         "`manual_dir` must hold clips: `mslstm data prepare NAME --manual-dir FOLDER`. "
         f"Received: Manual directory {folder} does not exist or is empty."
     )
+    assert given_folder(tfds.download.DownloadManager(**arguments)) is None
     folder.mkdir(exist_ok=True)
     (folder / "clip.npy").touch()
+    assert given_folder(tfds.download.DownloadManager(**arguments)) == folder
     assert manual_folder(tfds.download.DownloadManager(**arguments), "clips") == folder
