@@ -3,6 +3,8 @@
 A clip is an array (time, height, width, channels) of values in [0, 1].
 """
 
+import dataclasses
+import itertools
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -149,19 +151,25 @@ def scale_in(path: str | os.PathLike[str]) -> str | None:
     return None if scale is None else str(scale)
 
 
-def data_range(path: str | os.PathLike[str], channels: int = 1, **options: Any) -> tuple[float, float]:
+def data_range(
+    path: str | os.PathLike[str], channels: int = 1, *, share: float = 1.0, **options: Any
+) -> tuple[float, float]:
     """Returns the least and the largest number of a clip, without those that are missing.
 
     Args:
         path: file or folder, see `read_clip`.
         channels: int, see `read_clip`.
+        share: float in (0, 1]. Share of the frames that count, the first ones.
         **options: `crop` and `colour_scale` of `read_clip`.
 
     Raises:
         ValueError, ImportError: as `read_clip`.
     """
     ends = Ends(str(path))
-    _read(path, channels, ends, fill=np.nan, **options)
+    clip, _ = _read(path, channels, ends, fill=np.nan, **options)
+    if share < 1:
+        ends, count = Ends(str(path)), len(clip) - round((1 - share) * len(clip))
+        _read(path, channels, ends, fill=np.nan, count=count, **options)
     return ends.low, ends.high
 
 
@@ -175,8 +183,9 @@ def _read(
     fill: float = 0.0,
     colour_scale: str | os.PathLike[str] | Mapping[Colour, float] | None = None,
     levels_too: bool = True,
+    count: int | None = None,
 ) -> tuple[np.ndarray, bool]:
-    """Reads a clip by a code of its numbers, if there is one; levels only where they are asked for, too.
+    """Reads a clip, or its first `count` frames, by a code of its numbers, if there is one; levels only if asked for.
 
     Returns:
         The clip, and whether the code was used.
@@ -208,17 +217,19 @@ def _read(
     if pictured:
         pictures = _read_folder(path) if path.is_dir() else ((path, each) for each in read_pictures(path))
         used = of_levels
-        clip = _stack(path, _in_values(path, pictures, channels, table), channels, fitting, used)
+        pictures = itertools.islice(_in_values(path, pictures, channels, table), count)
+        clip = _stack(path, pictures, channels, fitting, used)
     elif suffix in VIDEOS:
         used = of_levels
-        clip = _to_clip(_read_video(path, channels, size, crop), channels, path, used)
+        clip = _to_clip(_read_video(path, channels, size, crop)[:count], channels, path, used)
     elif suffix in ARRAYS:
         frames = read_array(path, any_numbers=code is not None)
         used = of_levels if frames.dtype == np.uint8 else code
-        clip = fitting(_to_clip(frames, channels, path, used))
+        clip = fitting(_to_clip(frames[:count], channels, path, used))
     elif is_zarr(path) or suffix in NETCDF + HDF5:
         read = read_hdf5 if suffix in HDF5 else read_netcdf
         sequence = read(path, data_set)
+        sequence = dataclasses.replace(sequence, values=sequence.values[:count])
         used = of_levels if sequence.levels else code
         clip = fitting(_of_sequence(sequence, channels, path, used))
     else:

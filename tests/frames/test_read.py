@@ -334,3 +334,25 @@ def test_units_of_numbers_in_the_unit_range_are_told(tmp_path):
     save_netcdf(tmp_path / "a.nc", np.full((1, 2, 2), 0.5), units="kg")
     with pytest.warns(UserWarning, match=r"a\.nc` has numbers in \[0, 1\] kg, which are taken as pixels"):
         read_clip(tmp_path / "a.nc")
+
+
+@pytest.mark.parametrize("kind", ["npy", "h5", "nc", "folder", "gif"])
+def test_the_range_of_the_first_frames(tmp_path, kind):
+    levels = np.arange(10, dtype="uint8").reshape(10, 1, 1) * np.ones((1, 4, 4), "uint8")
+    path = tmp_path / f"a.{kind}"
+    if kind == "npy":
+        np.save(path, levels)
+    elif kind == "h5":
+        with h5py.File(path, "w") as file:
+            file["levels"] = levels
+    elif kind == "nc":
+        xarray.DataArray(levels, dims=("time", "y", "x"), name="v").to_netcdf(path, engine="h5netcdf")
+    elif kind == "folder":
+        path.mkdir()
+        for index, image in enumerate(levels):
+            Image.fromarray(image).save(path / f"{index}.png")
+    else:
+        first, *others = map(Image.fromarray, levels)
+        first.save(path, save_all=True, append_images=others)
+    assert data_range(path) == (0, 9)
+    assert data_range(path, share=0.7) == (0, 6)

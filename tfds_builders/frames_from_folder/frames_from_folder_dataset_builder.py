@@ -38,15 +38,16 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
         size: (height, width) in pixels that frames are resized to (Pillow's `BILINEAR`, each side on its own).
             None: as in the files, which must then be of one size.
         dtype: "uint8", levels 0 .. 255, to which floats are rounded; or "float32", values in [0, 1].
-        test_share: float between 0 and 1, share of the files (not of the frames) kept for the test split.
+        test_share: float between 0 and 1, share of the files (not of the frames) kept for the test split; of a single
+            file, share of its frames, the last ones.
         skip_short: bool, pass over files of fewer frames than `window` with a warning; otherwise an error.
         data_set: name of the data set in every HDF5 file. None: the only one of 3 or 4 axes.
         mask: bool, keep which pixels are missing in the files, in a feature `mask`.
         colour_scale: path of the table of the colours in which all pictures are painted, see `read_clip`. None: they
             are grey, or of a camera.
         range: how numbers become pixels, as `mslstm_keras.frames.parse_scale` takes it, such as "0:655 bikes/h"; or
-            "data", from the least to the largest number of the training files. None: as the attributes of the files
-            say, or all numbers lie in [0, 1].
+            "data", with units if you like, from the least to the largest number that is trained on. None: as the
+            attributes of the files say, or all numbers lie in [0, 1].
 
     Raises:
         ValueError: if a value is out of range.
@@ -73,7 +74,7 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
             check_size(self.size)
         if self.dtype not in _DTYPES:
             raise ValueError(f"`dtype` must be one of {', '.join(_DTYPES)}. Received: dtype={self.dtype!r}")
-        if self.range not in (None, _OF_DATA):
+        if self.range is not None and self.range.split()[:1] != [_OF_DATA]:
             parse_scale(self.range)
         if not 0 < self.test_share < 1:
             raise ValueError(f"`test_share` must lie between 0 and 1. Received: test_share={self.test_share}")
@@ -127,6 +128,7 @@ class Builder(PartBuilder):
             data_set=config.data_set,
             mask=config.mask,
             colour_scale=config.colour_scale,
+            test_share=config.test_share if len(sources) == 1 else None,
         )
         reader.scale = _scale(config.range, reader, splits["train"])
         if reader.scale is not None:
@@ -135,16 +137,16 @@ class Builder(PartBuilder):
             reader.measure(splits["train"][0])
         return self.of_part(
             splits,
-            lambda _, sources: self._generate_examples(sources, reader),
+            lambda split, sources: self._generate_examples(split, sources, reader),
             reads=lambda _, sources: files_of(sources),
         )
 
     def _generate_examples(
-        self, sources: list[Path], reader: WindowReader
+        self, split: str, sources: list[Path], reader: WindowReader
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         number = 0
         for source in sources:
-            for first, frames in reader.windows(source):
+            for first, frames in reader.windows(source, split):
                 name = bytes(Path(source.name))  # as there are names that are no UTF-8
                 example = {"frames": frames, "source": name, "first_frame": first}
                 if reader.mask:
@@ -161,6 +163,9 @@ class Builder(PartBuilder):
 
 def _scale(given: str | None, reader: WindowReader, sources: list[Path]) -> str | None:
     """Returns how numbers become pixels: as it is given, by the training sources, or as the first of them says."""
-    if given == _OF_DATA:
-        return str(scale_of_values(*reader.ends(sources), ""))
-    return reader.scale_in(sources[0]) if given is None else str(parse_scale(given))
+    if given is None:
+        return reader.scale_in(sources[0])
+    word, _, units = given.partition(" ")
+    if word == _OF_DATA:
+        return str(scale_of_values(*reader.ends(sources), units.strip()))
+    return str(parse_scale(given))

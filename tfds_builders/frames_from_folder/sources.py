@@ -63,20 +63,15 @@ def split_sources(sources: list[Path], test_share: float) -> dict[str, list[Path
     """Splits sources into "train" and "test", each whole in one of the two and in the given order.
 
     The test sources are those whose names have the smallest SHA-256, so that the same names give the same
-    split on every machine, and one more source moves at most one of the others.
+    split on every machine, and one more source moves at most one of the others. A single source is in both: its last
+    frames are for tests, see `WindowReader`.
 
     Args:
-        sources: at least two.
+        sources: at least one.
         test_share: float between 0 and 1. Share of the sources, rounded to whole ones, one at least on each side.
-
-    Raises:
-        ValueError: if there are fewer than two sources.
     """
-    if len(sources) < 2:
-        raise ValueError(
-            "`manual_dir` must hold at least two clip files or folders of images, one to train on and one to "
-            f"test. Received: {', '.join(map(str, sources)) or 'none'}"
-        )
+    if len(sources) == 1:
+        return {"train": sources, "test": sources}
     count = min(max(round(test_share * len(sources)), 1), len(sources) - 1)
     by_hash = sorted(sources, key=lambda path: hashlib.sha256(os.fsencode(path.name)).digest())
     test = set(by_hash[:count])
@@ -113,6 +108,8 @@ class WindowReader:
         mask: bool. Keep missing pixels, as NaN in float32 frames whatever `dtype` is.
         colour_scale: path of a table of colours, see `read_clip`. None: pictures are grey, or of a camera.
         scale: how numbers become pixels, see `read_clip`. None: all lie in [0, 1].
+        test_share: share of the frames of every source that are for tests, its last ones. None: sources are whole
+            in one split.
     """
 
     window: int
@@ -125,10 +122,11 @@ class WindowReader:
     mask: bool = False
     colour_scale: str | None = None
     scale: str | None = None
+    test_share: float | None = None
     _first: tuple[Path, tuple[int, ...]] | None = dataclasses.field(default=None, init=False)
 
-    def windows(self, source: Path) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields every window of a source: the number of its first frame, and its frames.
+    def windows(self, source: Path, split: str = "train") -> Iterator[tuple[int, np.ndarray]]:
+        """Yields every window of a source, or of the part of it that is in a split: first frame, and frames.
 
         Yields:
             int, and `dtype` (window, height, width, channels), float32 with NaN where `mask` is set.
@@ -138,29 +136,40 @@ class WindowReader:
                 another size than those before.
         """
         frames = self._read(source)
+        start, stop = self._part(len(frames), split)
+        frames = frames[start:stop]
         if len(frames) < self.window:
+            of_split = "" if self.test_share is None else f" for the {split} split"
             if not self.skip_short:
                 raise ValueError(
-                    f"`{source}` must have at least `window` = {self.window} frames (`skip_short` passes over "
-                    f"such files). Received: {len(frames)}"
+                    f"`{source}` must have at least `window` = {self.window} frames{of_split} (`skip_short` passes "
+                    f"over such files). Received: {len(frames)}"
                 )
             warnings.warn(
                 f"`{source}` is passed over: {len(frames)} frames, `window` = {self.window}", stacklevel=2
             )
         for first in window_starts(len(frames), self.window, self.stride):
-            yield first, frames[first : first + self.window]
+            yield start + first, frames[first : first + self.window]
+
+    def _part(self, count: int, split: str) -> tuple[int, int]:
+        """Returns the first frame of a split in a source of so many frames, and the one behind its last."""
+        if self.test_share is None:
+            return 0, count
+        last_train = count - round(self.test_share * count)
+        return (0, last_train) if split == "train" else (last_train, count)
 
     def measure(self, source: Path) -> None:
         """Takes the size that all must have from a source whose windows another reader cuts."""
         self._read(source)
 
     def ends(self, sources: Iterable[Path]) -> tuple[float, float]:
-        """Returns the least and the largest number of sources.
+        """Returns the least and the largest number of sources, but for their frames for tests.
 
         Raises:
             ValueError: if one cannot be read.
         """
-        lows, highs = zip(*(data_range(*self._place(source)) for source in sources), strict=True)
+        share = 1 - (self.test_share or 0)
+        lows, highs = zip(*(data_range(*self._place(source), share=share) for source in sources), strict=True)
         return min(lows), max(highs)
 
     def scale_in(self, source: Path) -> str | None:

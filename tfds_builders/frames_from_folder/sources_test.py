@@ -106,10 +106,17 @@ def test_one_more_source_moves_one_other_at_most(names, share):
     assert len((before ^ after) - {Path("new")}) <= 1
 
 
-@pytest.mark.parametrize(("sources", "received"), [([], "none"), ([Path("only.npy")], r"only\.npy")])
-def test_fewer_than_two_sources(sources, received):
-    with pytest.raises(ValueError, match=rf"must hold at least two clip files .* Received: {received}$"):
-        split_sources(sources, 0.1)
+def test_a_single_source_is_split_in_time(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(10, dtype="uint8")[:, None, None] * np.ones((3, 4), "uint8"))
+    (source,) = sources = list_sources(tmp_path)
+    assert split_sources(sources, 0.3) == {"train": sources, "test": sources}
+    cut = reader(window=2, stride=1, test_share=0.3)
+    starts = {split: [first for first, _ in cut.windows(source, split)] for split in ("train", "test")}
+    assert starts == {"train": [0, 1, 2, 3, 4, 5], "test": [7, 8]}  # none goes from one into the other
+    assert [int(frames[0].max()) for _, frames in cut.windows(source, "test")] == [7, 8]
+    assert cut.ends(sources) == (0, 6)
+    with pytest.raises(ValueError, match=r"at least `window` = 4 frames for the test split .* Received: 3$"):
+        list(reader(window=4, test_share=0.3).windows(source, "test"))
 
 
 # Cutting
