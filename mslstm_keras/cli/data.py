@@ -127,10 +127,8 @@ def _info(options):
     from mslstm_keras.data.catalogue import describe
     from mslstm_keras.evaluation.protocols import find_protocol
 
-    facts = {
-        **describe(options.data, options.data_dir),
-        "scores": list(find_protocol(options.data).metrics),
-    }
+    facts = describe(options.data, options.data_dir)
+    facts["scores"] = list(find_protocol(options.data).in_units(facts["range"]).metrics)
     show(options, facts, lambda: _info_lines(facts))
 
 
@@ -147,6 +145,8 @@ def _info_lines(facts):
         yield f"not prepared: mslstm data prepare {facts['data']}"
     if facts["interval"] is not None:
         yield f"{facts['interval']} minutes between frames"
+    if facts["range"] is not None:
+        yield f"pixels 0 and 1 stand for {facts['range']}"
     for name, feature in facts["features"].items():
         yield f"  {name}: {feature}"
     yield f"scored by {', '.join(facts['scores'])}"

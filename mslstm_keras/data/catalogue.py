@@ -90,7 +90,7 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
     Returns:
         {"data", "description", "config": field -> value, "features": name -> text, "folder": where it is or would be,
         "clips": split -> count, none where it is not prepared, "bytes": size on the disk, "interval": minutes between
-        two frames or None, "sources": {"folder", "files": their number, "bytes", "fingerprint": SHA-256 of names and
+        two frames or None, "range": how pixels stand for numbers in units or None, "sources": {"folder", "files": their number, "bytes", "fingerprint": SHA-256 of names and
         contents} of the source files, or None where it is not prepared, or was before they were recorded}.
 
     Raises:
@@ -99,6 +99,7 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
     from tfds_builders.metadata import read_metadata
 
     builder = find_builder(data, data_dir)
+    metadata = read_metadata(builder.data_dir)
     config, kind = builder.builder_config, type(builder_class(builder.name).BUILDER_CONFIGS[0])
     # A variant that was prepared before they were kept has lost its fields.
     fields = inspect.get_annotations(kind) if isinstance(config, kind) else ()
@@ -111,7 +112,8 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
         "clips": {name: split.num_examples for name, split in builder.info.splits.items()},
         "bytes": builder.info.dataset_size or 0,
         "interval": getattr(config, "interval", None),
-        "sources": read_metadata(builder.data_dir).get("sources"),
+        "range": metadata.get("scale"),
+        "sources": metadata.get("sources"),
     }
 
 

@@ -179,6 +179,8 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> Iterator[str]:
     yield f"{evaluation['data']}: {evaluation['clips']:,} {kind}, {counted_frames(evaluation)}"
     if note := missing_note(evaluation):
         yield note
+    if evaluation.get("range") is not None:
+        yield f"units: {evaluation['range']} for pixels 0 and 1"
     rows = rows_with_means(evaluation)
     columns = [
         [metric_label(metric), *(_mean_text(scores.get(metric)) for _, _, scores in rows)]
