@@ -90,8 +90,9 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
     Returns:
         {"data", "description", "config": field -> value, "features": name -> text, "folder": where it is or would be,
         "clips": split -> count, none where it is not prepared, "bytes": size on the disk, "interval": minutes between
-        two frames or None, "range": how pixels stand for numbers in units or None, "sources": {"folder", "files": their number, "bytes", "fingerprint": SHA-256 of names and
-        contents} of the source files, or None where it is not prepared, or was before they were recorded}.
+        two frames or None, "range": how pixels stand for numbers in units or None, "sources": {"folder", "files": their
+        number, "bytes", "fingerprint": SHA-256 of names and contents} of the source files, or None where it is not
+        prepared, or was before they were recorded}.
 
     Raises:
         ValueError: if name or config are unknown (with the nearest names).
