@@ -1,23 +1,32 @@
-"""Tests of the HDF5 readers: RYDL, KNMI, ODIM; real KNMI files; altered files."""
+"""Tests of the reader of RYDL.hdf5: rates of every type, missing data, altered files."""
 
-import os
 import re
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from tfds_builders.dwd_radar_clips.clips import time_windows
-from tfds_builders.dwd_radar_clips.hdf5_radar import open_hdf5_maps, open_rydl, read_hdf5_map
-from tfds_builders.dwd_radar_clips.make_dummy_data import SIZE, depth, write_knmi, write_rydl
+from tfds_builders.dwd_radar_clips.make_dummy_data import SIZE, depth, write_rydl
+from tfds_builders.dwd_radar_clips.rydl import HIGHEST_DEPTH, open_rydl, rain_rate
 
-REAL = Path(os.environ.get("MSLSTM_DATA", Path(__file__).parents[3] / "shared" / "data")) / "radar" / "knmi"
-needs_real_maps = pytest.mark.skipif(
-    not REAL.is_dir(), reason="real radar maps are not at hand (set MSLSTM_DATA to the folder of radar/)"
-)
 TIME = np.datetime64("2010-08-26T00:05", "m")
-NAME = "RAD_NL25_RAP_5min_201008260005.h5"
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f2", ">f4", "i2", "u2", "i4", "i8", "u1"])
+def test_rain_rate_of_every_type(dtype):
+    depth = np.array([[0, 1, 3], [41, 42, 100]]).astype(dtype)
+    rate, observed = rain_rate(depth)
+    assert rate.dtype == np.float32 and observed.dtype == bool
+    np.testing.assert_array_equal(rate, [[0, 12, 36], [492, 0, 0]])
+    np.testing.assert_array_equal(observed, [[True, True, True], [True, False, False]])
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
+def test_codes_of_missing_data(dtype):
+    depth = np.array([np.nan, np.inf, -np.inf, -1, -9999, HIGHEST_DEPTH + 1, 0.25, -0.0]).astype(dtype)
+    rate, observed = rain_rate(depth)
+    np.testing.assert_array_equal(rate, [0, 0, 0, 0, 0, 0, 3, 0])
+    np.testing.assert_array_equal(observed, [False] * 6 + [True] * 2)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u2"])
@@ -114,136 +123,6 @@ def test_a_map_that_was_never_written_is_not_one_of_no_rain(tmp_path):
         open_rydl(tmp_path / "RYDL.hdf5", size=SIZE).rate(1)
 
 
-def test_knmi_map(tmp_path):
-    values = depth(4)
-    values[0, 0] = 65535
-    write_knmi(tmp_path / NAME, TIME, values)
-    series = open_hdf5_maps(tmp_path, size=SIZE)
-    rate, observed = series.rate(0)
-    assert series.times.tolist() == [TIME.item()]
-    assert not observed[0, 0] and observed.sum() == 99 and rate[0, 0] == 0
-    np.testing.assert_allclose(rate[observed], 12 * values[observed] / 100, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("formula", "gain", "offset"),
-    [
-        ("GEO=0.02*PV+0.5", 0.02, 0.5),
-        ("GEO = 0.020000 * PV + -0.500000", 0.02, -0.5),
-        ("GEO=2.e-2*PV-0.5", 0.02, -0.5),
-        ("GEO=0.02*PV", 0.02, 0),
-    ],
-)
-def test_knmi_calibration_is_that_of_the_attributes(tmp_path, formula, gain, offset):
-    attributes = {
-        "calibration_formulas": formula,
-        "calibration_missing_data": 7,
-        "calibration_out_of_image": [8],
-    }
-    values = np.arange(100, dtype=np.uint16).reshape(SIZE)
-    write_knmi(tmp_path / NAME, TIME, values, **attributes)
-    rate, observed = read_hdf5_map(tmp_path / NAME, size=SIZE, time=TIME)
-    millimetres = gain * values + offset
-    valid = ~np.isin(values, [7, 8]) & (millimetres >= 0)
-    np.testing.assert_array_equal(observed, valid)
-    np.testing.assert_allclose(rate, np.where(valid, 12 * millimetres, 0), rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("attributes", "message"),
-    [
-        ({"calibration_formulas": "GEO=PV^2"}, r"calibration must be GEO=a\*PV\+b, is .*PV\^2"),
-        ({"calibration_formulas": "GEO=1e999*PV"}, "calibration must be finite"),
-        ({"image_geo_parameter": "REFLECTIVITY_[DBZ]"}, r"precipitation in mm, is REFLECTIVITY_\[DBZ\]"),
-        (
-            {"product_datetime_end": "26-AUG-2010;00:10:00.000"},
-            "is of 2010-08-26T00:10 by its attributes, of 2010-08-26T00:05 by its name",
-        ),
-        (
-            {"product_datetime_start": "25-AUG-2010;23:05:00.000"},
-            "must sum 5 minutes of rain, sums 2010-08-25T23:05 to 2010-08-26T00:05",
-        ),
-        (
-            {"product_datetime_end": "26-XYZ-2010;00:05"},
-            "times must be written .*, one is '26-XYZ-2010;00:05'",
-        ),
-        ({"product_datetime_end": "soon"}, "times must be written .*, one is 'soon'"),
-    ],
-)
-def test_knmi_attributes_that_disagree(tmp_path, attributes, message):
-    write_knmi(tmp_path / NAME, TIME, depth(1), **attributes)
-    with pytest.raises(ValueError, match=f"must be whole.*Received: .*{NAME}.*{message}"):
-        open_hdf5_maps(tmp_path, size=SIZE).rate(0)
-
-
-def test_knmi_attribute_that_is_missing_and_map_of_another_size(tmp_path):
-    write_knmi(tmp_path / NAME, TIME, depth(1))
-    with pytest.raises(ValueError, match=rf"{NAME}.*must have shape \(765, 700\), has \(10, 10\)"):
-        open_hdf5_maps(tmp_path, size=(765, 700)).rate(0)
-    with h5py.File(tmp_path / NAME, "a") as file:
-        del file["image1/calibration"].attrs["calibration_missing_data"]
-    with pytest.raises(ValueError, match=f"{NAME}.*KeyError.*calibration_missing_data"):
-        open_hdf5_maps(tmp_path, size=SIZE).rate(0)
-
-
-def write_odim(path, raw, quantity, gain, offset, *, minutes=5):
-    start = (TIME - minutes).item()
-    with h5py.File(path, "w") as file:
-        file.create_group("what").attrs.update({"object": "COMP", "date": "20100826", "time": "000500"})
-        file.create_group("dataset1/what").attrs.update(
-            {
-                "startdate": f"{start:%Y%m%d}",
-                "starttime": f"{start:%H%M%S}",
-                "enddate": "20100826",
-                "endtime": "000500",
-            }
-        )
-        file.create_group("dataset1/data1/what").attrs.update(
-            {"quantity": quantity, "gain": gain, "offset": offset, "nodata": 255.0, "undetect": 0.0}
-        )
-        file["dataset1/data1/data"] = raw
-
-
-@pytest.mark.parametrize(("quantity", "factor"), [("ACRR", 12), ("RATE", 1)])
-def test_odim_map(tmp_path, quantity, factor):
-    raw = np.arange(100, dtype=np.uint8).reshape(SIZE)
-    raw[0, 1] = 255
-    write_odim(tmp_path / "T_PASH21_C_EUOC_20100826000500.h5", raw, quantity, 0.1, 0.3)
-    rate, observed = open_hdf5_maps(tmp_path, size=SIZE).rate(0)
-    expected = factor * (0.1 * raw + 0.3)
-    expected[0, :2] = 0  # undetect, then nodata
-    np.testing.assert_allclose(rate, expected, rtol=1e-5)
-    assert observed[0, 0] and not observed[0, 1] and observed.sum() == 99
-
-
-def test_odim_map_of_another_quantity_or_interval(tmp_path):
-    path = tmp_path / NAME
-    write_odim(path, depth(1), "DBZH", 0.5, -32.0)
-    with pytest.raises(ValueError, match=rf"{NAME}.*must be ACRR \(mm\) or RATE \(mm/h\), is DBZH"):
-        read_hdf5_map(path, size=SIZE, time=TIME)
-    write_odim(path, depth(1), "ACRR", 0.1, 0.0, minutes=60)
-    with pytest.raises(ValueError, match=f"{NAME}.*must sum 5 minutes of rain"):
-        read_hdf5_map(path, size=SIZE, time=TIME)
-    with pytest.raises(ValueError, match=f"{NAME}.*by its attributes, of 2010-08-26T00:15 by its name"):
-        read_hdf5_map(path, size=SIZE, time=TIME + 10)
-
-
-@needs_real_maps
-def test_real_knmi_hours():
-    series = open_hdf5_maps(REAL, size=(765, 700))
-    assert len(series.times) == 62 and set(np.diff(series.times).astype(int)) == {5}
-    assert len(time_windows(series.times, window=8, interval=30, stride=5)) == 20
-    for index in (0, 30, 61):
-        path = sorted(REAL.iterdir())[index]
-        with h5py.File(path) as file:
-            raw = file["image1/image_data"][()].astype(float)
-        rate, observed = series.rate(index)
-        np.testing.assert_array_equal(observed, raw != 65535)
-        np.testing.assert_allclose(rate, np.where(raw == 65535, 0, raw * 0.12), rtol=1e-6)
-        assert 0.11 < (rate > 0).mean() < 0.17
-        assert not observed[760:].any()  # nothing is lost when the map is cropped to 760 rows
-
-
 def altered(random, content):
     content = bytearray(content)
     for position in random.integers(0, len(content), random.integers(1, 6)):
@@ -268,13 +147,6 @@ def check_fuzz(path, contents, read):
             assert (rate >= 0).all() and (rate <= 492).all() and not rate[~observed].any()
             outcomes["read"] += 1
     assert min(outcomes.values()) > 500
-
-
-@pytest.mark.slow
-def test_ten_thousand_altered_knmi_files_are_read_or_refused(tmp_path):
-    path = tmp_path / NAME
-    write_knmi(path, TIME, depth(1))
-    check_fuzz(path, [path.read_bytes()], lambda: read_hdf5_map(path, size=SIZE, time=TIME))
 
 
 @pytest.mark.slow
