@@ -242,7 +242,7 @@ def test_tensorflow_only_where_it_is_needed():
     assert importing == TENSORFLOW
 
 
-def test_data_set_builders_know_frames_alone():
+def test_data_set_builders_know_frames_and_radar_alone():
     """And what TFDS does not document."""
     for module, path in modules("tfds_builders").items():
         known = {name for name in imports(path) if name.split(".")[0] == "mslstm_keras"}
@@ -250,6 +250,7 @@ def test_data_set_builders_know_frames_alone():
             "mslstm_keras.timing.",
             "mslstm_keras.formats.",
             "mslstm_keras.frames.",
+            "mslstm_keras.radar.",
             "mslstm_keras.compat",
         )
         assert all(name.startswith(allowed) for name in known), module

@@ -107,6 +107,7 @@ def test_no_radar_window_is_lost_at_midnight(interval, tmp_path):
         "maps",
         np.datetime64("2013-12-31T23:30") + 5 * np.arange(9),
         lambda index: (np.full((10, 10), index, np.float32), np.ones((10, 10), bool)),
+        (10, 10),
     )
     changes = {"interval": interval, "stride": 5, "test_share": 0}
     with mock.patch(module, lambda *_, **__: series):

@@ -104,6 +104,7 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
     config, kind = builder.builder_config, type(builder_class(builder.name).BUILDER_CONFIGS[0])
     # A variant that was prepared before they were kept has lost its fields.
     fields = inspect.get_annotations(kind) if isinstance(config, kind) else ()
+    metadata = read_metadata(builder.data_dir)
     return {
         "data": builder.info.full_name.rpartition("/")[0],
         "description": " ".join((getattr(config, "description", None) or builder.info.description).split()),
@@ -112,7 +113,7 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
         "folder": str(builder.data_dir),
         "clips": {name: split.num_examples for name, split in builder.info.splits.items()},
         "bytes": builder.info.dataset_size or 0,
-        "interval": getattr(config, "interval", None),
+        "interval": metadata.get("interval", getattr(config, "interval", None)),
         "range": metadata.get("scale"),
         "sources": metadata.get("sources"),
     }

@@ -40,6 +40,7 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
     source = random_access(builder, split)
 
     masked = "mask" in builder.info.features
+    metadata = read_metadata(builder.data_dir)
 
     def read(indices):
         examples = source.__getitems__([int(i) for i in indices])
@@ -52,9 +53,9 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
     return Clips(
         read,
         len(source),
-        getattr(builder.builder_config, "interval", None),
+        metadata.get("interval", getattr(builder.builder_config, "interval", None)),
         masked,
-        read_metadata(builder.data_dir).get("scale"),
+        metadata.get("scale"),
     )
 
 

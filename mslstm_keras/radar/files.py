@@ -54,14 +54,21 @@ class Source:
         path: where it lies.
         shown: what messages call it.
         folder: keeps the folder of an archive's files alive.
+        archive: archive that the file was in.
     """
 
     path: Path
     shown: str
     folder: Folder | None = None
+    archive: Path | None = None
 
     def __str__(self) -> str:
         return self.shown
+
+    @property
+    def file(self) -> Path:
+        """The file that the user has: the archive, if it was in one."""
+        return self.archive or self.path
 
     @contextlib.contextmanager
     def unpacked(self) -> Iterator[Path]:
@@ -193,5 +200,7 @@ def members(source: Source) -> list[Source]:
                 shutil.copyfileobj(content, file, _PIECE)
             if place.stat().st_size != member.size:
                 raise ValueError(f"its file {member.name} is cut off")
-            found.append(Source(place, f"{source}:{member.name}", folder))
+            found.append(
+                Source(place, f"{source}:{member.name}", folder, source.archive or source.path)
+            )
     return sorted(found, key=str)

@@ -68,7 +68,9 @@ class Grid:
 
     def is_like(self, other: "Grid") -> bool:
         """Whether two grids are the same but for rounding."""
-        if self.shape != other.shape or _crs(self.projection) != _crs(other.projection):
+        if self.shape != other.shape:
+            return False
+        if self.projection != other.projection and _crs(self.projection) != _crs(other.projection):
             return False
         ours = np.array(
             [self.left, self.top, self.left + self.dx * self.shape[1], self.top - self.dy * self.shape[0]]

@@ -15,7 +15,7 @@ from mslstm_keras.radar.grids import Grid
 from mslstm_keras.radar.maps import DEPTH, LICENCES, RATE, REFLECTIVITY, RadarMap, check_shape
 from mslstm_keras.radar.odim import number, text
 
-_NUMBER = r"([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)\.?"
+_NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _CALIBRATION = re.compile(rf"GEO\s*=\s*{_NUMBER}\s*\*\s*PV\s*(?:\+?\s*{_NUMBER})?")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _UNITS = {"MM": DEPTH, "MM/H": RATE, "DBZ": REFLECTIVITY}

@@ -106,7 +106,9 @@ class RadarMap:
                 rate[echo] = 10.0 ** ((values[echo] - 10 * math.log10(a)) / (10 * b))
         else:
             with np.errstate(over="ignore", invalid="ignore"):
-                rate = (values * (60 / self.minutes) if self.minutes else values).astype(np.float32)
+                rate = values.astype(np.float32)
+                if self.minutes:
+                    rate *= np.float32(60 / self.minutes)
             rate[rate < 0] = np.nan
             rate += np.float32(0)  # no minus zero
         high = rate > HIGHEST_RATE

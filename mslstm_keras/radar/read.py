@@ -88,15 +88,12 @@ def read_radar(
     with needed("reading radar maps"):
         import dask.array  # noqa: F401
         import xarray  # noqa: F401
-    entries = _without_duplicates(_chosen(find_maps(path), product))
-    first = entries[0].said
-    times = np.array([entry.time for entry in entries])
-    table = timetable(times, [entry.source for entry in entries])
-    frames = [_Frame(time, index, index, 0.0) for index, time in enumerate(times)]
+    maps = open_maps(path, product=product, z_r=z_r)
+    table = maps.timetable
+    frames = [_Frame(entry.time, index, index, 0.0) for index, entry in enumerate(maps.entries)]
     if table.minutes and len(table.missing):
         frames = _filled(frames, table.missing, table.minutes, fill_gaps)
-    maps = _Maps(entries, frames, z_r)
-    return _dataset(maps, first.with_relation(z_r), table.minutes)
+    return _dataset(_Frames(maps, frames), maps.said, table.minutes)
 
 
 @dataclass(frozen=True)
@@ -157,7 +154,7 @@ def find_maps(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -
             f"{len(unknown)} files are no radar maps of a known format and are left out: "
             + ", ".join(str(source) for source in unknown[:5])
             + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""),
-            stacklevel=3,
+            stacklevel=4,
         )
     if not kept:
         detail = (
@@ -257,7 +254,7 @@ def _without_duplicates(entries: list[FoundMap]) -> list[FoundMap]:
         first, other = dropped[0]
         warnings.warn(
             f"{len(dropped)} radar maps are there twice and are taken once, such as {first.source} and {other.source}",
-            stacklevel=3,
+            stacklevel=4,
         )
     return kept
 
@@ -286,26 +283,32 @@ def _filled(frames: list[_Frame], missing: np.ndarray, minutes: float, fill_gaps
     return sorted([*frames, *made], key=lambda frame: frame.time)
 
 
-@dataclass
-class _Maps:
-    """Maps that are read when they are asked for."""
+class RadarMaps:
+    """Maps of one kind in the order of time, which are read when they are asked for.
 
-    entries: list[FoundMap]
-    frames: list[_Frame]
-    z_r: tuple[float, float]
-    clipped: bool = False
+    Attributes:
+        entries: the maps, no two of one time.
+        z_r: (a, b) of Z = a R^b for reflectivities whose files give none.
+        timetable: their interval, and what is missing.
+    """
 
-    def block(self, indices: np.ndarray) -> np.ndarray:
-        """Returns the rain rates of some times."""
-        return np.stack([self.frame(self.frames[index]) for index in indices])
+    def __init__(self, entries: list[FoundMap], z_r: tuple[float, float]) -> None:
+        self.entries, self.z_r = entries, z_r
+        times = np.array([entry.time for entry in entries])
+        self.timetable = timetable(times, [entry.source for entry in entries])
+        self._clipped = False
 
-    def frame(self, frame: _Frame) -> np.ndarray:
-        before = self.read(frame.before)
-        if not frame.weight:
-            return before
-        return before + np.float32(frame.weight) * (self.read(frame.behind) - before)
+    @property
+    def said(self) -> RadarMap:
+        """What all maps say of themselves, but for the time: that of the first one."""
+        return self.entries[0].said.with_relation(self.z_r)
 
     def read(self, index: int) -> np.ndarray:
+        """Returns the rain rate of a map, float32 (height, width) in mm/h, NaN where not observed; see `read_radar`.
+
+        Raises:
+            ValueError: if its file is damaged, or of another kind or time than the others and its name have it.
+        """
         entry, first = self.entries[index], self.entries[0].said
         with entry.source.unpacked() as path:
             said, values = read_map(entry.source, path, pixels=True)
@@ -322,8 +325,8 @@ class _Maps:
 
     def _warn(self, entry: FoundMap, clipped: int) -> None:
         with DECODING:
-            if not self.clipped:
-                self.clipped = True
+            if not self._clipped:
+                self._clipped = True
                 warnings.warn(
                     f"Rain above {HIGHEST_RATE:g} mm/h is hail or clutter and is clipped to it: "
                     f"{clipped} pixels of {entry.source}, and perhaps of other maps",
@@ -331,13 +334,41 @@ class _Maps:
                 )
 
 
-def _dataset(maps: _Maps, first: RadarMap, minutes: float | None) -> "xr.Dataset":
+def open_maps(
+    path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    product: str | None = None,
+    z_r: tuple[float, float] = MARSHALL_PALMER,
+) -> RadarMaps:
+    """Returns the maps of a path, as `read_radar` does, without their gaps filled; no pixel is read."""
+    return RadarMaps(_without_duplicates(_chosen(find_maps(path), product)), z_r)
+
+
+@dataclass
+class _Frames:
+    """Maps and what fills their gaps."""
+
+    maps: RadarMaps
+    frames: list[_Frame]
+
+    def block(self, indices: np.ndarray) -> np.ndarray:
+        """Returns the rain rates of some times."""
+        return np.stack([self.frame(self.frames[index]) for index in indices])
+
+    def frame(self, frame: _Frame) -> np.ndarray:
+        before = self.maps.read(frame.before)
+        if not frame.weight:
+            return before
+        return before + np.float32(frame.weight) * (self.maps.read(frame.behind) - before)
+
+
+def _dataset(frames: _Frames, first: RadarMap, minutes: float | None) -> "xr.Dataset":
     import dask.array as da
     import xarray as xr
 
-    grid, count = first.grid, len(maps.frames)
+    grid, count = first.grid, len(frames.frames)
     rain = da.map_blocks(
-        maps.block,
+        frames.block,
         da.arange(count, chunks=1, dtype=int),
         name=f"rain-rate-{uuid.uuid4().hex}",  # as dask would hash every path
         dtype=np.float32,
@@ -372,12 +403,12 @@ def _dataset(maps: _Maps, first: RadarMap, minutes: float | None) -> "xr.Dataset
     coordinates: dict[str, Any] = {
         "time": (
             "time",
-            np.array([frame.time for frame in maps.frames]).astype("datetime64[ns]"),
+            np.array([frame.time for frame in frames.frames]).astype("datetime64[ns]"),
             {"standard_name": "time", "long_name": "time (UTC)", "axis": "T"},
         ),
         **grid.coordinates(),
     }
-    issues = {entry.said.issued for entry in maps.entries}
+    issues = {entry.said.issued for entry in frames.maps.entries}
     if len(issues) == 1 and None not in issues:
         facts["forecast_reference_time"] = f"{issues.pop()}Z"
     return xr.Dataset({"rain_rate": (("time", "y", "x"), rain, attributes)}, coordinates, facts)

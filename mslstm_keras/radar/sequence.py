@@ -68,8 +68,9 @@ def timetable(times: np.ndarray, names: Sequence[object]) -> Timetable:
         return Timetable(None, times[:0])
     steps = np.diff(times).astype(np.int64)
     shortest = int(steps.min())
-    # Seconds stray, minutes do not.
-    interval = 60 * round(shortest / 60) if shortest >= 60 else shortest
+    # Seconds stray, minutes do not; some maps are 2.5 minutes apart.
+    whole = 60 * round(shortest / 60)
+    interval = whole if abs(shortest - whole) <= _JITTER * whole else shortest
     counts = np.rint(steps / interval).astype(np.int64)
     for index in np.flatnonzero(np.abs(steps - counts * interval) > _JITTER * interval)[:1]:
         at = int(steps.argmin())

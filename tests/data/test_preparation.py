@@ -26,6 +26,7 @@ from mslstm_keras.frames.scales import parse_scale
 from tests.support import forked
 from tests.support.optdigits import OPTDIGITS
 from tests.support.processes import no_file_larger_than
+from tests.support.radar_files import radolan, radolan_name
 from tfds_builders import parts
 from tfds_builders.random_access import random_access
 
@@ -154,14 +155,18 @@ SOURCES = {
 def test_radar_files_count_if_their_maps_are_in_clips(tmp_path):
     """The content of a map that follows no other does not matter, as it is in no clip; that of the others does."""
     folder = shutil.copytree(IN_PARTS["dwd"]["manual_dir"], tmp_path / "sources")
-    settings = {"map_size": "[10,10]", "window": "2", "stride": "30", "test_share": "0.5"}
+    settings = {"window": "2", "stride": "30", "test_share": "0.5"}
     arguments = {"variant": "mine", "settings": settings}
     late = folder / "radolan" / "raa01-ry_10000-2101010000-dwd---bin.gz"  # follows no other
     late.write_bytes(b"")
+    last = np.datetime64("2021-01-02T00:00")  # opened to see what maps there are, as the first is
+    content = gzip.compress(radolan(last, np.zeros((900, 900), np.uint16)))
+    (late.parent / f"{radolan_name(last)}.gz").write_bytes(content)
     builder = prepare("dwd_radar_clips/radolan", tmp_path / "data", folder, **arguments)
     files = parts.sources_of(builder).files
     name = late.name.removesuffix(".gz")
-    assert len(files) == 17 and [each for each, file in files.items() if not file.sha256] == [name]
+    assert len(files) == 18
+    assert [each for each, file in files.items() if not file.sha256] == [name, radolan_name(last)]
     late.write_bytes(b"more")
     prepare("dwd_radar_clips/mine", tmp_path / "data", folder)
     flat = tmp_path / "flat"  # without the sub-folder, unpacked
@@ -172,9 +177,12 @@ def test_radar_files_count_if_their_maps_are_in_clips(tmp_path):
             content if path == late else gzip.decompress(content)
         )
     prepare("dwd_radar_clips/mine", tmp_path / "data", flat)
-    first = min(flat.iterdir())
+    first, second, *_ = sorted(flat.iterdir())
+    second.write_bytes(second.read_bytes() + b" ")
+    with pytest.raises(ValueError, match=f"{second.name} has another content$"):
+        prepare("dwd_radar_clips/mine", tmp_path / "data", flat)
     first.write_bytes(first.read_bytes() + b" ")
-    with pytest.raises(ValueError, match=f"{first.name} has another content$"):
+    with pytest.raises(ValueError, match=rf"not read: A radar map must be whole .* Received: {first}: header"):
         prepare("dwd_radar_clips/mine", tmp_path / "data", flat)
 
 

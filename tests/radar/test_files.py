@@ -152,6 +152,7 @@ def test_archives(tmp_path, mode):
         with one.unpacked() as plain:
             read[plain.name] = plain.read_bytes()
     assert read == {"a.h5": b"first", "b.h5": b"second", "c.h5": b"third"}
+    assert {one.file for one in found} == {source.file} == {path}
     folder = found[0].folder.path
     assert folder.is_dir() and not (tmp_path.parent.parent / "c.h5").exists()
     copied = pickle.loads(pickle.dumps(found))

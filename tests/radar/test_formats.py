@@ -1,5 +1,6 @@
 """Tests of how the format of a file is found, and of damaged files of every format."""
 
+import gzip
 import random
 import resource
 
@@ -7,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mslstm_keras.radar.files import find_sources
 from mslstm_keras.radar.formats import UnknownFormatError, read_map
 from tests.support import radar_files
 
@@ -117,3 +119,51 @@ def test_damage(tmp_path, capfd, service):
     assert refused >= 15
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
     assert capfd.readouterr() == ("", "")
+
+
+def altered_knmi(chance, number, content):
+    for _ in range(chance.randrange(1, 6)):
+        content[chance.randrange(len(content))] = chance.randrange(256)
+    if chance.random() < 0.1:
+        del content[chance.randrange(len(content)) :]
+    return content
+
+
+def altered_radolan(chance, number, content):
+    """Every second time in the header, every fourth time packed."""
+    end = content.index(b"\x03") + 1 if number % 2 else len(content)
+    if number % 4 == 3:
+        content = bytearray(gzip.compress(content, 1))
+    for _ in range(chance.randrange(1, 4)):
+        content[chance.randrange(end) % len(content)] = chance.choice([chance.randrange(256), 32, 57])
+    if chance.random() < 0.2:
+        del content[chance.randrange(len(content)) :]
+    return content
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("service", ["KNMI", "DWD"])
+def test_ten_thousand_altered_files_are_read_or_refused(tmp_path, service):
+    chance, outcomes = random.Random(8), {"read": 0, "refused": 0}
+    path = tmp_path / "RAD_NL25_RAP_5min_202001011505.h5"
+    if service == "KNMI":
+        knmi(path)
+        alter, content = altered_knmi, path.read_bytes()
+    else:
+        path = tmp_path / radar_files.radolan_name(TIME)
+        alter, content = altered_radolan, radar_files.radolan(TIME, radar_files.codes(0, (200, 200)))
+    for number in range(10_000):
+        path.write_bytes(alter(chance, number, bytearray(content)))
+        [source], _ = find_sources(path)
+        try:
+            with source.unpacked() as plain:
+                said, values = read_map(source, plain, pixels=True)
+        except ValueError as error:
+            assert str(path) in str(error)
+            outcomes["refused"] += 1
+        else:
+            rate, _ = said.rain_rate(values)
+            assert rate.shape == said.grid.shape and rate.dtype == np.float32
+            assert not ((rate < 0) | (rate > 492)).any()
+            outcomes["read"] += 1
+    assert min(outcomes.values()) > 500

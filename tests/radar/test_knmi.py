@@ -65,6 +65,8 @@ def test_where_pysteps_is_wrong(path):
     ("parameter", "formula", "quantity", "gain", "offset"),
     [
         ("PRECIP_[MM]", "GEO=0.010000*PV+0.000000", DEPTH, 0.01, 0),
+        ("PRECIP_[MM]", "GEO = 0.020000 * PV + -0.500000", DEPTH, 0.02, -0.5),
+        ("PRECIP_[MM]", "GEO=2.e-2*PV+0.", DEPTH, 0.02, 0),
         ("RAIN_RATE_[MM/H]", "GEO = 0.1 * PV", RATE, 0.1, 0),
         ("REFLECTIVITY_[DBZ]", "GEO=0.5*PV+-31.5", REFLECTIVITY, 0.5, -31.5),
         ("REFLECTIVITY_[DBZ]", "GEO=.5*PV-32", REFLECTIVITY, 0.5, -32),
@@ -76,8 +78,15 @@ def test_other_products(path, parameter, formula, quantity, gain, offset, text):
     found, values = read(write_knmi(path, TIME, VALUES, **changes))
     assert found.quantity == quantity
     expected = np.where(VALUES == 65535, np.nan, VALUES * gain + offset)
-    expected[VALUES == 0] = -np.inf if quantity == REFLECTIVITY else 0
+    expected[VALUES == 0] = -np.inf if quantity == REFLECTIVITY else offset
     np.testing.assert_allclose(values, expected)
+
+
+def test_codes_of_missing_values_are_those_of_the_file(path):
+    values = np.arange(120, dtype=np.uint16).reshape(12, 10)
+    changes = {"calibration_missing_data": 7, "calibration_out_of_image": np.array([8])}
+    _, depths = read(write_knmi(path, TIME, values, **changes))
+    np.testing.assert_allclose(depths, np.where(np.isin(values, [7, 8]), np.nan, values / 100))
 
 
 def test_the_time_of_summation_may_be_in_the_name_alone(path):
@@ -107,6 +116,7 @@ def test_an_image_of_something_else_is_left_alone(path):
         ({"calibration_formulas": np.bytes_("GEO=sin(PV)")}, "calibration must be GEO=a\\*PV\\+b"),
         ({"calibration_formulas": np.bytes_("GEO=1e999*PV")}, "calibration must be finite"),
         ({"product_datetime_end": np.bytes_("26-AOU-2010;00:05:00")}, "times must be written 26-AUG-2010"),
+        ({"product_datetime_end": np.bytes_("soon")}, "times must be written .*, one is 'soon'"),
         ({"geo_pixel_size_y": np.array([1.0])}, "must have its northern row first"),
     ],
 )

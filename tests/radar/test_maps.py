@@ -23,6 +23,9 @@ def test_rates_are_taken_as_they_are():
 def test_depths_become_rates_by_their_own_time():
     rate, _ = dataclasses.replace(MAP, quantity=DEPTH, minutes=15.0).rain_rate(np.array([[1.0, 0.0]]))
     np.testing.assert_array_equal(rate, [[4, 0]])
+    found, _ = dataclasses.replace(MAP, quantity=DEPTH, minutes=5.0).rain_rate(np.arange(100)[None] * 0.01)
+    # Prepared clips are made of these very floats.
+    np.testing.assert_array_equal(found, (np.arange(100)[None] * 0.01).astype(np.float32) * np.float32(12))
     for minutes in (None, 0.0, -5.0):
         with pytest.raises(ValueError, match="must say over how many minutes its rain is summed"):
             dataclasses.replace(MAP, quantity=DEPTH, minutes=minutes)

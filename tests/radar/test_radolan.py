@@ -1,6 +1,7 @@
 """Tests of RADOLAN maps: products, flags, nowcasts, grids, ASCII, damage."""
 
 import gzip
+import sys
 
 import numpy as np
 import pytest
@@ -83,6 +84,9 @@ def test_nowcasts(path):
     ("change", "said"),
     [
         (lambda content: content[:-1], "must be followed by 1620000 bytes"),
+        (lambda content: content + b"\x00", "must be followed by 1620000 bytes, says 1620000, has 1620001"),
+        (lambda content: content.replace(b"BY16", b"BY99", 1), "must be followed by 1620000 bytes, says 99"),
+        (lambda content: content.replace(b"RY0115", b"RY9915", 1), "unconverted data"),
         (lambda content: content[:50], "no end of header within 1024 bytes"),
         (lambda content: content.replace(b"10000", b"10132", 1), "must be a composite, radar 10000"),
         (
@@ -98,6 +102,13 @@ def test_nowcasts(path):
 def test_damage(path, change, said):
     path.write_bytes(change(radolan(TIME, VALUES)))
     with pytest.raises(ValueError, match=said):
+        read_radolan(path, pixels=True)
+
+
+def test_without_wradlib(path, monkeypatch):
+    path.write_bytes(radolan(TIME, VALUES))
+    monkeypatch.setitem(sys.modules, "wradlib.io.radolan", None)
+    with pytest.raises(ImportError, match=r"A RADOLAN composite needs .*pip install 'mslstm_keras\[radar\]'"):
         read_radolan(path, pixels=True)
 
 

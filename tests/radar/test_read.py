@@ -319,6 +319,17 @@ def test_times_may_have_seconds(tmp_path):
     assert data.attrs["interval_minutes"] == 5 and str(data.time.values[1])[:19] == "2010-08-26T00:05:07"
 
 
+def test_maps_without_xarray_and_projections(folder, monkeypatch):
+    """What data sets are made of: maps of one projection are compared, and read, without knowing it."""
+    import sys
+
+    for name in ("dask.array", "xarray", "pyproj"):
+        monkeypatch.setitem(sys.modules, name, None)
+    maps = module.open_maps(folder)
+    assert maps.timetable.minutes == 5 and [entry.time for entry in maps.entries] == [*TIMES]
+    np.testing.assert_allclose(maps.read(7), rate(TIMES[7]), atol=1e-5)
+
+
 def test_packages_that_are_missing(folder, monkeypatch):
     import sys
 

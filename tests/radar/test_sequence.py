@@ -46,6 +46,14 @@ def test_seconds_may_stray():
     assert found.minutes == 5 and not found.missing.size
 
 
+@pytest.mark.parametrize("seconds", [20, 90, 150, 600])
+def test_intervals_between_whole_minutes(seconds):
+    times = np.datetime64("2020-01-01T00:00", "s") + seconds * np.array([0, 1, 2, 4])
+    found = timetable(times, range(4))
+    assert found.minutes == seconds / 60
+    np.testing.assert_array_equal(found.missing, times[2:3] + np.timedelta64(seconds, "s"))
+
+
 def test_intervals_that_do_not_fit():
     times = stamps("2020-01-01T00:00", 6)[[0, 2, 5]]
     with pytest.raises(ValueError, match=r"Received: 10 minutes from a to b, but 15 from b to c"):

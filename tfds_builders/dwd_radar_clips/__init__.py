@@ -1,1 +1,1 @@
-"""Clips of rain radar maps: readers of three formats, synthetic rain, windows and TFDS builder."""
+"""Clips of rain radar maps: folders of maps, RYDL.hdf5, synthetic rain, windows and TFDS builder."""

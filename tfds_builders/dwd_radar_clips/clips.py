@@ -17,6 +17,7 @@ from tfds_builders.dwd_radar_clips.radar_maps import Series
 
 MEANS = ("rate", "pixel", "centre")
 _TOGETHER = 48  # maps per file of the store: what is lost at most when a process is killed
+_MOST_TOGETHER = 2**26  # pixels of maps that are kept in memory at once: a map of Europe has 16 million
 
 Reduce = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -52,7 +53,7 @@ def split_series(
     return {name: part for name, part in parts.items() if name != empty}
 
 
-def time_windows(times: np.ndarray, *, window: int, interval: int, stride: int) -> np.ndarray:
+def time_windows(times: np.ndarray, *, window: int, interval: float, stride: float) -> np.ndarray:
     """Windows of maps that follow each other at one interval of time.
 
     A window that starts at time t needs the maps of t, t + interval, ..., t + (window - 1) interval and only
@@ -61,10 +62,10 @@ def time_windows(times: np.ndarray, *, window: int, interval: int, stride: int) 
     that is at least `stride` after the one before.
 
     Args:
-        times: datetime64[m] (count,), strictly growing.
+        times: datetime64 (count,), strictly growing.
         window: int. Maps of a window.
-        interval: int, minutes. Time between two maps of a window.
-        stride: int, minutes. Least time between the starts of two windows.
+        interval: float, minutes. Time between two maps of a window.
+        stride: float, minutes. Least time between the starts of two windows.
 
     Returns:
         int64 (windows, window): indices into `times`, in the order of time.
@@ -74,15 +75,15 @@ def time_windows(times: np.ndarray, *, window: int, interval: int, stride: int) 
     """
     if (np.diff(times) <= np.timedelta64(0)).any():
         raise ValueError(f"`times` must grow from each to the next, none twice. Received: {times}")
-    minutes = times.astype("datetime64[m]").astype(np.int64)
-    needed = minutes[:, np.newaxis] + interval * np.arange(window)
-    indices = np.searchsorted(minutes, needed)
-    found = minutes[np.minimum(indices, len(minutes) - 1)] == needed
+    seconds = times.astype("datetime64[s]").astype(np.int64)
+    needed = seconds[:, np.newaxis] + round(60 * interval) * np.arange(window)
+    indices = np.searchsorted(seconds, needed)
+    found = seconds[np.minimum(indices, len(seconds) - 1)] == needed
     chosen, earliest = [], None
     for start in np.flatnonzero(found.all(axis=1)):
-        if earliest is None or minutes[start] >= earliest:
+        if earliest is None or seconds[start] >= earliest:
             chosen.append(start)
-            earliest = minutes[start] + stride
+            earliest = seconds[start] + round(60 * stride)
     return indices[chosen].reshape(-1, window)
 
 
@@ -155,9 +156,9 @@ def make_clips(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Reads and reduces the maps of windows, each map once.
 
-    Reduced maps are kept in a folder of `store`, 48 per file, so that a process that was killed goes on where
-    it was. The folder's name depends on the source's files, the windows and `recipe`; it may be deleted when
-    the data set is prepared.
+    Reduced maps are kept in a folder of `store`, 48 per file, fewer of large maps, so that a process that was
+    killed goes on where it was. The folder's name depends on the source's files, the windows and `recipe`; it
+    may be deleted when the data set is prepared.
 
     Args:
         series: the maps.
@@ -169,6 +170,8 @@ def make_clips(
     Yields:
         (pixels, observed) of each window, (window, height, width) each.
     """
+    height, width = series.size
+    together = max(1, min(_TOGETHER, _MOST_TOGETHER // (height * width)))
     needed, places = np.unique(windows, return_inverse=True)
     places = places.reshape(windows.shape)
     if store is not None and series.identity:
@@ -181,7 +184,7 @@ def make_clips(
         path = store / f"{number:06}.h5" if store else None
         maps = _load(path) if path else None
         if maps is None:
-            indices = needed[number * _TOGETHER : (number + 1) * _TOGETHER]
+            indices = needed[number * together : (number + 1) * together]
             reduced = [reduce(*series.rate(index)) for index in indices]
             maps = tuple(np.stack(values) for values in zip(*reduced, strict=True))
             if path:
@@ -189,10 +192,10 @@ def make_clips(
         return maps
 
     span = (places[:, -1] - places[:, 0]).max(initial=0)
-    cached = functools.lru_cache(maxsize=int(span) // _TOGETHER + 2)(chunk)
+    cached = functools.lru_cache(maxsize=int(span) // together + 2)(chunk)
     for window in places:
         maps = [
-            [values[place % _TOGETHER] for values in cached(place // _TOGETHER)] for place in window.tolist()
+            [values[place % together] for values in cached(place // together)] for place in window.tolist()
         ]
         pixels, observed = zip(*maps, strict=True)
         yield np.stack(pixels), np.stack(observed)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfds_builders.dwd_radar_clips import clips
 from tfds_builders.dwd_radar_clips.clips import MEANS, make_clips, reduce_map, split_series, time_windows
-from tfds_builders.dwd_radar_clips.radar_maps import HIGHEST_DEPTH, Series, rain_rate
+from tfds_builders.dwd_radar_clips.radar_maps import Series
 
 FIRST = np.datetime64("2014-12-31T22:00", "m")
 
@@ -40,6 +41,13 @@ def test_windows_are_those_of_the_definition(minutes, window, interval, stride):
     assert received == naive_windows(minutes, window, interval, stride)
 
 
+def test_windows_of_maps_between_whole_minutes():
+    times = np.datetime64("2020-01-01", "s") + 150 * np.arange(6)
+    windows = time_windows(times, window=2, interval=2.5, stride=5)
+    assert windows.tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert time_windows(times, window=2, interval=10, stride=2.5).tolist() == [[0, 4], [1, 5]]
+
+
 def test_missing_map_that_is_not_needed_does_not_end_a_window():
     minutes = np.delete(np.arange(0, 240, 5), 1)
     windows = time_windows(FIRST + minutes, window=8, interval=30, stride=240)
@@ -59,7 +67,9 @@ def series(minutes, identity=""):
     """Maps of one value each, their minute."""
     times = FIRST + np.array(minutes, int)
     ones = np.ones((2, 2), np.float32)
-    return Series("made up", times, lambda index: (minutes[index] * ones, ones > 0), identity)
+    return Series(
+        "made up", times, lambda index: (minutes[index] * ones, ones > 0), ones.shape, identity=identity
+    )
 
 
 @given(maps_with_gaps(), st.one_of(st.none(), st.floats(0, 1)))
@@ -120,23 +130,6 @@ def test_reduced_pixels(mean, dtype, block):
         assert mask[row, column] == observed[at].all()
 
 
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f2", ">f4", "i2", "u2", "i4", "i8", "u1"])
-def test_rain_rate_of_every_type(dtype):
-    depth = np.array([[0, 1, 3], [41, 42, 100]]).astype(dtype)
-    rate, observed = rain_rate(depth)
-    assert rate.dtype == np.float32 and observed.dtype == bool
-    np.testing.assert_array_equal(rate, [[0, 12, 36], [492, 0, 0]])
-    np.testing.assert_array_equal(observed, [[True, True, True], [True, False, False]])
-
-
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
-def test_codes_of_missing_data(dtype):
-    depth = np.array([np.nan, np.inf, -np.inf, -1, -9999, HIGHEST_DEPTH + 1, 0.25, -0.0]).astype(dtype)
-    rate, observed = rain_rate(depth)
-    np.testing.assert_array_equal(rate, [0, 0, 0, 0, 0, 0, 3, 0])
-    np.testing.assert_array_equal(observed, [False] * 6 + [True] * 2)
-
-
 def identity(rate, observed):
     return rate, observed
 
@@ -162,10 +155,22 @@ def test_each_map_is_read_once():
 
     times = FIRST + 5 * np.arange(200)
     windows = time_windows(times, window=8, interval=30, stride=5)
-    assert (
-        sum(1 for _ in make_clips(Series("made up", times, rate), windows, identity)) == len(windows) == 158
-    )
+    made = make_clips(Series("made up", times, rate, (1, 1)), windows, identity)
+    assert sum(1 for _ in made) == len(windows) == 158
     assert read == list(range(200))
+
+
+def test_few_large_maps_are_kept_together(tmp_path, monkeypatch):
+    """A map of `series` has 4 pixels; those of a file of the store are in memory at once."""
+    minutes = list(range(0, 50, 5))
+    windows = time_windows(FIRST + np.array(minutes), window=4, interval=5, stride=5)
+    monkeypatch.setattr(clips, "_MOST_TOGETHER", 11)
+    found = list(make_clips(series(minutes, "large"), windows, identity, tmp_path))
+    assert [pixels[:, 0, 0].tolist() for pixels, _ in found] == [minutes[k : k + 4] for k in range(7)]
+    assert len(list(tmp_path.rglob("*.h5"))) == 5
+    monkeypatch.setattr(clips, "_MOST_TOGETHER", 3)
+    assert len(list(make_clips(series(minutes, "larger"), windows, identity, tmp_path))) == 7
+    assert len(list(tmp_path.rglob("*.h5"))) == 15
 
 
 def cut_off(path):

@@ -33,6 +33,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "crop": (760, 700),
         "test_share": 0.5,
     },
+    "radar": {
+        "description": "Any folder of radar maps that `read_radar` reads, each map; the last fifth is the test part.",
+        "source": "radar",
+        "interval": None,
+        "test_share": 0.2,
+    },
     "synthetic": {
         "description": "Synthetic showers that grow, drift and decay; imitates the clips of `germany`.",
         "source": "synthetic",

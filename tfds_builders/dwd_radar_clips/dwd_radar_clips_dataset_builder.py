@@ -1,4 +1,4 @@
-"""TFDS builder of `dwd_radar_clips`: rain radar maps of Germany, or of the Netherlands, that follow each other."""
+"""TFDS builder of `dwd_radar_clips`: rain radar maps of Germany, or of any weather service, that follow each other."""
 
 import dataclasses
 import functools
@@ -12,9 +12,9 @@ import tensorflow_datasets as tfds
 
 from tfds_builders.dwd_radar_clips.clips import MEANS, make_clips, reduce_map, split_series, time_windows
 from tfds_builders.dwd_radar_clips.configs import CONFIGS
-from tfds_builders.dwd_radar_clips.hdf5_radar import open_hdf5_maps, open_rydl
+from tfds_builders.dwd_radar_clips.radar_folder import open_radar_folder
 from tfds_builders.dwd_radar_clips.radar_maps import STEP, Series
-from tfds_builders.dwd_radar_clips.radolan import open_radolan
+from tfds_builders.dwd_radar_clips.rydl import open_rydl
 from tfds_builders.dwd_radar_clips.synthetic_rain import synthetic_rain
 from tfds_builders.manual_folder import manual_folder
 from tfds_builders.parts import PartBuilder
@@ -26,10 +26,12 @@ SIZES = {
     "knmi": (765, 700),
     "synthetic": (180, 180),
 }
-"""Source -> height and width of its maps in pixels."""
+"""Source -> height and width of its maps in pixels, where they are known before the maps are there."""
 
+_SOURCES = (*SIZES, "radar")
 _RYDL = "RYDL.hdf5"
 _FOLDERS = {"rydl": "rydl", "ry": "radolan", "yw": "radolan", "knmi": "knmi"}
+_PRODUCTS = {"ry": "RY", "yw": "YW"}
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -37,17 +39,20 @@ class DwdRadarClipsConfig(tfds.core.BuilderConfig):
     """Where the maps come from and how clips are made of them.
 
     Attributes:
-        source: `"rydl"` (the file RYDL.hdf5), `"ry"` or `"yw"` (a folder of RADOLAN files), `"knmi"` (a folder
-            of KNMI or ODIM HDF5 files) or `"synthetic"`.
-        interval: minutes between two maps of a clip, a multiple of 5. Default: 30.
+        source: `"rydl"` (the file RYDL.hdf5), `"radar"` (a folder of maps that `mslstm_keras.read_radar` reads), such
+            a folder of `"ry"` or `"yw"` (RADOLAN) or of `"knmi"` (765 x 700), or `"synthetic"`.
+        product: part of the name of the product, or of the files, where a folder holds several. None, the default:
+            `"RY"` or `"YW"` if that is the source; otherwise all maps must be of one product.
+        interval: minutes between two maps of a clip, a multiple of 5, of `"radar"` of 1. None: that of the maps.
+            Default: 30.
         window: maps of a clip. Default: 8, four given and four to forecast.
-        stride: least minutes between the starts of two clips, a multiple of 5. None, the default: window times
-            interval, so that clips do not overlap.
+        stride: least minutes between the starts of two clips, a multiple as `interval` is. None, the default: window
+            times interval, so that clips do not overlap.
         block: source pixels per side that become one pixel. Default: 5.
         mean: `"rate"`, `"pixel"` or `"centre"`, see `reduce_map`. Default: `"rate"`.
         dtype: `"float32"`, pixels in [0, 1], or `"uint8"`, 0 .. 255. Default: `"float32"`.
-        map_size: height and width of the source's maps in pixels. None, the default: what is usual for the
-            source, see `SIZES`.
+        map_size: height and width of the source's maps in pixels, which is checked. None, the default: what is usual
+            for the source, see `SIZES`; of `"radar"` that of the maps.
         crop: height and width that are kept of a map, from its first row and column; multiples of `block`.
             None, the default: the whole map.
         test_share: share of the maps, the last in time, that are the test part; 0 or 1 make one part only.
@@ -60,7 +65,8 @@ class DwdRadarClipsConfig(tfds.core.BuilderConfig):
     """
 
     source: str
-    interval: int = 30
+    product: str | None = None
+    interval: int | None = 30
     window: int = 8
     stride: int | None = None
     block: int = 5
@@ -73,16 +79,17 @@ class DwdRadarClipsConfig(tfds.core.BuilderConfig):
     test_years: tuple[int, int] = (2015, 2017)
 
     def __post_init__(self) -> None:
-        for name, values in (("source", tuple(SIZES)), ("mean", MEANS), ("dtype", ("float32", "uint8"))):
+        for name, values in (("source", _SOURCES), ("mean", MEANS), ("dtype", ("float32", "uint8"))):
             if getattr(self, name) not in values:
                 raise ValueError(
                     f"`{name}` must be one of {values}. Received: {name}={getattr(self, name)!r}"
                 )
+        step = 1 if self.source == "radar" else STEP
         for name in ("interval", "stride"):
             value = getattr(self, name)
-            if value is not None and (value < STEP or value % STEP):
+            if value is not None and (value < step or value % step):
                 raise ValueError(
-                    f"`{name}` must be a multiple of {STEP} minutes, at least {STEP}. Received: {name}={value}"
+                    f"`{name}` must be a multiple of {step} minutes, at least {step}. Received: {name}={value}"
                 )
         for name in ("map_size", "crop", "train_years", "test_years"):
             pair = getattr(self, name)
@@ -90,12 +97,10 @@ class DwdRadarClipsConfig(tfds.core.BuilderConfig):
                 raise ValueError(f"`{name}` must be two integers. Received: {name}={pair}")
         if self.window < 2:
             raise ValueError(f"`window` must be at least 2 maps. Received: window={self.window}")
-        if self.block < 1 or any(side % self.block for side in self.kept):
-            raise ValueError(
-                f"`block` must divide the height and width that are kept, {self.kept}. Received: block={self.block}"
-            )
-        if any(not 0 < kept <= side for kept, side in zip(self.kept, self.size, strict=True)):
-            raise ValueError(f"`crop` must lie within maps of {self.size}. Received: crop={self.crop}")
+        if self.block < 1:
+            raise ValueError(f"`block` must divide the height and width. Received: block={self.block}")
+        if self.size:
+            self.kept_of(self.size)
         if self.test_share is not None and not 0 <= self.test_share <= 1:
             raise ValueError(f"`test_share` must lie in [0, 1]. Received: test_share={self.test_share}")
         (train_first, train_last), (test_first, test_last) = self.train_years, self.test_years
@@ -106,14 +111,29 @@ class DwdRadarClipsConfig(tfds.core.BuilderConfig):
             )
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the source's maps in pixels."""
-        return tuple(self.map_size or SIZES[self.source])
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of the source's maps in pixels; None where only the maps tell."""
+        size = self.map_size or SIZES.get(self.source)
+        return None if size is None else (size[0], size[1])
 
-    @property
-    def kept(self) -> tuple[int, int]:
-        """Height and width that are kept of a map."""
-        return tuple(self.crop or self.size)
+    def kept_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Returns the height and width that are kept of maps of `size`.
+
+        Raises:
+            ValueError: if `size` is not `map_size`, or `block` and `crop` do not go with it.
+        """
+        if self.size not in (None, size):
+            raise ValueError(
+                f"`map_size` must be that of the maps. Received: map_size={self.size}, maps of {size}"
+            )
+        kept = size if self.crop is None else (self.crop[0], self.crop[1])
+        if any(side % self.block for side in kept):
+            raise ValueError(
+                f"`block` must divide the height and width that are kept, {kept}. Received: block={self.block}"
+            )
+        if any(not 0 < side <= whole for side, whole in zip(kept, size, strict=True)):
+            raise ValueError(f"`crop` must lie within maps of {size}. Received: crop={self.crop}")
+        return kept
 
 
 class Builder(PartBuilder):
@@ -124,19 +144,24 @@ class Builder(PartBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Configs `germany` and `germany_reference`: RYDL.hdf5 (https://doi.org/10.5281/zenodo.3629951) in the manual
     folder or its subfolder rydl/.
-    Config `radolan`: RADOLAN files under their own names (raa01-ry_10000-YYMMDDHHMM-dwd---bin, plain or .gz;
-    raa01-yw... with source="yw") in the subfolder radolan/ or the manual folder itself, subfolders included.
-    Configs `knmi` and `knmi_hours`: HDF5 files with YYYYMMDDHHMM in their names in the subfolder knmi/ or the
-    manual folder, subfolders included.
+    Config `radolan`: RADOLAN files of RY (of YW with source="yw") in the subfolder radolan/ or the manual folder
+    itself, subfolders included.
+    Configs `knmi` and `knmi_hours`: HDF5 files in the subfolder knmi/ or the manual folder, subfolders included.
+    Config `radar`: radar maps of a weather service that `mslstm_keras.read_radar` reads, in the manual folder,
+    subfolders included.
+    All maps may be packed (.gz, .bz2) or in tar archives.
     Config `synthetic` needs no files.
     """
     BUILDER_CONFIGS: ClassVar[list[DwdRadarClipsConfig]] = [
         DwdRadarClipsConfig(name=name, **fields) for name, fields in CONFIGS.items()
     ]
+    _series: Series | None = None  # while it is made
 
     def _info(self) -> tfds.core.DatasetInfo:
         config = self.builder_config
-        shape = (config.window, *(side // config.block for side in config.kept), 1)
+        # Without a size, the maps tell it when the data set is prepared.
+        kept = config.crop or (config.kept_of(config.size) if config.size else None)
+        shape = (config.window, *((side // config.block for side in kept) if kept else (None, None)), 1)
         tensor = functools.partial(tfds.features.Tensor, shape=shape, encoding="zlib")
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
@@ -158,12 +183,22 @@ class Builder(PartBuilder):
         if folder is None or config.source == "synthetic":
             return {}
         place = _place(config, folder)
-        files = [place / _RYDL] if config.source == "rydl" else _open_files(config, place).files
-        return {_name(path, place): path for path in files if path.is_file()}
+        if config.source == "rydl":
+            return {_RYDL: place / _RYDL} if (place / _RYDL).is_file() else {}
+        # While it is made, the folder is open already.
+        series = self._series if dl_manager else _open_folder(config, place)
+        return {_name(path, place): path for path in series.files}
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         config = self.builder_config
         series, place = _open(config, dl_manager)
+        self._series = series
+        config.kept_of(series.size)
+        interval = config.interval or series.minutes
+        if interval is None:
+            raise ValueError(f"`manual_dir` must hold more than one radar map. Received: one in {series.source}")
+        if config.interval is None:
+            self.facts = {"interval": interval}
         parts = split_series(
             series,
             test_share=config.test_share,
@@ -175,8 +210,8 @@ class Builder(PartBuilder):
             name: time_windows(
                 part.times,
                 window=config.window,
-                interval=config.interval,
-                stride=config.stride or config.window * config.interval,
+                interval=interval,
+                stride=config.stride or config.window * interval,
             )
             for name, part in parts.items()
         }
@@ -184,7 +219,7 @@ class Builder(PartBuilder):
             if not len(of_part):
                 raise ValueError(
                     f"The {name} part must hold {config.window} maps that follow each other every "
-                    f"{config.interval} min; see `test_share`, `train_years`, `test_years`. Received: "
+                    f"{interval:g} min; see `test_share`, `train_years`, `test_years`. Received: "
                     f"{len(parts[name].times)} maps of {series.source}, which has maps of {_years(series)}"
                 )
         # Not in the folder of the data set: TFDS removes that one when preparing fails.
@@ -199,13 +234,13 @@ class Builder(PartBuilder):
         self, series: Series, windows: np.ndarray, store: Path
     ) -> Iterator[tuple[int, dict[str, object]]]:
         config = self.builder_config
-        height, width = config.kept
+        height, width = config.kept_of(series.size)
         reduction = {"block": config.block, "mean": config.mean, "dtype": config.dtype}
 
         def reduce(*maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return reduce_map(*(values[:height, :width] for values in maps), **reduction)
 
-        recipe = f"{self.version} {config.size} {config.kept} {reduction}"
+        recipe = f"{self.version} {series.size} {(height, width)} {reduction}"
         clips = make_clips(series, windows, reduce, store, recipe)
         starts = np.datetime_as_string(series.times[windows[:, 0]])
         for index, (start, (pixels, observed)) in enumerate(zip(starts, clips, strict=True)):
@@ -225,7 +260,7 @@ def _open(
         return synthetic_rain(config.size), None
     folder = _place(config, manual_folder(dl_manager, f"the files of {config.name}"))
     if config.source != "rydl":
-        return _open_files(config, folder), folder
+        return _open_folder(config, folder), folder
     if not (folder / _RYDL).is_file():
         raise ValueError(
             f"`manual_dir` must hold {_RYDL}, from https://doi.org/10.5281/zenodo.3629951. Received: {folder}"
@@ -235,14 +270,12 @@ def _open(
 
 def _place(config: DwdRadarClipsConfig, folder: Path) -> Path:
     """Returns the folder of the source files, which is the manual folder or its subfolder."""
-    inner = folder / _FOLDERS[config.source]
+    inner = folder / _FOLDERS.get(config.source, "")
     return inner if inner.is_dir() else folder
 
 
-def _open_files(config: DwdRadarClipsConfig, folder: Path) -> Series:
-    if config.source == "knmi":
-        return open_hdf5_maps(folder, size=config.size)
-    return open_radolan(folder, product=config.source, size=config.size)
+def _open_folder(config: DwdRadarClipsConfig, folder: Path) -> Series:
+    return open_radar_folder(folder, product=config.product or _PRODUCTS.get(config.source))
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import importlib.util
+import gzip
 import os
 import resource
 import shutil
@@ -15,26 +15,27 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tests.support.radar_files import digits, pgm, stamps, write_odim
+from tfds_builders import parts
 from tfds_builders.dwd_radar_clips import clips
 from tfds_builders.dwd_radar_clips.dwd_radar_clips_dataset_builder import Builder, DwdRadarClipsConfig
 from tfds_builders.dwd_radar_clips.make_dummy_data import FOLDER as DUMMY_DATA
 from tfds_builders.dwd_radar_clips.make_dummy_data import KNMI_SIZE, SIZE, depth, times, write_rydl
+from tfds_builders.metadata import read_metadata
 
 REAL = Path(os.environ.get("MSLSTM_DATA", Path(__file__).parents[3] / "shared" / "data")) / "radar"
 needs_real_maps = pytest.mark.skipif(
     not REAL.is_dir(), reason="real radar maps are not at hand (set MSLSTM_DATA to the folder of radar/)"
-)
-needs_wradlib = pytest.mark.skipif(
-    importlib.util.find_spec("wradlib") is None, reason="wradlib is not installed"
 )
 
 # The same configs for the small maps of the dummy files.
 SMALL = {
     "germany": {"map_size": SIZE},
     "germany_reference": {"map_size": SIZE},
-    "radolan": {"map_size": SIZE, "test_share": 0.5},
+    "radolan": {"test_share": 0.5},
     "knmi": {"map_size": KNMI_SIZE, "crop": SIZE, "test_share": 0.5},
     "knmi_hours": {"map_size": KNMI_SIZE, "crop": SIZE, "interval": 30},
+    "radar": {"block": 2, "test_share": 0.5},
     "synthetic": {"map_size": (24, 24)},
 }
 
@@ -69,11 +70,18 @@ class KnmiTest(_SmallMapsTest):
     SPLITS: ClassVar[dict[str, int]] = {"train": 1, "test": 1}
 
 
-@needs_wradlib
 class RadolanTest(_SmallMapsTest):
     """Prepares and reads the config of RADOLAN files."""
 
     BUILDER_CONFIG_NAMES_TO_TEST: ClassVar[list[str]] = ["radolan"]
+    SPLITS: ClassVar[dict[str, int]] = {"train": 1, "test": 1}
+
+
+class RadarTest(_SmallMapsTest):
+    """Prepares and reads the config of any folder of maps, whose size and interval are found."""
+
+    EXAMPLE_DIR = DUMMY_DATA / "knmi"
+    BUILDER_CONFIG_NAMES_TO_TEST: ClassVar[list[str]] = ["radar"]
     SPLITS: ClassVar[dict[str, int]] = {"train": 1, "test": 1}
 
 
@@ -239,8 +247,8 @@ def test_manual_folder_without_the_files(tmp_path, name):
         prepare(small(name), tmp_path, manual)
     manual.mkdir()
     (manual / "notes.txt").write_text("none")
-    message = "must hold RYDL.hdf5, from" if name == "germany" else "must hold some named"
-    with pytest.raises(ValueError, match=f"{message}.*Received: {manual}"):
+    message = "must hold RYDL.hdf5, from" if name == "germany" else "must hold radar maps"
+    with pytest.raises(ValueError, match=f"{message}.*Received: .*{manual}"):
         prepare(small(name), tmp_path, manual)
     assert nothing_prepared(tmp_path)
 
@@ -256,6 +264,7 @@ def test_manual_folder_without_the_files(tmp_path, name):
         ({"stride": -5}, "`stride` must be a multiple of 5 .*stride=-5"),
         ({"window": 1}, "`window` must be at least 2 maps. Received: window=1"),
         ({"block": 0}, "`block` must divide .*Received: block=0"),
+        ({"source": "radar", "interval": 0}, "`interval` must be a multiple of 1 minutes.*interval=0"),
         ({"block": 7}, r"`block` must divide the height and width that are kept, \(900, 900\). .*block=7"),
         ({"crop": (1000, 900)}, r"`crop` must lie within maps of \(900, 900\). Received: crop=\(1000, 900\)"),
         ({"crop": (0, 900)}, r"`crop` must lie within .*Received: crop=\(0, 900\)"),
@@ -280,6 +289,7 @@ def test_config_out_of_range(changes, message):
         ("radolan", (8, 180, 180, 1), np.float32),
         ("knmi", (8, 152, 140, 1), np.float32),
         ("knmi_hours", (8, 152, 140, 1), np.float32),
+        ("radar", (8, None, None, 1), np.float32),
         ("synthetic", (8, 180, 180, 1), np.float32),
     ],
 )
@@ -290,13 +300,83 @@ def test_declared_configs(tmp_path, name, shape, dtype):
     assert features["frames"].np_dtype == dtype
     assert builder.info.disable_shuffling
     assert "RADOLAN" in builder.info.description and "ayzel2020rainnet" in builder.info.citation
-    assert next(iter(Builder.builder_configs)) == "germany" and len(Builder.builder_configs) == 6
+    assert next(iter(Builder.builder_configs)) == "germany" and len(Builder.builder_configs) == 7
     assert ("synthetic" in builder.builder_config.description.lower()) == (name == "synthetic")
 
 
 def test_sizes_of_yw_and_its_own_window():
     config = DwdRadarClipsConfig(name="yw", source="yw", window=12, test_share=0)
-    assert config.size == config.kept == (1100, 900) and config.test_share == 0
+    assert config.size == config.kept_of((1100, 900)) == (1100, 900) and config.test_share == 0
+
+
+def prepare_radar(tmp_path, **changes):
+    config = dataclasses.replace(Builder.builder_configs["radar"], **{"name": "mine", "block": 2} | changes)
+    return prepare(config, tmp_path / "data", tmp_path)
+
+
+def of_service(service, folder, time, number):
+    """Writes a map of one rate of a service."""
+    values = np.full((12, 10), number, np.uint16)
+    if service == "FMI":
+        path = folder / f"{digits(time)}_fmi.radar.composite.lowest_FIN_SUOMI1.pgm.gz"
+        path.write_bytes(gzip.compress(pgm(time, values)))
+        return (10 ** ((number / 2 - 32) / 10) / 200) ** (1 / 1.6)  # (number - 64) / 2 dBZ
+    write_odim(folder / f"T_PABV21_C_EUOC_{digits(time)}00.hdf", time, values)
+    return number / 10
+
+
+@pytest.mark.parametrize("service", ["FMI", "EUMETNET OPERA"])
+def test_maps_of_any_service_and_no_clip_across_a_gap(tmp_path, service):
+    """Two events months apart: the size, the interval and the rates are those of the maps."""
+    times = np.concatenate([stamps("2016-09-28T14:45", 10), stamps("2017-05-09T10:45", 9)])
+    rates = {str(time)[:16]: of_service(service, tmp_path, time, 100 + n) for n, time in enumerate(times)}
+    builder = prepare_radar(tmp_path, stride=5, test_share=0)
+    clips = read(builder, "train")
+    starts = [*times[:3], *times[10:12]]
+    assert [clip["time"].decode() for clip in clips] == [str(start)[:16] for start in starts]
+    for clip, start in zip(clips, starts, strict=True):
+        assert clip["frames"].shape == clip["mask"].shape == (8, 6, 5, 1) and clip["mask"].all()
+        expected = [pixel(rates[str(time)[:16]]) for time in stamps(start, 8)]
+        np.testing.assert_allclose(clip["frames"][:, 2, 3, 0], expected, rtol=1e-5)
+    assert read_metadata(builder.data_dir)["interval"] == 5
+
+
+def test_size_and_crop_of_the_maps_are_checked(tmp_path):
+    for time in stamps("2016-09-28T14:45", 8):
+        of_service("FMI", tmp_path, time, 100)
+    for changes, message in (
+        ({"map_size": (13, 10)}, r"`map_size` must be that of the maps. .*=\(13, 10\), maps of \(12, 10\)"),
+        ({"block": 5}, r"`block` must divide the height and width that are kept, \(12, 10\). .*block=5"),
+        ({"crop": (14, 10)}, r"`crop` must lie within maps of \(12, 10\). Received: crop=\(14, 10\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            prepare_radar(tmp_path, test_share=0, **changes)
+    builder = prepare_radar(tmp_path, test_share=0, block=5, crop=(10, 5))
+    assert builder.info.features["frames"].shape == (8, 2, 1, 1)
+
+
+def test_one_map_has_no_interval(tmp_path):
+    of_service("FMI", tmp_path, stamps("2016-09-28T14:45", 1)[0], 100)
+    with pytest.raises(ValueError, match=f"must hold more than one radar map. Received: one in {tmp_path}"):
+        prepare_radar(tmp_path)
+
+
+def test_only_one_of_several_products(tmp_path):
+    for time in stamps("2016-09-28T14:45", 8):
+        of_service("EUMETNET OPERA", tmp_path, time, 7)
+        write_odim(
+            tmp_path / f"T_PASH21_{digits(time)}.hdf",
+            time,
+            np.full((12, 10), 7, np.uint16),
+            "ACRR",
+            minutes=60,
+            prodname=np.bytes_("Sum of an hour"),
+        )
+    with pytest.raises(ValueError, match="one kind; `product` or a glob chooses"):
+        prepare_radar(tmp_path, test_share=0)
+    builder = prepare_radar(tmp_path, test_share=0, product="hour")
+    assert len(parts.sources_of(builder).files) == 8
+    np.testing.assert_allclose(read(builder, "train")[0]["frames"], pixel(0.7), rtol=1e-5)
 
 
 def test_bilinear_resizing_to_a_fifth_takes_the_centre():
@@ -335,7 +415,6 @@ def test_a_few_real_hours_give_both_parts_and_no_map_is_in_both(tmp_path):
 
 
 @needs_real_maps
-@needs_wradlib
 @pytest.mark.parametrize(
     ("source", "shape", "clips_"), [("ry", (8, 180, 180, 1), 1), ("yw", (8, 220, 180, 1), 1)]
 )

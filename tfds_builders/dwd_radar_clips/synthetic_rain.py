@@ -67,4 +67,4 @@ def synthetic_rain(size: tuple[int, int]) -> Series:
         part = int(index >= steps[0])
         return showers[part].rate(STEP * float(index - part * steps[0])), np.ones(size, bool)
 
-    return Series("synthetic rain", np.concatenate(times), rate)
+    return Series("synthetic rain", np.concatenate(times), rate, size)
