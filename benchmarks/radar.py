@@ -1,6 +1,9 @@
 """Radar maps: what `read_radar` says of them, how long it takes, and how far it is from pysteps' importers."""
 
 import argparse
+import contextlib
+import importlib
+import io
 import sys
 import time
 import warnings
@@ -131,8 +134,6 @@ def _pysteps(path: str, product: str | None) -> np.ndarray | None:
 
 def _import(said: Any, file: str) -> np.ndarray:
     """Returns what pysteps imports of a file, its northern row first."""
-    from mslstm_keras.radar.packages import pysteps_importers
-
     importers = pysteps_importers()
     quantity = {"rain rate": "RATE", "rain depth": "ACRR", "reflectivity": "DBZH"}[said.quantity]
     match said.service:
@@ -152,6 +153,17 @@ def _import(said: Any, file: str) -> np.ndarray:
             return importers.import_mrms_grib(file, window_size=1)[0]
         case _:
             return importers.import_bom_rf3(file)[0]
+
+
+def pysteps_importers() -> Any:
+    """Returns `pysteps.io.importers`, without what pysteps prints and changes when it is imported.
+
+    Raises:
+        ImportError: if pysteps is not installed.
+    """
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        return importlib.import_module("pysteps.io.importers")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

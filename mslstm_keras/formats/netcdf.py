@@ -107,7 +107,7 @@ def read_netcdf(path: Path, name: str | None) -> Sequence:
         with reading(path):
             _check_claim(store, chosen)
             lacking = _lacking_chunks(store, chosen)
-            stored = data[key].variable.isel(dict.fromkeys(single, 0)).transpose(*order).values
+            stored = _values(data[key].variable.isel(dict.fromkeys(single, 0)).transpose(*order))
             values, valid_range = unpack(stored, data[key].attrs)
             times = _times(store, data, order[0], chosen)
         attributes = dict(data[key].attrs)
@@ -195,6 +195,14 @@ def _check_claim(store: Any, name: str) -> None:
     claimed = max(array.nbytes, chunk)
     if claimed > max(MOST_PER_BYTE * stored, LITTLE):
         raise ValueError(f"{claimed} bytes of values claimed, which {stored} bytes cannot hold")
+
+
+def _values(variable: "xarray.Variable") -> np.ndarray:
+    """Returns the values of a variable; those of all chunks fit, but a chunk may itself claim that it holds more."""
+    try:
+        return variable.values
+    except MemoryError as error:
+        raise ValueError("it takes more memory than there is, or a chunk of it claims so") from error
 
 
 def _lacking_chunks(store: Any, name: str) -> str | None:
@@ -288,5 +296,5 @@ def _times(store: Any, data: "xarray.Dataset", axis: str, name: str) -> np.ndarr
         return None
     _check_claim(store, f"{name.rpartition('/')[0]}/{dated[0]}")
     variable = data[dated[0]].variable
-    alone = xarray.Dataset({"times": ("frame", variable.values, variable.attrs)})
+    alone = xarray.Dataset({"times": ("frame", _values(variable), variable.attrs)})
     return xarray.decode_cf(alone, decode_timedelta=False)["times"].values

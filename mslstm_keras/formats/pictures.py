@@ -7,8 +7,10 @@ import gzip
 import io
 import lzma
 import math
+import os
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -59,6 +61,7 @@ PICTURES = (
 )
 """Suffixes of pictures. In a folder, a file of any suffix may be a picture."""
 
+_PIECE = 2**20  # bytes
 _PACKED = {".gz": (b"\x1f\x8b", gzip), ".bz2": (b"BZh", bz2), ".xz": (b"\xfd7zXZ\0", lzma)}
 _NOT_READ = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "PCD", "WMF"}
 """What Pillow names, and either leaves to other programs or reads without the scale of its values."""
@@ -129,7 +132,7 @@ def _opened(path: Path) -> Iterator[Any]:
         for kind, (_, accept) in Image.OPEN.items()
         if kind not in _NOT_READ and (accept is not None or Image.EXTENSION.get(suffix) == kind)
     ]
-    with open(path, "rb") as file:
+    with _Bounded(path) as file:
         content = _unpacked(file)
         try:
             image = Image.open(content, formats=kinds)
@@ -146,16 +149,32 @@ def _opened(path: Path) -> Iterator[Any]:
             yield image
 
 
+class _Bounded(io.BufferedReader):
+    """A file that is asked for no more than it has: to read what a damaged one claims takes the memory for it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._end = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(self._end - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 def _unpacked(file: IO[bytes]) -> IO[bytes]:
     """Returns a file, or the content of one that is compressed."""
     head = file.read(6)
     file.seek(0)
     for mark, packer in _PACKED.values():
         if head.startswith(mark):
-            content = packer.open(file).read(MOST_VALUES + 1)
-            if len(content) > MOST_VALUES:
-                raise ValueError(f"more than {MOST_VALUES} bytes when it is unpacked")
-            return io.BytesIO(content)
+            content = io.BytesIO()
+            # Piece by piece: to read so much at once takes the memory for it, however little there is.
+            for piece in iter(partial(packer.open(file).read, _PIECE), b""):
+                if content.tell() + len(piece) > MOST_VALUES:
+                    raise ValueError(f"more than {MOST_VALUES} bytes when it is unpacked")
+                content.write(piece)
+            content.seek(0)
+            return content
     return file
 
 

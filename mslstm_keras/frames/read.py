@@ -203,7 +203,8 @@ def _read(
         path.stat()
     suffix = unpacked_suffix(path)
     fitting = Fitting(path, size, crop, fill)
-    pictured = (path.is_dir() and not is_zarr(path)) or suffix in PICTURES
+    store = is_zarr(path)  # whatever its suffix: a folder may have any
+    pictured = not store and (path.is_dir() or suffix in PICTURES)
     table = None
     if colour_scale is not None:
         if channels != 1 or not pictured:
@@ -219,6 +220,12 @@ def _read(
         used = of_levels
         pictures = itertools.islice(_in_values(path, pictures, channels, table), count)
         clip = _stack(path, pictures, channels, fitting, used)
+    elif store or suffix in NETCDF + HDF5:
+        read = read_netcdf if store or suffix in NETCDF else read_hdf5
+        sequence = read(path, data_set)
+        sequence = dataclasses.replace(sequence, values=sequence.values[:count])
+        used = of_levels if sequence.levels else code
+        clip = fitting(_of_sequence(sequence, channels, path, used))
     elif suffix in VIDEOS:
         used = of_levels
         clip = _to_clip(_read_video(path, channels, size, crop)[:count], channels, path, used)
@@ -226,12 +233,6 @@ def _read(
         frames = read_array(path, any_numbers=code is not None)
         used = of_levels if frames.dtype == np.uint8 else code
         clip = fitting(_to_clip(frames[:count], channels, path, used))
-    elif is_zarr(path) or suffix in NETCDF + HDF5:
-        read = read_hdf5 if suffix in HDF5 else read_netcdf
-        sequence = read(path, data_set)
-        sequence = dataclasses.replace(sequence, values=sequence.values[:count])
-        used = of_levels if sequence.levels else code
-        clip = fitting(_of_sequence(sequence, channels, path, used))
     else:
         kinds = ", ".join(CLIPS)
         raise ValueError(f"`path` must be a folder of images or end in one of {kinds}. Received: {path}")

@@ -1,4 +1,8 @@
-"""Maps of FMI, of Finland: PGM, and GeoTIFF as other services use it too."""
+"""Maps of FMI, of Finland: PGM, and GeoTIFF as other services use it too.
+
+Both are decoded here: pysteps, which reads PGM, has no wheel, so that whoever installs it needs a compiler, and reads
+GeoTIFF by GDAL's own Python, which pip does not install.
+"""
 
 import re
 import xml.etree.ElementTree
@@ -6,11 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from mslstm_keras.radar.grids import Grid
+from mslstm_keras.radar.grids import Grid, projected
 from mslstm_keras.radar.maps import DEPTH, LICENCES, RATE, REFLECTIVITY, RadarMap, check_shape
-from mslstm_keras.radar.packages import needed, pysteps_importers
+from mslstm_keras.radar.packages import needed
 
 _LONGEST_HEADER = 16384  # bytes; real ones have 1,500
+_NO_DATA = 255
+# What the headers of PGM leave out: the sphere, and the false easting and northing.
+_PROJECTION = (
+    "+proj=stere +lon_0={centrallongitude} +lat_0={centrallatitude} +lat_ts={truelatitude} "
+    "+a=6371288 +x_0=380886.31 +y_0=3395677.92 +no_defs"
+)
 _UNITS = {"dbz": REFLECTIVITY, "mm/h": RATE, "mm": DEPTH}
 
 
@@ -27,52 +37,69 @@ def _stamp(digits: str) -> np.datetime64:
 
 
 def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a PGM map of reflectivity by pysteps.
+    """Reads a PGM map of reflectivity.
+
+        dBZ = (pixel - 64) / 2          255 is not observed
 
     Args:
         path: unpacked file.
-        pixels: whether to return its values.
+        pixels: whether to read its values; otherwise only what it says of itself.
 
     Returns:
         What the map says of itself, and its values, NaN where not observed.
 
     Raises:
         ValueError: if it is no map of reflectivity or does not say where it is.
+
+    Reference: pysteps 1.21, `import_fmi_pgm`.
     """
+    from PIL import Image
+
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
-    # As pysteps takes it, which leaves files open where they are not.
-    lines = re.match(rb"P[25]\n((?:#[^\n]*\n)+)(\d+) +(\d+) *\n *(\d+) *\n", start)
+    lines = re.match(rb"P[25]\n((?:#[^\n]*\n)+)(\d+) +(\d+) *\n *(\d+)\n", start)
     if not lines:
         raise ValueError(f"no header within {_LONGEST_HEADER} bytes")
     said = dict(re.findall(r"# *(\w+) +(.*?) *\n", lines[1].decode("ascii")))
     shape = check_shape((int(lines[3]), int(lines[2])))
-    if shape[0] * shape[1] > path.stat().st_size:
+    if shape[0] * shape[1] > path.stat().st_size - lines.end():
         raise ValueError(f"must hold {shape[0]} x {shape[1]} pixels, has {path.stat().st_size} bytes")
+    if int(lines[4]) != _NO_DATA:
+        raise ValueError(
+            f"must have pixels up to {_NO_DATA}, which is not observed, has them up to {int(lines[4])}"
+        )
     if "reflectivity" not in said.get("param", "").lower():
         raise ValueError(f"must be of reflectivity, is of {said.get('param', 'no `param`')}")
     if "obstime" not in said:
         raise ValueError("must say of which time it is, has no `obstime`")
-    values, _, facts = pysteps_importers().import_fmi_pgm(str(path))
-    if "projection" not in facts:
-        raise ValueError(f"must be in the stereographic projection, is {said.get('type', 'in none')}")
     area = " ".join(said[name] for name in ("composite_area", "projection_name") if name in said)
     found = RadarMap(
         service="FMI",
         product=" ".join(filter(None, (said.get("producttype"), said.get("productname"), area))) or "PGM",
         quantity=REFLECTIVITY,
         time=_stamp(said["obstime"]),
-        grid=Grid.between(
-            facts["projection"],
-            shape,
-            west=facts["x1"],
-            south=facts["y1"],
-            east=facts["x2"],
-            north=facts["y2"],
-        ),
+        grid=_grid(said, shape),
         licence=LICENCES["FMI"],
     )
-    return found, values if pixels else None
+    if not pixels:
+        return found, None
+    with Image.open(path, formats=["PPM"]) as picture:
+        raw = np.asarray(picture)
+    return found, np.where(raw == _NO_DATA, np.nan, (raw - 64.0) / 2.0)
+
+
+def _grid(said: dict[str, str], shape: tuple[int, int]) -> Grid:
+    """Returns the grid between the corners that a header says, (longitude, latitude)."""
+    if said.get("type") != "stereographic":
+        raise ValueError(f"must be in the stereographic projection, is {said.get('type', 'in none')}")
+    numbers = {name: float(said[name]) for name in ("centrallongitude", "centrallatitude", "truelatitude")}
+    projection = _PROJECTION.format(**{name: f"{number:.12g}" for name, number in numbers.items()})
+    corners = []
+    for name in ("bottomleft", "topright"):
+        longitude, latitude = map(float, said[name].split())
+        corners += projected(projection, longitude, latitude)
+    west, south, east, north = corners
+    return Grid.between(projection, shape, west=west, south=south, east=east, north=north)
 
 
 def is_tiff(start: bytes) -> bool:
@@ -81,7 +108,7 @@ def is_tiff(start: bytes) -> bool:
 
 
 def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a GeoTIFF map by rasterio: pysteps needs GDAL's own Python, which pip does not install.
+    """Reads a GeoTIFF map by rasterio.
 
     Quantity, unit, time and codes are those that FMI writes into `GDAL_METADATA`.
 

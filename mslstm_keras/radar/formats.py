@@ -85,8 +85,7 @@ def read_map(name: object, path: Path, *, pixels: bool) -> tuple[RadarMap, np.nd
 def _quiet() -> Iterator[None]:
     """Keeps back what decoders say besides their errors.
 
-    pysteps warns that a map without rain has no smallest value above 0; rasterio prints that it cannot print
-    damaged bytes.
+    Such as rasterio, which prints that it cannot print damaged bytes.
     """
     hooks = sys.unraisablehook, sys.excepthook
     sys.unraisablehook, sys.excepthook = lambda _: None, lambda *_: None

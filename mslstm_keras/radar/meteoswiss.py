@@ -1,16 +1,23 @@
-"""Maps of MeteoSwiss as GIF pictures, whose palette is a table of rain."""
+"""Maps of MeteoSwiss as GIF pictures, whose numbers or colours stand for rain.
 
+They are decoded here: pysteps has no wheel, so that whoever installs it needs a compiler.
+"""
+
+import csv
+import functools
 import re
 from pathlib import Path
 
 import numpy as np
 
-from mslstm_keras.radar.grids import Grid
 from mslstm_keras.radar.maps import DEPTH, RATE, RadarMap
-from mslstm_keras.radar.packages import pysteps_importers
+from mslstm_keras.radar.odim import CCS4
 
 _PRODUCTS = {"AQC": DEPTH, "CPC": DEPTH, "AZC": DEPTH, "RZC": RATE}
-_SHAPE = (640, 710)
+_COLOURED = {"AZC": "sum", "RZC": "rate"}
+# Of the colours of the tables v103 (rates) and V104 (sums) of MeteoSwiss's Metranet, as pysteps 1.21 has them. White is
+# not among them: in that of rates it is both no rain and no data, and pysteps takes it as no data.
+_TABLES = Path(__file__).with_suffix(".csv")
 
 
 def is_gif(start: bytes) -> bool:
@@ -19,26 +26,30 @@ def is_gif(start: bytes) -> bool:
 
 
 def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a map by pysteps. Product, time and time of summation are in its comment or its name.
+    """Reads a map. Product, time and time of summation are in its comment or its name.
+
+    Of AQC and CPC, numbers n of the pixels stand for depths, of RZC and AZC their colours, by a table.
+
+        D = (10^((n - 71.5) / 20) / 316)^(1 / 1.5) mm for 1 < n < 251; 255 is not observed, all others are no rain
 
     Args:
         path: unpacked file, under its own name.
-        pixels: whether to return its values.
+        pixels: whether to read its values; otherwise only what it says of itself.
 
     Returns:
         What the map says of itself, and its values, NaN where not observed.
 
     Raises:
         ValueError: if it is no map of rain of MeteoSwiss.
+
+    Reference: pysteps 1.21, `import_mch_gif`.
     """
     from PIL import Image
 
     with Image.open(path, formats=["GIF"]) as picture:
         size, comment = picture.size[::-1], picture.info.get("comment", b"")
-    if size != _SHAPE:
-        raise ValueError(
-            f"must have the {_SHAPE[0]} x {_SHAPE[1]} pixels of the Swiss domain, has {size[0]} x {size[1]}"
-        )
+    if size != CCS4.shape:
+        raise ValueError(f"must have the 640 x 710 pixels of the Swiss domain, has {size[0]} x {size[1]}")
     comment = comment.decode("ascii", "replace") if isinstance(comment, bytes) else comment
     named = re.search(r"PRDT=([A-Z]{3})(\d{2})(\d{3})(\d{2})(\d{2})", comment)
     named = named or re.match(r"([A-Z]{3})(\d{2})(\d{3})(\d{2})(\d{2})", path.name)
@@ -52,21 +63,40 @@ def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
         raise ValueError(
             f"times must be year, day of the year, hour and minute, one is {''.join(named.groups()[1:])}"
         )
-    with path.open("rb") as file:  # which pysteps would leave open
-        values, _, facts = pysteps_importers().import_mch_gif(file, product, "mm", minutes)
     found = RadarMap(
         service="MeteoSwiss",
         product=product,
         quantity=_PRODUCTS[product],
         time=day.astype("datetime64[s]") + np.timedelta64(int(named[4]) * 60 + int(named[5]), "m"),
-        grid=Grid.between(
-            facts["projection"],
-            _SHAPE,
-            west=facts["x1"],
-            south=facts["y1"],
-            east=facts["x2"],
-            north=facts["y2"],
-        ),
+        grid=CCS4,
         minutes=minutes,
     )
-    return found, values if pixels else None
+    if not pixels:
+        return found, None
+    with Image.open(path, formats=["GIF"]) as picture:
+        if product not in _COLOURED:
+            return found, _depths()[np.asarray(picture)]
+        colours = np.asarray(picture.convert("RGB")) @ np.array([2**16, 2**8, 1])
+    table = _amounts(_COLOURED[product])
+    present, places = np.unique(colours, return_inverse=True)
+    amounts = np.array([table.get(colour, np.nan) for colour in present.tolist()])
+    return found, amounts[places].reshape(CCS4.shape)
+
+
+@functools.cache
+def _depths() -> np.ndarray:
+    """Returns number of a pixel -> mm."""
+    numbers = np.arange(256)
+    depths = (10 ** ((numbers - 71.5) / 20) / 316) ** (1 / 1.5)
+    depths[(numbers < 2) | (numbers > 250)] = 0
+    depths[255] = np.nan
+    return depths
+
+
+@functools.cache
+def _amounts(table: str) -> dict[int, float]:
+    """Returns colour, as 0xRRGGBB -> mm or mm/h of a table; of colours that stand in it twice, the higher one."""
+    unit = {"rate": "mm/h", "sum": "mm"}[table]
+    with _TABLES.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row[f"{table} colour"]]
+    return {int(row[f"{table} colour"][1:], 16): float(row[unit]) for row in rows}

@@ -51,6 +51,13 @@ def test_one_variable(tmp_path, name):
     np.testing.assert_array_equal(read_clip(f"{tmp_path / name}:/rain"), clip)
 
 
+@pytest.mark.parametrize("name", ["rain", "rain.avi", "rain.npy", "rain.gif", "rain.h5"])
+def test_a_store_may_have_any_name(tmp_path, name):
+    save(tmp_path / "a.zarr", rain())
+    store = (tmp_path / "a.zarr").rename(tmp_path / name)
+    np.testing.assert_array_equal(read_clip(store)[..., 0], rain().values)
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_packed_values_and_missing_ones(tmp_path, name):
     data = rain()

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -407,3 +408,25 @@ def test_palettes_and_animations_that_are_transparent(tmp_path):
     grey = Image.fromarray(np.array([[51, 200]], "uint8"))
     grey.save(tmp_path / "b.gif", transparency=200)
     np.testing.assert_allclose(read_clip(tmp_path / "b.gif").ravel(), [0.2, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".png.gz", ".png.bz2", ".png.xz"])
+def test_claims_take_no_memory(tmp_path, suffix):
+    """A chunk that claims 2 GiB, in a file that is unpacked piece by piece."""
+    levels = random_levels(6, 5)
+    save_frames(tmp_path / "a.png", [levels])
+    content = (tmp_path / "a.png").read_bytes()
+    place = content.index(b"IDAT") - 4
+    content = content[:place] + struct.pack(">I", 2**31 - 1) + content[place + 4 :]
+    packer = {".gz": gzip, ".bz2": bz2, ".xz": lzma}.get(suffix[4:])
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(packer.compress(content) if packer else content)
+    tracemalloc.start()
+    try:
+        np.testing.assert_array_equal(read_clip(path)[0, ..., 0], levels / np.float32(255))
+    except ValueError as error:
+        assert str(path) in str(error)
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 2**25

@@ -6,7 +6,6 @@ import pytest
 
 from mslstm_keras.radar.bom import is_rainfields, read_rainfields
 from mslstm_keras.radar.maps import DEPTH
-from mslstm_keras.radar.packages import pysteps_importers
 from tests.support.radar_files import codes, stamps, write_rainfields
 
 TIME = stamps("2020-10-31T00:10", 1)[0]
@@ -30,9 +29,9 @@ def test_depths(path):
     np.testing.assert_allclose(grid.x[[0, -1]], [-1750, 1750])
 
 
-def test_it_equals_pysteps_but_for_the_grid(path):
+def test_it_equals_pysteps_but_for_the_grid(path, importers):
     pytest.importorskip("netCDF4")
-    theirs, _, facts = pysteps_importers().import_bom_rf3(str(path))
+    theirs, _, facts = importers.import_bom_rf3(str(path))
     np.testing.assert_allclose(read_rainfields(path, pixels=True)[1], theirs, atol=1e-6)
     assert facts["accutime"] == 10
     assert facts["x1"] == -1750  # the centre of a pixel, where the edge is meant

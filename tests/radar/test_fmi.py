@@ -1,11 +1,10 @@
-"""Tests of FMI's maps: PGM as pysteps reads it, GeoTIFF as its metadata say, damage."""
+"""Tests of FMI's maps: PGM as its header says and as pysteps reads it, GeoTIFF as its metadata say, damage."""
 
 import numpy as np
 import pytest
 
 from mslstm_keras.radar.fmi import is_pgm, is_tiff, read_geotiff, read_pgm
 from mslstm_keras.radar.maps import DEPTH, RATE, REFLECTIVITY
-from mslstm_keras.radar.packages import pysteps_importers
 from tests.support.radar_files import codes, pgm, stamps, write_geotiff
 
 TIME = stamps("2016-09-28T14:45", 1)[0]
@@ -19,20 +18,39 @@ def path(tmp_path):
 
 
 class TestPgm:
-    def test_it_is_as_pysteps_reads_it(self, path):
+    def test_reflectivities(self, path):
         path.write_bytes(pgm(TIME, VALUES))
         assert is_pgm(path.read_bytes()[:64])
         found, values = read_pgm(path, pixels=True)
-        theirs, _, facts = pysteps_importers().import_fmi_pgm(str(path))
-        np.testing.assert_array_equal(values, theirs)
         np.testing.assert_array_equal(values, np.where(VALUES == 255, np.nan, VALUES / 2 - 32))
         assert (found.service, found.quantity, found.time) == ("FMI", REFLECTIVITY, TIME)
-        assert found.product == "CAPPI LOWEST FIN SUOMI1" and found.grid.projection == facts["projection"]
+        assert found.product == "CAPPI LOWEST FIN SUOMI1"
+
+    def test_it_is_as_pysteps_reads_it(self, path, importers):
+        import pyproj
+
+        path.write_bytes(pgm(TIME, np.arange(256).reshape(16, 16)))
+        found, values = read_pgm(path, pixels=True)
+        theirs, _, facts = importers.import_fmi_pgm(str(path))
+        np.testing.assert_array_equal(values, theirs)
+        grid = found.grid
+        assert pyproj.CRS(grid.projection) == pyproj.CRS(facts["projection"])
+        edges = (grid.left, grid.top, grid.left + 16 * grid.dx, grid.top - 16 * grid.dy)
+        np.testing.assert_allclose(edges, [facts[name] for name in ("x1", "y2", "x2", "y1")], atol=1e-3)
+
+    def test_numbers_may_be_written_as_text(self, path):
+        content = pgm(TIME, VALUES)
+        head = content[: -VALUES.size].replace(b"P5", b"P2", 1)
+        path.write_bytes(head + " ".join(map(str, VALUES.ravel())).encode())
+        values = read_pgm(path, pixels=True)[1]
+        path.write_bytes(content)
+        np.testing.assert_array_equal(values, read_pgm(path, pixels=True)[1])
 
     def test_the_grid_of_finland(self, path):
         path.write_bytes(pgm(TIME, codes(0, (1226, 760))))
         grid = read_pgm(path, pixels=False)[0].grid
         np.testing.assert_allclose((grid.dx, grid.dy), (999.674053, 999.62859), rtol=1e-5)
+        np.testing.assert_allclose(grid.left, 0, atol=1)  # the false easting is that of this corner
 
     @pytest.mark.parametrize(
         ("changes", "said"),
@@ -42,6 +60,9 @@ class TestPgm:
             ({"param": "EchoTop"}, "must be of reflectivity, is of EchoTop"),
             ({"param": None}, "must be of reflectivity, is of no `param`"),
             ({"type": "mercator"}, "must be in the stereographic projection, is mercator"),
+            ({"type": None}, "must be in the stereographic projection, is in none"),
+            ({"bottomleft": "18.6"}, "not enough values"),
+            ({"topright": "18.6 57.93"}, "no grid: 12 x 8 pixels"),
         ],
     )
     def test_what_cannot_be_read(self, path, changes, said):
@@ -58,6 +79,12 @@ class TestPgm:
             path.write_bytes(content.replace(b"\n8 12\n", b"\n" + size + b"\n"))
             with pytest.raises(ValueError, match=said):
                 read_pgm(path, pixels=True)
+        path.write_bytes(content.replace(b"\n8 12\n255\n", b"\n8 12\n127\n"))
+        with pytest.raises(ValueError, match=r"must have pixels up to 255, .* has them up to 127"):
+            read_pgm(path, pixels=True)
+        path.write_bytes(content[:-1])
+        with pytest.raises(ValueError, match="must hold 12 x 8 pixels"):
+            read_pgm(path, pixels=True)
         path.write_bytes(content[:40])
         with pytest.raises(ValueError, match="no header within"):
             read_pgm(path, pixels=True)

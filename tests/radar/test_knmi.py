@@ -6,7 +6,6 @@ import pytest
 
 from mslstm_keras.radar.knmi import is_knmi, read_knmi
 from mslstm_keras.radar.maps import DEPTH, RATE, REFLECTIVITY
-from mslstm_keras.radar.packages import pysteps_importers
 from tests.support.radar_files import codes, stamps, write_knmi
 
 TIME = stamps("2010-08-26T00:05", 1)[0]
@@ -31,9 +30,9 @@ def test_depths(path):
     np.testing.assert_allclose(values, np.where(VALUES == 65535, np.nan, VALUES / 100))
 
 
-def test_it_equals_pysteps(path):
+def test_it_equals_pysteps(path, importers):
     found, values = read(write_knmi(path, TIME, VALUES))
-    theirs, _, facts = pysteps_importers().import_knmi_hdf5(str(path))
+    theirs, _, facts = importers.import_knmi_hdf5(str(path))
     np.testing.assert_allclose(values, theirs, atol=1e-12)
     grid = found.grid
     # pysteps leaves the kilometres of the file.
@@ -51,11 +50,11 @@ def test_the_grid_is_in_metres(path):
     np.testing.assert_allclose(projected(grid.projection, 9.009, 48.895), (right, bottom), atol=100)
 
 
-def test_where_pysteps_is_wrong(path):
+def test_where_pysteps_is_wrong(path, importers):
     """Why maps are not decoded by it. Where this fails, it has become right."""
     formula = np.bytes_("GEO=0.1*PV+0.0")
     write_knmi(path, TIME, VALUES, calibration_formulas=formula)
-    theirs, _, _ = pysteps_importers().import_knmi_hdf5(str(path))
+    theirs, _, _ = importers.import_knmi_hdf5(str(path))
     values = read(path)[1]
     np.testing.assert_allclose(values[:-1], VALUES[:-1] / 10)
     np.testing.assert_allclose(theirs[:-1], VALUES[:-1] / 100)

@@ -29,14 +29,12 @@ def test_the_whole_grid(path):
     np.testing.assert_allclose((grid.left, grid.top, grid.dx, grid.dy), (-130, 55, 0.01, 0.01), atol=1e-6)
 
 
-def test_it_equals_pysteps(path):
+def test_it_equals_pysteps(path, importers):
     pytest.importorskip("pygrib")
-    from mslstm_keras.radar.packages import pysteps_importers
-
     path.write_bytes(grib(TIME, VALUES))
     found, values = read_mrms(path, pixels=True)
     rate, _ = found.rain_rate(values)
-    theirs, _, _ = pysteps_importers().import_mrms_grib(str(path), window_size=1)
+    theirs, _, _ = importers.import_mrms_grib(str(path), window_size=1)
     assert theirs[0, 1] == -1 and np.isnan(rate[0, 1])  # pysteps is wrong
     theirs[0, 1] = np.nan
     np.testing.assert_allclose(rate, theirs, atol=1e-5)

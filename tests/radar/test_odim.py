@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from mslstm_keras.radar.maps import DEPTH, RATE, REFLECTIVITY
-from mslstm_keras.radar.odim import is_odim, read_odim
-from mslstm_keras.radar.packages import pysteps_importers
+from mslstm_keras.radar.odim import CCS4, is_odim, read_odim
 from tests.support.radar_files import STERE, codes, stamps, write_odim
 
 TIME = stamps("2024-11-26T01:00:00", 1)[0]
@@ -37,9 +36,9 @@ def test_quantities(path, quantity):
 
 
 @pytest.mark.parametrize("quantity", ["RATE", "ACRR", "DBZH"])
-def test_observed_rain_equals_that_of_pysteps(path, quantity):
+def test_observed_rain_equals_that_of_pysteps(path, quantity, importers):
     found, values = read(write_odim(path, TIME, VALUES, quantity))
-    theirs, _, facts = pysteps_importers().import_odim_hdf5(str(path), qty=quantity)
+    theirs, _, facts = importers.import_odim_hdf5(str(path), qty=quantity)
     wet = np.isfinite(values) & (VALUES > 0)
     np.testing.assert_allclose(values[wet], theirs[wet], atol=1e-9)
     grid = found.grid
@@ -47,9 +46,8 @@ def test_observed_rain_equals_that_of_pysteps(path, quantity):
     np.testing.assert_allclose(edges, [facts[name] for name in ("x1", "y2", "x2", "y1")], atol=0.01)
 
 
-def test_where_pysteps_is_wrong(path):
+def test_where_pysteps_is_wrong(path, importers):
     """Why maps are not decoded by it. Where this fails, it has become right."""
-    importers = pysteps_importers()
     write_odim(path, TIME, VALUES, offset=-0.1)
     theirs, _, _ = importers.import_odim_hdf5(str(path))
     assert (theirs[VALUES == 0] == -0.1).all()  # no rain, not less than none
@@ -176,13 +174,14 @@ class TestGrid:
             read(path)
 
     def test_the_swiss_domain_need_not_be_stated(self, path):
-        from mslstm_keras.radar.odim import CCS4
-
         write_odim(path, TIME, codes(1, (640, 710)), service="ORG:215")
-        _, _, facts = pysteps_importers().import_mch_hdf5(str(path))
         with h5py.File(path, "a") as file:
             del file["where"]
         assert read(path)[0].grid == CCS4
+
+    def test_the_swiss_domain_is_that_of_pysteps(self, path, importers):
+        write_odim(path, TIME, codes(1, (640, 710)), service="ORG:215")
+        _, _, facts = importers.import_mch_hdf5(str(path))
         edges = [facts[name] for name in ("x1", "y2", "xpixelsize", "ypixelsize")]
         assert (CCS4.left, CCS4.top, CCS4.dx, CCS4.dy) == tuple(edges)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from mslstm_keras.radar.maps import DEPTH, REFLECTIVITY
-from mslstm_keras.radar.packages import pysteps_importers
 from mslstm_keras.radar.radolan import is_ascii_grid, is_radolan, read_ascii_grid, read_radolan
 from tests.support.radar_files import codes, digits, radolan, radolan_name, stamps
 
@@ -38,10 +37,10 @@ def test_depths_are_turned_north_up(path):
     np.testing.assert_allclose(rain[-1, :3], [np.nan, 0.07, 0.05])  # clutter keeps its value
 
 
-def test_where_pysteps_is_wrong(path):
+def test_where_pysteps_is_wrong(path, importers):
     """Why maps are not decoded by it. Where this fails, it has become right."""
     read(path, radolan(TIME, VALUES))
-    theirs, _, _ = pysteps_importers().import_dwd_radolan(str(path), "RY")
+    theirs, _, _ = importers.import_dwd_radolan(str(path), "RY")
     _, ours = read(path, radolan(TIME, VALUES))
     np.testing.assert_allclose(theirs[::-1] + 0.01, ours, atol=1e-9)
 

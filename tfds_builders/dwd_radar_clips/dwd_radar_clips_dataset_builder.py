@@ -196,7 +196,9 @@ class Builder(PartBuilder):
         config.kept_of(series.size)
         interval = config.interval or series.minutes
         if interval is None:
-            raise ValueError(f"`manual_dir` must hold more than one radar map. Received: one in {series.source}")
+            raise ValueError(
+                f"`manual_dir` must hold more than one radar map. Received: one in {series.source}"
+            )
         if config.interval is None:
             self.facts = {"interval": interval}
         parts = split_series(
