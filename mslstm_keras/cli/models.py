@@ -177,6 +177,7 @@ def _forecast(options):
     model = load_model(options.model, options.zoo)
     frames = read_clip(options.input, channels=model.input_shape[-1])
     future = forecast(model, frames, options.horizon)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     write_clip(options.output, future)
     facts = {"output": str(options.output), "frames": len(future), "shape": list(future.shape)}
     show(options, facts, lambda: [f"{options.output}: {len(future)} frames of {future.shape[1:]}"])

@@ -1,10 +1,9 @@
 """Forecasts from frames: a whole clip at once, or one frame at a time."""
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 
+from mslstm_keras.forecasting.stepping import Stepper
 from mslstm_keras.frames.checks import check_frames
 from mslstm_keras.models.rollout import Rollout, find_layer
 
@@ -25,19 +24,19 @@ class Forecaster:
     """
 
     def __init__(self, model: keras.Model):
-        self._step = find_layer(model, Rollout).step
+        self._own_step = find_layer(model, Rollout).step
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all frames: the next `push` is the first of a new sequence."""
-        self._outputs: Sequence[np.ndarray] | None = None
+        """Forgets all frames: the next `push` is the first of a new sequence, perhaps of another size."""
+        self._stepper: Stepper | None = None
 
     def push(self, frame: np.ndarray) -> np.ndarray:
         """Takes the next true frame and predicts the one behind it.
 
         Args:
-            frame: floats in [0, 1], (height, width, channels) or (batch, height, width, channels); the same
-                shape each time.
+            frame: floats in [0, 1], (height, width, channels) or (batch, height, width, channels), of any height and
+                width; the same shape each time.
 
         Returns:
             float32 prediction, shaped as `frame`; not clipped.
@@ -46,23 +45,23 @@ class Forecaster:
             ValueError: if `frame` has another shape, is not finite or leaves [0, 1].
         """
         frame = check_frames(frame, name="frame")
-        expected = self._step.inputs[0].shape[1:]
-        if frame.shape[-3:] != expected or frame.ndim not in (3, 4):
+        channels = self._own_step.inputs[0].shape[-1]
+        if frame.ndim not in (3, 4) or frame.shape[-1] != channels:
             raise ValueError(
-                f"`frame` must have shape {expected} or (batch, *{expected}). Received: frame.shape={frame.shape}"
+                f"`frame` must have shape (height, width, {channels}) or (batch, height, width, {channels}). "
+                f"Received: frame.shape={frame.shape}"
             )
-        if self._outputs is None:
+        if self._stepper is None:
             self._frame_shape = frame.shape
-            batch = frame.shape[:-3] or (1,)
-            states = [np.zeros((*batch, *state.shape[1:]), state.dtype) for state in self._step.inputs[1:]]
-        else:
-            states = [*self._outputs[1:]]
+            self._stepper = Stepper(self._own_step, frame.shape[-3:])
+            self._states = self._stepper.begin(len(frame) if frame.ndim == 4 else 1)
         if frame.shape != self._frame_shape:
             raise ValueError(
                 f"`frame` must keep its shape {self._frame_shape} until `reset`. Received: frame.shape={frame.shape}"
             )
-        self._outputs = self._run(frame.reshape(-1, *expected), states)
-        return self._outputs[0].astype("float32").reshape(frame.shape)
+        padded = self._stepper.pad(frame.reshape(-1, *frame.shape[-3:]))
+        self._prediction, self._states = self._stepper(padded, self._states)
+        return self._cropped(self._prediction).reshape(frame.shape)
 
     def forecast(self, horizon: int) -> np.ndarray:
         """Predicts the next frames from the model's own predictions. The carried states stay as they are.
@@ -79,18 +78,20 @@ class Forecaster:
         """
         if not isinstance(horizon, int) or horizon < 1:
             raise ValueError(f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}")
-        if self._outputs is None:
+        if self._stepper is None:
             raise ValueError("`push` must have been called before `forecast`. Received: no frames yet")
-        prediction, *states = self._outputs
-        predictions = [prediction]
+        prediction, states = self._prediction, self._states
+        predictions = [self._cropped(prediction)]
         while len(predictions) < horizon:
-            prediction, *states = self._run(prediction, states)
-            predictions.append(prediction)
-        future = np.stack(predictions, axis=1).astype("float32")
+            prediction, states = self._stepper(prediction, states)
+            predictions.append(self._cropped(prediction))
+        future = np.stack(predictions, axis=1)
         return future if len(self._frame_shape) == 4 else future[0]
 
-    def _run(self, frame: np.ndarray, states: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        return self._step.predict_on_batch([frame, *states])
+    def _cropped(self, prediction):
+        height, width, _ = self._frame_shape[-3:]
+        # A copy: on some backends the array is the prediction itself.
+        return keras.ops.convert_to_numpy(prediction)[:, :height, :width].astype("float32")
 
 
 def forecast(model: keras.Model, frames: np.ndarray, horizon: int | None = None) -> np.ndarray:
@@ -112,10 +113,10 @@ def forecast(model: keras.Model, frames: np.ndarray, horizon: int | None = None)
     """
     rollout = find_layer(model, Rollout)
     frames = check_frames(frames)
-    expected = rollout.step.inputs[0].shape[1:]
-    if frames.ndim not in (4, 5) or frames.shape[-3:] != expected:
+    channels = rollout.step.inputs[0].shape[-1]
+    if frames.ndim not in (4, 5) or frames.shape[-1] != channels:
         raise ValueError(
-            f"`frames` must have shape (time, *{expected}) or (batch, time, *{expected}). "
+            f"`frames` must have shape (time, height, width, {channels}) or (batch, time, height, width, {channels}). "
             f"Received: frames.shape={frames.shape}"
         )
     if frames.shape[-4] < rollout.context_frames:
