@@ -1,10 +1,15 @@
 """Forecasts from frames: a whole clip at once, or one frame at a time."""
 
+import warnings
+
 import keras
 import numpy as np
 
+from mslstm_keras.forecasting.memory import memory_budget, step_memory
 from mslstm_keras.forecasting.stepping import Stepper
+from mslstm_keras.forecasting.tiles import run_in_tiles, tile
 from mslstm_keras.frames.checks import check_frames
+from mslstm_keras.models.resizing import size_divisor, tied_to_size
 from mslstm_keras.models.rollout import Rollout, find_layer
 
 
@@ -52,6 +57,7 @@ class Forecaster:
                 f"Received: frame.shape={frame.shape}"
             )
         if self._stepper is None:
+            self._check_size(*frame.shape[-3:-1])
             self._frame_shape = frame.shape
             self._stepper = Stepper(self._own_step, frame.shape[-3:])
             self._states = self._stepper.begin(len(frame) if frame.ndim == 4 else 1)
@@ -76,8 +82,7 @@ class Forecaster:
         Raises:
             ValueError: if `horizon` is not positive or nothing has been pushed.
         """
-        if not isinstance(horizon, int) or horizon < 1:
-            raise ValueError(f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}")
+        horizon = _checked(horizon)
         if self._stepper is None:
             raise ValueError("`push` must have been called before `forecast`. Received: no frames yet")
         prediction, states = self._prediction, self._states
@@ -87,6 +92,14 @@ class Forecaster:
             predictions.append(self._cropped(prediction))
         future = np.stack(predictions, axis=1)
         return future if len(self._frame_shape) == 4 else future[0]
+
+    def _check_size(self, height, width):
+        tied, own = tied_to_size(self._own_step), self._own_step.inputs[0].shape[1:3]
+        if tied and (height, width) != own:
+            raise ValueError(
+                f"`frame` must be of the model's own size, {own[0]} x {own[1]}, for which its {tied} is made; `forecast` "
+                f"takes others, in tiles. Received: {height} x {width}"
+            )
 
     def _cropped(self, prediction):
         height, width, _ = self._frame_shape[-3:]
@@ -124,7 +137,63 @@ def forecast(model: keras.Model, frames: np.ndarray, horizon: int | None = None)
             f"`frames` must hold at least the model's {rollout.context_frames} context frames. Received: "
             f"{frames.shape[-4]} frames, frames.shape={frames.shape}"
         )
+    horizon = _checked(rollout.forecast_frames if horizon is None else horizon)
+    frames = frames[..., -rollout.context_frames :, :, :, :]
+    if _fits_whole(rollout.step, *frames.shape[-3:-1]):
+        return _whole(model, frames, horizon)
+    clips = frames.reshape(-1, *frames.shape[-4:])
+    futures = [_in_tiles(model, clip, horizon) for clip in clips]
+    return np.stack(futures) if frames.ndim == 5 else futures[0]
+
+
+def _whole(model, frames, horizon):
     forecaster = Forecaster(model)
-    for frame in np.moveaxis(frames, -4, 0)[-rollout.context_frames :]:
+    for frame in np.moveaxis(frames, -4, 0):
         forecaster.push(frame)
-    return forecaster.forecast(rollout.forecast_frames if horizon is None else horizon)
+    return forecaster.forecast(horizon)
+
+
+def _in_tiles(model, frames, horizon):
+    """Forecasts one clip in tiles, and says so."""
+    step = find_layer(model, Rollout).step
+    _, *own, _ = step.inputs[0].shape
+    height, width = frames.shape[1:3]
+    tied, multiple = tied_to_size(step), size_divisor(step)
+    least = own if tied else (multiple, multiple)
+    padding = [
+        max(-(-side // multiple) * multiple, shortest) - side
+        for side, shortest in zip((height, width), least, strict=True)
+    ]
+    frames = np.pad(frames, ((0, 0), *((0, more) for more in padding), (0, 0)))
+
+    def run(tile):
+        return _whole(model, tile, horizon)
+
+    if tied:
+        why = f"the model's own size, for which its {tied} is made"
+        sides, overlap = own, tuple(side // 4 // multiple * multiple for side in own)
+        future, tiling = run_in_tiles(run, frames, horizon, sides, overlap, multiple)
+    else:
+        budget = memory_budget()
+        why = f"as the whole grid may take more than {budget >> 20} MiB"
+        pixels = budget * height * width // step_memory(step, height, width)
+        future, tiling, sides = tile(run, frames, horizon, multiple, pixels)
+    warnings.warn(
+        f"{height} x {width} pixels are forecast in {tiling.count} tiles of {sides[0]} x {sides[1]} that overlap, {why}; "
+        f"{tiling.empty} are empty and computed once; where tiles meet they differ by {tiling.seam:.1e} at most",
+        stacklevel=3,
+    )
+    return future[:, :height, :width]
+
+
+def _fits_whole(step, height, width):
+    """Returns whether a grid is forecast in one piece."""
+    if tied_to_size(step):
+        return (height, width) == step.inputs[0].shape[1:3]
+    return step_memory(step, height, width) <= memory_budget()
+
+
+def _checked(horizon):
+    if not isinstance(horizon, int) or horizon < 1:
+        raise ValueError(f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}")
+    return horizon
