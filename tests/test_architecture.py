@@ -54,7 +54,8 @@ TENSORFLOW = {
     "training.optimizers",
     "zoo.safety",
 }
-HEAVY = {"tensorflow_datasets", "matplotlib", "imageio", "sklearn", "keras_tuner"}
+XARRAY = ("xarray", "h5netcdf", "zarr")  # and what it reads by
+HEAVY = {*XARRAY, "tensorflow_datasets", "matplotlib", "imageio", "sklearn", "keras_tuner"}
 # Each of them is about subclasses of KerasTuner's classes, and is itself imported inside functions alone.
 KERAS_TUNER = {"search.hypermodel", "search.oracles", "search.tuner"}
 LARGEST_ROOM = 0.12  # of the lines of the package
@@ -212,7 +213,7 @@ def test_frames_know_no_tensors():
     for module, path in MODULES.items():
         if room(module) == "frames":
             known = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names)
-            assert known <= {"mslstm_keras", "numpy", "PIL", "h5py", "av"}, module
+            assert known <= {"mslstm_keras", "numpy", "PIL", "h5py", "av", *XARRAY}, module
 
 
 def test_losses_and_metrics_know_keras_alone():

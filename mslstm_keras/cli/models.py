@@ -40,7 +40,10 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--input", required=True, type=Path, help=CLIP)
     command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
     command.add_argument(
-        "--output", required=True, type=Path, help=".npy (numbers), .gif or .png (film strip)"
+        "--output",
+        required=True,
+        type=Path,
+        help=".npy, .nc or .zarr (numbers), .gif or .png (film strip), - for facts alone, as JSON",
     )
     add_zoo(command)
 
@@ -177,9 +180,13 @@ def _forecast(options):
     model = load_model(options.model, options.zoo)
     frames = read_clip(options.input, channels=model.input_shape[-1])
     future = forecast(model, frames, options.horizon)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    write_clip(options.output, future)
     facts = {"output": str(options.output), "frames": len(future), "shape": list(future.shape)}
+    if str(options.output) == "-":
+        print(json.dumps(facts))
+        return
+    if not options.output.parent.exists():
+        options.output.parent.mkdir(parents=True)
+    write_clip(options.output, future)
     show(options, facts, lambda: [f"{options.output}: {len(future)} frames of {future.shape[1:]}"])
 
 

@@ -1,13 +1,15 @@
 """Forecasts from frames: a whole clip at once, or one frame at a time."""
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
 
+from mslstm_keras.forecasting.maps import is_labelled, last_maps
 from mslstm_keras.forecasting.memory import memory_budget, step_memory
 from mslstm_keras.forecasting.stepping import Stepper
-from mslstm_keras.forecasting.tiles import run_in_tiles, tile
+from mslstm_keras.forecasting.tiles import SEAM, run_in_tiles, tile
 from mslstm_keras.frames.checks import check_frames
 from mslstm_keras.models.resizing import size_divisor, tied_to_size
 from mslstm_keras.models.rollout import Rollout, find_layer
@@ -107,23 +109,47 @@ class Forecaster:
         return keras.ops.convert_to_numpy(prediction)[:, :height, :width].astype("float32")
 
 
-def forecast(model: keras.Model, frames: np.ndarray, horizon: int | None = None) -> np.ndarray:
-    """Forecasts the frames that follow a clip.
+def forecast(
+    model: keras.Model, frames: Any, horizon: int | None = None, *, scale: str | None = None
+) -> Any:
+    """Forecasts the frames that follow a clip, of any height and width.
+
+    The model's convolutions run over the whole grid. Sides that its patches and scales do not divide are padded with
+    zeros below and to the right. A grid for which a step would take too much memory is forecast in tiles that overlap
+    by as much as the forecast of a place depends on what lies around; tiles without anything in them are computed once.
+    So are other sizes by a model with a cell that is made for one size, in tiles of that size. A warning says so, and
+    by how much tiles differ where they meet.
 
     Args:
         model: model of `create_model`, or of the zoo.
         frames: floats in [0, 1], (time, height, width, channels) or (batch, time, height, width, channels), at
-            least the model's `context_frames` long; of longer clips the last `context_frames` are used.
+            least the model's `context_frames` long; of longer clips the last `context_frames` are used, and only those
+            are read. Or `xarray.DataArray` with axes time, y, x and perhaps channel, or `xarray.Dataset` with
+            `rain_rate` or another variable of these axes, with times at one interval or none. NaN there counts as 0.
         horizon: int. Frames to forecast; the model's `forecast_frames` by default, or any other number.
+        scale: how pixels stand for the numbers of xarray's maps, such as "rain:dwd", see
+            `mslstm_keras.frames.scales.parse_scale`. Default: "rain:dwd" for maps in mm/h, which a warning says; maps
+            without units are pixels in [0, 1].
 
     Returns:
         float32 array with the axes of `frames`, `horizon` long; not clipped. For the default horizon it equals
-        the last `forecast_frames` of the model's output.
+        the last `forecast_frames` of the model's output. For maps of xarray, maps in their units with the same places
+        and grid mapping, NaN where the last map is: `time` is the time that a map is for, `forecast_reference_time`
+        that of the last map, `forecast_period` the minutes since.
 
     Raises:
-        ValueError: if `frames` has another shape, too few frames, is not finite or leaves [0, 1], or if
-            `horizon` is not positive.
+        ValueError: if `frames` has another shape, too few frames, is not finite or leaves [0, 1]; if maps are not at
+            one interval or have units without a scale; or if `horizon` is not positive.
     """
+    if is_labelled(frames):
+        maps = last_maps(frames, find_layer(model, Rollout).context_frames, scale)
+        return maps.forecast(_forecast(model, maps.frames, horizon))
+    if scale is not None:
+        raise ValueError(f"`scale` must be left out where frames are pixels. Received: scale={scale!r}")
+    return _forecast(model, frames, horizon)
+
+
+def _forecast(model, frames, horizon):
     rollout = find_layer(model, Rollout)
     frames = check_frames(frames)
     channels = rollout.step.inputs[0].shape[-1]
@@ -178,10 +204,11 @@ def _in_tiles(model, frames, horizon):
         why = f"as the whole grid may take more than {budget >> 20} MiB"
         pixels = budget * height * width // step_memory(step, height, width)
         future, tiling, sides = tile(run, frames, horizon, multiple, pixels)
+    far = ", as the model sees farther than they overlap" if tiling.seam > SEAM else ""
     warnings.warn(
         f"{height} x {width} pixels are forecast in {tiling.count} tiles of {sides[0]} x {sides[1]} that overlap, {why}; "
-        f"{tiling.empty} are empty and computed once; where tiles meet they differ by {tiling.seam:.1e} at most",
-        stacklevel=3,
+        f"{tiling.empty} are empty and computed once; where tiles meet they differ by {tiling.seam:.1e} at most{far}",
+        stacklevel=4,
     )
     return future[:, :height, :width]
 

@@ -137,7 +137,7 @@ def cheapest_sides(wet: np.ndarray, overlap: int, multiple: int, pixels: int) ->
         pixels: int. Of a tile at most. A square of so many keeps half of its side.
     """
     summed = np.pad(np.cumsum(np.cumsum(wet, axis=0, dtype="int64"), axis=1), ((1, 0), (1, 0)))
-    choices: list[tuple[int, tuple[int, int]]] = []
+    choices: list[tuple[int, int, tuple[int, int]]] = []
     for height, width in itertools.product(
         *(_possible_sides(side, overlap, multiple, pixels) for side in wet.shape)
     ):
@@ -151,8 +151,8 @@ def cheapest_sides(wet: np.ndarray, overlap: int, multiple: int, pixels: int) ->
         first, second, third, last = (summed[corner] for corner in corners)
         computed = np.count_nonzero(last - second - third + first)
         computed += computed < first.size  # the empty one
-        choices.append((int(computed) * height * width, (height, width)))
-    return min(choices)[1]
+        choices.append((int(computed) * height * width, first.size, (height, width)))
+    return min(choices)[-1]
 
 
 def _possible_sides(length, overlap, multiple, pixels):

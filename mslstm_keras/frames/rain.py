@@ -1,6 +1,7 @@
 """Rain rates as pixels: how radar sets code mm/h in values of [0, 1]."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,15 @@ class RainScale:
     lowest: float
     highest: float
     clipped: bool = True
+    units: ClassVar[str] = "mm/h"
+
+    def __str__(self) -> str:
+        return next(f"rain:{name}" for name, scale in RAIN_SCALES.items() if scale == self)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Rates in mm/h between which pixels differ: none at all, and that of pixel 1."""
+        return 0.0, float(self.to_rate(np.ones(())))
 
     def to_pixel(self, rate: np.ndarray) -> np.ndarray:
         """Returns the pixels of rain rates in mm/h; NaN stays NaN."""
@@ -38,6 +48,11 @@ class RainScale:
         """Returns the rain rates, mm/h, of pixels; pixel 0 is that of `lowest`, not of no rain."""
         dbz = np.asarray(pixel) * (self.highest - self.lowest) + self.lowest
         return 10 ** ((dbz - self.log_a) / (10 * self.b))
+
+    def to_value(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns the rain rates, mm/h, of pixels of a forecast: pixel 0 is no rain; NaN stays NaN."""
+        pixels = np.asarray(pixels)
+        return np.where(pixels <= 0, np.zeros((), pixels.dtype), self.to_rate(pixels))
 
 
 def _z_r(a, b, lowest, highest):

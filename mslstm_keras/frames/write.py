@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mslstm_keras.files import replacing
+from mslstm_keras.frames.maps import SUFFIXES, frames_as_maps, write_maps
 
 GIF_SIDE = 256  # pixels: the least that shows what is in a clip of 64 x 64
 STRIP_WIDTH = 1600  # pixels
@@ -21,13 +22,13 @@ STRIP_GAP = 4  # pixels
 def write_clip(
     path: str | os.PathLike[str], frames: np.ndarray, *, fps: float = 5, scale: int | None = None
 ) -> None:
-    """Writes a clip: the numbers (`.npy`), an animation (`.gif`) or a film strip (`.png`).
+    """Writes a clip: the numbers (`.npy`, `.nc`, `.zarr`), an animation (`.gif`) or a film strip (`.png`).
 
-    `.npy` holds the values as they are. Pictures show them clipped to [0, 1], every pixel enlarged to a
+    `.npy`, NetCDF and Zarr hold the values as they are. Pictures show them clipped to [0, 1], every pixel enlarged to a
     square; a film strip runs in rows of ten frames.
 
     Args:
-        path: file to write, ending in `.npy`, `.gif` or `.png`.
+        path: file to write, ending in `.npy`, `.nc`, `.gif` or `.png`, or folder ending in `.zarr`.
         frames: floats (time, height, width, channels); 1 or 3 channels for a picture.
         fps: float in (0, 50]. Frames per second of an animation.
         scale: int >= 1. Side of a pixel's square. Default: the shorter side of an animation gets at least 256
@@ -55,8 +56,10 @@ def write_clip(
         write_gif(path, _enlarge(_to_bytes(frames), least if scale is None else scale), fps=fps)
     elif suffix == ".png":
         _write_strip(path, _to_bytes(frames), scale)
+    elif suffix in SUFFIXES:
+        write_maps(path, frames_as_maps(frames))
     else:
-        raise ValueError(f"`path` must end in .npy, .gif or .png. Received: {path}")
+        raise ValueError(f"`path` must end in .npy, .gif, .png, .nc or .zarr. Received: {path}")
 
 
 def _to_bytes(frames: np.ndarray) -> np.ndarray:
