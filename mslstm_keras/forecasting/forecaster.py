@@ -99,8 +99,8 @@ class Forecaster:
         tied, own = tied_to_size(self._own_step), self._own_step.inputs[0].shape[1:3]
         if tied and (height, width) != own:
             raise ValueError(
-                f"`frame` must be of the model's own size, {own[0]} x {own[1]}, for which its {tied} is made; `forecast` "
-                f"takes others, in tiles. Received: {height} x {width}"
+                f"`frame` must be of the model's own size, {own[0]} x {own[1]}, for which its {tied} is made; "
+                f"`forecast` takes others, in tiles. Received: {height} x {width}"
             )
 
     def _cropped(self, prediction):
@@ -109,9 +109,7 @@ class Forecaster:
         return keras.ops.convert_to_numpy(prediction)[:, :height, :width].astype("float32")
 
 
-def forecast(
-    model: keras.Model, frames: Any, horizon: int | None = None, *, scale: str | None = None
-) -> Any:
+def forecast(model: keras.Model, frames: Any, horizon: int | None = None, *, scale: str | None = None) -> Any:
     """Forecasts the frames that follow a clip, of any height and width.
 
     The model's convolutions run over the whole grid. Sides that its patches and scales do not divide are padded with
@@ -206,8 +204,8 @@ def _in_tiles(model, frames, horizon):
         future, tiling, sides = tile(run, frames, horizon, multiple, pixels)
     far = ", as the model sees farther than they overlap" if tiling.seam > SEAM else ""
     warnings.warn(
-        f"{height} x {width} pixels are forecast in {tiling.count} tiles of {sides[0]} x {sides[1]} that overlap, {why}; "
-        f"{tiling.empty} are empty and computed once; where tiles meet they differ by {tiling.seam:.1e} at most{far}",
+        f"{height} x {width} pixels are forecast in {tiling.count} tiles of {sides[0]} x {sides[1]} that overlap, "
+        f"{why}; {tiling.empty} are empty and computed once; where tiles meet they differ by {tiling.seam:.1e} at most{far}",
         stacklevel=4,
     )
     return future[:, :height, :width]

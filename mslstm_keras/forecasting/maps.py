@@ -185,7 +185,9 @@ def _scale(maps, text):
         return parse_scale(text)
     scale = scale_of_units(units)
     if scale:
-        warnings.warn(f"`scale` is {scale}, as the maps are in {units} and nothing else is said", stacklevel=4)
+        warnings.warn(
+            f"`scale` is {scale}, as the maps are in {units} and nothing else is said", stacklevel=4
+        )
     elif units not in (None, "", "1"):
         raise ValueError(f"`scale` must be given for maps in units of their own. Received: units {units!r}")
     return scale

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.cells.base import SpatiotemporalCell
-from mslstm_keras.models.graph import origin
+from mslstm_keras.models.symbolic import origin
 
 PASSING = 0.6
 """Part of what a cell computes that is there at once. Between 0.2 and 0.7 by what TensorFlow takes on a processor for

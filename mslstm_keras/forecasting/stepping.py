@@ -50,7 +50,8 @@ class Stepper:
     def begin(self, batch_size: int) -> list[Tensor]:
         """Returns the states before the first frame: zeros."""
         return [
-            keras.ops.zeros((batch_size, *state.shape[1:]), dtype=state.dtype) for state in self.step.inputs[1:]
+            keras.ops.zeros((batch_size, *state.shape[1:]), dtype=state.dtype)
+            for state in self.step.inputs[1:]
         ]
 
     def pad(self, frames: Tensor) -> Tensor:
@@ -61,8 +62,8 @@ class Stepper:
 
     def __call__(self, frames: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Returns the prediction and the new states for a frame of the size that the step runs on."""
-        prediction, *states = self._run([frames, *states])
-        return prediction, states
+        prediction, *after = self._run([frames, *states])
+        return prediction, after
 
 
 def _sized(step, shape):

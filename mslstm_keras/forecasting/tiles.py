@@ -238,7 +238,7 @@ def tile(
 
     Args, returns: see `run_in_tiles` and `cheapest_sides`; the last is the (height, width) of a tile.
     """
-    wet = frames.any(axis=(0, 3))
+    wet = (frames != 0).any(axis=(0, 3))
     largest = math.isqrt(pixels) // 4 // multiple * multiple
     overlap = measure_reach(run, frames, multiple, largest)
     while True:

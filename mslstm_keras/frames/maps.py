@@ -63,6 +63,8 @@ def write_maps(path: str | os.PathLike[str], maps: "xarray.Dataset") -> None:
     maps = maps.drop_encoding().assign_attrs(Conventions="CF-1.11", history=history)
     encoding: dict[Any, dict[str, Any]] = {name: {"_FillValue": None} for name in maps.coords}
     for name, values in maps.coords.items():
+        if not {"standard_name", "long_name"} & set(values.attrs):
+            values.attrs["long_name"] = str(name)
         if np.issubdtype(values.dtype, np.datetime64):
             values.attrs["units_metadata"] = "leap_seconds: none"
             encoding[name] |= {
@@ -72,7 +74,9 @@ def write_maps(path: str | os.PathLike[str], maps: "xarray.Dataset") -> None:
             }
     with replacing(path) as temporary:
         if suffix == ".zarr":
-            maps.to_zarr(temporary, encoding=encoding, zarr_format=2)  # 3 says nothing of consolidated metadata
+            maps.to_zarr(
+                temporary, encoding=encoding, zarr_format=2
+            )  # 3 says nothing of consolidated metadata
             return
         for name, values in maps.data_vars.items():
             largest = {"y": CHUNK, "x": CHUNK}

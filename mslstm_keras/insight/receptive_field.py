@@ -10,8 +10,8 @@ from mslstm_keras.insight.maps import cell_maps, checked_clips, zero_states
 from mslstm_keras.layers.attention import BlockAttention, LocalAttention
 from mslstm_keras.layers.gates import GateConv
 from mslstm_keras.layers.patch import SpaceToDepth
-from mslstm_keras.models.graph import origin
 from mslstm_keras.models.rollout import Rollout, find_layer
+from mslstm_keras.models.symbolic import origin
 
 VISIBLE = 0.0455  # of the maximum: what a Gaussian has left two standard deviations away, by Luo et al.
 

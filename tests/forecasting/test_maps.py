@@ -44,7 +44,13 @@ def rain(count=5, minutes=5):
             ),
             "spatial_ref": ((), 0, GRID),
         },
-        {"Conventions": "CF-1.11", "title": "Rain", "service": "DWD", "product": "RY", "interval_minutes": minutes},
+        {
+            "Conventions": "CF-1.11",
+            "title": "Rain",
+            "service": "DWD",
+            "product": "RY",
+            "interval_minutes": minutes,
+        },
     )
 
 
@@ -184,7 +190,10 @@ def test_maps_without_times_or_units_are_pixels(model):
         (lambda maps: maps.isel(x=0).rain_rate, "must have the axes time, y and x, and perhaps channel"),
         (lambda maps: maps.rename(time="t"), "must have the axes time, y and x"),
         (lambda maps: maps.rain_rate.expand_dims("member"), "of four axes must have one called channel"),
-        (lambda maps: maps.rain_rate.assign_attrs(units="K"), "`scale` must be given for maps in units of their own"),
+        (
+            lambda maps: maps.rain_rate.assign_attrs(units="K"),
+            "`scale` must be given for maps in units of their own",
+        ),
         (lambda maps: maps.assign_coords(time=np.arange(5)), "must have times of datetime64, none missing"),
         (lambda maps: maps.where(maps != maps.max(), np.inf), "`rain_rate` must hold finite numbers"),
         (lambda maps: maps.rename(rain_rate="a").assign(b=maps.rain_rate), "Received: ['a', 'b']"),

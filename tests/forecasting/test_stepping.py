@@ -50,7 +50,9 @@ def test_a_step_of_another_size_has_the_weights_that_the_model_has_now():
 def test_steps_are_kept_and_compiled_once(monkeypatch):
     compiled = []
     make = stepping._compile
-    monkeypatch.setattr(stepping, "_compile", lambda step: compiled.append(step().inputs[0].shape) or make(step))
+    monkeypatch.setattr(
+        stepping, "_compile", lambda step: compiled.append(step().inputs[0].shape) or make(step)
+    )
     step = step_of(small())
     for _ in range(3):
         for shape in ((8, 8, 1), (9, 8, 1), (12, 8, 1)):

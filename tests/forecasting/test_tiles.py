@@ -31,7 +31,9 @@ class Spreading:
         side = 2 * self.reach + 1
         last = np.pad(frames[-1, ..., 0] + 0.1, self.reach)
         windows = np.lib.stride_tricks.sliding_window_view(last, (side, side))
-        return np.broadcast_to(windows.mean(axis=(2, 3))[None, ..., None], (HORIZON, *frames.shape[1:])).astype("float32")
+        return np.broadcast_to(
+            windows.mean(axis=(2, 3))[None, ..., None], (HORIZON, *frames.shape[1:])
+        ).astype("float32")
 
 
 def grid(height, width, seed=0):

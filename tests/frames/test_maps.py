@@ -25,7 +25,6 @@ def rain_forecast():
         "grid_mapping_name": "polar_stereographic",
         "straight_vertical_longitude_from_pole": 10.0,
         "latitude_of_projection_origin": 90.0,
-        "long_name": "projection",
         "standard_parallel": 60.0,
         "false_easting": 0.0,
         "false_northing": 0.0,
@@ -58,6 +57,7 @@ def test_what_is_written_is_what_is_read(tmp_path, suffix):
         del maps.rain_rate.attrs["grid_mapping"]
         for name in ("time", "forecast_reference_time"):
             assert read[name].attrs.pop("units_metadata") == "leap_seconds: none"
+        assert read.spatial_ref.attrs.pop("long_name") == "spatial_ref"
         xarray.testing.assert_identical(read.load(), maps)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 

@@ -35,7 +35,9 @@ def test_a_resized_model_is_the_model_made_for_that_size(name):
     expected.set_weights(model.get_weights())
     resized = resized_model(model, OTHER)
     assert [each.name for each in step_of(resized).inputs] == [each.name for each in step_of(expected).inputs]
-    assert [each.shape for each in step_of(resized).inputs] == [each.shape for each in step_of(expected).inputs]
+    assert [each.shape for each in step_of(resized).inputs] == [
+        each.shape for each in step_of(expected).inputs
+    ]
     frames = np.random.default_rng(0).random((2, 2, *OTHER), "float32")
     assert_close(resized(frames), np.array(expected(frames)), 1e-6)
 
@@ -55,7 +57,9 @@ def test_a_resized_model_has_weights_of_its_own_and_the_way_of_the_roll_out():
 def test_attention_to_blocks_of_the_map_is_made_for_one_size(name):
     model = small(name, (32, 32, 2))
     assert tied_to_size(step_of(model)) == "CMSLSTMCell"
-    message = "`frame_shape` must be the model's own, (32, 32, 2), for whose maps its cells are made. Received: "
+    message = (
+        "`frame_shape` must be the model's own, (32, 32, 2), for whose maps its cells are made. Received: "
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         resized_model(model, (64, 32, 2))
     assert_close(
@@ -77,6 +81,8 @@ def test_sides_divide_by_patch_size_and_the_largest_scale(name, scales, divisor)
 
 @pytest.mark.parametrize("shape", [(24, 30, 2), (24, 32, 1), (24, 32)])
 def test_sizes_that_do_not_fit_are_refused(shape):
-    message = f"`frame_shape` must be (height, width, 2), both sides multiples of 4. Received: frame_shape={shape}"
+    message = (
+        f"`frame_shape` must be (height, width, 2), both sides multiples of 4. Received: frame_shape={shape}"
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         resized_model(small("ms_lstm"), shape)

@@ -1,11 +1,9 @@
-"""The graph that Keras draws of symbolic tensors."""
+"""Where symbolic tensors come from."""
 
 from typing import Any
 
-import keras
 
-
-def origin(tensor: keras.KerasTensor) -> tuple[Any, Any]:
+def origin(tensor: Any) -> tuple[Any, Any]:
     """Returns the operation that a symbolic tensor comes from, and the one of its calls; (None, None) for an input."""
     # Keras has no public way from a tensor to the one call, of perhaps several, that it comes from.
     operation, index, _ = tensor._keras_history
