@@ -47,6 +47,7 @@ TENSORFLOW = {
     "export.saved_model",
     "export.serving",
     "export.signatures",
+    "forecasting.stepping",
     "insight.receptive_field",
     "layers.lanes",
     "layers.lengths",

@@ -48,6 +48,9 @@ class SpatiotemporalCell(keras.layers.Layer):
     """Groups of two or more attributes, `GateConv`s over the same inputs whose last gates are only ever added. Whoever
     runs the cell may fold a group: then one of it returns the sum, and each of the others a gate less."""
 
+    tied_to_size: bool = False
+    """Whether what the cell has learned is of maps of the size that it is built for, and of no other."""
+
     def __init__(self, filters: int, kernel_size: int = 3, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)  # it would round the memories
         require_positive_integers(filters=filters, kernel_size=kernel_size)

@@ -53,6 +53,7 @@ class CMSLSTMCell(SpatiotemporalCell):
     """
 
     state_names = ("h", "c")
+    tied_to_size = True  # it attends to blocks of the map: as many of any map, so larger ones of a larger
 
     def __init__(self, filters: int, kernel_size: int = 3, iterations: int = 5, **kwargs: Any):
         super().__init__(filters, kernel_size, **kwargs)

@@ -46,11 +46,22 @@ def add_commands(commands: Commands) -> None:
         metavar="TABLE",
         help="for pictures in the colours of a scale: .csv of rows #rrggbb,value with values in [0, 1]",
     )
+    command.add_argument(
+        "--fill-gaps",
+        type=int,
+        default=0,
+        metavar="N",
+        help="radar maps in a row that may be interpolated, 0 to 2",
+    )
+    command.add_argument("--product", help="part of the name of the radar product, where there are several")
     add_fitting(command)
     add_range(command, "that of the model's data, but for levels of pictures and films")
     command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
     command.add_argument(
-        "--output", required=True, type=Path, help=".npy (numbers), .gif or .png (film strip)"
+        "--output",
+        required=True,
+        type=Path,
+        help=".npy, .nc or .zarr (numbers), .gif or .png (film strip), - for facts alone, as JSON",
     )
     add_zoo(command)
 
@@ -181,6 +192,11 @@ def _forecast(options):
     from mslstm_keras.zoo.loading import load_model, scale_of
 
     model = load_model(options.model, options.zoo)
+    if _is_radar(options):
+        future = _forecast_radar(options, model)
+        facts = {"output": str(options.output), **_radar_facts(future)}
+        _write(options, facts, lambda: _write_radar(options.output, future))
+        return
     channels, scale = model.input_shape[-1], options.range
     fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
     if scale is not None:
@@ -190,14 +206,83 @@ def _forecast(options):
             options.input, channels, scale_of(options.model, options.zoo), **fitting
         )
     future = forecast(model, frames, options.horizon)
-    write_clip(options.output, future, value_scale=scale)
     facts = {
         "output": str(options.output),
         "frames": len(future),
         "shape": list(future.shape),
         "range": scale,
     }
-    show(options, facts, lambda: [f"{options.output}: {len(future)} frames of {future.shape[1:]}"])
+    _write(options, facts, lambda: write_clip(options.output, future, value_scale=scale))
+
+
+def _write(options, facts, write):
+    """Writes a forecast, or prints its facts alone."""
+    if str(options.output) == "-":
+        print(json.dumps(facts))
+        return
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write()
+    frames, *size = facts["shape"]
+    show(options, facts, lambda: [f"{options.output}: {frames} frames of {' x '.join(map(str, size))}"])
+
+
+def _is_radar(options):
+    from mslstm_keras.radar.detection import holds_radar_maps
+
+    return options.colour_scale is None and holds_radar_maps(options.input)
+
+
+def _forecast_radar(options, model):
+    """Returns the forecast of radar maps, in mm/h, on their grid."""
+    from mslstm_keras.forecasting.forecaster import forecast
+    from mslstm_keras.radar.read import read_radar
+    from mslstm_keras.zoo.loading import scale_of
+
+    if options.size is not None:
+        raise ValueError(
+            f"`--size` must be left out for radar maps, which keep their grid. Received: {options.size}"
+        )
+    maps = read_radar(options.input, fill_gaps=options.fill_gaps, product=options.product)
+    if options.crop is not None:
+        top, bottom, left, right = options.crop
+        height, width = maps.rain_rate.shape[1:]
+        if bottom > height or right > width:
+            raise ValueError(
+                f"`crop` must lie within the maps, (height, width) {(height, width)}. Received: crop={options.crop}"
+            )
+        maps = maps.isel(y=slice(top, bottom), x=slice(left, right))
+    scale = options.range or scale_of(options.model, options.zoo)
+    return forecast(model, maps, options.horizon, scale=scale)
+
+
+def _radar_facts(future):
+    times = future.time.values.astype("datetime64[s]")
+    return {
+        "frames": len(times),
+        "shape": list(future.rain_rate.shape),
+        "units": future.rain_rate.attrs["units"],
+        "service": future.attrs["service"],
+        "product": future.attrs["product"],
+        "first": str(times[0]),
+        "last": str(times[-1]),
+    }
+
+
+def _write_radar(path, future):
+    """Writes rates as numbers, with or without times and places, or as grey pictures."""
+    import numpy as np
+
+    from mslstm_keras.frames.maps import SUFFIXES, write_maps
+    from mslstm_keras.frames.rain import RAIN_SCALES
+    from mslstm_keras.frames.write import write_clip
+
+    rates = future.rain_rate.values[..., np.newaxis]
+    if path.suffix.lower() in SUFFIXES:
+        write_maps(path, future)
+    elif path.suffix.lower() == ".npy":
+        write_clip(path, rates)
+    else:
+        write_clip(path, np.nan_to_num(RAIN_SCALES["dwd"].to_pixel(rates), nan=0.0))
 
 
 def _demo(options):

@@ -1,12 +1,18 @@
 """Forecasts from frames: a whole clip at once, or one frame at a time."""
 
-from collections.abc import Sequence
+import warnings
+from typing import Any
 
 import keras
 import numpy as np
 
+from mslstm_keras.forecasting.maps import is_labelled, last_maps
+from mslstm_keras.forecasting.memory import memory_budget, step_memory
+from mslstm_keras.forecasting.stepping import Stepper
+from mslstm_keras.forecasting.tiles import SEAM, run_in_tiles, tile
 from mslstm_keras.formats.checks import check_frames
 from mslstm_keras.integers import is_whole
+from mslstm_keras.models.resizing import size_divisor, tied_to_size
 from mslstm_keras.models.rollout import Rollout, find_layer
 
 
@@ -26,19 +32,19 @@ class Forecaster:
     """
 
     def __init__(self, model: keras.Model):
-        self._step = find_layer(model, Rollout).step
+        self._own_step = find_layer(model, Rollout).step
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all frames: the next `push` is the first of a new sequence."""
-        self._outputs: Sequence[np.ndarray] | None = None
+        """Forgets all frames: the next `push` is the first of a new sequence, perhaps of another size."""
+        self._stepper: Stepper | None = None
 
     def push(self, frame: np.ndarray) -> np.ndarray:
         """Takes the next true frame and predicts the one behind it.
 
         Args:
-            frame: floats in [0, 1], (height, width, channels) or (batch, height, width, channels); the same
-                shape each time. What a masked array hides counts as 0, with a warning.
+            frame: floats in [0, 1], (height, width, channels) or (batch, height, width, channels), of any height and
+                width; the same shape each time. What a masked array hides counts as 0, with a warning.
 
         Returns:
             float32 prediction, shaped as `frame`; not clipped.
@@ -47,23 +53,24 @@ class Forecaster:
             ValueError: if `frame` has another shape, is not finite or leaves [0, 1].
         """
         frame = check_frames(frame, name="frame")
-        expected = self._step.inputs[0].shape[1:]
-        if frame.shape[-3:] != expected or frame.ndim not in (3, 4):
+        channels = self._own_step.inputs[0].shape[-1]
+        if frame.ndim not in (3, 4) or frame.shape[-1] != channels:
             raise ValueError(
-                f"`frame` must have shape {expected} or (batch, *{expected}). Received: frame.shape={frame.shape}"
+                f"`frame` must have shape (height, width, {channels}) or (batch, height, width, {channels}). "
+                f"Received: frame.shape={frame.shape}"
             )
-        if self._outputs is None:
+        if self._stepper is None:
+            self._check_size(*frame.shape[-3:-1])
             self._frame_shape = frame.shape
-            batch = frame.shape[:-3] or (1,)
-            states = [np.zeros((*batch, *state.shape[1:]), state.dtype) for state in self._step.inputs[1:]]
-        else:
-            states = [*self._outputs[1:]]
+            self._stepper = Stepper(self._own_step, frame.shape[-3:])
+            self._states = self._stepper.begin(len(frame) if frame.ndim == 4 else 1)
         if frame.shape != self._frame_shape:
             raise ValueError(
                 f"`frame` must keep its shape {self._frame_shape} until `reset`. Received: frame.shape={frame.shape}"
             )
-        self._outputs = self._run(frame.reshape(-1, *expected), states)
-        return self._outputs[0].astype("float32").reshape(frame.shape)
+        padded = self._stepper.pad(frame.reshape(-1, *frame.shape[-3:]))
+        self._prediction, self._states = self._stepper(padded, self._states)
+        return self._cropped(self._prediction).reshape(frame.shape)
 
     def forecast(self, horizon: int) -> np.ndarray:
         """Predicts the next frames from the model's own predictions. The carried states stay as they are.
@@ -78,46 +85,77 @@ class Forecaster:
         Raises:
             ValueError: if `horizon` is not positive or nothing has been pushed.
         """
-        if not is_whole(horizon):
-            raise ValueError(f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}")
-        if self._outputs is None:
+        horizon = _checked(horizon)
+        if self._stepper is None:
             raise ValueError("`push` must have been called before `forecast`. Received: no frames yet")
-        prediction, *states = self._outputs
-        predictions = [prediction]
+        prediction, states = self._prediction, self._states
+        predictions = [self._cropped(prediction)]
         while len(predictions) < horizon:
-            prediction, *states = self._run(prediction, states)
-            predictions.append(prediction)
-        future = np.stack(predictions, axis=1).astype("float32")
+            prediction, states = self._stepper(prediction, states)
+            predictions.append(self._cropped(prediction))
+        future = np.stack(predictions, axis=1)
         return future if len(self._frame_shape) == 4 else future[0]
 
-    def _run(self, frame: np.ndarray, states: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        return self._step.predict_on_batch([frame, *states])
+    def _check_size(self, height, width):
+        tied, own = tied_to_size(self._own_step), self._own_step.inputs[0].shape[1:3]
+        if tied and (height, width) != own:
+            raise ValueError(
+                f"`frame` must be of the model's own size, {own[0]} x {own[1]}, for which its {tied} is made; "
+                f"`forecast` takes others, in tiles. Received: {height} x {width}"
+            )
+
+    def _cropped(self, prediction):
+        height, width, _ = self._frame_shape[-3:]
+        # A copy: on some backends the array is the prediction itself.
+        return keras.ops.convert_to_numpy(prediction)[:, :height, :width].astype("float32")
 
 
-def forecast(model: keras.Model, frames: np.ndarray, horizon: int | None = None) -> np.ndarray:
-    """Forecasts the frames that follow a clip.
+def forecast(model: keras.Model, frames: Any, horizon: int | None = None, *, scale: str | None = None) -> Any:
+    """Forecasts the frames that follow a clip, of any height and width.
+
+    The model's convolutions run over the whole grid. Sides that its patches and scales do not divide are padded with
+    zeros below and to the right. A grid for which a step would take too much memory is forecast in tiles that overlap
+    by as much as the forecast of a place depends on what lies around; tiles without anything in them are computed once.
+    So are other sizes by a model with a cell that is made for one size, in tiles of that size. A warning says so, and
+    by how much tiles differ where they meet.
 
     Args:
         model: model of `create_model`, or of the zoo.
         frames: floats in [0, 1], (time, height, width, channels) or (batch, time, height, width, channels), at
-            least the model's `context_frames` long; of longer clips the last `context_frames` are used. What a
-            masked array hides counts as 0, with a warning.
+            least the model's `context_frames` long; of longer clips the last `context_frames` are used, and only those
+            are read. What a masked array hides counts as 0, with a warning. Or `xarray.DataArray` with axes time, y, x
+            and perhaps channel, or `xarray.Dataset` with `rain_rate` or another variable of these axes, with times at
+            one interval or none. NaN there counts as 0.
         horizon: int. Frames to forecast; the model's `forecast_frames` by default, or any other number.
+        scale: how pixels stand for the numbers of xarray's maps, such as "rain:dwd", see
+            `mslstm_keras.frames.scales.parse_scale`. Default: "rain:dwd" for maps in mm/h, which a warning says; maps
+            without units are pixels in [0, 1].
 
     Returns:
         float32 array with the axes of `frames`, `horizon` long; not clipped. For the default horizon it equals
-        the last `forecast_frames` of the model's output.
+        the last `forecast_frames` of the model's output. For maps of xarray, maps in their units with the same places
+        and grid mapping, NaN where the last map is: `time` is the time that a map is for, `forecast_reference_time`
+        that of the last map, `forecast_period` the minutes since.
 
     Raises:
-        ValueError: if `frames` has another shape, too few frames, is not finite or leaves [0, 1], or if
-            `horizon` is not positive.
+        ValueError: if `frames` has another shape, too few frames, is not finite or leaves [0, 1]; if maps are not at
+            one interval or have units without a scale; or if `horizon` is not positive.
     """
+    if is_labelled(frames):
+        maps = last_maps(frames, find_layer(model, Rollout).context_frames, scale)
+        return maps.forecast(_forecast(model, maps.frames, horizon))
+    if scale is not None:
+        raise ValueError(f"`scale` must be left out where frames are pixels. Received: scale={scale!r}")
+    return _forecast(model, frames, horizon)
+
+
+def _forecast(model, frames, horizon):
     rollout = find_layer(model, Rollout)
     frames = check_frames(frames)
-    expected = rollout.step.inputs[0].shape[1:]
-    if frames.ndim not in (4, 5) or frames.shape[-3:] != expected:
+    channels = rollout.step.inputs[0].shape[-1]
+    if frames.ndim not in (4, 5) or frames.shape[-1] != channels:
         raise ValueError(
-            f"`frames` must have shape (time, *{expected}) or (batch, time, *{expected}). "
+            f"`frames` must have shape (time, height, width, {channels}) or (batch, time, height, width, {channels}). "
             f"Received: frames.shape={frames.shape}"
         )
     if frames.shape[-4] < rollout.context_frames:
@@ -125,7 +163,64 @@ def forecast(model: keras.Model, frames: np.ndarray, horizon: int | None = None)
             f"`frames` must hold at least the model's {rollout.context_frames} context frames. Received: "
             f"{frames.shape[-4]} frames, frames.shape={frames.shape}"
         )
+    horizon = _checked(rollout.forecast_frames if horizon is None else horizon)
+    frames = frames[..., -rollout.context_frames :, :, :, :]
+    if _fits_whole(rollout.step, *frames.shape[-3:-1]):
+        return _whole(model, frames, horizon)
+    clips = frames.reshape(-1, *frames.shape[-4:])
+    futures = [_in_tiles(model, clip, horizon) for clip in clips]
+    return np.stack(futures) if frames.ndim == 5 else futures[0]
+
+
+def _whole(model, frames, horizon):
     forecaster = Forecaster(model)
-    for frame in np.moveaxis(frames, -4, 0)[-rollout.context_frames :]:
+    for frame in np.moveaxis(frames, -4, 0):
         forecaster.push(frame)
-    return forecaster.forecast(rollout.forecast_frames if horizon is None else horizon)
+    return forecaster.forecast(horizon)
+
+
+def _in_tiles(model, frames, horizon):
+    """Forecasts one clip in tiles, and says so."""
+    step = find_layer(model, Rollout).step
+    _, *own, _ = step.inputs[0].shape
+    height, width = frames.shape[1:3]
+    tied, multiple = tied_to_size(step), size_divisor(step)
+    least = own if tied else (multiple, multiple)
+    padding = [
+        max(-(-side // multiple) * multiple, shortest) - side
+        for side, shortest in zip((height, width), least, strict=True)
+    ]
+    frames = np.pad(frames, ((0, 0), *((0, more) for more in padding), (0, 0)))
+
+    def run(tile):
+        return _whole(model, tile, horizon)
+
+    if tied:
+        why = f"the model's own size, for which its {tied} is made"
+        sides, overlap = own, tuple(side // 4 // multiple * multiple for side in own)
+        future, tiling = run_in_tiles(run, frames, horizon, sides, overlap, multiple)
+    else:
+        budget = memory_budget()
+        why = f"as the whole grid may take more than {budget >> 20} MiB"
+        pixels = budget * height * width // step_memory(step, height, width)
+        future, tiling, sides = tile(run, frames, horizon, multiple, pixels)
+    far = ", as the model sees farther than they overlap" if tiling.seam > SEAM else ""
+    warnings.warn(
+        f"{height} x {width} pixels are forecast in {tiling.count} tiles of {sides[0]} x {sides[1]} that overlap, "
+        f"{why}; {tiling.empty} are empty and computed once; where tiles meet they differ by {tiling.seam:.1e} at most{far}",
+        stacklevel=4,
+    )
+    return future[:, :height, :width]
+
+
+def _fits_whole(step, height, width):
+    """Returns whether a grid is forecast in one piece."""
+    if tied_to_size(step):
+        return (height, width) == step.inputs[0].shape[1:3]
+    return step_memory(step, height, width) <= memory_budget()
+
+
+def _checked(horizon):
+    if not is_whole(horizon):
+        raise ValueError(f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}")
+    return horizon

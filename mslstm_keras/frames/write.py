@@ -12,6 +12,7 @@ import numpy as np
 
 from mslstm_keras.files import replacing
 from mslstm_keras.formats.checks import without_mask
+from mslstm_keras.frames.maps import SUFFIXES, frames_as_maps, write_maps
 from mslstm_keras.frames.scales import parse_scale
 from mslstm_keras.integers import is_whole
 
@@ -29,20 +30,20 @@ def write_clip(
     scale: int | None = None,
     value_scale: str | None = None,
 ) -> None:
-    """Writes a clip: the numbers (`.npy`), an animation (`.gif`) or a film strip (`.png`).
+    """Writes a clip: the numbers (`.npy`, `.nc`, `.zarr`), an animation (`.gif`) or a film strip (`.png`).
 
-    `.npy` holds the values as they are, or the numbers that they stand for. Pictures show them clipped to [0, 1], every
-    pixel enlarged to a square; a film strip runs in rows of ten frames.
+    `.npy`, NetCDF and Zarr hold the values as they are, or the numbers that they stand for. Pictures show them clipped
+    to [0, 1], every pixel enlarged to a square; a film strip runs in rows of ten frames.
 
     Args:
-        path: file to write, ending in `.npy`, `.gif` or `.png`.
+        path: file to write, ending in `.npy`, `.nc`, `.gif` or `.png`, or folder ending in `.zarr`.
         frames: floats (time, height, width, channels); 1 or 3 channels for a picture. What a masked array hides
             is 0, with a warning.
         fps: float in (0, 50]. Frames per second of an animation.
         scale: int >= 1. Side of a pixel's square. Default: the shorter side of an animation gets at least 256
             pixels, a film strip at most 1600 in width.
-        value_scale: how pixels stand for numbers in their units, see `mslstm_keras.frames.parse_scale`: `.npy` then
-            holds these numbers, of pixels clipped to [0, 1].
+        value_scale: how pixels stand for numbers in their units, see `mslstm_keras.frames.parse_scale`: `.npy`, NetCDF
+            and Zarr then hold these numbers, of pixels clipped to [0, 1].
 
     Raises:
         ValueError: for another suffix, rank, number of channels, `fps`, `scale` or `value_scale`, or a picture of
@@ -55,10 +56,11 @@ def write_clip(
             "`frames` must be floats (time, height, width, channels), no axis empty. "
             f"Received: shape {frames.shape}, dtype {frames.dtype}"
         )
-    suffix = path.suffix.lower()
+    suffix, units = path.suffix.lower(), "1"
+    if value_scale is not None and suffix in (".npy", *SUFFIXES):
+        coding = parse_scale(value_scale)
+        frames, units = coding.to_value(np.clip(frames, 0, 1)), coding.units or units
     if suffix == ".npy":
-        if value_scale is not None:
-            frames = parse_scale(value_scale).to_value(np.clip(frames, 0, 1))
         content = io.BytesIO()  # NumPy's own way to write a file does not tell a full disk from other faults
         np.save(content, frames.astype("float32", copy=False))
         with replacing(path) as temporary:
@@ -68,8 +70,10 @@ def write_clip(
         write_gif(path, _enlarge(_to_bytes(frames), least if scale is None else scale), fps=fps)
     elif suffix == ".png":
         _write_strip(path, _to_bytes(frames), scale)
+    elif suffix in SUFFIXES:
+        write_maps(path, frames_as_maps(frames, units))
     else:
-        raise ValueError(f"`path` must end in .npy, .gif or .png. Received: {path}")
+        raise ValueError(f"`path` must end in .npy, .gif, .png, .nc or .zarr. Received: {path}")
 
 
 def _to_bytes(frames: np.ndarray) -> np.ndarray:

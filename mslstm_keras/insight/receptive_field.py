@@ -11,6 +11,7 @@ from mslstm_keras.layers.attention import BlockAttention, LocalAttention
 from mslstm_keras.layers.gates import GateConv
 from mslstm_keras.layers.patch import SpaceToDepth
 from mslstm_keras.models.rollout import Rollout, find_layer
+from mslstm_keras.models.symbolic import origin
 
 VISIBLE = 0.0455  # of the maximum: what a Gaussian has left two standard deviations away, by Luo et al.
 
@@ -115,7 +116,7 @@ def theoretical_receptive_field(model: keras.Model) -> ReceptiveField:
     walk = _Walk({id(frame): _Reach()} | {id(state): None for state in step.inputs[1:]})
     patch, paper, fields = frame.shape[1] // cell_maps(step)[0].shape[1], 1, []
     for number, output in enumerate(cell_maps(step)[: encoder_cells(model)], 1):
-        cell, _ = _origin(output)
+        cell, _ = origin(output)
         scale = frame.shape[1] // output.shape[1]
         kernel_size = _kernel_over_inputs(cell)
         paper += (kernel_size - 1) * scale // patch
@@ -232,7 +233,7 @@ class _Walk:
 
     def reach(self, tensor: keras.KerasTensor) -> _Reach | str | None:
         if id(tensor) not in self.known:
-            operation, node = _origin(tensor)
+            operation, node = origin(tensor)
             reaches = [self.reach(each) for each in node.input_tensors]
             results = self._after(operation, node, reaches)
             self.known.update(zip(map(id, node.outputs), results, strict=True))
@@ -328,12 +329,6 @@ def _kernel_over_inputs(cell):
     walk = _Walk({id(inputs): _Reach()} | {id(state): None for state in states})
     walk.reach(cell.call(inputs, states)[0])
     return max(walk.first_kernels)
-
-
-def _origin(tensor):
-    # Keras has no public way from a tensor to the one call, of perhaps several, that it comes from.
-    operation, index, _ = tensor._keras_history
-    return operation, operation._inbound_nodes[index]
 
 
 def _dependence_of_the_centre(probe, clip):

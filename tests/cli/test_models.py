@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+import xarray
 from PIL import Image
 
 import mslstm_keras
@@ -132,6 +133,26 @@ def test_every_kind_of_output_is_written(succeed, tiny_run, files, clip, suffix)
         np.testing.assert_array_equal(np.load(output), expected)
 
 
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_numbers_with_named_axes_are_written_in_folders_that_are_made(succeed, tiny_run, files, suffix):
+    output = files / "new" / "folders" / f"out.{suffix}"
+    words = ["forecast", "--model", tiny_run, "--input", files / "narrow.npy", "--output", output]
+    assert succeed(*words) == f"{output}: 4 frames of (64, 32, 1)\n"
+    with xarray.open_dataset(output) as written:
+        assert written.forecast.dims == ("frame", "y", "x")
+        expected = forecast(load_model(tiny_run), np.load(files / "narrow.npy"))
+        np.testing.assert_array_equal(written.forecast, expected[..., 0])
+        assert written.frame.values.tolist() == [1, 2, 3, 4]
+
+
+def test_a_forecast_of_which_only_the_facts_are_wanted(succeed, tiny_run, files, monkeypatch):
+    monkeypatch.chdir(files)
+    before = listing(files)
+    text = succeed("forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", "-")
+    assert json.loads(text) == {"output": "-", "frames": 4, "shape": [4, 64, 64, 1]}
+    assert listing(files) == before
+
+
 def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
     text = succeed("demo", "--zoo", tiny_zoo, "--output", tmp_path / "demo").splitlines()
     assert listing(tmp_path / "demo") == ["demo.gif", "demo.png"]
@@ -156,10 +177,8 @@ def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
         ({"--input": "files/short.npy"}, "at least the model's 3 context frames. Received: 2 frames"),
         ({"--input": "files/nan.npy"}, "`files/nan.npy` must be finite. Received: "),
         ({"--input": "files/large.npy"}, "`files/large.npy` must lie in [0, 1]. Received: values from 0.0 to"),
-        ({"--input": "files/narrow.npy"}, "Received: frames.shape=(10, 64, 32, 1)"),
         ({"--horizon": "0"}, "`horizon` must be a positive number of frames. Received: horizon=0"),
-        ({"--output": "out.mp4"}, "`path` must end in .npy, .gif or .png. Received: out.mp4"),
-        ({"--output": "missing/out.gif"}, "No such file or directory: 'missing/out.gif'"),
+        ({"--output": "out.mp4"}, "`path` must end in .npy, .gif, .png, .nc or .zarr. Received: out.mp4"),
         ({"--output": "files/clip.txt/out.gif"}, "Not a directory: 'files/clip.txt/out.gif'"),
         ({"--output": "files/clip.npy/out.npy"}, "Not a directory: 'files/clip.npy/out.npy'"),
     ],

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 import xarray
 
+from mslstm_keras.forecasting import forecaster as forecaster_module
+from mslstm_keras.forecasting import tiles
 from mslstm_keras.forecasting.forecaster import Forecaster, forecast
+from mslstm_keras.forecasting.memory import step_memory
 from mslstm_keras.models.registry import create_model, dtype_policy
+from mslstm_keras.models.rollout import Rollout, find_layer
 from tests.support.equations import assert_close, randomise
 
 CONTEXT, FORECAST, FRAME = 3, 4, (8, 4, 2)
@@ -97,11 +101,13 @@ def test_mixed_precision_forecasts_float32(plain):
 @pytest.mark.parametrize(
     ("received", "message"),
     [
-        (frames(CONTEXT, 2, 2), "`frames` must have shape (time, *(8, 4, 2)) or (batch, time, *(8, 4, 2))"),
-        (frames(), "`frames` must have shape (time, *(8, 4, 2))"),
+        (
+            frames(CONTEXT, 2, 2),
+            "`frames` must have shape (time, height, width, 2) or (batch, time, height, width, 2)",
+        ),
+        (frames(), "`frames` must have shape (time, height, width, 2)"),
         (np.float32(0.5), "frames.shape=()"),
         (CLIP[..., :1], "frames.shape=(3, 8, 4, 1)"),
-        (CLIP[:, :, :3], "frames.shape=(3, 8, 3, 2)"),
         (CLIP[..., 0], "frames.shape=(3, 8, 4)"),
         (frames(CONTEXT - 1), "`frames` must hold at least the model's 3 context frames. Received: 2 frames"),
         (frames(5, CONTEXT - 1), "2 frames, frames.shape=(5, 2, 8, 4, 2)"),
@@ -194,10 +200,9 @@ def test_two_forecasters_of_a_model_know_nothing_of_each_other(model):
     [
         (
             np.float32(0.5),
-            "`frame` must have shape (8, 4, 2) or (batch, *(8, 4, 2)). Received: frame.shape=()",
+            "`frame` must have shape (height, width, 2) or (batch, height, width, 2). Received: frame.shape=()",
         ),
-        (frames(1, 1), "`frame` must have shape (8, 4, 2) or (batch, *(8, 4, 2))"),
-        (frames()[:4], "frame.shape=(4, 4, 2)"),
+        (frames(1, 1), "`frame` must have shape (height, width, 2) or (batch, height, width, 2)"),
         (frames()[..., :1], "frame.shape=(8, 4, 1)"),
         (np.full(FRAME, np.nan), "`frame` must be finite"),
         (frames() + 1, "`frame` must lie in [0, 1]"),
@@ -246,3 +251,115 @@ def test_what_a_mask_hides_counts_as_nothing(plain):
 def test_arrays_with_named_axes_are_frames(plain):
     named = xarray.DataArray(CLIP, dims=("time", "y", "x", "channel"))
     assert_close(forecast(plain, named), forecast(plain, CLIP), 1e-6)
+
+
+# Other sizes
+
+
+@pytest.mark.parametrize("batch", [(), (2,)])
+@pytest.mark.parametrize("size", [(12, 20), (5, 3), (1, 9)])
+def test_other_sizes_are_padded_with_zeros_and_cropped(model, size, batch):
+    """As a model made for the padded size, of the same weights, forecasts them."""
+    clip = np.random.default_rng(0).random((*batch, CONTEXT, *size, 2), "float32")
+    divisor = 2 if model.name == "sms_lstm" else 1
+    padding = [-side % divisor for side in size]
+    expected = create_model(
+        model.name, (size[0] + padding[0], size[1] + padding[1], 2), CONTEXT, 6, filters=3, layers=3
+    )
+    expected.set_weights(model.get_weights())
+    padded = np.pad(
+        clip.reshape(-1, CONTEXT, *size, 2), ((0, 0), (0, 0), *((0, more) for more in padding), (0, 0))
+    )
+    outputs = expected.predict(padded, verbose=0)[:, -6:, : size[0], : size[1]].reshape(*batch, 6, *size, 2)
+    assert_close(forecast(model, clip, 6), outputs, 1e-6)
+    forecaster, _ = pushed(model, np.moveaxis(clip, -4, 0))
+    assert_close(forecaster.forecast(6), outputs, 1e-6)
+
+
+def test_a_forecaster_takes_another_size_after_reset(model):
+    forecaster, _ = pushed(model, CLIP)
+    with pytest.raises(ValueError, match=r"`frame` must keep its shape \(8, 4, 2\) until `reset`"):
+        forecaster.push(np.zeros((6, 6, 2), "float32"))
+    forecaster.reset()
+    assert forecaster.push(np.zeros((6, 6, 2), "float32")).shape == (6, 6, 2)
+
+
+def calm(name, shape=(16, 16, 1), **options):
+    """A model whose forecast of a place depends little on what is far away."""
+    model = create_model(name, shape, 2, 2, **{"filters": 4, "layers": 2, **options})
+    randomise(model, scale=1.0)
+    return model
+
+
+@pytest.fixture
+def limited(monkeypatch):
+    """Memory for a grid of 136 x 136 of the model below, and no more."""
+    model = calm("conv_lstm")
+    step = find_layer(model, Rollout).step
+    monkeypatch.setattr(forecaster_module, "memory_budget", lambda: step_memory(step, 136, 136))
+    monkeypatch.setattr(tiles, "FIRST_REACH", 16)
+    return model
+
+
+def wet_corner(height, width):
+    grid = np.zeros((2, height, width, 1), "float32")
+    grid[:, :40, :50] = np.random.default_rng(0).random((2, 40, 50, 1), "float32")
+    return grid
+
+
+def test_a_grid_too_large_for_memory_is_forecast_in_tiles(limited, monkeypatch):
+    grid = wet_corner(203, 330)
+    with pytest.warns(
+        UserWarning, match=r"203 x 330 pixels are forecast in \d+ tiles of .* differ by"
+    ) as said:
+        future = forecast(limited, grid)
+    seam = float(re.search(r"differ by (\S+) at most$", str(said[0].message))[1])
+    monkeypatch.setattr(forecaster_module, "memory_budget", lambda: 2**30)
+    whole = forecast(limited, grid)
+    assert whole.shape == future.shape == (2, 203, 330, 1)
+    assert np.ptp(whole) > 0.05
+    assert_close(future, whole, 1e-3)
+    assert seam < 1e-3
+
+
+def test_tiles_without_anything_in_them_are_computed_once(limited, monkeypatch):
+    shapes = []
+    run = forecaster_module._whole
+    monkeypatch.setattr(
+        forecaster_module, "_whole", lambda *words: shapes.append(words[1].shape[1:3]) or run(*words)
+    )
+    with pytest.warns(UserWarning) as said:
+        forecast(limited, wet_corner(400, 400))
+    found = re.search(r"in (\d+) tiles of (\d+) x (\d+) .*; (\d+) are empty", str(said[0].message)).groups()
+    count, height, width, empty = map(int, found)
+    assert empty > count / 2
+    assert shapes.count((height, width)) == count - empty + 1
+    assert height * width <= 136**2
+
+
+def test_every_clip_of_a_batch_is_forecast_in_tiles(limited):
+    grid = wet_corner(150, 150)
+    with pytest.warns(UserWarning, match="in tiles|tiles"):
+        both = forecast(limited, np.stack([grid, grid[:, ::-1]]), 3)
+        single = forecast(limited, grid, 3)
+    assert both.shape == (2, 3, 150, 150, 1)
+    np.testing.assert_array_equal(both[0], single)
+
+
+@pytest.mark.parametrize(("size", "kept"), [((30, 40), (11, 12)), ((7, 20), (7, 10))])
+def test_a_cell_made_for_one_size_is_run_on_tiles_of_that_size(size, kept):
+    model = calm("cms_lstm", layers=1)
+    forecast(model, np.zeros((2, 16, 16, 1), "float32"))  # without a warning
+    clip = np.random.default_rng(0).random((2, *size, 1), "float32")
+    with pytest.warns(UserWarning, match="tiles of 16 x 16 that overlap, the model's own size, for"):
+        future = forecast(model, clip, 3)
+    assert future.shape == (3, *size, 1)
+    corner = np.zeros((2, 16, 16, 1), "float32")
+    corner[:, : min(size[0], 16)] = clip[:, :16, :16]
+    first = (slice(None), slice(kept[0]), slice(kept[1]))
+    assert_close(future[first], forecast(model, corner, 3)[first], 1e-7)
+    message = (
+        "`frame` must be of the model's own size, 16 x 16, for which its CMSLSTMCell is made; `forecast`"
+    )
+    with pytest.raises(ValueError, match=message):
+        Forecaster(model).push(clip[0])

@@ -1,0 +1,193 @@
+"""Maps with times and places, as xarray has them: how frames are taken from them, and put back as a forecast."""
+
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mslstm_keras.frames.scales import Scale, parse_scale, scale_of_units, to_pixels
+
+STRAYING = 0.1  # of an interval: times with seconds stray
+VARIABLE = "rain_rate"
+
+
+def is_labelled(frames: Any) -> bool:
+    """Returns whether frames are an `xarray.DataArray` or an `xarray.Dataset`."""
+    xarray = sys.modules.get("xarray")  # who has such an array has imported it
+    return xarray is not None and isinstance(frames, (xarray.DataArray, xarray.Dataset))
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The last maps of a sequence, read and as frames.
+
+    Attributes:
+        frames: float32 (time, height, width, channels) in [0, 1], 0 where nothing was observed.
+    """
+
+    frames: np.ndarray
+    _given: Any
+    _last: Any
+    _scale: Scale | None
+    _interval: np.timedelta64 | None
+    _unobserved: np.ndarray
+
+    def forecast(self, frames: np.ndarray) -> Any:
+        """Returns frames behind the last map as maps of the kind that was given.
+
+        Args:
+            frames: (horizon, height, width, channels), not clipped.
+
+        Returns:
+            `xarray.Dataset` or `xarray.DataArray` in the units of the maps, NaN where the last of them is. `time` is
+            the time that a map is for; `forecast_reference_time` is that of the last map and `forecast_period` the
+            minutes since then. Maps without times have `lead`, which counts them from 1.
+        """
+        import xarray
+
+        if self._scale:
+            frames = self._scale.to_value(np.clip(frames, 0, 1)).astype("float32")
+        values = np.where(self._unobserved, np.float32(np.nan), frames)
+        last, dims = self._last, self._last.dims
+        if len(dims) == 2:
+            values = values[..., 0]
+        coordinates = {
+            name: each for name, each in last.coords.items() if name not in ("time", *_of_forecasts(last))
+        }
+        future = xarray.DataArray(values, coordinates, ("time", *dims), last.name, last.attrs)
+        steps = np.arange(1, len(values) + 1)
+        if self._interval is None:
+            future = future.assign_coords(
+                lead=("time", steps, {"long_name": "maps behind the last one given", "units": "1"})
+            )
+        else:
+            minutes = steps * (self._interval / np.timedelta64(1, "m"))
+            time = self._last.time
+            reference = {
+                "standard_name": "forecast_reference_time",
+                "long_name": "time of the last map given",
+            }
+            period = {
+                "standard_name": "forecast_period",
+                "long_name": "time since the last map",
+                "units": "minutes",
+            }
+            attributes = {"standard_name": "time", "long_name": "time that a map is for", **time.attrs}
+            future = future.assign_coords(
+                time=("time", time.values + steps * self._interval, attributes),
+                forecast_reference_time=((), time.values, reference),
+                forecast_period=("time", minutes, period),
+            )
+        if not isinstance(self._given, xarray.Dataset):
+            return future
+        facts = {
+            name: value for name, value in self._given.attrs.items() if name != "forecast_reference_time"
+        }
+        return future.to_dataset().assign_attrs(facts)
+
+
+def last_maps(given: Any, count: int, scale: str | None) -> Maps:
+    """Reads the last maps of a sequence; none before.
+
+    Args:
+        given: `xarray.DataArray` or `xarray.Dataset`, see `forecast`.
+        count: int. Maps to read.
+        scale: how pixels stand for the numbers of the maps, see `mslstm_keras.frames.scales.parse_scale`.
+
+    Raises:
+        ValueError: if there is no such variable, it has other axes or too few maps, these are not at one interval, or
+            their numbers have units and no scale.
+    """
+    maps = _variable(given)
+    if "time" not in maps.dims or maps.ndim not in (3, 4):
+        raise ValueError(
+            "`frames` must have the axes time, y and x, and perhaps channel, in any order. "
+            f"Received: {', '.join(map(str, maps.dims))}"
+        )
+    others = [dim for dim in maps.dims if dim not in ("time", "channel")]
+    maps = maps.transpose("time", *others, *(["channel"] if "channel" in maps.dims else []))
+    if maps.ndim == 4 and len(others) == 3:
+        raise ValueError(
+            f"`frames` of four axes must have one called channel. Received: {', '.join(map(str, maps.dims))}"
+        )
+    if maps.sizes["time"] < count:
+        raise ValueError(
+            f"`frames` must hold at least the model's {count} context frames. Received: {maps.sizes['time']} frames"
+        )
+    maps = maps.isel(time=slice(-count, None))
+    interval = _interval(maps, given.attrs.get("interval_minutes"))
+    maps = maps.load() if maps.chunks is None else maps.compute()
+    chosen = _scale(maps, scale)
+    values = maps.values if maps.ndim == 4 else maps.values[..., np.newaxis]
+    frames = to_pixels(values, chosen, name=str(maps.name)) if chosen else values
+    missing = np.isnan(frames)
+    if missing.any():
+        warnings.warn(
+            f"{np.count_nonzero(missing)} of {missing.size} pixels of the maps were not observed and count as 0; the "
+            "forecast is NaN where the last map is",
+            stacklevel=3,
+        )
+    frames = np.where(missing, np.zeros((), frames.dtype), frames)
+    return Maps(frames, given, maps.isel(time=-1), chosen, interval, missing[-1])
+
+
+def _variable(given):
+    if hasattr(given, "dims") and not hasattr(given, "data_vars"):
+        return given
+    found = [name for name, each in given.data_vars.items() if each.ndim >= 3]
+    if VARIABLE in found:
+        return given[VARIABLE]
+    if len(found) != 1:
+        raise ValueError(
+            f"`frames` must have a variable {VARIABLE}, or one alone of three axes. Received: {list(given.data_vars)}"
+        )
+    return given[found[0]]
+
+
+def _of_forecasts(maps):
+    """Returns the names of the coordinates that tell when a forecast was made: a forecast of it has its own."""
+    names = ("forecast_reference_time", "forecast_period", "lead")
+    return [name for name in maps.coords if maps[name].attrs.get("standard_name", name) in names]
+
+
+def _interval(maps, minutes):
+    """Returns the time from one map to the next, None of maps without times."""
+    if "time" not in maps.coords:
+        return None
+    times = maps.time.values
+    if not np.issubdtype(times.dtype, np.datetime64) or np.isnat(times).any():
+        raise ValueError(
+            f"`frames` must have times of datetime64, none missing. Received: dtype {times.dtype}"
+        )
+    steps = np.diff(times).astype("timedelta64[ns]")
+    if minutes is None and not len(steps):
+        raise ValueError(
+            "`frames` must have the attribute interval_minutes where the model sees one map alone. Received: none"
+        )
+    usual = np.median(steps.astype("int64")) if minutes is None else float(minutes) * 60e9
+    usual = np.timedelta64(round(usual / 1e9) * 10**9 if usual >= 1e9 else round(usual), "ns")
+    for index, step in enumerate(steps):
+        if usual <= np.timedelta64(0) or abs(step - usual) > STRAYING * usual:
+            raise ValueError(
+                f"`frames` must be at one interval within the last {len(times)} maps, here "
+                f"{usual / np.timedelta64(1, 'm'):g} minutes. Received: {step / np.timedelta64(1, 'm'):g} minutes from "
+                f"{times[index].astype('datetime64[s]')} to {times[index + 1].astype('datetime64[s]')}"
+            )
+    return usual
+
+
+def _scale(maps, text):
+    """Returns how pixels stand for the maps' numbers, None for pixels."""
+    units = maps.attrs.get("units")
+    if text is not None:
+        return parse_scale(text)
+    scale = scale_of_units(units)
+    if scale:
+        warnings.warn(
+            f"`scale` is {scale}, as the maps are in {units} and nothing else is said", stacklevel=4
+        )
+    elif units not in (None, "", "1"):
+        raise ValueError(f"`scale` must be given for maps in units of their own. Received: units {units!r}")
+    return scale

@@ -1,0 +1,76 @@
+"""How much memory a forecast of a grid will take, known before it runs."""
+
+import math
+
+import keras
+import numpy as np
+
+from mslstm_keras.cells.base import SpatiotemporalCell
+from mslstm_keras.models.symbolic import origin
+
+PASSING = 0.6
+"""Part of what a cell computes that is there at once. Between 0.2 and 0.7 by what TensorFlow takes on a processor for
+`ms_lstm`, `mim`, `mode_rnn`, `motion_rnn`, `traj_gru` and `precip_lstm` of 16 filters on 1024 x 1024."""
+
+
+MOST = 2**30
+"""Bytes that a forecast takes at most while it runs, however many there are: larger grids are forecast in tiles."""
+
+
+def memory_budget() -> int:
+    """Returns the bytes that a step may take: `MOST`, or half of what is free."""
+    import psutil
+
+    return min(MOST, psutil.virtual_memory().available // 2)
+
+
+def step_memory(step: keras.Model, height: int, width: int) -> int:
+    """Predicts how many bytes a step takes for one frame, more rather than less: states before and behind it, and what
+    passes by in the largest cell. The step is neither built for that size nor run.
+
+    Args:
+        step: step of a model, of any size.
+        height: int. Of the frame.
+        width: int. Of the frame.
+    """
+    _, *own, _ = step.inputs[0].shape
+
+    def sized(shape):
+        rows, columns, *rest = shape[1:]
+        return (None, rows * height // own[0], columns * width // own[1], *rest)
+
+    kept = sum(_bytes(sized(each.shape), each.dtype) for each in (*step.inputs, *step.outputs))
+    cells = [layer for layer in step.layers if isinstance(layer, SpatiotemporalCell)]
+    return round(kept + PASSING * max((_within(cell, sized(cell.inputs_shape)) for cell in cells), default=0))
+
+
+def _within(cell, inputs_shape):
+    """Returns the bytes of what a call of a cell computes."""
+    inputs = keras.KerasTensor(inputs_shape, cell.variable_dtype)
+    states = [keras.KerasTensor(shape, cell.variable_dtype) for shape in cell.state_shapes(inputs_shape)]
+    return _computed(cell.call(inputs, states))
+
+
+def _computed(outputs):
+    """Returns the bytes of all tensors that lead to symbolic outputs, and of those in the largest of their layers."""
+    waiting, found, inside = keras.tree.flatten(outputs), {}, 0
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) in found:
+            continue
+        found[id(tensor)] = tensor
+        operation, call = origin(tensor)
+        waiting += call.input_tensors if call else []
+        if isinstance(operation, keras.layers.Layer):
+            args, kwargs = keras.tree.map_structure(_alone, (call.arguments.args, call.arguments.kwargs))
+            inside = max(inside, _computed(operation.call(*args, **kwargs)))
+    return inside + sum(_bytes(each.shape, each.dtype) for each in found.values())
+
+
+def _alone(value):
+    """Returns a symbolic tensor that comes from nowhere in place of another."""
+    return keras.KerasTensor(value.shape, value.dtype) if keras.backend.is_keras_tensor(value) else value
+
+
+def _bytes(shape, dtype):
+    return math.prod(shape[1:]) * np.dtype(dtype).itemsize

@@ -1,0 +1,218 @@
+"""Forecasts of maps with times and places."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+import xarray
+
+from mslstm_keras.forecasting.forecaster import forecast
+from mslstm_keras.frames.rain import RAIN_SCALES
+from mslstm_keras.models.registry import create_model
+from tests.support.equations import assert_close, randomise
+
+CONTEXT, HORIZON = 3, 4
+SIZE = (10, 13)
+SAID = "`scale` is rain:dwd, as the maps are in mm/h and nothing else is said"
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = create_model("conv_lstm", (8, 8, 1), CONTEXT, HORIZON, filters=2, layers=2)
+    randomise(model)
+    return model
+
+
+def rain(count=5, minutes=5):
+    """Maps as `read_radar` gives them: rates up to 20 mm/h, a corner that is never observed, the north first."""
+    values = np.random.default_rng(0).gamma(0.3, 3, (count, *SIZE)).astype("float32").clip(0, 20)
+    values[:, :2, :3] = np.nan
+    height, width = SIZE
+    time = np.datetime64("2024-05-01T23:50", "ns") + np.arange(count) * np.timedelta64(minutes, "m")
+    attributes = {"standard_name": "rainfall_rate", "long_name": "rain rate", "units": "mm/h"}
+    metres = {"units": "m", "axis": "Y", "standard_name": "projection_y_coordinate"}
+    return xarray.Dataset(
+        {"rain_rate": (("time", "y", "x"), values, {**attributes, "grid_mapping": "spatial_ref"})},
+        {
+            "time": ("time", time, {"standard_name": "time", "axis": "T"}),
+            "y": ("y", 1000.0 * np.arange(height)[::-1], metres),
+            "x": (
+                "x",
+                1000.0 * np.arange(width),
+                {**metres, "axis": "X", "standard_name": "projection_x_coordinate"},
+            ),
+            "spatial_ref": ((), 0, GRID),
+        },
+        {
+            "Conventions": "CF-1.11",
+            "title": "Rain",
+            "service": "DWD",
+            "product": "RY",
+            "interval_minutes": minutes,
+        },
+    )
+
+
+GRID = {
+    "grid_mapping_name": "polar_stereographic",
+    "straight_vertical_longitude_from_pole": 10.0,
+    "latitude_of_projection_origin": 90.0,
+    "standard_parallel": 60.0,
+    "false_easting": 0.0,
+    "false_northing": 0.0,
+    "semi_major_axis": 6370040.0,
+    "semi_minor_axis": 6370040.0,
+}
+
+
+def quietly(model, maps, *arguments, **options):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(`scale` is|.* were not observed)")
+        return forecast(model, maps, *arguments, **options)
+
+
+def test_rain_rates_become_rain_rates_at_the_times_behind(model):
+    given = rain()
+    with pytest.warns(UserWarning) as said:
+        future = forecast(model, given)
+    assert [str(each.message) for each in said] == [
+        SAID,
+        "18 of 390 pixels of the maps were not observed and count as 0; the forecast is NaN where the last map is",
+    ]
+    assert set(future.data_vars) == {"rain_rate"}
+    assert future.rain_rate.dims == ("time", "y", "x")
+    assert future.rain_rate.dtype == "float32"
+    assert future.rain_rate.attrs == given.rain_rate.attrs
+    assert future.attrs == given.attrs
+    for name in ("x", "y", "spatial_ref"):
+        xarray.testing.assert_identical(
+            future[name].drop_vars(["forecast_reference_time"], errors="ignore"), given[name]
+        )
+    assert future.forecast_reference_time == given.time[-1]
+    assert [str(time)[:16] for time in future.time.values] == [
+        "2024-05-02T00:15",
+        "2024-05-02T00:20",
+        "2024-05-02T00:25",
+        "2024-05-02T00:30",
+    ]
+    assert future.forecast_period.values.tolist() == [5, 10, 15, 20]
+    assert future.forecast_period.attrs["units"] == "minutes"
+
+
+def test_values_are_those_of_pixels(model):
+    given, scale = rain(), RAIN_SCALES["dwd"]
+    pixels = scale.to_pixel(np.nan_to_num(given.rain_rate.values[-CONTEXT:]))[..., None].astype("float32")
+    expected = scale.to_value(np.clip(forecast(model, pixels, 6), 0, 1))[..., 0]
+    found = quietly(model, given, 6).rain_rate.values
+    assert np.isnan(found[:, :2, :3]).all()
+    found[:, :2, :3] = expected[:, :2, :3]
+    assert_close(found, expected, 1e-4)
+
+
+def test_an_array_gives_an_array(model):
+    array = rain().rain_rate
+    future = quietly(model, array)
+    assert isinstance(future, xarray.DataArray)
+    assert future.name == "rain_rate"
+    xarray.testing.assert_equal(future, quietly(model, rain()).rain_rate)
+
+
+def test_the_scale_that_is_said_is_taken(model):
+    given = rain().fillna(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        future = forecast(model, given, scale="0:25 mm/h").rain_rate
+    pixels = given.rain_rate.values[-CONTEXT:, ..., None] / 25
+    assert_close(future.values, 25 * np.clip(forecast(model, pixels), 0, 1)[..., 0], 1e-4)
+
+
+def test_a_forecast_can_be_forecast_from(model):
+    first = quietly(model, rain())
+    again = quietly(model, first)
+    assert again.forecast_reference_time == first.time[-1]
+    assert again.time[0] == first.time[-1] + np.timedelta64(5, "m")
+
+
+def test_only_the_last_maps_are_read(model):
+    dask = pytest.importorskip("dask.array")
+    read = []
+    values = rain(9).rain_rate.fillna(0)
+
+    def block(numbers):
+        read.extend(numbers.tolist())
+        return values.values[numbers]
+
+    numbers = dask.arange(9, chunks=1, dtype=int)
+    lazy = dask.map_blocks(
+        block, numbers, dtype="float32", new_axis=(1, 2), chunks=((1,) * 9, *((side,) for side in SIZE)),
+        meta=np.empty((0, 0, 0), "float32"),
+    )  # fmt: skip
+    given = xarray.Dataset({"rain_rate": (("time", "y", "x"), lazy, values.attrs)}, values.coords)
+    future = quietly(model, given)
+    assert sorted(read) == [6, 7, 8]
+    assert not np.isnan(future.rain_rate).any()
+
+
+def test_times_that_stray_by_seconds_are_at_one_interval(model):
+    given = rain().fillna(0)
+    given["time"] = given.time + np.array([0, 3, -2, 4, 0]) * np.timedelta64(1, "s")
+    future = quietly(model, given)
+    assert future.time[0] == given.time[-1] + np.timedelta64(5, "m")
+
+
+def test_a_gap_within_the_context_is_refused_and_one_before_is_not(model):
+    given = rain(6)
+    message = (
+        "`frames` must be at one interval within the last 3 maps, here 5 minutes. Received: 10 minutes from "
+        "2024-05-02T00:00:00 to 2024-05-02T00:10:00"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        forecast(model, given.isel(time=[0, 1, 2, 4, 5]))
+    quietly(model, given.isel(time=[0, 2, 3, 4]))
+
+
+def test_maps_without_times_or_units_are_pixels(model):
+    pixels = np.random.default_rng(0).random((CONTEXT, *SIZE, 1), "float32")
+    named = xarray.DataArray(pixels, dims=("time", "y", "x", "channel"))
+    future = forecast(model, named.transpose("y", "x", "channel", "time"), 5)
+    assert future.dims == ("time", "y", "x", "channel")
+    np.testing.assert_array_equal(future, forecast(model, pixels, 5))
+    assert set(future.coords) == {"lead"}
+    assert future.lead.values.tolist() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda maps: maps.isel(time=[0, 1]), "at least the model's 3 context frames. Received: 2 frames"),
+        (lambda maps: maps.isel(x=0), "`frames` must have a variable rain_rate, or one alone of three axes"),
+        (lambda maps: maps.isel(x=0).rain_rate, "must have the axes time, y and x, and perhaps channel"),
+        (lambda maps: maps.rename(time="t"), "must have the axes time, y and x"),
+        (lambda maps: maps.rain_rate.expand_dims("member"), "of four axes must have one called channel"),
+        (
+            lambda maps: maps.rain_rate.assign_attrs(units="K"),
+            "`scale` must be given for maps in units of their own",
+        ),
+        (lambda maps: maps.assign_coords(time=np.arange(5)), "must have times of datetime64, none missing"),
+        (lambda maps: maps.where(maps != maps.max(), np.inf), "`rain_rate` must hold finite numbers"),
+        (lambda maps: maps.rename(rain_rate="a").assign(b=maps.rain_rate), "Received: ['a', 'b']"),
+    ],
+)
+def test_maps_that_do_not_fit_are_refused(model, change, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        quietly(model, change(rain()))
+
+
+def test_pixels_have_no_scale(model):
+    with pytest.raises(ValueError, match="`scale` must be left out where frames are pixels"):
+        forecast(model, np.zeros((CONTEXT, *SIZE, 1), "float32"), scale="rain:dwd")
+
+
+def test_a_model_of_one_map_is_told_the_interval():
+    model = create_model("conv_lstm", (8, 8, 1), 1, 2, filters=2, layers=1)
+    given = rain().fillna(0)
+    assert quietly(model, given).forecast_period.values.tolist() == [5, 10]
+    del given.attrs["interval_minutes"]
+    with pytest.raises(ValueError, match="must have the attribute interval_minutes"):
+        forecast(model, given)
