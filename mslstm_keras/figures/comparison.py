@@ -12,6 +12,7 @@ import numpy as np
 from mslstm_keras.figures.drawing import (
     GREY,
     MINUS,
+    SHEET_PANEL,
     Bar,
     Look,
     Panel,
@@ -24,6 +25,7 @@ from mslstm_keras.figures.drawing import (
     difference_look,
     draw_panels,
     draw_rows,
+    draw_sheet,
     largest_size,
     save,
     thinned,
@@ -153,6 +155,50 @@ def contact_sheet(
     ]
     bars = [Bar(look, 0, len(rows) - 1)] if look.ticks else []
     save(draw_rows(rows, title, bars=bars, synthetic=synthetic), path)
+
+
+def rain_sheet(
+    maps: Mapping[str, np.ndarray], path: str | os.PathLike[str], *, title: str | None = None
+) -> None:
+    """Draws rain maps of any sizes beside each other as a PNG, all in the colours of `rain_look`.
+
+    A map with more pixels than its place is drawn by the means of blocks: of those pixels of a block that were
+    observed, so that the amount of rain stays, but not its highest rates.
+
+    Args:
+        maps: what is written below a map, in lines -> its rain rates, floats (height, width) in mm/h, such as
+            `read_radar(...).rain_rate[0]`. Pixels that were not observed are NaN: they are hatched, and a line says so.
+        path: file to write.
+        title: str. Heading. Default: none.
+
+    Raises:
+        ValueError: if there is no map, or one has other axes, or negative or infinite values.
+        OSError: if the file cannot be written; what was there before stays.
+    """
+    if not maps:
+        raise ValueError("`maps` must hold at least one map. Received: none")
+    images = {}
+    for name, rates in maps.items():
+        image = np.asarray(rates, "float32")
+        if image.ndim != 2 or not image.size:
+            raise ValueError(
+                f"`{name}` must be (height, width), no axis empty. Received: shape {image.shape}"
+            )
+        if np.isinf(image).any() or (image < 0).any():
+            raise ValueError(f"`{name}` must hold rain rates or NaN. Received: negative or infinite values")
+        images[name] = _block_means(image, -(-max(image.shape) // SHEET_PANEL))
+    save(draw_sheet(images, rain_look(), title), path)
+
+
+def _block_means(image: np.ndarray, side: int) -> np.ndarray:
+    """Returns the means of the pixels of blocks that are there; blocks at the edges may be smaller."""
+    height, width = (-(-length // side) for length in image.shape)
+    edges = [(0, side * blocks - length) for blocks, length in zip((height, width), image.shape, strict=True)]
+    blocks = np.pad(image, edges, constant_values=np.nan).reshape(height, side, width, side)
+    there = ~np.isnan(blocks)
+    count = there.sum((1, 3))
+    total = np.where(there, blocks, 0).sum((1, 3), dtype="float64")
+    return np.where(count, total / np.maximum(count, 1), np.nan).astype("float32")
 
 
 def comparison_animation(

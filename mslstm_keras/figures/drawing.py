@@ -26,6 +26,8 @@ Box = tuple[float, float, float, float]  # left, top, width and height, in pixel
 WIDTH = 1600
 COLUMNS = 10
 LARGEST_PANEL = 220
+SHEET_COLUMNS = 4
+SHEET_PANEL = 300
 ANIMATED_PANEL = 256
 GAP = 6
 LABEL_WIDTH = 150  # of row names
@@ -290,6 +292,44 @@ def draw_panels(
         canvas.draw()
         frames.append(np.array(canvas.buffer_rgba())[..., :3])
     return np.stack(frames)
+
+
+def draw_sheet(images: Mapping[str, np.ndarray], look: Look, title: str | None) -> "Figure":
+    """Draws images (height, width) of any shapes, four beside each other, each with the lines of its name below it."""
+    margin, line = 2 * GAP, TEXT + GAP
+    names = list(images)
+    rows = [names[start : start + SHEET_COLUMNS] for start in range(0, len(names), SHEET_COLUMNS)]
+    sizes = {
+        name: [round(side * SHEET_PANEL / max(image.shape)) for side in image.shape]
+        for name, image in images.items()
+    }
+    top = TEXT_HEIGHT + 2 * GAP if title else GAP
+    tops = []
+    for row in rows:
+        tops.append(top)
+        lines = max(name.count("\n") + 1 for name in row)
+        top += max(sizes[name][0] for name in row) + lines * line + 2 * margin
+    missing = any(np.isnan(image).any() for image in images.values())
+    right = margin + len(rows[0]) * (SHEET_PANEL + margin)
+    figure = new_figure(right + BAR_WIDTH, top + (TEXT_HEIGHT if missing else 0))
+    _write_title(figure, margin, title, synthetic=False)
+    if missing:
+        _write_missing(figure, margin)
+    for top, row in zip(tops, rows, strict=True):
+        tallest = max(sizes[name][0] for name in row)
+        for column, name in enumerate(row):
+            height, width = (max(side, 1) for side in sizes[name])
+            middle = margin + column * (SHEET_PANEL + margin) + SHEET_PANEL / 2
+            box = (middle - width / 2, top + (tallest - height) / 2, width, height)
+            draw_panel(figure, box, images[name], look, missing)
+            for number, words in enumerate(name.split("\n")):
+                place = (middle, top + tallest + GAP + (number + 0.5) * line)
+                colour, weight = (FAINT, "normal") if number else (INK, "bold")
+                text = write_text(figure, *place, words, TEXT - 2, color=colour, weight=weight)
+                _fitted(text, SHEET_PANEL)
+        if row is rows[0]:
+            _draw_bar(figure, (right, top, 14, tallest), look)
+    return figure
 
 
 def panel_size(images: np.ndarray, width: int) -> tuple[int, int]:

@@ -94,7 +94,7 @@ def _grid(said: dict[str, str], shape: tuple[int, int]) -> Grid:
         raise ValueError(f"must be in the stereographic projection, is {said.get('type', 'in none')}")
     numbers = {name: float(said[name]) for name in ("centrallongitude", "centrallatitude", "truelatitude")}
     projection = _PROJECTION.format(**{name: f"{number:.12g}" for name, number in numbers.items()})
-    corners = []
+    corners: list[float] = []
     for name in ("bottomleft", "topright"):
         longitude, latitude = map(float, said[name].split())
         corners += projected(projection, longitude, latitude)

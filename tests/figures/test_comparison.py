@@ -13,8 +13,9 @@ from mslstm_keras.figures.comparison import (
     comparison_animation,
     comparison_figure,
     contact_sheet,
+    rain_sheet,
 )
-from mslstm_keras.figures.drawing import clock, time_label
+from mslstm_keras.figures.drawing import SHEET_PANEL, clock, time_label
 from mslstm_keras.frames.rain import RAIN_SCALES
 from tests.support.pictures import WARNING, gif_frames, hatched, near, pixels
 from tests.support.processes import no_file_larger_than
@@ -405,6 +406,69 @@ def test_missing_pixels_of_a_contact_sheet(tmp_path):
     assert hatched(picture[-TEXT:][11:-11, LABEL + 3 : LABEL + 37])
     with pytest.raises(ValueError, match=r"`7` must be finite, or NaN .* Received: infinite values"):
         contact_sheet({"7": flat([0.4, np.inf])}, tmp_path / "b.png")
+
+
+def test_a_sheet_of_rain_maps_of_any_sizes(tmp_path):
+    """Each in the colour of its rate; pixels that were not observed are hatched."""
+    maps = {f"map {number}": np.full((20, 20), rate, "float32") for number, rate in enumerate(RATES)}
+    maps["map 1\n2024-05-01"] = maps.pop("map 1").repeat(50, 0).repeat(50, 1)
+    maps["map 2"][:10] = np.nan
+    rain_sheet(maps, tmp_path / "a.png")
+    picture = pixels(tmp_path / "a.png")
+    margin, line = 2 * GAP, 20 + GAP
+    left = [margin + column * (SHEET_PANEL + margin) for column in range(4)]
+    top = [GAP + row * (SHEET_PANEL + line + 2 * margin) for row in range(3)]
+    rates = {name: rates[-1, -1] for name, rates in maps.items()}
+    for place, (name, rate) in enumerate(rates.items()):
+        x, y = left[place % 4], top[place // 4]
+        colour = ([NO_RAIN, *RAIN_COLOURS])[np.searchsorted(RAIN_LEVELS, rate, "right")]
+        panel = picture[y + SHEET_PANEL // 2 + 10 : y + SHEET_PANEL - 5, x + 5 : x + SHEET_PANEL - 5]
+        assert near(panel, rgb(colour), 3).all(), name
+        upper = picture[y + 5 : y + SHEET_PANEL // 2 - 10, x + 5 : x + SHEET_PANEL - 5]
+        assert hatched(upper) == (name == "map 2")
+    assert hatched(picture[-TEXT:][11:-11, margin + 3 : margin + 37])
+
+
+def test_a_sheet_keeps_the_sides_of_its_maps(tmp_path):
+    maps = {"wide": np.full((10, 40), 3.0), "high": np.full((40, 10), 3.0)}
+    rain_sheet(maps, tmp_path / "a.png", title="Two")
+    picture = pixels(tmp_path / "a.png")
+    rain = near(picture[:, : 12 + 2 * (SHEET_PANEL + 12)], rgb(RAIN_COLOURS[3]), 3)
+    assert abs(rain[:, : 12 + SHEET_PANEL].any(0).sum() - SHEET_PANEL) < 4
+    assert abs(rain[:, : 12 + SHEET_PANEL].any(1).sum() - SHEET_PANEL / 4) < 4
+    assert abs(rain[:, 24 + SHEET_PANEL :].any(0).sum() - SHEET_PANEL / 4) < 4
+
+
+def test_large_maps_are_drawn_by_the_means_of_what_was_observed(tmp_path):
+    """Of each block of 2 x 2 pixels; one that nobody observed stays missing."""
+    image = np.zeros((2 * SHEET_PANEL - 1, 2 * SHEET_PANEL), "float32")
+    image[1::2, ::2] = 12  # mean 3
+    image[:, : SHEET_PANEL // 2 * 2 - 100 : 2] = np.nan  # in the left part, the dry columns alone are left
+    image[:100] = np.nan
+    rain_sheet({"a": image}, tmp_path / "a.png")
+    panel = pixels(tmp_path / "a.png")[GAP:, 12:][: SHEET_PANEL - 3, :SHEET_PANEL]
+    assert hatched(panel[5:45, 5:-5])
+    assert near(panel[55:, 5 : SHEET_PANEL // 2 - 55], rgb(NO_RAIN), 3).all()
+    assert near(panel[55:, SHEET_PANEL // 2 - 45 : -5], rgb(RAIN_COLOURS[3]), 3).all()
+
+
+@pytest.mark.parametrize(
+    ("maps", "said"),
+    [
+        ({}, "`maps` must hold at least one map. Received: none"),
+        (
+            {"a": np.zeros((1, 4, 4))},
+            r"`a` must be \(height, width\), no axis empty. Received: shape \(1, 4, 4\)",
+        ),
+        ({"a": np.zeros((0, 4))}, "no axis empty"),
+        ({"a": np.full((4, 4), -1.0)}, "`a` must hold rain rates or NaN. Received: negative or infinite"),
+        ({"a": np.full((4, 4), np.inf)}, "`a` must hold rain rates or NaN. Received: negative or infinite"),
+    ],
+)
+def test_sheets_that_are_not_drawn(tmp_path, maps, said):
+    with pytest.raises(ValueError, match=said):
+        rain_sheet(maps, tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("every", [0, 3, 1.5])
