@@ -205,7 +205,8 @@ def _in_tiles(model, frames, horizon):
     far = ", as the model sees farther than they overlap" if tiling.seam > SEAM else ""
     warnings.warn(
         f"{height} x {width} pixels are forecast in {tiling.count} tiles of {sides[0]} x {sides[1]} that overlap, "
-        f"{why}; {tiling.empty} are empty and computed once; where tiles meet they differ by {tiling.seam:.1e} at most{far}",
+        f"{why}; {tiling.empty} are empty and computed once; where tiles meet they differ by {tiling.seam:.1e} at most"
+        + far,
         stacklevel=4,
     )
     return future[:, :height, :width]
