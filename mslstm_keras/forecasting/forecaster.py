@@ -1,7 +1,7 @@
 """Forecasts from frames: a whole clip at once, or one frame at a time."""
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import keras
 import numpy as np
@@ -13,6 +13,9 @@ from mslstm_keras.forecasting.tiles import SEAM, run_in_tiles, tile
 from mslstm_keras.frames.checks import check_frames
 from mslstm_keras.models.resizing import size_divisor, tied_to_size
 from mslstm_keras.models.rollout import Rollout, find_layer
+
+if TYPE_CHECKING:
+    import xarray
 
 
 class Forecaster:
@@ -109,6 +112,18 @@ class Forecaster:
         return keras.ops.convert_to_numpy(prediction)[:, :height, :width].astype("float32")
 
 
+@overload
+def forecast(
+    model: keras.Model, frames: np.ndarray, horizon: int | None = None, *, scale: None = None
+) -> np.ndarray: ...
+@overload
+def forecast(
+    model: keras.Model, frames: "xarray.DataArray", horizon: int | None = None, *, scale: str | None = None
+) -> "xarray.DataArray": ...
+@overload
+def forecast(
+    model: keras.Model, frames: "xarray.Dataset", horizon: int | None = None, *, scale: str | None = None
+) -> "xarray.Dataset": ...
 def forecast(model: keras.Model, frames: Any, horizon: int | None = None, *, scale: str | None = None) -> Any:
     """Forecasts the frames that follow a clip, of any height and width.
 

@@ -1,2 +1,3 @@
+from mslstm_keras.frames.maps import write_maps as write_maps
 from mslstm_keras.frames.rain import RAIN_SCALES as RAIN_SCALES
 from mslstm_keras.frames.rain import RainScale as RainScale
