@@ -76,6 +76,44 @@ def streaming_memory(workload: dict, horizons: Sequence[int]) -> dict:
     return found
 
 
+def grid_forecast(workload: dict, height: int, width: int, wet: float) -> dict:
+    """Measures the forecast of a grid that a model was not made for.
+
+    Args:
+        workload: fields of a `Workload`; its side is that of the frames that the model is made for.
+        height: int. Of the grid.
+        width: int. Of the grid.
+        wet: float in (0, 1]. Part of the grid, a rectangle in its corner, with smooth rain; the rest is zero.
+
+    Returns:
+        Seconds of the `first` forecast and of the second, `peak` bytes of the process, and what was said of `tiles`.
+    """
+    import warnings
+
+    import numpy as np
+
+    import mslstm_keras as ms
+    from benchmarks.networks import create
+    from benchmarks.peak import PeakMemory
+
+    workload = Workload(**workload)
+    model = create(workload, "fast")
+    rows, columns = (max(round(side * wet**0.5), 1) for side in (height, width))
+    wave = np.sin(np.arange(rows) / 9)[:, None] * np.sin(np.arange(columns) / 7)
+    frames = np.zeros((workload.context_frames, height, width, workload.channels), "float32")
+    frames[:, :rows, :columns] = (0.5 + wave / 2)[..., None]
+    memory = PeakMemory()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        first, later = (seconds(partial(ms.forecast, model, frames)) for _ in range(2))
+    return {
+        "first": first,
+        "seconds": later,
+        "peak": memory.peak(),
+        "tiles": str(said[0].message) if said else "",
+    }
+
+
 def first_step(workload: dict, variant: str) -> dict:
     """Returns the `first` and `later` seconds of a `fit` of one step: the first one is also traced and compiled."""
     from benchmarks.networks import clips, compiled
@@ -128,6 +166,7 @@ PROBES = {
     for probe in (
         training_memory,
         streaming_memory,
+        grid_forecast,
         first_step,
         import_times,
         command_times,

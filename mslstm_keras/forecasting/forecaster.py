@@ -1,7 +1,7 @@
 """Forecasts from frames: a whole clip at once, or one frame at a time."""
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import keras
 import numpy as np
@@ -14,6 +14,9 @@ from mslstm_keras.formats.checks import check_frames
 from mslstm_keras.integers import is_whole
 from mslstm_keras.models.resizing import size_divisor, tied_to_size
 from mslstm_keras.models.rollout import Rollout, find_layer
+
+if TYPE_CHECKING:
+    import xarray
 
 
 class Forecaster:
@@ -110,6 +113,18 @@ class Forecaster:
         return keras.ops.convert_to_numpy(prediction)[:, :height, :width].astype("float32")
 
 
+@overload
+def forecast(
+    model: keras.Model, frames: np.ndarray, horizon: int | None = None, *, scale: None = None
+) -> np.ndarray: ...
+@overload
+def forecast(
+    model: keras.Model, frames: "xarray.DataArray", horizon: int | None = None, *, scale: str | None = None
+) -> "xarray.DataArray": ...
+@overload
+def forecast(
+    model: keras.Model, frames: "xarray.Dataset", horizon: int | None = None, *, scale: str | None = None
+) -> "xarray.Dataset": ...
 def forecast(model: keras.Model, frames: Any, horizon: int | None = None, *, scale: str | None = None) -> Any:
     """Forecasts the frames that follow a clip, of any height and width.
 
@@ -207,7 +222,8 @@ def _in_tiles(model, frames, horizon):
     far = ", as the model sees farther than they overlap" if tiling.seam > SEAM else ""
     warnings.warn(
         f"{height} x {width} pixels are forecast in {tiling.count} tiles of {sides[0]} x {sides[1]} that overlap, "
-        f"{why}; {tiling.empty} are empty and computed once; where tiles meet they differ by {tiling.seam:.1e} at most{far}",
+        f"{why}; {tiling.empty} are empty and computed once; where tiles meet they differ by {tiling.seam:.1e} at most"
+        + far,
         stacklevel=4,
     )
     return future[:, :height, :width]

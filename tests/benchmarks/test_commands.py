@@ -6,10 +6,11 @@ import json
 import pytest
 from PIL import Image
 
-from benchmarks import compile, convolutions, input, memory, precision, probes, scaling, step
+from benchmarks import compile, convolutions, grids, input, memory, precision, probes, scaling, step
 
 COMMANDS = {
-    module.__name__.split(".")[-1]: module for module in (step, memory, compile, scaling, input, precision)
+    module.__name__.split(".")[-1]: module
+    for module in (step, memory, compile, scaling, grids, input, precision)
 }
 SMALL = (
     "--side 8 --filters 2 --layers 1 --batch-size 2 --context-frames 2 --forecast-frames 2 --repetitions 1"
@@ -25,6 +26,7 @@ def in_this_process(monkeypatch):
 
     monkeypatch.setattr(memory, "in_fresh_process", call)
     monkeypatch.setattr(compile, "in_fresh_process", call)
+    monkeypatch.setattr(grids, "in_fresh_process", call)
 
 
 @pytest.fixture
@@ -115,6 +117,12 @@ def test_memory(run, monkeypatch):
     assert found[0]["predicted_by_measured"] == 3 / found[0]["activations"]["median"]
     assert all(one["activations"]["median"] >= one["later"]["median"] > 1 for one in found)
     assert all(len(one["seconds"]["values"]) == 1 for one in found)
+
+
+def test_grids(run, in_this_process):
+    found = run("grids", "--sizes 8x8 20x12")
+    assert [(one["height"], one["width"], one["tiles"]) for one in found] == [(8, 8, ""), (20, 12, "")]
+    assert all(one["first"] >= one["seconds"] > 0 and one["peak"] > 2**26 for one in found)
 
 
 def test_memory_by_horizon(run, in_this_process):

@@ -21,6 +21,7 @@ def rain_forecast():
     values[:, 0, :2] = np.nan
     rate = {"standard_name": "rainfall_rate", "units": "mm/h", "grid_mapping": "spatial_ref"}
     place = {"units": "m", "standard_name": "projection_y_coordinate", "axis": "Y"}
+    reference = {"standard_name": "forecast_reference_time"}
     grid = {
         "grid_mapping_name": "polar_stereographic",
         "straight_vertical_longitude_from_pole": 10.0,
@@ -35,7 +36,7 @@ def rain_forecast():
         {"rain_rate": (("time", "y", "x"), values, rate)},
         {
             "time": ("time", time, {"standard_name": "time", "axis": "T"}),
-            "forecast_reference_time": ((), np.datetime64("2024-05-01T00:00", "ns"), {"standard_name": "forecast_reference_time"}),
+            "forecast_reference_time": ((), np.datetime64("2024-05-01T00:00", "ns"), reference),
             "forecast_period": ("time", [5.0, 10.0, 15.0], {"standard_name": "forecast_period", "units": "minutes"}),
             "y": ("y", np.arange(6.0)[::-1], place),
             "x": ("x", np.arange(7.0), {**place, "standard_name": "projection_x_coordinate", "axis": "X"}),

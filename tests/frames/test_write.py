@@ -82,7 +82,9 @@ def test_a_film_strip_fills_a_page(tmp_path):
 
 
 def test_a_suffix_that_is_not_written(tmp_path):
-    with pytest.raises(ValueError, match=r"`path` must end in \.npy, \.gif or \.png. Received: .*a\.mp4"):
+    with pytest.raises(
+        ValueError, match=r"`path` must end in \.npy, \.gif, \.png, \.nc or \.zarr\. Received: .*\.mp4"
+    ):
         write_clip(tmp_path / "a.mp4", random_frames(2, 4, 4, 1))
 
 
