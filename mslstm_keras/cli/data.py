@@ -146,7 +146,7 @@ def _info_lines(facts):
     else:
         yield f"not prepared: mslstm data prepare {facts['data']}"
     if facts["interval"] is not None:
-        yield f"{facts['interval']} minutes between frames"
+        yield f"{facts['interval']:g} minutes between frames"
     for name, feature in facts["features"].items():
         yield f"  {name}: {feature}"
     yield f"scored by {', '.join(facts['scores'])}"

@@ -200,7 +200,5 @@ def members(source: Source) -> list[Source]:
                 shutil.copyfileobj(content, file, _PIECE)
             if place.stat().st_size != member.size:
                 raise ValueError(f"its file {member.name} is cut off")
-            found.append(
-                Source(place, f"{source}:{member.name}", folder, source.archive or source.path)
-            )
+            found.append(Source(place, f"{source}:{member.name}", folder, source.archive or source.path))
     return sorted(found, key=str)

@@ -182,7 +182,9 @@ def test_radar_files_count_if_their_maps_are_in_clips(tmp_path):
     with pytest.raises(ValueError, match=f"{second.name} has another content$"):
         prepare("dwd_radar_clips/mine", tmp_path / "data", flat)
     first.write_bytes(first.read_bytes() + b" ")
-    with pytest.raises(ValueError, match=rf"not read: A radar map must be whole .* Received: {first}: header"):
+    with pytest.raises(
+        ValueError, match=rf"not read: A radar map must be whole .* Received: {first}: header"
+    ):
         prepare("dwd_radar_clips/mine", tmp_path / "data", flat)
 
 

@@ -247,7 +247,7 @@ def test_manual_folder_without_the_files(tmp_path, name):
         prepare(small(name), tmp_path, manual)
     manual.mkdir()
     (manual / "notes.txt").write_text("none")
-    message = "must hold RYDL.hdf5, from" if name == "germany" else "must hold radar maps"
+    message = "must hold RYDL.hdf5, from" if name == "germany" else "a glob that matches some"
     with pytest.raises(ValueError, match=f"{message}.*Received: .*{manual}"):
         prepare(small(name), tmp_path, manual)
     assert nothing_prepared(tmp_path)
@@ -257,6 +257,7 @@ def test_manual_folder_without_the_files(tmp_path, name):
     ("changes", "message"),
     [
         ({"source": "hail"}, r"`source` must be one of .*Received: source='hail'"),
+        ({"product": "RY"}, r"`product` must be None .*Received: product='RY', source='rydl'"),
         ({"mean": "median"}, r"`mean` must be one of .*Received: mean='median'"),
         ({"dtype": "float16"}, r"`dtype` must be one of .*Received: dtype='float16'"),
         ({"interval": 0}, "`interval` must be a multiple of 5 minutes, at least 5. Received: interval=0"),
@@ -345,7 +346,7 @@ def test_size_and_crop_of_the_maps_are_checked(tmp_path):
     for time in stamps("2016-09-28T14:45", 8):
         of_service("FMI", tmp_path, time, 100)
     for changes, message in (
-        ({"map_size": (13, 10)}, r"`map_size` must be that of the maps. .*=\(13, 10\), maps of \(12, 10\)"),
+        ({"map_size": (14, 10)}, r"`map_size` must be that of the maps. .*=\(14, 10\), maps of \(12, 10\)"),
         ({"block": 5}, r"`block` must divide the height and width that are kept, \(12, 10\). .*block=5"),
         ({"crop": (14, 10)}, r"`crop` must lie within maps of \(12, 10\). Received: crop=\(14, 10\)"),
     ):
@@ -353,6 +354,21 @@ def test_size_and_crop_of_the_maps_are_checked(tmp_path):
             prepare_radar(tmp_path, test_share=0, **changes)
     builder = prepare_radar(tmp_path, test_share=0, block=5, crop=(10, 5))
     assert builder.info.features["frames"].shape == (8, 2, 1, 1)
+
+
+def test_parts_of_maps_of_any_service(tmp_path):
+    for number, time in enumerate(stamps("2016-09-28T14:45", 19)):
+        of_service("EUMETNET OPERA", tmp_path, time, number)
+    whole = prepare_radar(tmp_path, stride=5, test_share=0)
+    builder = Builder(data_dir=tmp_path / "parts", config=whole.builder_config)
+    manual = tfds.download.DownloadConfig(manual_dir=tmp_path)
+    for number in (1, 2, 3):
+        parts.make_part(builder, parts.Part(number, 3), manual)
+    joined = parts.join_parts(builder)
+    assert read_metadata(joined.data_dir) == read_metadata(whole.data_dir)
+    for ours, theirs in zip(read(joined, "train"), read(whole, "train"), strict=True):
+        assert ours["time"] == theirs["time"]
+        np.testing.assert_array_equal(ours["frames"], theirs["frames"])
 
 
 def test_one_map_has_no_interval(tmp_path):
