@@ -144,7 +144,7 @@ def _info_lines(facts):
     else:
         yield f"not prepared: mslstm data prepare {facts['data']}"
     if facts["interval"] is not None:
-        yield f"{facts['interval']} minutes between frames"
+        yield f"{facts['interval']:g} minutes between frames"
     if facts["range"] is not None:
         yield f"pixels 0 and 1 stand for {facts['range']}"
     for name, feature in facts["features"].items():

@@ -31,7 +31,7 @@ SIZES = {
 _SOURCES = (*SIZES, "radar")
 _RYDL = "RYDL.hdf5"
 _FOLDERS = {"rydl": "rydl", "ry": "radolan", "yw": "radolan", "knmi": "knmi"}
-_PRODUCTS = {"ry": "RY", "yw": "YW"}
+_NAMES = {"ry": "raa*-ry*", "yw": "raa*-yw*", "knmi": "*.h[5d]*"}
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -39,10 +39,10 @@ class DwdRadarClipsConfig(tfds.core.BuilderConfig):
     """Where the maps come from and how clips are made of them.
 
     Attributes:
-        source: `"rydl"` (the file RYDL.hdf5), `"radar"` (a folder of maps that `mslstm_keras.read_radar` reads), such
-            a folder of `"ry"` or `"yw"` (RADOLAN) or of `"knmi"` (765 x 700), or `"synthetic"`.
+        source: `"rydl"` (the file RYDL.hdf5), `"radar"` (a folder of maps that `mslstm_keras.read_radar` reads), of
+            such a folder `"ry"` or `"yw"` (RADOLAN files with DWD's names) or `"knmi"` (HDF5 files), or `"synthetic"`.
         product: part of the name of the product, or of the files, where a folder holds several. None, the default:
-            `"RY"` or `"YW"` if that is the source; otherwise all maps must be of one product.
+            all maps must be of one product.
         interval: minutes between two maps of a clip, a multiple of 5, of `"radar"` of 1. None: that of the maps.
             Default: 30.
         window: maps of a clip. Default: 8, four given and four to forecast.
@@ -84,6 +84,11 @@ class DwdRadarClipsConfig(tfds.core.BuilderConfig):
                 raise ValueError(
                     f"`{name}` must be one of {values}. Received: {name}={getattr(self, name)!r}"
                 )
+        if self.product is not None and self.source in ("rydl", "synthetic"):
+            raise ValueError(
+                f"`product` must be None where `source` is no folder of maps. Received: product={self.product!r}, "
+                f"source={self.source!r}"
+            )
         step = 1 if self.source == "radar" else STEP
         for name in ("interval", "stride"):
             value = getattr(self, name)
@@ -144,12 +149,12 @@ class Builder(PartBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Configs `germany` and `germany_reference`: RYDL.hdf5 (https://doi.org/10.5281/zenodo.3629951) in the manual
     folder or its subfolder rydl/.
-    Config `radolan`: RADOLAN files of RY (of YW with source="yw") in the subfolder radolan/ or the manual folder
-    itself, subfolders included.
-    Configs `knmi` and `knmi_hours`: HDF5 files in the subfolder knmi/ or the manual folder, subfolders included.
-    Config `radar`: radar maps of a weather service that `mslstm_keras.read_radar` reads, in the manual folder,
+    Config `radolan`: RADOLAN files under their own names (raa01-ry_10000-YYMMDDHHMM-dwd---bin, plain or .gz;
+    raa01-yw... with source="yw") in the subfolder radolan/ or the manual folder itself, subfolders included.
+    Configs `knmi` and `knmi_hours`: HDF5 files (.h5, .hdf, .hdf5) in the subfolder knmi/ or the manual folder,
     subfolders included.
-    All maps may be packed (.gz, .bz2) or in tar archives.
+    Config `radar`: radar maps of a weather service that `mslstm_keras.read_radar` reads, packed or in archives too, in
+    the manual folder, subfolders included.
     Config `synthetic` needs no files.
     """
     BUILDER_CONFIGS: ClassVar[list[DwdRadarClipsConfig]] = [
@@ -277,7 +282,7 @@ def _place(config: DwdRadarClipsConfig, folder: Path) -> Path:
 
 
 def _open_folder(config: DwdRadarClipsConfig, folder: Path) -> Series:
-    return open_radar_folder(folder, product=config.product or _PRODUCTS.get(config.source))
+    return open_radar_folder(folder, names=_NAMES.get(config.source), product=config.product)
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -247,7 +247,7 @@ def test_manual_folder_without_the_files(tmp_path, name):
         prepare(small(name), tmp_path, manual)
     manual.mkdir()
     (manual / "notes.txt").write_text("none")
-    message = "must hold RYDL.hdf5, from" if name == "germany" else "must hold radar maps"
+    message = "must hold RYDL.hdf5, from" if name == "germany" else "a glob that matches some"
     with pytest.raises(ValueError, match=f"{message}.*Received: .*{manual}"):
         prepare(small(name), tmp_path, manual)
     assert nothing_prepared(tmp_path)
@@ -257,6 +257,7 @@ def test_manual_folder_without_the_files(tmp_path, name):
     ("changes", "message"),
     [
         ({"source": "hail"}, r"`source` must be one of .*Received: source='hail'"),
+        ({"product": "RY"}, r"`product` must be None .*Received: product='RY', source='rydl'"),
         ({"mean": "median"}, r"`mean` must be one of .*Received: mean='median'"),
         ({"dtype": "float16"}, r"`dtype` must be one of .*Received: dtype='float16'"),
         ({"interval": 0}, "`interval` must be a multiple of 5 minutes, at least 5. Received: interval=0"),
@@ -309,9 +310,15 @@ def test_sizes_of_yw_and_its_own_window():
     assert config.size == config.kept_of((1100, 900)) == (1100, 900) and config.test_share == 0
 
 
-def prepare_radar(tmp_path, **changes):
+@pytest.fixture
+def maps(tmp_path):
+    (tmp_path / "maps").mkdir()
+    return tmp_path / "maps"
+
+
+def prepare_radar(maps, **changes):
     config = dataclasses.replace(Builder.builder_configs["radar"], **{"name": "mine", "block": 2} | changes)
-    return prepare(config, tmp_path / "data", tmp_path)
+    return prepare(config, maps.with_name("data"), maps)
 
 
 def of_service(service, folder, time, number):
@@ -326,11 +333,11 @@ def of_service(service, folder, time, number):
 
 
 @pytest.mark.parametrize("service", ["FMI", "EUMETNET OPERA"])
-def test_maps_of_any_service_and_no_clip_across_a_gap(tmp_path, service):
+def test_maps_of_any_service_and_no_clip_across_a_gap(maps, service):
     """Two events months apart: the size, the interval and the rates are those of the maps."""
     times = np.concatenate([stamps("2016-09-28T14:45", 10), stamps("2017-05-09T10:45", 9)])
-    rates = {str(time)[:16]: of_service(service, tmp_path, time, 100 + n) for n, time in enumerate(times)}
-    builder = prepare_radar(tmp_path, stride=5, test_share=0)
+    rates = {str(time)[:16]: of_service(service, maps, time, 100 + n) for n, time in enumerate(times)}
+    builder = prepare_radar(maps, stride=5, test_share=0)
     clips = read(builder, "train")
     starts = [*times[:3], *times[10:12]]
     assert [clip["time"].decode() for clip in clips] == [str(start)[:16] for start in starts]
@@ -341,31 +348,46 @@ def test_maps_of_any_service_and_no_clip_across_a_gap(tmp_path, service):
     assert read_metadata(builder.data_dir)["interval"] == 5
 
 
-def test_size_and_crop_of_the_maps_are_checked(tmp_path):
+def test_size_and_crop_of_the_maps_are_checked(maps):
     for time in stamps("2016-09-28T14:45", 8):
-        of_service("FMI", tmp_path, time, 100)
+        of_service("FMI", maps, time, 100)
     for changes, message in (
-        ({"map_size": (13, 10)}, r"`map_size` must be that of the maps. .*=\(13, 10\), maps of \(12, 10\)"),
+        ({"map_size": (14, 10)}, r"`map_size` must be that of the maps. .*=\(14, 10\), maps of \(12, 10\)"),
         ({"block": 5}, r"`block` must divide the height and width that are kept, \(12, 10\). .*block=5"),
         ({"crop": (14, 10)}, r"`crop` must lie within maps of \(12, 10\). Received: crop=\(14, 10\)"),
     ):
         with pytest.raises(ValueError, match=message):
-            prepare_radar(tmp_path, test_share=0, **changes)
-    builder = prepare_radar(tmp_path, test_share=0, block=5, crop=(10, 5))
+            prepare_radar(maps, test_share=0, **changes)
+    builder = prepare_radar(maps, test_share=0, block=5, crop=(10, 5))
     assert builder.info.features["frames"].shape == (8, 2, 1, 1)
 
 
-def test_one_map_has_no_interval(tmp_path):
-    of_service("FMI", tmp_path, stamps("2016-09-28T14:45", 1)[0], 100)
-    with pytest.raises(ValueError, match=f"must hold more than one radar map. Received: one in {tmp_path}"):
-        prepare_radar(tmp_path)
+def test_parts_of_maps_of_any_service(maps):
+    for number, time in enumerate(stamps("2016-09-28T14:45", 19)):
+        of_service("EUMETNET OPERA", maps, time, number)
+    whole = prepare_radar(maps, stride=5, test_share=0)
+    builder = Builder(data_dir=maps.with_name("parts"), config=whole.builder_config)
+    manual = tfds.download.DownloadConfig(manual_dir=maps)
+    for number in (1, 2, 3):
+        parts.make_part(builder, parts.Part(number, 3), manual)
+    joined = parts.join_parts(builder)
+    assert read_metadata(joined.data_dir) == read_metadata(whole.data_dir)
+    for ours, theirs in zip(read(joined, "train"), read(whole, "train"), strict=True):
+        assert ours["time"] == theirs["time"]
+        np.testing.assert_array_equal(ours["frames"], theirs["frames"])
 
 
-def test_only_one_of_several_products(tmp_path):
+def test_one_map_has_no_interval(maps):
+    of_service("FMI", maps, stamps("2016-09-28T14:45", 1)[0], 100)
+    with pytest.raises(ValueError, match=f"must hold more than one radar map. Received: one in {maps}"):
+        prepare_radar(maps)
+
+
+def test_only_one_of_several_products(maps):
     for time in stamps("2016-09-28T14:45", 8):
-        of_service("EUMETNET OPERA", tmp_path, time, 7)
+        of_service("EUMETNET OPERA", maps, time, 7)
         write_odim(
-            tmp_path / f"T_PASH21_{digits(time)}.hdf",
+            maps / f"T_PASH21_{digits(time)}.hdf",
             time,
             np.full((12, 10), 7, np.uint16),
             "ACRR",
@@ -373,8 +395,8 @@ def test_only_one_of_several_products(tmp_path):
             prodname=np.bytes_("Sum of an hour"),
         )
     with pytest.raises(ValueError, match="one kind; `product` or a glob chooses"):
-        prepare_radar(tmp_path, test_share=0)
-    builder = prepare_radar(tmp_path, test_share=0, product="hour")
+        prepare_radar(maps, test_share=0)
+    builder = prepare_radar(maps, test_share=0, product="hour")
     assert len(parts.sources_of(builder).files) == 8
     np.testing.assert_allclose(read(builder, "train")[0]["frames"], pixel(0.7), rtol=1e-5)
 

@@ -1,5 +1,6 @@
 """Folders of radar maps of weather services, read as `read_radar` reads them."""
 
+import glob
 import hashlib
 from pathlib import Path
 
@@ -9,13 +10,14 @@ from mslstm_keras.radar.read import open_maps
 from tfds_builders.dwd_radar_clips.radar_maps import Series
 
 
-def open_radar_folder(folder: Path, *, product: str | None = None) -> Series:
+def open_radar_folder(folder: Path, *, names: str | None = None, product: str | None = None) -> Series:
     """The maps of a folder and of those in it, plain, packed or in archives, in any format that `read_radar` reads.
 
     Times that stray by seconds are put on multiples of the maps' interval, counted from the first map.
 
     Args:
         folder: folder.
+        names: glob of the names of the files. None: all; those that are no maps are left out, with a warning.
         product: part of the name of the product, or of the files, of which there may be several in the folder.
 
     Raises:
@@ -23,7 +25,7 @@ def open_radar_folder(folder: Path, *, product: str | None = None) -> Series:
             when its map is read.
         ImportError: if a package that the format needs is not installed.
     """
-    maps = open_maps(folder, product=product)
+    maps = open_maps(f"{glob.escape(str(folder))}/**/{names}" if names else folder, product=product)
     files = tuple(entry.source.file for entry in maps.entries)
     states = [
         (str(entry.source), file.stat().st_size, file.stat().st_mtime_ns)

@@ -104,6 +104,19 @@ def test_products_and_archives(tmp_path):
         open_radar_folder(tmp_path)
 
 
+def test_only_some_names(tmp_path):
+    """What has another name is not opened, wherever the folder is and whatever it is called."""
+    folder = tmp_path / "maps [of 2020]"
+    (folder / "day").mkdir(parents=True)
+    values = codes(0, (900, 900))
+    (folder / "day" / radolan_name(TIMES[1])).write_bytes(radolan(TIMES[1], values))
+    (folder / f"{radolan_name(TIMES[0])}.gz").write_bytes(gzip.compress(radolan(TIMES[0], values)))
+    (folder / "raa01-yw2017.002_10000-2001011500-dwd---bin").write_bytes(b"another product")
+    (folder / "station.npz").write_bytes(b"PK\x03\x04 .npy")
+    series = open_radar_folder(folder, names="raa*-ry*")
+    assert [path.name for path in series.files] == [f"{radolan_name(TIMES[0])}.gz", radolan_name(TIMES[1])]
+
+
 @needs_real_maps
 def test_real_knmi_hours():
     series = open_radar_folder(REAL / "knmi")
