@@ -220,10 +220,11 @@ def _write(options, facts, write):
     if str(options.output) == "-":
         print(json.dumps(facts))
         return
-    options.output.parent.mkdir(parents=True, exist_ok=True)
+    if not options.output.parent.exists():
+        options.output.parent.mkdir(parents=True)
     write()
     frames, *size = facts["shape"]
-    show(options, facts, lambda: [f"{options.output}: {frames} frames of {' x '.join(map(str, size))}"])
+    show(options, facts, lambda: [f"{options.output}: {frames} frames of {tuple(size)}"])
 
 
 def _is_radar(options):

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from mslstm_keras.zoo.loading import load_model
 from tests.export.test_convert import reference_parameters
 from tests.support.commands import NAME, listing
 from tests.support.processes import no_file_larger_than
+from tests.support.radar_files import codes, digits, stamps, write_knmi
 
 
 def test_a_model_is_exported(succeed, tiny_zoo, tmp_path):
@@ -122,7 +124,10 @@ def test_a_part_of_larger_frames_is_forecast(succeed, fail, capsys, tiny_run, fi
 def test_every_kind_of_output_is_written(succeed, tiny_run, files, clip, suffix):
     output = files / f"out.{suffix}"
     words = ["forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", output, "--json"]
-    assert json.loads(succeed(*words)) == {"output": str(output), "frames": 4, "shape": [4, 64, 64, 1]}
+    assert json.loads(succeed(*words)) == {
+        **{"output": str(output), "frames": 4, "shape": [4, 64, 64, 1]},
+        "range": None,
+    }
     expected = forecast(load_model(tiny_run), clip)
     if suffix == "png":
         with Image.open(output) as strip:
@@ -131,6 +136,81 @@ def test_every_kind_of_output_is_written(succeed, tiny_run, files, clip, suffix)
         np.testing.assert_allclose(read_clip(output)[:, ::4, ::4], np.clip(expected, 0, 1), atol=0.01)
     else:
         np.testing.assert_array_equal(np.load(output), expected)
+
+
+def test_numbers_in_units_are_forecast_in_units(mslstm, succeed, tiny_run, files, clip):
+    words = ["forecast", "--model", tiny_run, "--output", files / "out.npy", "--input"]
+    facts = json.loads(succeed(*words, files / "large.npy", "--range", "0:255 cars", "--json"))
+    assert facts["range"] == "0:255 cars"
+    expected = 255 * np.clip(forecast(load_model(tiny_run), clip), 0, 1)
+    np.testing.assert_allclose(np.load(files / "out.npy"), expected, atol=1e-3)
+    with warnings.catch_warnings(action="always"):
+        ended = mslstm(*words, files / "large.npy", "--range", "0:200")
+    assert ended.status == 0 and "values lie beyond 0 .. 200, from 0 to 255, and are clipped" in ended.error
+    succeed(*words[:3], "--output", files / "out.nc", "--input", files / "large.npy", "--range", "0:255 cars")
+    with xarray.open_dataset(files / "out.nc") as written:
+        assert written.forecast.attrs["units"] == "cars"
+        np.testing.assert_allclose(written.forecast, expected[..., 0], atol=1e-3)
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """Folder of six Dutch maps of 16 x 24 pixels, 5 minutes apart."""
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    for number, time in enumerate(stamps("2010-08-26T00:00", 6)):
+        write_knmi(folder / f"RAD_{digits(time)}.h5", time, codes(number, (16, 24)))
+    return folder
+
+
+RAIN = pytest.mark.filterwarnings("ignore:`scale` is rain.dwd")  # see the next test
+
+
+def test_the_scale_of_radar_maps_is_said(mslstm, tiny_run, maps, tmp_path):
+    with warnings.catch_warnings(action="always"):
+        ended = mslstm("forecast", "--model", tiny_run, "--input", maps, "--output", tmp_path / "out.npy")
+    assert ended.status == 0 and "`scale` is rain:dwd, as the maps are in mm/h" in ended.error
+
+
+@RAIN
+def test_radar_maps_are_forecast_on_their_grid(succeed, tiny_run, maps, tmp_path):
+    words = ["forecast", "--model", tiny_run, "--input", maps, "--output"]
+    facts = json.loads(succeed(*words, tmp_path / "out.nc", "--json"))
+    assert facts["first"] == "2010-08-26T00:30:00" and facts["service"] == "KNMI"
+    rates = mslstm_keras.read_radar(maps)
+    expected = forecast(load_model(tiny_run), rates)
+    with xarray.open_dataset(tmp_path / "out.nc", decode_timedelta=False) as written:
+        rain = written.rain_rate
+        assert rain.shape == (4, 16, 24) == tuple(facts["shape"]) and rain.attrs["units"] == "mm/h"
+        assert rain.attrs["grid_mapping"] in written.variables
+        np.testing.assert_array_equal(written.time, expected.time)
+        np.testing.assert_array_equal(written.x, rates.x)
+        np.testing.assert_allclose(rain, expected.rain_rate, rtol=1e-6)
+    for name in ("out.npy", "out.gif"):
+        succeed(*words, tmp_path / name)
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy")[..., 0], expected.rain_rate, rtol=1e-6)
+    assert json.loads(succeed(*words, "-")) == {**facts, "output": "-"}
+
+
+@RAIN
+def test_a_part_of_radar_maps(succeed, fail, tiny_run, maps, tmp_path):
+    words = ["forecast", "--model", tiny_run, "--input", maps, "--output", tmp_path / "out.npy"]
+    succeed(*words, "--crop", "2:10,4:20")
+    assert np.load(tmp_path / "out.npy").shape == (4, 8, 16, 1)
+    assert "`--size` must be left out for radar maps" in fail(*words, "--size", "8x8")
+    error = fail(*words, "--crop", "2:10,4:30")
+    assert "`crop` must lie within the maps, (height, width) (16, 24)" in error
+
+
+@RAIN
+@pytest.mark.filterwarnings("ignore:.* missing", "ignore:.* interpolated", "ignore:.* filled")
+def test_gaps_of_radar_maps(succeed, fail, tiny_run, maps, tmp_path):
+    (maps / "RAD_201008260020.h5").unlink()
+    words = ["forecast", "--model", tiny_run, "--input", maps, "--output", tmp_path / "out.npy"]
+    error = fail(*words)
+    assert "at one interval" in error and "10 minutes from 2010-08-26T00:15:00" in error
+    succeed(*words, "--fill-gaps", "1")
+    assert np.load(tmp_path / "out.npy").shape == (4, 16, 24, 1)
 
 
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])
@@ -149,7 +229,7 @@ def test_a_forecast_of_which_only_the_facts_are_wanted(succeed, tiny_run, files,
     monkeypatch.chdir(files)
     before = listing(files)
     text = succeed("forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", "-")
-    assert json.loads(text) == {"output": "-", "frames": 4, "shape": [4, 64, 64, 1]}
+    assert json.loads(text) == {"output": "-", "frames": 4, "shape": [4, 64, 64, 1], "range": None}
     assert listing(files) == before
 
 
@@ -176,7 +256,7 @@ def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
         ({"--input": "files/clip.txt"}, "`path` must be a folder of images or end in one of"),
         ({"--input": "files/short.npy"}, "at least the model's 3 context frames. Received: 2 frames"),
         ({"--input": "files/nan.npy"}, "`files/nan.npy` must be finite. Received: "),
-        ({"--input": "files/large.npy"}, "`files/large.npy` must lie in [0, 1]. Received: values from 0.0 to"),
+        ({"--input": "files/large.npy"}, "`files/large.npy` must lie in [0, 1] unless a `scale` (`--range"),
         ({"--horizon": "0"}, "`horizon` must be a positive number of frames. Received: horizon=0"),
         ({"--output": "out.mp4"}, "`path` must end in .npy, .gif, .png, .nc or .zarr. Received: out.mp4"),
         ({"--output": "files/clip.txt/out.gif"}, "Not a directory: 'files/clip.txt/out.gif'"),
