@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from mslstm_keras.cells.base import SpatiotemporalCell
+from mslstm_keras.models.registry import VideoModel
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
 from mslstm_keras.models.step import PENALTY
 
@@ -30,7 +31,7 @@ def resized_model(model: keras.Model, frame_shape: Sequence[int]) -> keras.Model
     frames = keras.Input((None, *frame_shape), name="frames", dtype=model.input.dtype)
     again = Rollout.from_config({**rollout.get_config(), "step": keras.saving.serialize_keras_object(step)})
     predictions = again(frames, ObservedFrames.from_config(observed.get_config())(frames))
-    resized = keras.Model(frames, predictions, name=model.name)
+    resized = VideoModel(frames, predictions, name=model.name)
     resized.set_weights(model.get_weights())
     return resized
 
