@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import threading
+import time
 from pathlib import Path
 
 from mslstm_keras.cli.arguments import (
@@ -24,6 +25,11 @@ from mslstm_keras.cli.arguments import (
     setting,
     show,
 )
+
+SAMPLES = 2  # in a report
+OF_DATASET = ("clips", "all_frames", "samples", "data_dir")
+OF_INPUT = ("every", "thresholds", "scales", "product")
+PATIENCE = 10  # seconds between two lines about what is done
 
 
 def add_commands(commands: Commands) -> None:
@@ -92,26 +98,50 @@ def _add_evaluate_command(commands):
         commands,
         "evaluate",
         _evaluate,
-        "score models on test clips, beside baselines and the paper's figures",
+        "score models on test clips or an archive of rain maps, beside baselines and the paper's figures",
         "mslstm evaluate --model ms_lstm_moving_mnist --dataset moving_mnist_clips/paper --output scores.json",
     )
     command.add_argument("--model", nargs="+", required=True, metavar="MODEL", help=RUNS)
-    command.add_argument(
+    scored = command.add_mutually_exclusive_group(required=True)
+    scored.add_argument(
         "--dataset",
-        required=True,
         metavar="DATA",
         help="prepared data set, or a .npy file of clips; `mslstm data list` lists them",
     )
+    scored.add_argument(
+        "--input",
+        metavar="MAPS",
+        help="folder, archive or glob of radar maps: forecast from all of their times, on the whole grid",
+    )
     command.add_argument("--clips", type=int, help="how many test clips (default: all)")
     command.add_argument(
-        "--all-frames", action="store_true", help="count the predictions inside the context too"
+        "--all-frames", action="store_true", default=None, help="count the predictions inside the context too"
     )
     command.add_argument(
         "--baselines",
         nargs="*",
-        default=["persistence"],
         metavar="NAME",
-        help="persistence (default), optical_flow (needs pysteps)",
+        help="persistence (default), optical_flow (needs pysteps; with --input a default where it is installed)",
+    )
+    command.add_argument(
+        "--every", type=int, metavar="N", help="with --input: start at every Nth map (default: 1)"
+    )
+    command.add_argument(
+        "--thresholds",
+        nargs="+",
+        type=float,
+        metavar="MM/H",
+        help="with --input: rain rates of CSI, POD, FAR, HSS and FSS (default: 0.5 1 5)",
+    )
+    command.add_argument(
+        "--scales",
+        nargs="+",
+        type=int,
+        metavar="PIXELS",
+        help="with --input: sides of the windows of the FSS (default: 5 20)",
+    )
+    command.add_argument(
+        "--product", help="with --input: part of a product's name, where there are maps of several"
     )
     command.add_argument(
         "--output",
@@ -123,9 +153,7 @@ def _add_evaluate_command(commands):
     command.add_argument(
         "--report", type=output_file(".html"), help="report to write, one .html file with tables and pictures"
     )
-    command.add_argument(
-        "--samples", type=int, default=2, help="clips drawn in the report (default: %(default)s)"
-    )
+    command.add_argument("--samples", type=int, help=f"test clips drawn in the report (default: {SAMPLES})")
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     add_zoo(command)
 
@@ -232,20 +260,19 @@ def _warn_of_memory(recipe):
 
 
 def _evaluate(options):
-    from mslstm_keras.data.splits import split_clips
-    from mslstm_keras.evaluation.comparison import evaluate_models, evaluation_csv, evaluation_table
+    from mslstm_keras.evaluation.comparison import evaluation_csv, evaluation_table
     from mslstm_keras.files import replacing
 
-    clips = split_clips(options.dataset, "test", options.data_dir)
-    models = load_models(options)
-    evaluation = evaluate_models(
-        models,
-        clips,
-        options.dataset,
-        baselines=options.baselines,
-        count=options.clips,
-        all_frames=options.all_frames,
-    )
+    chosen, others = ("--dataset", OF_INPUT) if options.input is None else ("--input", OF_DATASET)
+    for name in others:
+        if getattr(options, name) is not None:
+            raise ValueError(
+                f"`--{name.replace('_', '-')}` must be left out with `{chosen}`. Received: {getattr(options, name)}"
+            )
+    if options.input is None:
+        evaluation, samples = _evaluate_clips(options)
+    else:
+        evaluation, samples = _hindcast(options), []
     texts = {
         ".json": lambda: json.dumps(evaluation, indent=1) + "\n",
         ".csv": lambda: evaluation_csv(evaluation),
@@ -254,27 +281,77 @@ def _evaluate(options):
         with replacing(path) as temporary:
             temporary.write_text(texts[path.suffix]())
     if options.report:
-        _write_report(options, evaluation, models, clips)
+        from mslstm_keras.evaluation.report import write_report
+
+        write_report(evaluation, options.report, samples=samples, command=_command(options))
     show(options, evaluation, lambda: evaluation_table(evaluation))
 
 
-def _write_report(options, evaluation, models, clips):
-    from mslstm_keras.evaluation.comparison import sample_forecasts
+def _evaluate_clips(options):
+    """Returns an evaluation of test clips, and the samples of its report."""
+    from mslstm_keras.data.splits import split_clips
+    from mslstm_keras.evaluation.comparison import evaluate_models, sample_forecasts
     from mslstm_keras.evaluation.protocols import find_protocol
-    from mslstm_keras.evaluation.report import write_report
 
-    numbers = range(min(options.samples, evaluation["clips"]))
-    scale = find_protocol(options.dataset).scale
-    words = ["mslstm", "evaluate", "--model", *options.model, "--dataset", options.dataset]
-    words += ["--clips", str(options.clips)] * (options.clips is not None) + [
-        "--all-frames"
-    ] * options.all_frames
-    write_report(
-        evaluation,
-        options.report,
-        samples=[{**sample_forecasts(models, clips, number), "rain_scale": scale} for number in numbers],
-        command=" ".join(words),
+    clips = split_clips(options.dataset, "test", options.data_dir)
+    models = load_models(options)
+    evaluation = evaluate_models(
+        models,
+        clips,
+        options.dataset,
+        baselines=["persistence"] if options.baselines is None else options.baselines,
+        count=options.clips,
+        all_frames=bool(options.all_frames),
     )
+    wanted = (SAMPLES if options.samples is None else options.samples) if options.report else 0
+    scale = find_protocol(options.dataset).scale
+    samples = [
+        {**sample_forecasts(models, clips, number), "rain_scale": scale}
+        for number in range(min(wanted, evaluation["clips"]))
+    ]
+    return evaluation, samples
+
+
+def _hindcast(options):
+    """Returns an evaluation of forecasts from the times of an archive of radar maps."""
+    from mslstm_keras.forecasting.hindcast import hindcast
+    from mslstm_keras.radar.read import read_radar
+    from mslstm_keras.zoo.loading import scale_of
+
+    maps = read_radar(options.input, product=options.product)
+    models = load_models(options)
+    given = {name: getattr(options, name) for name in ("every", "thresholds", "scales", "baselines")}
+    return hindcast(
+        models,
+        maps,
+        options.input,
+        ranges={
+            label: scale_of(name, options.zoo) for label, name in zip(models, options.model, strict=True)
+        },
+        progress=_Progress(),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+class _Progress:
+    """Says every few seconds how far a hindcast is."""
+
+    def __init__(self):
+        self._last = time.monotonic()
+
+    def __call__(self, done, count):
+        if time.monotonic() - self._last >= PATIENCE:
+            self._last = time.monotonic()
+            print(f"{done:,} of {count:,} start times", file=sys.stderr, flush=True)
+
+
+def _command(options):
+    """Returns the command that makes the same evaluation again."""
+    words = ["mslstm", "evaluate", "--model", *options.model]
+    for name in ("dataset", "input", "clips", "every", "thresholds", "scales", "product"):
+        if (value := getattr(options, name)) is not None:
+            words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    return " ".join([*words, *["--all-frames"] * bool(options.all_frames)])
 
 
 def _recipes(options):

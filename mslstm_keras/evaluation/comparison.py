@@ -5,7 +5,7 @@ import functools
 import io
 import itertools
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,7 +13,7 @@ import numpy as np
 
 from mslstm_keras.data.clips import Clips, fill_missing
 from mslstm_keras.evaluation.extrapolation import optical_flow_extrapolation
-from mslstm_keras.evaluation.protocols import find_protocol, metric_label, score_text
+from mslstm_keras.evaluation.protocols import Protocol, find_protocol, metric_label, score_text
 from mslstm_keras.evaluation.published_scores import protocol_note, published_scores
 from mslstm_keras.evaluation.scores import clips_to_score, persistence, predictor, score, whole_clips
 from mslstm_keras.models.rollout import Rollout, find_layer
@@ -77,17 +77,8 @@ def evaluate_models(
         ValueError: if there is no model, one is called as a baseline is, models differ in their frames, a baseline
             is unknown, or clips and count do not fit.
     """
-    families = {
-        name: list(family) if isinstance(family, Sequence) else [family] for name, family in models.items()
-    }
-    for name in families:
-        if name in BASELINES:
-            raise ValueError(f"`models` must not be called as a baseline is. Received: {name!r}")
-    for name in baselines:
-        if name not in BASELINES:
-            raise ValueError(
-                f"`baselines` must be known, such as {nearest(name, BASELINES)}. Received: {name!r}"
-            )
+    families = model_families(models)
+    check_baselines(baselines)
     rollout, protocol = common_rollout(families), find_protocol(data).in_units(clips.scale)
     count = clips_to_score(clips, count)
     predictors = {
@@ -96,7 +87,7 @@ def evaluate_models(
         for seed, model in enumerate(family)
     }
     predictors |= {(name, 0): BASELINES[name](rollout, protocol) for name in baselines}
-    scores, missing = score(
+    scores, missing = score_families(
         predictors,
         clips,
         rollout,
@@ -105,7 +96,6 @@ def evaluate_models(
         all_frames=all_frames,
         protocol=protocol,
     )
-    names = dict.fromkeys(name for name, _ in scores)
     return {
         "data": data,
         "clips": count,
@@ -113,10 +103,7 @@ def evaluate_models(
         "first_lead": 2 - rollout.context_frames if all_frames else 1,
         "interval": clips.interval,
         "synthetic": is_synthetic(data),
-        "models": {
-            name: _over_seeds([of_one for (each, _), of_one in scores.items() if each == name])
-            for name in names
-        },
+        "models": scores,
         "published": published_scores(data),
         "note": protocol_note(data),
         "range": clips.scale,
@@ -124,13 +111,52 @@ def evaluate_models(
     }
 
 
+def model_families(
+    models: Mapping[str, keras.Model | Sequence[keras.Model]],
+) -> dict[str, list[keras.Model]]:
+    """Returns name -> models, of which there is one where there are no seeds.
+
+    Raises:
+        ValueError: if one is called as a baseline is.
+    """
+    for name in models:
+        if name in BASELINES:
+            raise ValueError(f"`models` must not be called as a baseline is. Received: {name!r}")
+    return {
+        name: list(family) if isinstance(family, Sequence) else [family] for name, family in models.items()
+    }
+
+
+def check_baselines(baselines: Iterable[str]) -> None:
+    """Raises a `ValueError` if one of the names is not that of a baseline."""
+    for name in baselines:
+        if name not in BASELINES:
+            raise ValueError(
+                f"`baselines` must be known, such as {nearest(name, BASELINES)}. Received: {name!r}"
+            )
+
+
+def score_families(
+    predictors: Mapping[tuple[str, int], Callable[[np.ndarray], np.ndarray]],
+    clips: Clips,
+    rollout: Rollout,
+    **options: Any,
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Scores predictors called (name, seed) as `score` does, and returns name -> scores, over seeds, and missing."""
+    scores, missing = score(predictors, clips, rollout, **options)
+    names = dict.fromkeys(name for name, _ in scores)
+    return {
+        name: _over_seeds([of_one for (each, _), of_one in scores.items() if each == name]) for name in names
+    }, missing
+
+
 def is_synthetic(data: str) -> bool:
     """Returns whether the name of data, "name/config" or a file, says that a generator has made them."""
     return "synthetic" in data
 
 
-def common_rollout(models: Mapping[str, Sequence[keras.Model]]) -> Rollout:
-    """Returns the roll-out of the first model, whose frames all others have.
+def common_rollout(models: Mapping[str, Sequence[keras.Model]], *, any_size: bool = False) -> Rollout:
+    """Returns the roll-out of the first model, whose frames all others have; `any_size` lets their sizes differ.
 
     Raises:
         ValueError: if there is no model, or models differ in their frames.
@@ -140,10 +166,11 @@ def common_rollout(models: Mapping[str, Sequence[keras.Model]]) -> Rollout:
     rollouts = [(name, find_layer(model, Rollout)) for name, family in models.items() for model in family]
     first = rollouts[0][1]
     for name, rollout in rollouts:
-        if _frames(rollout) != _frames(first):
+        if _frames(rollout, any_size) != _frames(first, any_size):
             raise ValueError(
-                "`models` must take and forecast the same frames: (context_frames, forecast_frames, frame shape) = "
-                f"{_frames(first)}. Received: {_frames(rollout)} of {name}"
+                "`models` must take and forecast the same frames: (context_frames, forecast_frames, "
+                f"{'channels' if any_size else 'frame shape'}) = {_frames(first, any_size)}. "
+                f"Received: {_frames(rollout, any_size)} of {name}"
             )
     return first
 
@@ -174,9 +201,8 @@ def sample_forecasts(
 
 def evaluation_table(evaluation: Mapping[str, Any]) -> Iterator[str]:
     """Yields an evaluation as lines for a person: means, then what the paper shows frame by frame."""
-    protocol = find_protocol(evaluation["data"]).in_units(evaluation.get("range"))
-    kind = "synthetic clips" if evaluation["synthetic"] else "clips"
-    yield f"{evaluation['data']}: {evaluation['clips']:,} {kind}, {counted_frames(evaluation)}"
+    protocol = protocol_of(evaluation)
+    yield f"{evaluation['data']}: {counted_clips(evaluation)}, {counted_frames(evaluation)}"
     if note := missing_note(evaluation):
         yield note
     if evaluation.get("range") is not None:
@@ -218,6 +244,26 @@ def evaluation_csv(evaluation: Mapping[str, Any]) -> str:
             for line in zip(lead_times(evaluation, source, len(found)), found, deviations, strict=True):
                 writer.writerow([*own, name, metric, *line])
     return text.getvalue()
+
+
+def protocol_of(evaluation: Mapping[str, Any]) -> Protocol:
+    """Returns what an evaluation scored: that of its data set, or the scores that a hindcast was asked for."""
+    if "archive" in evaluation:
+        metrics = tuple(evaluation["archive"]["metrics"])
+        return Protocol(metrics, by_lead_time=metrics)
+    return find_protocol(evaluation["data"]).in_units(evaluation.get("range"))
+
+
+def counted_clips(evaluation: Mapping[str, Any]) -> str:
+    """Returns how many clips were scored, or from how many times forecasts of an archive began, in words."""
+    if "archive" not in evaluation:
+        return f"{evaluation['clips']:,} {'synthetic clips' if evaluation['synthetic'] else 'clips'}"
+    archive = evaluation["archive"]
+    height, width = archive["size"]
+    return (
+        f"{evaluation['clips']:,} start times from {archive['first']} to {archive['last']}, of {archive['maps']:,} "
+        f"maps of {height} x {width}, {evaluation['interval']:g} minutes apart, {archive['missing']:,} more missing"
+    )
 
 
 def counted_frames(evaluation: Mapping[str, Any]) -> str:
@@ -303,8 +349,9 @@ def _of_known(statistic, values):
     return None if None in values else float(statistic(values))
 
 
-def _frames(rollout):
-    return rollout.context_frames, rollout.forecast_frames, tuple(rollout.step.inputs[0].shape[1:])
+def _frames(rollout, any_size):
+    shape = rollout.step.inputs[0].shape
+    return rollout.context_frames, rollout.forecast_frames, shape[-1] if any_size else tuple(shape[1:])
 
 
 def _has_mean(values):

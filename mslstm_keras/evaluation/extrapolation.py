@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import warnings
+from types import ModuleType
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def optical_flow_extrapolation(
     """
     context = np.asarray(context)
     _check(context, forecast_frames, rain_scale)
-    motion, nowcasts, transformation = _pysteps()
+    motion, nowcasts, transformation = load_pysteps()
     scale = RAIN_SCALES[rain_scale]
     rates = scale.to_rate(context[..., 0].astype("float64"))
     with warnings.catch_warnings():
@@ -78,8 +79,12 @@ def _check(context, forecast_frames, rain_scale):
         )
 
 
-def _pysteps():
-    """Returns the modules of pysteps that are needed, imported without its noise."""
+def load_pysteps() -> tuple[ModuleType, ModuleType, ModuleType]:
+    """Returns the modules of pysteps that are needed, imported without its noise.
+
+    Raises:
+        ImportError: if pysteps or OpenCV is not installed.
+    """
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")

@@ -18,11 +18,11 @@ from mslstm_keras.metrics.frame import (
     PixelMAE,
     PixelMSE,
 )
-from mslstm_keras.metrics.units import ValueMAE, ValueRMSE
+from mslstm_keras.metrics.units import ValueBias, ValueMAE, ValueRMSE
 from mslstm_keras.naming import nearest
 from mslstm_keras.training.recipes import Recipe
 
-# Metric, label, and whether more (1) or less (-1) is better; of `EVENT_SCORES` the label is filled in.
+# Metric, label, and whether more (1) or less (-1) is better, 0 if neither; of `EVENT_SCORES` the label is filled in.
 Score = tuple[type[FrameMetric] | None, str, int]
 
 FRAME_SCORES: dict[str, Score] = {
@@ -41,6 +41,7 @@ RAIN_SCORES: dict[str, Score] = {
 VALUE_SCORES: dict[str, Score] = {
     "value_mae": (ValueMAE, "MAE (in units)", -1),
     "value_rmse": (ValueRMSE, "RMSE (in units)", -1),
+    "value_bias": (ValueBias, "bias (in units)", 0),
 }
 # Their names have a threshold, "csi_2"; that of FSS also the side of its windows, "fss_2_5".
 EVENT_SCORES: dict[str, Score] = {
@@ -66,8 +67,8 @@ class Protocol:
         by_lead_time: those of them that the paper shows frame by frame.
         cumulative: bool. Whether these are also shown as means over the lead times so far.
         rain_scale: name of the code of rain rates, see `mslstm_keras.frames.rain`; None where pixels are no rain.
-        value_scale: how pixels stand for numbers, see `mslstm_keras.frames.parse_scale`, for "value_mae" and
-            "value_rmse"; None where they stand for none.
+        value_scale: how pixels stand for numbers, see `mslstm_keras.frames.parse_scale`, for "value_mae",
+            "value_rmse" and "value_bias"; None where they stand for none.
     """
 
     metrics: tuple[str, ...] = ("mse", "mae", "ssim", "psnr")
@@ -80,7 +81,9 @@ class Protocol:
         """Returns the protocol with errors in the units of a scale besides; the same one where there is none."""
         if scale is None:
             return self
-        return dataclasses.replace(self, metrics=(*self.metrics, *VALUE_SCORES), value_scale=scale)
+        return dataclasses.replace(
+            self, metrics=(*self.metrics, "value_mae", "value_rmse"), value_scale=scale
+        )
 
     @property
     def scale(self) -> RainScale | None:
@@ -151,7 +154,7 @@ def metric_label(name: str) -> str:
 
 
 def direction(name: str) -> int:
-    """Returns 1 for scores of which more is better, -1 where less is, and 0 for those that nobody knows."""
+    """Returns 1 for scores of which more is better, -1 where less is, 0 where neither is or nobody knows."""
     return _find_score(name)[3]
 
 

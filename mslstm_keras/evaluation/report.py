@@ -15,13 +15,15 @@ from typing import Any
 from mslstm_keras.evaluation.comparison import (
     BASELINES,
     by_lead_time,
+    counted_clips,
     counted_frames,
     missing_note,
+    protocol_of,
     rows_with_means,
     shown_name,
 )
 from mslstm_keras.evaluation.curves import arrow, lead_time_figure, lead_time_metrics
-from mslstm_keras.evaluation.protocols import direction, find_protocol, metric_label, score_text
+from mslstm_keras.evaluation.protocols import direction, metric_label, score_text
 from mslstm_keras.figures.comparison import comparison_animation, comparison_figure
 from mslstm_keras.figures.drawing import time_label
 from mslstm_keras.files import replacing
@@ -146,9 +148,10 @@ def _heading(evaluation: Mapping[str, Any], title: str) -> Iterator[str]:
         "forecast": "those of the forecast",
         "all": "all that were predicted, those inside the input too, as the public code counts",
     }
+    clips = f"{evaluation['clips']:,}{' (synthetic)' if synthetic else ''}"
     facts = {
         "Data set": evaluation["data"],
-        "Clips": f"{evaluation['clips']:,}{' (synthetic)' if synthetic else ''}",
+        "Clips": counted_clips(evaluation) if "archive" in evaluation else clips,
         "Frames counted": counted[evaluation["frames"]],
     }
     if evaluation["interval"]:
@@ -197,7 +200,7 @@ def _lead_times(evaluation: Mapping[str, Any], folder: Path) -> Iterator[str]:
         folder / "curves.png",
         f"Scores by lead time{_synthetic(evaluation)}; baselines dashed, the paper's dotted",
     )
-    protocol = find_protocol(evaluation["data"]).in_units(evaluation.get("range"))
+    protocol = protocol_of(evaluation)
     so_far = [metric for metric in metrics if protocol.cumulative and metric in protocol.by_lead_time]
     if so_far:
         lead_time_figure(evaluation, folder / "so_far.png", metrics=so_far, cumulative=True)

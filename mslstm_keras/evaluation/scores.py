@@ -104,6 +104,8 @@ def score(
     batch_size: int = 16,
     all_frames: bool = False,
     protocol: Protocol | None = None,
+    any_size: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[dict[Name, dict[str, dict[str, Any]]], dict[str, dict[str, Any]]]:
     """Scores predictions of the first clips of a data set.
 
@@ -119,6 +121,8 @@ def score(
         batch_size: int. Clips predicted at a time; does not change the scores.
         all_frames: bool. Scores every prediction, those inside the context too.
         protocol: which scores; by default MSE, MAE, SSIM and PSNR.
+        any_size: bool. Whether clips may have another height and width than the roll-out.
+        progress: function of the number of clips that are scored, called after each batch.
 
     Returns:
         (scores, missing): name -> {score: {"mean": float, "per_frame": [float, ...]}}, with None for a lead time that
@@ -134,7 +138,9 @@ def score(
     metrics = {name: (protocol or Protocol()).make(counted) for name in predictors}
     weights, pixels, missing, blank = None, 0, 0, 0
     for first in range(0, count, batch_size):
-        frames = whole_clips(clips, rollout, np.arange(first, min(first + batch_size, count)))
+        frames = whole_clips(
+            clips, rollout, np.arange(first, min(first + batch_size, count)), any_size=any_size
+        )
         if clips.masked:
             frames, observed = fill_missing(frames)
             weights = observed[:, 1:]
@@ -146,20 +152,26 @@ def score(
             predictions = keras.ops.convert_to_tensor(predict(frames))
             for metric in metrics[name].values():
                 metric.update_state(truth, predictions, weights)
+        if progress:
+            progress(first + len(frames))
     scores = {
         name: {key: _values(metric) for key, metric in of_name.items()} for name, of_name in metrics.items()
     }
     return scores, {"missing": {"share": missing / pixels, "frames": blank}} if clips.masked else {}
 
 
-def whole_clips(clips: Clips, rollout: Rollout, numbers: np.ndarray) -> np.ndarray:
+def whole_clips(clips: Clips, rollout: Rollout, numbers: np.ndarray, *, any_size: bool = False) -> np.ndarray:
     """Returns the clips of these numbers, cut to context and forecast, float32 in [0, 1]; missing pixels are NaN.
+
+    `any_size` lets them have another height and width than the roll-out.
 
     Raises:
         ValueError: if they do not fit the roll-out.
     """
-    expected = (rollout.context_frames + rollout.forecast_frames, *rollout.step.inputs[0].shape[1:])
     frames = clips.frames(numbers)
+    height, width, channels = rollout.step.inputs[0].shape[1:]
+    size = frames.shape[2:4] if any_size else (height, width)
+    expected = (rollout.context_frames + rollout.forecast_frames, *size, channels)
     if frames.shape[1] < expected[0] or frames.shape[2:] != expected[1:]:
         raise ValueError(
             f"`clips` must have shape (time, height, width, channels) = {expected}, or be longer. "

@@ -9,5 +9,6 @@ from mslstm_keras.metrics.frame import FrameGDL as FrameGDL
 from mslstm_keras.metrics.frame import PixelMAE as PixelMAE
 from mslstm_keras.metrics.frame import PixelMSE as PixelMSE
 from mslstm_keras.metrics.perceptual import lpips_distance as lpips_distance
+from mslstm_keras.metrics.units import ValueBias as ValueBias
 from mslstm_keras.metrics.units import ValueMAE as ValueMAE
 from mslstm_keras.metrics.units import ValueRMSE as ValueRMSE

@@ -76,6 +76,19 @@ class ValueMAE(_ValueMetric):
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
+class ValueBias(_ValueMetric):
+    """By how much the numbers that predicted pixels stand for are too large, averaged over pixels and channels.
+
+        s(y, x) = mean_p (v(x_p) - v(y_p))                      in the units of the scale v; 0 at best
+
+    Args: see `FrameMetric`, and `scale`: how pixels stand for numbers, such as "0:655 bikes/h".
+    """
+
+    def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
+        return mean_of_pixels(self._to_values(prediction) - self._to_values(truth), pixels)
+
+
+@keras.saving.register_keras_serializable(package="mslstm_keras")
 class ValueRMSE(_ValueMetric):
     """Root of the mean squared error of the numbers that pixels stand for, over all clips, for each lead time.
 

@@ -1,0 +1,293 @@
+"""Hindcasts: forecasts from many times of an archive of rain maps, scored by the maps that followed."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from mslstm_keras.data.clips import Clips
+from mslstm_keras.evaluation.comparison import (
+    BASELINES,
+    check_baselines,
+    common_rollout,
+    is_synthetic,
+    model_families,
+    score_families,
+)
+from mslstm_keras.evaluation.extrapolation import load_pysteps
+from mslstm_keras.evaluation.protocols import Protocol
+from mslstm_keras.evaluation.scores import persistence
+from mslstm_keras.forecasting.forecaster import forecast
+from mslstm_keras.forecasting.maps import VARIABLE
+from mslstm_keras.frames.rain import RAIN_SCALES
+from mslstm_keras.frames.scales import Coder, Scale, parse_scale, scale_of_units
+from mslstm_keras.integers import is_whole
+from mslstm_keras.metrics.rain import threshold_pixel
+from mslstm_keras.radar.sequence import timetable
+
+if TYPE_CHECKING:
+    import xarray
+
+CODE = "dwd"
+"""Code of the rain rates in which all forecasts are scored."""
+
+NOTE = "A pixel counts where its map and the last map before the forecast observed it."
+
+
+def hindcast(
+    models: Mapping[str, keras.Model | Sequence[keras.Model]],
+    maps: "xarray.Dataset",
+    data: str,
+    *,
+    thresholds: Sequence[float] = (0.5, 1, 5),
+    scales: Sequence[int] = (5, 20),
+    every: int = 1,
+    ranges: Mapping[str, str | None] | None = None,
+    baselines: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Forecasts an archive of rain maps from each of its times, on the whole grid, and scores by lead time.
+
+    A time is one to start from where the models' context up to it and their forecast behind it are there without a
+    gap. Scores are CSI, POD, FAR and HSS at the thresholds, FSS at thresholds and scales, and MAE, RMSE and bias in
+    mm/h. Counts add up over all start times; MAE and bias are means of the means of frames. A pixel counts where both
+    its map and the last map of the context observed it. Rates are scored as pixels of "rain:dwd", in which those below
+    0.004 mm/h are none; rates above its end are clipped, which a warning says.
+
+    Maps are read in the order of time, each once; no more than those of one start time are in memory.
+
+    Args:
+        models: name -> model, or several models trained by one recipe with different seeds; of one channel. All take
+            and forecast as many frames; their sizes do not matter, see `forecast`.
+        maps: of `read_radar`, lazy, gaps not filled: what fills a gap is no observation.
+        data: str. What tables call the archive.
+        thresholds: rain rates of events, mm/h.
+        scales: sides of the square windows of the FSS, pixels.
+        every: int. Least number of intervals from one start time to the next.
+        ranges: name -> how pixels of the models stand for mm/h, see `mslstm_keras.frames.parse_scale`; "rain:dwd"
+            where nothing is said, with a warning.
+        baselines: names of `mslstm_keras.evaluation.comparison.BASELINES`. Default: persistence and, where pysteps is
+            installed, optical flow; a warning says where it is left out.
+        progress: function of the number of start times that are done, and of all.
+
+    Returns:
+        What `evaluate_models` returns. "clips" are start times, "missing" also counts the pixels that the last map of
+        the context did not observe, and "archive" is {"maps": count, "missing": maps that are missing in between,
+        "every": every, "size": [height, width], "first", "last": start times, "metrics": names of scores}.
+
+    Raises:
+        ValueError: if there is no time to start from, maps are nowcasts, in other units or not at multiples of one
+            interval, or models, baselines or another argument are not as described.
+    """
+    families = model_families(models)
+    rollout = common_rollout(families, any_size=True)
+    channels = rollout.step.inputs[0].shape[-1]
+    if channels != 1:
+        raise ValueError(f"`models` must forecast frames of one channel. Received: {channels} channels")
+    protocol = _protocol(thresholds, scales)
+    if not is_whole(every):
+        raise ValueError(f"`every` must be a whole number of at least 1. Received: every={every!r}")
+    rates = _rates(maps, scales)
+    times = rates.time.values.astype("datetime64[s]")
+    table = timetable(times, times)
+    context, horizon = rollout.context_frames, rollout.forecast_frames
+    starts = start_maps(times, table.minutes, context, horizon, every)
+    reader = _Reader(rates, starts, context, horizon)
+    clips = Clips(reader, len(starts), table.minutes, masked=True)
+    ranges = _ranges(families, ranges or {})
+    predictors: dict[tuple[str, int], Callable[[np.ndarray], np.ndarray]] = {
+        (name, seed): _Forecaster(model, ranges[name], context, horizon)
+        for name, family in families.items()
+        for seed, model in enumerate(family)
+    }
+    for name in _baselines(context) if baselines is None else baselines:
+        check_baselines([name])
+        predictors[name, 0] = BASELINES[name](rollout, protocol)
+    scores, missing = score_families(
+        predictors,
+        clips,
+        rollout,
+        count=len(starts),
+        batch_size=1,
+        protocol=protocol,
+        any_size=True,
+        progress=None if progress is None else lambda done: progress(done, len(starts)),
+    )
+    reader.report()
+    return {
+        "data": data,
+        "clips": len(starts),
+        "frames": "forecast",
+        "first_lead": 1,
+        "interval": table.minutes,
+        "synthetic": is_synthetic(data),
+        "models": scores,
+        "published": {},
+        "note": NOTE,
+        "range": protocol.value_scale,
+        "archive": {
+            "maps": len(times),
+            "missing": len(table.missing),
+            "every": every,
+            "size": list(rates.shape[1:]),
+            "first": str(times[starts[0]]),
+            "last": str(times[starts[-1]]),
+            "metrics": list(protocol.metrics),
+        },
+        **missing,
+    }
+
+
+def start_maps(
+    times: np.ndarray, minutes: float | None, context: int, horizon: int, every: int = 1
+) -> np.ndarray:
+    """Returns the numbers of the maps that forecasts can start from, the last ones of their context.
+
+    Args:
+        times: datetime64[s] (count,), in order, at multiples of the interval.
+        minutes: interval; None of one map.
+        context: int. Maps that must be there up to the start, itself among them.
+        horizon: int. Maps that must be there behind it.
+        every: int. Least number of intervals from one start to the next.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    length = context + horizon
+    interval = np.timedelta64(round(60 * (minutes or 1)), "s")
+    places = np.rint((times - times[0]) / interval).astype("int64")
+    # A window has no gap if its last map lies as many intervals behind its first as there are maps between.
+    whole = places[length - 1 :] - places[: len(places) - length + 1] == length - 1
+    starts: list[int] = []
+    for start in np.flatnonzero(whole) + context - 1:
+        if not starts or places[start] - places[starts[-1]] >= every:
+            starts.append(int(start))
+    if not starts:
+        longest = max(len(run) for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1))
+        raise ValueError(
+            f"`maps` must hold {length} maps in a row, the context of {context} and the forecast of {horizon}. "
+            f"Received: {len(times)} maps, at most {longest} in a row"
+        )
+    return np.array(starts)
+
+
+class _Reader:
+    """Reads the context and the truth of start times as pixels of rain; keeps the maps that the next ones need."""
+
+    def __init__(self, rates: "xarray.DataArray", starts: np.ndarray, context: int, horizon: int):
+        self._rates, self._starts = rates, starts
+        self._context, self._horizon = context, horizon
+        self._code = Coder(RAIN_SCALES[CODE], VARIABLE)
+        self._kept: dict[int, np.ndarray] = {}
+
+    def __call__(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns (number, time, height, width, 1); what follows an unobserved pixel of the last map is NaN, too."""
+        return np.stack([self._clip(int(start)) for start in self._starts[numbers]])
+
+    def report(self) -> None:
+        """Warns of rates that were clipped."""
+        self._code.report()
+
+    def _clip(self, start):
+        first, end = start - self._context + 1, start + self._horizon + 1
+        self._kept = {index: pixels for index, pixels in self._kept.items() if index >= first}
+        for index in range(first, end):
+            if index not in self._kept:
+                # In float64, or rates at a threshold would fall below the pixel of the threshold.
+                self._kept[index] = self._code(self._rates[index].values.astype("float64"))
+        frames = np.stack([self._kept[index] for index in range(first, end)])[..., np.newaxis]
+        frames[self._context :, np.isnan(frames[self._context - 1])] = np.nan
+        return frames
+
+
+class _Forecaster:
+    """Forecasts clips in pixels of the code by a model whose pixels may stand for rates in another way."""
+
+    def __init__(self, model: keras.Model, scale: Scale, context: int, horizon: int):
+        self._model, self._scale = model, scale
+        self._context, self._horizon = context, horizon
+        self._said = False
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        code, predictions = RAIN_SCALES[CODE], persistence(frames, self._context).copy()
+        given = _recoded(frames[:, : self._context], code, self._scale)
+        with warnings.catch_warnings():
+            if self._said:
+                warnings.filterwarnings("ignore", r"\d+ x \d+ pixels are forecast in \d+ tiles")
+            future = forecast(self._model, given, self._horizon)
+        self._said = True
+        predictions[:, self._context - 1 :] = _recoded(np.clip(future, 0, 1), self._scale, code)
+        return predictions
+
+
+def _recoded(pixels, old, new):
+    """Returns pixels of the same rates by another scale."""
+    if new == old:
+        return pixels
+    return np.clip(new.to_pixel(old.to_value(pixels.astype("float64"))), 0, 1).astype("float32")
+
+
+def _protocol(thresholds, scales):
+    for threshold in thresholds:
+        threshold_pixel(threshold, CODE)
+    events = [f"{event}_{threshold:g}" for threshold in thresholds for event in ("csi", "pod", "far", "hss")]
+    shares = [f"fss_{threshold:g}_{scale}" for threshold in thresholds for scale in scales]
+    metrics = dict.fromkeys([*events, *shares, "value_mae", "value_rmse", "value_bias"])
+    return Protocol(tuple(metrics), rain_scale=CODE, value_scale=f"rain:{CODE}")
+
+
+def _rates(maps, scales):
+    """Returns the rain rates of maps that can be hindcast."""
+    if VARIABLE not in maps or maps[VARIABLE].dims != ("time", "y", "x") or not maps.sizes["time"]:
+        raise ValueError(
+            f"`maps` must hold {VARIABLE} (time, y, x), as `read_radar` returns. Received: {maps.sizes}"
+        )
+    rates = maps[VARIABLE]
+    if scale_of_units(rates.attrs.get("units")) is None:
+        raise ValueError(f"`maps` must be in mm/h. Received: units {rates.attrs.get('units')!r}")
+    if "forecast_reference_time" in maps.attrs:
+        raise ValueError(
+            "`maps` must be observations. Received: a nowcast issued at "
+            f"{maps.attrs['forecast_reference_time']}"
+        )
+    for scale in scales:
+        if not is_whole(scale) or scale > min(rates.shape[1:]):
+            raise ValueError(
+                f"`scales` must be whole numbers from 1 to the shorter side of the maps, {min(rates.shape[1:])} pixels. "
+                f"Received: {scale!r}"
+            )
+    return rates
+
+
+def _ranges(names, given):
+    """Returns name -> how pixels stand for rain rates."""
+    ranges, unknown = {}, []
+    for name in names:
+        text = given.get(name)
+        ranges[name] = parse_scale(text or f"rain:{CODE}")
+        units = ranges[name].units
+        if units and scale_of_units(units) is None:
+            raise ValueError(f"`models` must forecast rain rates in mm/h. Received: {name} in {units}")
+        if not text:
+            unknown.append(name)
+    if unknown:
+        warnings.warn(
+            f"pixels of {', '.join(unknown)} are taken for rain rates by rain:{CODE}, as nothing else is said",
+            stacklevel=3,
+        )
+    return ranges
+
+
+def _baselines(context):
+    """Returns the names of the baselines that can run, and says which cannot."""
+    try:
+        load_pysteps()
+        why = "it needs a context of two maps or more" if context < 2 else ""
+    except ImportError as error:
+        why = str(error)
+    if not why:
+        return ["persistence", "optical_flow"]
+    warnings.warn(f"the optical flow is left out: {why}", stacklevel=3)
+    return ["persistence"]
