@@ -336,10 +336,10 @@ def _hindcast(options):
 class _Progress:
     """Says every few seconds how far a hindcast is."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._last = time.monotonic()
 
-    def __call__(self, done, count):
+    def __call__(self, done: int, count: int) -> None:
         if time.monotonic() - self._last >= PATIENCE:
             self._last = time.monotonic()
             print(f"{done:,} of {count:,} start times", file=sys.stderr, flush=True)

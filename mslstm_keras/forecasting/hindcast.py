@@ -96,9 +96,9 @@ def hindcast(
     starts = start_maps(times, table.minutes, context, horizon, every)
     reader = _Reader(rates, starts, context, horizon)
     clips = Clips(reader, len(starts), table.minutes, masked=True)
-    ranges = _ranges(families, ranges or {})
+    codes = _codes(families, ranges or {})
     predictors: dict[tuple[str, int], Callable[[np.ndarray], np.ndarray]] = {
-        (name, seed): _Forecaster(model, ranges[name], context, horizon)
+        (name, seed): _Forecaster(model, codes[name], context, horizon)
         for name, family in families.items()
         for seed, model in enumerate(family)
     }
@@ -255,19 +255,19 @@ def _rates(maps, scales):
     for scale in scales:
         if not is_whole(scale) or scale > min(rates.shape[1:]):
             raise ValueError(
-                f"`scales` must be whole numbers from 1 to the shorter side of the maps, {min(rates.shape[1:])} pixels. "
-                f"Received: {scale!r}"
+                "`scales` must be whole numbers from 1 to the shorter side of the maps, "
+                f"{min(rates.shape[1:])} pixels. Received: {scale!r}"
             )
     return rates
 
 
-def _ranges(names, given):
+def _codes(names, given):
     """Returns name -> how pixels stand for rain rates."""
-    ranges, unknown = {}, []
+    codes, unknown = {}, []
     for name in names:
         text = given.get(name)
-        ranges[name] = parse_scale(text or f"rain:{CODE}")
-        units = ranges[name].units
+        codes[name] = parse_scale(text or f"rain:{CODE}")
+        units = codes[name].units
         if units and scale_of_units(units) is None:
             raise ValueError(f"`models` must forecast rain rates in mm/h. Received: {name} in {units}")
         if not text:
@@ -277,7 +277,7 @@ def _ranges(names, given):
             f"pixels of {', '.join(unknown)} are taken for rain rates by rain:{CODE}, as nothing else is said",
             stacklevel=3,
         )
-    return ranges
+    return codes
 
 
 def _baselines(context):

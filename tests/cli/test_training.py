@@ -3,19 +3,24 @@
 import json
 import re
 import shutil
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from mslstm_keras.cli import training
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.evaluation.comparison import evaluate_models, evaluation_csv, evaluation_table
+from mslstm_keras.forecasting.hindcast import hindcast
+from mslstm_keras.radar.read import read_radar
 from mslstm_keras.training.fit import read_recipe
 from mslstm_keras.training.recipes import RECIPES
 from mslstm_keras.zoo.loading import load_model
 from tests.support.commands import OPTDIGITS, SETTINGS, TINY, TINY_TEXT, width_of
 from tests.support.processes import no_file_larger_than
+from tests.support.radar_files import codes, digits, stamps, write_knmi
 
 
 def test_training_is_resumed(mslstm, tmp_path, monkeypatch):
@@ -138,6 +143,68 @@ def test_evaluation_is_a_report_and_pictures(succeed, tiny_run, tmp_path, optdig
         assert width_of(tmp_path / name) > 64
     succeed("study", "curves", scores, "--metrics", "mse", "ssim", "--output", tmp_path / "curves.png")
     assert width_of(tmp_path / "curves.png") > 64
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """Folder of nine Dutch maps of 24 x 20 pixels, 5 minutes apart."""
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    for number, time in enumerate(stamps("2010-08-26T00:00", 9)):
+        write_knmi(folder / f"RAD_{digits(time)}.h5", time, codes(number, (24, 20)))
+    return folder
+
+
+AS_RAIN = pytest.mark.filterwarnings("ignore:pixels of .* are taken for rain")  # see the next test
+
+
+def test_it_is_said_that_pixels_are_taken_for_rain(mslstm, tiny_run, maps):
+    with warnings.catch_warnings(action="always"):
+        ended = mslstm("evaluate", "--model", tiny_run, "--input", maps, "--baselines", "--every", 2)
+    assert (
+        ended.status == 0 and f"pixels of {tiny_run.name} are taken for rain rates by rain:dwd" in ended.error
+    )
+
+
+@AS_RAIN
+def test_an_archive_of_radar_maps_is_hindcast(succeed, tiny_run, maps, tmp_path):
+    words = ["evaluate", "--model", tiny_run, "--input", maps, "--baselines", "persistence", "--every", 2]
+    words += ["--thresholds", 0.5, 2, "--scales", 3, "--product", "RAP"]
+    file, report = tmp_path / "scores.json", tmp_path / "report.html"
+    text = succeed(*words, "--output", file, "--report", report)
+    expected = hindcast(
+        {tiny_run.name: load_model(tiny_run)},
+        read_radar(maps),
+        str(maps),
+        thresholds=(0.5, 2),
+        scales=(3,),
+        every=2,
+        baselines=["persistence"],
+    )
+    assert json.loads(file.read_text()) == expected
+    assert expected["clips"] == 2 and "csi_0.5" in expected["models"]["persistence"]
+    assert text.splitlines() == list(evaluation_table(expected))
+    made = f"mslstm evaluate --model {tiny_run} --input {maps} --every 2 --thresholds 0.5 2.0 --scales 3 --product RAP"
+    assert made in report.read_text()
+
+
+@AS_RAIN
+def test_long_hindcasts_say_how_far_they_are(mslstm, tiny_run, maps, monkeypatch):
+    monkeypatch.setattr(training, "PATIENCE", 0)
+    ended = mslstm("evaluate", "--model", tiny_run, "--input", maps, "--baselines", "--scales", 3)
+    assert (ended.status, ended.error) == (
+        0,
+        "".join(f"{done} of 3 start times\n" for done in (1, 2, 3)),
+    )
+
+
+def test_what_does_not_belong_to_an_archive_or_a_data_set_is_refused(fail, tiny_run, maps):
+    archive, data_set = (
+        ["evaluate", "--model", tiny_run, *more] for more in (["--input", maps], ["--dataset", "a"])
+    )
+    assert "`--clips` must be left out with `--input`. Received: 3" in fail(*archive, "--clips", 3)
+    assert "`--all-frames` must be left out with `--input`" in fail(*archive, "--all-frames")
+    assert "`--every` must be left out with `--dataset`. Received: 2" in fail(*data_set, "--every", 2)
 
 
 @pytest.mark.slow

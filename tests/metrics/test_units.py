@@ -6,7 +6,7 @@ import pytest
 
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.frames.scales import parse_scale
-from mslstm_keras.metrics.units import ValueMAE, ValueRMSE, to_values
+from mslstm_keras.metrics.units import ValueBias, ValueMAE, ValueRMSE, to_values
 from tests.metrics.examples import rain_frames
 
 SCALES = ["-40:60 degC", "log:0:655 bikes/h", *(f"rain:{name}" for name in RAIN_SCALES)]
@@ -30,13 +30,16 @@ def errors(scale, truth, prediction):
 def test_errors_equal_numpy(scale):
     truth, prediction = rain_frames()
     error = errors(scale, truth, prediction)
-    mae, rmse = ValueMAE(3, scale), ValueRMSE(3, scale)
+    mae, rmse, bias = ValueMAE(3, scale), ValueRMSE(3, scale), ValueBias(3, scale)
     for first in (0, 3):  # in batches of three and four
         part = slice(first, None if first else 3)
         mae.update_state(truth[part], prediction[part])
         rmse.update_state(truth[part], prediction[part])
+        bias.update_state(truth[part], prediction[part])
     np.testing.assert_allclose(mae.per_frame(), np.abs(error).mean((0, 2, 3, 4)), rtol=1e-3)
     np.testing.assert_allclose(rmse.per_frame(), np.sqrt((error**2).mean((0, 2, 3, 4))), rtol=1e-3)
+    largest = np.abs(error).mean()
+    np.testing.assert_allclose(bias.per_frame(), -error.mean((0, 2, 3, 4)), rtol=1e-3, atol=1e-4 * largest)
     np.testing.assert_allclose(rmse.result(), np.mean(rmse.per_frame()), rtol=1e-6)
 
 
@@ -52,7 +55,7 @@ def test_what_is_not_observed_does_not_count():
     np.testing.assert_allclose(metric.per_frame(), np.sqrt(means.mean(0)), rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [ValueMAE, ValueRMSE])
+@pytest.mark.parametrize("kind", [ValueBias, ValueMAE, ValueRMSE])
 def test_configurations_and_refusals(kind):
     metric = kind(3, "0:655 bikes/h")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
