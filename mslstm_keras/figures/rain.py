@@ -213,8 +213,8 @@ def _moments(observed: "xarray.DataArray", forecast: "xarray.DataArray") -> list
     """Returns the time of each map and how long it is behind the last observed one, as they are written."""
     times = np.concatenate([observed.time.values, forecast.time.values]).astype("datetime64[s]")
     minutes = (times - times[len(observed) - 1]) / np.timedelta64(1, "m")
-    unit = "m" if (times == times.astype("datetime64[m]")).all() else "s"
-    written = [text.replace("T", " ") for text in np.datetime_as_string(times, unit)]
+    whole = (times == times.astype("datetime64[m]")).all()
+    written = [f"{time.item():{'%Y-%m-%d %H:%M' if whole else '%Y-%m-%d %H:%M:%S'}}" for time in times]
     return [(time, time_label(lead, 1)) for time, lead in zip(written, minutes, strict=True)]
 
 
