@@ -61,7 +61,8 @@ def add_commands(commands: Commands) -> None:
         "--output",
         required=True,
         type=Path,
-        help=".npy, .nc or .zarr (numbers), .gif or .png (film strip), - for facts alone, as JSON",
+        help=".npy, .nc or .zarr (numbers), .gif or .png (film strip; of radar maps a sheet, and .mp4, too), "
+        "- for facts alone, as JSON",
     )
     add_zoo(command)
 
@@ -193,9 +194,9 @@ def _forecast(options):
 
     model = load_model(options.model, options.zoo)
     if _is_radar(options):
-        future = _forecast_radar(options, model)
+        maps, future = _forecast_radar(options, model)
         facts = {"output": str(options.output), **_radar_facts(future)}
-        _write(options, facts, lambda: _write_radar(options.output, future))
+        _write(options, facts, lambda: _write_radar(options, maps, future))
         return
     channels, scale = model.input_shape[-1], options.range
     fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
@@ -234,8 +235,9 @@ def _is_radar(options):
 
 
 def _forecast_radar(options, model):
-    """Returns the forecast of radar maps, in mm/h, on their grid."""
+    """Returns the radar maps that the model sees, and their forecast, in mm/h, on their grid."""
     from mslstm_keras.forecasting.forecaster import forecast
+    from mslstm_keras.models.rollout import Rollout, find_layer
     from mslstm_keras.radar.read import read_radar
     from mslstm_keras.zoo.loading import scale_of
 
@@ -253,7 +255,8 @@ def _forecast_radar(options, model):
             )
         maps = maps.isel(y=slice(top, bottom), x=slice(left, right))
     scale = options.range or scale_of(options.model, options.zoo)
-    return forecast(model, maps, options.horizon, scale=scale)
+    seen = maps.isel(time=slice(-find_layer(model, Rollout).context_frames, None))
+    return seen, forecast(model, maps, options.horizon, scale=scale)
 
 
 def _radar_facts(future):
@@ -269,21 +272,28 @@ def _radar_facts(future):
     }
 
 
-def _write_radar(path, future):
-    """Writes rates as numbers, with or without times and places, or as grey pictures."""
+def _write_radar(options, maps, future):
+    """Writes rates as numbers, with or without times and places, or as pictures behind the maps that were seen."""
     import numpy as np
 
+    from mslstm_keras.figures.rain import FORECAST_SUFFIXES, rain_forecast_figure
     from mslstm_keras.frames.maps import SUFFIXES, write_maps
-    from mslstm_keras.frames.rain import RAIN_SCALES
     from mslstm_keras.frames.write import write_clip
+    from mslstm_keras.zoo.loading import name_of
 
-    rates = future.rain_rate.values[..., np.newaxis]
-    if path.suffix.lower() in SUFFIXES:
+    path = options.output
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
         write_maps(path, future)
-    elif path.suffix.lower() == ".npy":
-        write_clip(path, rates)
+    elif suffix == ".npy":
+        write_clip(path, future.rain_rate.values[..., np.newaxis])
+    elif suffix in FORECAST_SUFFIXES:
+        title = f"{future.attrs['service']} {future.attrs['product']}, forecast by {name_of(options.model)}"
+        rain_forecast_figure(maps.rain_rate, future.rain_rate, path, title=title)
     else:
-        write_clip(path, np.nan_to_num(RAIN_SCALES["dwd"].to_pixel(rates), nan=0.0))
+        raise ValueError(
+            f"`--output` must end in .npy, .nc, .zarr, .png, .gif or .mp4 for radar maps. Received: {path}"
+        )
 
 
 def _demo(options):

@@ -1,18 +1,14 @@
 """Several models beside each other: forecasts with truth and difference, scores by lead time, animations."""
 
-import fractions
-import io
 import os
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mslstm_keras.figures.animation import check_animation, write_animation
 from mslstm_keras.figures.drawing import (
     GREY,
-    MINUS,
-    SHEET_PANEL,
     Bar,
     Look,
     Panel,
@@ -25,33 +21,16 @@ from mslstm_keras.figures.drawing import (
     difference_look,
     draw_panels,
     draw_rows,
-    draw_sheet,
     largest_size,
     save,
     thinned,
     time_labels,
 )
-from mslstm_keras.files import replacing
-from mslstm_keras.frames.write import write_gif
+from mslstm_keras.figures.rain import rain_difference_look, rain_look
 
 if TYPE_CHECKING:
     from mslstm_keras.frames.rain import RainScale
 
-RAIN_LEVELS = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 50)
-RAIN_DIFFERENCES = (0.5, 2, 5, 10, 20)
-NO_RAIN = "#ededed"
-# From light to dark without a turn, so that the order of rates shows to every kind of colour vision and in grey.
-RAIN_COLOURS = (
-    "#c5e4f3",
-    "#8cc6ec",
-    "#4aa3df",
-    "#2a7fc4",
-    "#4d63bd",
-    "#6c42ad",
-    "#751f80",
-    "#5c0a4c",
-    "#2d0418",
-)
 PANELS_BESIDE = 4
 
 
@@ -157,50 +136,6 @@ def contact_sheet(
     save(draw_rows(rows, title, bars=bars, synthetic=synthetic), path)
 
 
-def rain_sheet(
-    maps: Mapping[str, np.ndarray], path: str | os.PathLike[str], *, title: str | None = None
-) -> None:
-    """Draws rain maps of any sizes beside each other as a PNG, all in the colours of `rain_look`.
-
-    A map with more pixels than its place is drawn by the means of blocks: of those pixels of a block that were
-    observed, so that the amount of rain stays, but not its highest rates.
-
-    Args:
-        maps: what is written below a map, in lines -> its rain rates, floats (height, width) in mm/h, such as
-            `read_radar(...).rain_rate[0]`. Pixels that were not observed are NaN: they are hatched, and a line says so.
-        path: file to write.
-        title: str. Heading. Default: none.
-
-    Raises:
-        ValueError: if there is no map, or one has other axes, or negative or infinite values.
-        OSError: if the file cannot be written; what was there before stays.
-    """
-    if not maps:
-        raise ValueError("`maps` must hold at least one map. Received: none")
-    images = {}
-    for name, rates in maps.items():
-        image = np.asarray(rates, "float32")
-        if image.ndim != 2 or not image.size:
-            raise ValueError(
-                f"`{name}` must be (height, width), no axis empty. Received: shape {image.shape}"
-            )
-        if np.isinf(image).any() or (image < 0).any():
-            raise ValueError(f"`{name}` must hold rain rates or NaN. Received: negative or infinite values")
-        images[name] = _block_means(image, -(-max(image.shape) // SHEET_PANEL))
-    save(draw_sheet(images, rain_look(), title), path)
-
-
-def _block_means(image: np.ndarray, side: int) -> np.ndarray:
-    """Returns the means of the pixels of blocks that are there; blocks at the edges may be smaller."""
-    height, width = (-(-length // side) for length in image.shape)
-    edges = [(0, side * blocks - length) for blocks, length in zip((height, width), image.shape, strict=True)]
-    blocks = np.pad(image, edges, constant_values=np.nan).reshape(height, side, width, side)
-    there = ~np.isnan(blocks)
-    count = there.sum((1, 3))
-    total = np.where(there, blocks, 0).sum((1, 3), dtype="float64")
-    return np.where(count, total / np.maximum(count, 1), np.nan).astype("float32")
-
-
 def comparison_animation(
     truth: np.ndarray,
     forecasts: Mapping[str, np.ndarray],
@@ -237,11 +172,7 @@ def comparison_animation(
         ImportError: if PyAV, which MP4 needs, is not installed.
         OSError: if the file cannot be written; what was there before stays.
     """
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in (".gif", ".mp4"):
-        raise ValueError(f"`path` must end in .gif or .mp4. Received: path={os.fspath(path)!r}")
-    if not 0 < fps <= 50:
-        raise ValueError(f"`fps` must lie in (0, 50]. Received: fps={fps}")
+    check_animation(path, fps)
     frames = _checked({} if context is None else {"context": context}, truth, forecasts)
     values = {name: _values(images, rain_scale) for name, images in frames.items()}
     past = values.get("context", values["truth"][:0])
@@ -258,35 +189,7 @@ def comparison_animation(
         title=title,
         synthetic=synthetic,
     )
-    if suffix == ".gif":
-        write_gif(path, images, fps=fps)
-    else:
-        _write_mp4(path, images, fps)
-
-
-def rain_look() -> Look:
-    """Returns the look of rain rates in mm/h: steps at 0.1, 0.5, 1, ... 50, light grey below 0.1."""
-    from matplotlib.colors import BoundaryNorm, ListedColormap
-
-    colours = ListedColormap(RAIN_COLOURS[:-1]).with_extremes(under=NO_RAIN, over=RAIN_COLOURS[-1])
-    norm = BoundaryNorm(RAIN_LEVELS, colours.N)
-    norm.extend = colours.colorbar_extend = "both"  # type: ignore[assignment]  # the stub says bool
-    return Look({"cmap": colours, "norm": norm}, {level: f"{level:g}" for level in RAIN_LEVELS}, "mm/h")
-
-
-def rain_difference_look() -> Look:
-    """Returns the look of differences in mm/h: white up to 0.5, red too much, blue too little."""
-    import matplotlib
-    from matplotlib.colors import BoundaryNorm, ListedColormap
-
-    levels = [*(-level for level in reversed(RAIN_DIFFERENCES)), *RAIN_DIFFERENCES]
-    below, *between, above = matplotlib.colormaps["RdBu_r"](np.linspace(0, 1, len(levels) + 1))
-    between[len(between) // 2] = (1, 1, 1, 1)
-    colours = ListedColormap(between).with_extremes(under=below, over=above)
-    norm = BoundaryNorm(levels, colours.N)
-    norm.extend = colours.colorbar_extend = "both"  # type: ignore[assignment]  # the stub says bool
-    ticks = {level: f"{MINUS if level < 0 else '+'}{abs(level):g}" for level in levels}
-    return Look({"cmap": colours, "norm": norm}, ticks, "mm/h")
+    write_animation(path, images, fps)
 
 
 def _checked(
@@ -316,33 +219,3 @@ def _error_look(errors: Iterable[np.ndarray], rain_scale: "RainScale | None") ->
     if rain_scale is not None:
         return rain_difference_look()
     return difference_look(max(map(largest_size, errors)))
-
-
-def _write_mp4(path: str | os.PathLike[str], images: np.ndarray, fps: float) -> None:
-    """Writes pictures, uint8 (time, height, width, 3), as a video."""
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError("MP4 needs PyAV: pip install 'mslstm_keras[video]'") from error
-    odd = [(0, side % 2) for side in images.shape[1:3]]
-    images = np.pad(images, [(0, 0), *odd, (0, 0)], constant_values=255)
-    rate = fractions.Fraction(fps).limit_denominator(1000)
-    video = io.BytesIO()
-    with av.open(video, "w", format="mp4") as container:
-        # The stub tells by a few names of encoders which of them are for videos.
-        stream: av.VideoStream = container.add_stream(_encoder(av), rate=rate)  # type: ignore[assignment]
-        stream.height, stream.width = images.shape[1:3]
-        stream.pix_fmt = "yuv420p"  # what every player shows
-        for image in images:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    with replacing(path) as temporary:
-        temporary.write_bytes(video.getvalue())
-
-
-def _encoder(av: ModuleType) -> str:
-    """Returns the name of the best encoder that this build of PyAV has."""
-    try:
-        return av.Codec("h264", "w").name
-    except av.codec.codec.UnknownCodecError:
-        return "mpeg4"

@@ -115,6 +115,19 @@ class Bar:
     last: int
 
 
+@dataclass(frozen=True)
+class ScaleBar:
+    """How long a way is in a picture.
+
+    Attributes:
+        length: in pixels.
+        name: what is written beside it, such as "50 km".
+    """
+
+    length: float
+    name: str
+
+
 def checked_frames(given: Mapping[str, Any], observed: Container[str] = ()) -> dict[str, np.ndarray]:
     """Returns frames as float32 if they can be drawn together.
 
@@ -179,7 +192,7 @@ def difference_look(largest: float) -> Look:
     return Look({"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}, ticks)
 
 
-def time_label(lead: int, interval: float | None = None) -> str:
+def time_label(lead: float, interval: float | None = None) -> str:
     """Returns what a time is called: t+2, or +60 min where frames are 30 minutes apart."""
     sign = MINUS if lead < 0 else "+"
     if interval is None:
@@ -204,9 +217,14 @@ def clock(context_frames: int, forecast_frames: int, interval: float | None = No
     return [f"input {time}" for time in past] + [f"forecast {time}" for time in future]
 
 
+def evenly_spaced(count: int) -> np.ndarray:
+    """Returns the indices of at most ten of so many images, evenly spaced in time; the first and the last stay."""
+    return np.linspace(0, count - 1, min(count, COLUMNS)).round().astype(int)
+
+
 def thinned(images: np.ndarray, labels: Sequence[str] | None) -> tuple[np.ndarray, Sequence[str] | None]:
     """Returns at most ten images with their labels, evenly spaced in time."""
-    chosen = np.linspace(0, len(images) - 1, min(len(images), COLUMNS)).round().astype(int)
+    chosen = evenly_spaced(len(images))
     return images[chosen], labels and [labels[index] for index in chosen]
 
 
@@ -248,27 +266,32 @@ def draw_panels(
     context_frames: int,
     *,
     columns: int | None = None,
+    panel_width: int = ANIMATED_PANEL,
     bar: Look | None = None,
+    scale_bar: ScaleBar | None = None,
     title: str | None = None,
     synthetic: bool = False,
 ) -> np.ndarray:
     """Draws panels side by side, so many beside each other, one picture per time: uint8 (time, height, width, 3).
 
-    Below the panels stands the clock's text of each time; a colour bar stands right of the first row.
+    Below the panels stands the clock's text of each time, and a scale bar; a colour bar stands right of the first row.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     columns = columns or len(panels)
-    width, height = panel_size(panels[0].images, ANIMATED_PANEL)
+    width, height = panel_size(panels[0].images, panel_width)
     margin, rows = 2 * GAP, -(-len(panels) // columns)
     first = GAP + (TEXT_HEIGHT + GAP if title or synthetic else 0)
     right = 2 * margin + columns * (width + margin) - margin
     bottom = first + rows * (TEXT_HEIGHT + height + margin) + GAP + TEXT_HEIGHT
     missing = any(np.isnan(panel.images).any() for panel in panels)
-    figure = new_figure(right + (BAR_WIDTH - margin if bar else 0), bottom + (TEXT_HEIGHT if missing else 0))
+    foot = TEXT_HEIGHT if missing or scale_bar else 0
+    figure = new_figure(right + (BAR_WIDTH - margin if bar else 0), bottom + foot)
     _write_title(figure, margin, title, synthetic)
     if missing:
         _write_missing(figure, margin)
+    if scale_bar:
+        _draw_scale_bar(figure, right - margin, scale_bar)
     headings, pictures = [], []
     for index, panel in enumerate(panels):
         left = margin + index % columns * (width + margin)
@@ -280,7 +303,8 @@ def draw_panels(
     if bar:
         _draw_bar(figure, (right, first + TEXT_HEIGHT, 14, height), bar)
     canvas = FigureCanvasAgg(figure)
-    clock_text = write_text(figure, right / 2, bottom - TEXT_HEIGHT / 2 - GAP, "", TEXT)
+    clock_text = write_text(figure, right / 2, bottom - TEXT_HEIGHT / 2 - GAP, max(clock, key=len), TEXT)
+    _fitted(clock_text, right - margin)
     frames = []
     for time, reading in enumerate(clock):
         clock_text.set_text(reading)
@@ -294,13 +318,24 @@ def draw_panels(
     return np.stack(frames)
 
 
-def draw_sheet(images: Mapping[str, np.ndarray], look: Look, title: str | None) -> "Figure":
-    """Draws images (height, width) of any shapes, four beside each other, each with the lines of its name below it."""
+def draw_sheet(
+    images: Mapping[str, np.ndarray],
+    look: Look,
+    title: str | None,
+    *,
+    side: int = SHEET_PANEL,
+    names_above: bool = False,
+    scale_bar: ScaleBar | None = None,
+) -> "Figure":
+    """Draws images (height, width) of any shapes, four beside each other, the lines of its name below or above each.
+
+    The longer side of each is `side` pixels; a scale bar stands at the bottom.
+    """
     margin, line = 2 * GAP, TEXT + GAP
     names = list(images)
     rows = [names[start : start + SHEET_COLUMNS] for start in range(0, len(names), SHEET_COLUMNS)]
     sizes = {
-        name: [round(side * SHEET_PANEL / max(image.shape)) for side in image.shape]
+        name: [round(length * side / max(image.shape)) for length in image.shape]
         for name, image in images.items()
     }
     top = TEXT_HEIGHT + 2 * GAP if title else GAP
@@ -310,23 +345,28 @@ def draw_sheet(images: Mapping[str, np.ndarray], look: Look, title: str | None) 
         lines = max(name.count("\n") + 1 for name in row)
         top += max(sizes[name][0] for name in row) + lines * line + 2 * margin
     missing = any(np.isnan(image).any() for image in images.values())
-    right = margin + len(rows[0]) * (SHEET_PANEL + margin)
-    figure = new_figure(right + BAR_WIDTH, top + (TEXT_HEIGHT if missing else 0))
+    right = margin + len(rows[0]) * (side + margin)
+    figure = new_figure(right + BAR_WIDTH, top + (TEXT_HEIGHT if missing or scale_bar else 0))
     _write_title(figure, margin, title, synthetic=False)
     if missing:
         _write_missing(figure, margin)
+    if scale_bar:
+        _draw_scale_bar(figure, right - margin, scale_bar)
     for top, row in zip(tops, rows, strict=True):
         tallest = max(sizes[name][0] for name in row)
+        words_top = top if names_above else top + tallest + GAP
+        if names_above:
+            top += max(name.count("\n") + 1 for name in row) * line + GAP
         for column, name in enumerate(row):
-            height, width = (max(side, 1) for side in sizes[name])
-            middle = margin + column * (SHEET_PANEL + margin) + SHEET_PANEL / 2
+            height, width = (max(length, 1) for length in sizes[name])
+            middle = margin + column * (side + margin) + side / 2
             box = (middle - width / 2, top + (tallest - height) / 2, width, height)
             draw_panel(figure, box, images[name], look, missing)
             for number, words in enumerate(name.split("\n")):
-                place = (middle, top + tallest + GAP + (number + 0.5) * line)
+                place = (middle, words_top + (number + 0.5) * line)
                 colour, weight = (FAINT, "normal") if number else (INK, "bold")
                 text = write_text(figure, *place, words, TEXT - 2, color=colour, weight=weight)
-                _fitted(text, SHEET_PANEL)
+                _fitted(text, side)
         if row is rows[0]:
             _draw_bar(figure, (right, top, 14, tallest), look)
     return figure
@@ -428,6 +468,15 @@ def _write_missing(figure: "Figure", left: float) -> None:
     axes.spines[:].set(color=EDGE, linewidth=0.8)
     axes.patch.set(**MISSING)
     write_text(figure, left + 2 * TEXT + 2 * GAP, middle, MISSING_LEGEND, TEXT - 2, color=FAINT, ha="left")
+
+
+def _draw_scale_bar(figure: "Figure", right: float, scale_bar: ScaleBar) -> None:
+    """Draws a scale bar at the bottom, its name left of it."""
+    middle, left = figure.bbox.height - TEXT_HEIGHT / 2, right - scale_bar.length
+    axes = _add_axes(figure, (left, middle - GAP / 2, scale_bar.length, GAP))
+    axes.set(xticks=[], yticks=[], facecolor=INK)
+    axes.spines[:].set_visible(False)
+    write_text(figure, left - GAP, middle, scale_bar.name, TEXT - 2, ha="right")
 
 
 def _write_row_name(figure: "Figure", name: str, middle: float) -> None:

@@ -12,11 +12,13 @@ import xarray
 from PIL import Image
 
 import mslstm_keras
+from mslstm_keras.figures.rain import NO_RAIN, RAIN_COLOURS, RAIN_LEVELS
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.frames.read import read_clip
 from mslstm_keras.zoo.loading import load_model
 from tests.export.test_convert import reference_parameters
 from tests.support.commands import NAME, listing
+from tests.support.pictures import gif_frames, pixels, rgb, video_frames
 from tests.support.processes import no_file_larger_than
 from tests.support.radar_files import codes, digits, stamps, write_knmi
 
@@ -186,10 +188,33 @@ def test_radar_maps_are_forecast_on_their_grid(succeed, tiny_run, maps, tmp_path
         np.testing.assert_array_equal(written.time, expected.time)
         np.testing.assert_array_equal(written.x, rates.x)
         np.testing.assert_allclose(rain, expected.rain_rate, rtol=1e-6)
-    for name in ("out.npy", "out.gif"):
-        succeed(*words, tmp_path / name)
+    succeed(*words, tmp_path / "out.npy")
     np.testing.assert_allclose(np.load(tmp_path / "out.npy")[..., 0], expected.rain_rate, rtol=1e-6)
     assert json.loads(succeed(*words, "-")) == {**facts, "output": "-"}
+
+
+@RAIN
+def test_radar_maps_and_their_forecast_are_drawn_in_the_colours_of_rain(
+    succeed, fail, tiny_run, maps, tmp_path
+):
+    """The three maps that the model sees, then four of the forecast: a sheet has two of the former."""
+    words = ["forecast", "--model", tiny_run, "--input", maps, "--output"]
+    for name in ("out.png", "out.gif", "out.mp4"):
+        succeed(*words, tmp_path / name)
+    sheet, (frames, _), (video, _) = (
+        pixels(tmp_path / "out.png"),
+        gif_frames(tmp_path / "out.gif"),
+        video_frames(tmp_path / "out.mp4"),
+    )
+    assert len(frames) == len(video) == 7 and frames.shape[1:] == video.shape[1:]
+    last = mslstm_keras.read_radar(maps).rain_rate[-1].values
+    colours = np.array([rgb(colour) for colour in (NO_RAIN, *RAIN_COLOURS)])
+    expected = colours[np.searchsorted(RAIN_LEVELS, last, "right")]
+    # Pixels are squares of 25: the last observed map is the second of the sheet, the third of an animation.
+    np.testing.assert_allclose(sheet[106 + 12 :: 25, 624 + 12 :: 25][:16, :24], expected, atol=3)
+    np.testing.assert_allclose(frames[2][84 + 12 :: 25, 12 + 12 :: 25][:16, :24], expected, atol=16)
+    error = fail(*words, tmp_path / "out.avi")
+    assert "`--output` must end in .npy, .nc, .zarr, .png, .gif or .mp4 for radar maps. Received: " in error
 
 
 @RAIN

@@ -6,18 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from mslstm_keras.figures.comparison import (
-    NO_RAIN,
-    RAIN_COLOURS,
-    RAIN_LEVELS,
-    comparison_animation,
-    comparison_figure,
-    contact_sheet,
-    rain_sheet,
-)
-from mslstm_keras.figures.drawing import SHEET_PANEL, clock, time_label
+from mslstm_keras.figures.comparison import comparison_animation, comparison_figure, contact_sheet
+from mslstm_keras.figures.drawing import clock, time_label
+from mslstm_keras.figures.rain import NO_RAIN, RAIN_COLOURS
 from mslstm_keras.frames.rain import RAIN_SCALES
-from tests.support.pictures import WARNING, gif_frames, hatched, near, pixels
+from tests.support.pictures import WARNING, gif_frames, hatched, near, pixels, rgb, video_frames
 from tests.support.processes import no_file_larger_than
 
 LABEL, GAP, TEXT, SIDE = 150, 6, 36, 216  # pixels of the layout for up to four frames of 8 x 8
@@ -25,21 +18,9 @@ RATES = (0.05, 0.3, 0.7, 1.5, 3, 7, 15, 25, 40, 80)  # mm/h, one of each level
 DWD = RAIN_SCALES["dwd"]
 
 
-def video_frames(path):
-    av = pytest.importorskip("av", reason="reading MP4 needs PyAV")
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        frames = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(stream)]
-        return np.stack(frames), stream.average_rate
-
-
 def flat(values, channels=1):
     """Returns frames of 8 x 8 that each have one value."""
     return np.ones((1, 8, 8, channels), "float32") * np.reshape(values, (-1, 1, 1, 1)).astype("float32")
-
-
-def rgb(colour):
-    return [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
 
 
 def middle(picture, column, top):
@@ -137,26 +118,6 @@ def test_differences_of_rain_are_in_mm_per_hour(tmp_path):
     assert shown[1][0] - shown[1][2] > 30  # red, 2 to 5 too much
     assert shown[2][0] < shown[1][0] and shown[2][0] - shown[2][2] > 60  # dark red, more than 20
     assert shown[3][2] - shown[3][0] > 60  # blue, 5 to 10 too little
-
-
-def seen(colour, vision):
-    """Returns linear RGB of a colour as somebody sees it without red or green cones (Viénot et al. 1999)."""
-    linear = np.array([(value / 255) ** 2.2 for value in rgb(colour)])
-    mix = {
-        "full": np.eye(3),
-        "protanopia": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
-        "deuteranopia": [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
-        "grey": [[0.2126, 0.7152, 0.0722]] * 3,
-    }[vision]
-    return np.clip(np.array(mix) @ linear, 0, 1)
-
-
-@pytest.mark.parametrize("vision", ["full", "protanopia", "deuteranopia", "grey"])
-def test_rain_colours_differ_for_every_vision(vision):
-    colours = [seen(colour, vision) ** (1 / 2.2) * 255 for colour in (NO_RAIN, *RAIN_COLOURS)]
-    assert len(colours) == len(RAIN_LEVELS) + 1
-    lightness = [0.2126 * red + 0.7152 * green + 0.0722 * blue for red, green, blue in colours]
-    assert (np.diff(lightness) < -7).all()  # darker with every level
 
 
 def test_times_are_labelled(tmp_path):
@@ -406,69 +367,6 @@ def test_missing_pixels_of_a_contact_sheet(tmp_path):
     assert hatched(picture[-TEXT:][11:-11, LABEL + 3 : LABEL + 37])
     with pytest.raises(ValueError, match=r"`7` must be finite, or NaN .* Received: infinite values"):
         contact_sheet({"7": flat([0.4, np.inf])}, tmp_path / "b.png")
-
-
-def test_a_sheet_of_rain_maps_of_any_sizes(tmp_path):
-    """Each in the colour of its rate; pixels that were not observed are hatched."""
-    maps = {f"map {number}": np.full((20, 20), rate, "float32") for number, rate in enumerate(RATES)}
-    maps["map 1\n2024-05-01"] = maps.pop("map 1").repeat(50, 0).repeat(50, 1)
-    maps["map 2"][:10] = np.nan
-    rain_sheet(maps, tmp_path / "a.png")
-    picture = pixels(tmp_path / "a.png")
-    margin, line = 2 * GAP, 20 + GAP
-    left = [margin + column * (SHEET_PANEL + margin) for column in range(4)]
-    top = [GAP + row * (SHEET_PANEL + line + 2 * margin) for row in range(3)]
-    rates = {name: rates[-1, -1] for name, rates in maps.items()}
-    for place, (name, rate) in enumerate(rates.items()):
-        x, y = left[place % 4], top[place // 4]
-        colour = ([NO_RAIN, *RAIN_COLOURS])[np.searchsorted(RAIN_LEVELS, rate, "right")]
-        panel = picture[y + SHEET_PANEL // 2 + 10 : y + SHEET_PANEL - 5, x + 5 : x + SHEET_PANEL - 5]
-        assert near(panel, rgb(colour), 3).all(), name
-        upper = picture[y + 5 : y + SHEET_PANEL // 2 - 10, x + 5 : x + SHEET_PANEL - 5]
-        assert hatched(upper) == (name == "map 2")
-    assert hatched(picture[-TEXT:][11:-11, margin + 3 : margin + 37])
-
-
-def test_a_sheet_keeps_the_sides_of_its_maps(tmp_path):
-    maps = {"wide": np.full((10, 40), 3.0), "high": np.full((40, 10), 3.0)}
-    rain_sheet(maps, tmp_path / "a.png", title="Two")
-    picture = pixels(tmp_path / "a.png")
-    rain = near(picture[:, : 12 + 2 * (SHEET_PANEL + 12)], rgb(RAIN_COLOURS[3]), 3)
-    assert abs(rain[:, : 12 + SHEET_PANEL].any(0).sum() - SHEET_PANEL) < 4
-    assert abs(rain[:, : 12 + SHEET_PANEL].any(1).sum() - SHEET_PANEL / 4) < 4
-    assert abs(rain[:, 24 + SHEET_PANEL :].any(0).sum() - SHEET_PANEL / 4) < 4
-
-
-def test_large_maps_are_drawn_by_the_means_of_what_was_observed(tmp_path):
-    """Of each block of 2 x 2 pixels; one that nobody observed stays missing."""
-    image = np.zeros((2 * SHEET_PANEL - 1, 2 * SHEET_PANEL), "float32")
-    image[1::2, ::2] = 12  # mean 3
-    image[:, : SHEET_PANEL // 2 * 2 - 100 : 2] = np.nan  # in the left part, the dry columns alone are left
-    image[:100] = np.nan
-    rain_sheet({"a": image}, tmp_path / "a.png")
-    panel = pixels(tmp_path / "a.png")[GAP:, 12:][: SHEET_PANEL - 3, :SHEET_PANEL]
-    assert hatched(panel[5:45, 5:-5])
-    assert near(panel[55:, 5 : SHEET_PANEL // 2 - 55], rgb(NO_RAIN), 3).all()
-    assert near(panel[55:, SHEET_PANEL // 2 - 45 : -5], rgb(RAIN_COLOURS[3]), 3).all()
-
-
-@pytest.mark.parametrize(
-    ("maps", "said"),
-    [
-        ({}, "`maps` must hold at least one map. Received: none"),
-        (
-            {"a": np.zeros((1, 4, 4))},
-            r"`a` must be \(height, width\), no axis empty. Received: shape \(1, 4, 4\)",
-        ),
-        ({"a": np.zeros((0, 4))}, "no axis empty"),
-        ({"a": np.full((4, 4), -1.0)}, "`a` must hold rain rates or NaN. Received: negative or infinite"),
-        ({"a": np.full((4, 4), np.inf)}, "`a` must hold rain rates or NaN. Received: negative or infinite"),
-    ],
-)
-def test_sheets_that_are_not_drawn(tmp_path, maps, said):
-    with pytest.raises(ValueError, match=said):
-        rain_sheet(maps, tmp_path / "a.png")
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("every", [0, 3, 1.5])
