@@ -162,8 +162,8 @@ def test_a_sheet_of_a_forecast(tmp_path, written):
         *("2010-08-27 00:15 UTC", "forecast +25 min"),
     ]
     # 5 km are 5 pixels of 30 each: the longest that a third of the width holds is 6.67 km.
-    row = near(picture[-TEXT // 2, -BAR - MARGIN - 150 - GAP // 2 : -BAR], INK)
-    assert abs(row.sum() - 150) <= 2
+    bar = near(picture[-TEXT // 2, -BAR - MARGIN - 150 - GAP // 2 : -BAR], INK)
+    assert abs(bar.sum() - 150) <= 2
 
 
 def test_of_a_long_forecast_ten_maps_are_drawn(tmp_path, written):
