@@ -1,5 +1,6 @@
 """Scores of a model on clips, beside the forecast that nothing moves."""
 
+import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
@@ -9,6 +10,8 @@ import numpy as np
 
 from mslstm_keras.data.clips import Clips, fill_missing
 from mslstm_keras.evaluation.protocols import Protocol
+from mslstm_keras.metrics.categorical import Contingency
+from mslstm_keras.metrics.frame import FrameMetric
 from mslstm_keras.models.rollout import Rollout, find_layer
 
 Name = TypeVar("Name", bound=Hashable)
@@ -136,6 +139,7 @@ def score(
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
     counted = rollout.steps if all_frames else rollout.forecast_frames
     metrics = {name: (protocol or Protocol()).make(counted) for name in predictors}
+    counting = {name: _counting(of_name.values()) for name, of_name in metrics.items()}
     weights, pixels, missing, blank = None, 0, 0, 0
     for first in range(0, count, batch_size):
         frames = whole_clips(
@@ -150,10 +154,14 @@ def score(
         truth = keras.ops.convert_to_tensor(frames[:, 1:])  # here, not once in every metric
         for name, predict in predictors.items():
             predictions = keras.ops.convert_to_tensor(predict(frames))
-            for metric in metrics[name].values():
-                metric.update_state(truth, predictions, weights)
+            for metric, counter in counting[name]:
+                if metric is counter:
+                    metric.update_state(truth, predictions, weights)
         if progress:
             progress(first + len(frames))
+    for metric, counter in itertools.chain.from_iterable(counting.values()):
+        if metric is not counter:
+            metric.take_counts(counter)
     scores = {
         name: {key: _values(metric) for key, metric in of_name.items()} for name, of_name in metrics.items()
     }
@@ -178,6 +186,17 @@ def whole_clips(clips: Clips, rollout: Rollout, numbers: np.ndarray, *, any_size
             f"Received: {frames.shape[1:]}"
         )
     return frames[:, : expected[0]]
+
+
+def _counting(metrics):
+    """Returns each metric with the one that counts for it: POD, FAR, CSI and HSS at one threshold count the same."""
+    counters: dict[tuple[float, str], FrameMetric] = {}
+    return [
+        (metric, counters.setdefault((metric.threshold, metric.rain_scale), metric))
+        if isinstance(metric, Contingency)
+        else (metric, metric)
+        for metric in metrics
+    ]
 
 
 def _values(metric):

@@ -91,6 +91,11 @@ class Contingency(EventMetric):
         totals, remainders = (ops.convert_to_numpy(part) for part in (self.totals, self.remainders))
         return totals.astype("float64") + remainders
 
+    def take_counts(self, other: "Contingency") -> None:
+        """Takes over the counts of another metric of the same frames and threshold, in place of its own."""
+        for own, theirs in zip(self.variables, other.variables, strict=True):
+            own.assign(theirs)
+
     def per_frame(self) -> Tensor:
         """Returns the score of each counted frame, (frames,), the earliest lead time first."""
         return self.rate(*ops.unstack(self.sums(), axis=-1))

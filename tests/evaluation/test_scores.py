@@ -10,7 +10,9 @@ import pytest
 import tensorflow as tf
 
 from mslstm_keras.data.clips import Clips
+from mslstm_keras.evaluation.protocols import Protocol
 from mslstm_keras.evaluation.scores import evaluate, persistence
+from mslstm_keras.metrics.categorical import Contingency
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.rollout import Rollout, find_layer
 from tests.support.equations import randomise
@@ -196,6 +198,24 @@ def test_persistence_repeats_the_last_frame_seen():
     assert persistence(frames, 3).ravel().tolist() == [0, 1, 2, 2, 2, 2]
     assert persistence(frames, 1).ravel().tolist() == [0] * 6
     assert persistence(frames, 7).ravel().tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_events_at_one_threshold_are_counted_once(model, monkeypatch):
+    counted, original = [], Contingency.score
+
+    def noted(self, *arguments):
+        counted.append(self.name)
+        return original(self, *arguments)
+
+    def scores(*metrics):
+        return evaluate(model, clips(), protocol=Protocol(metrics, rain_scale="dwd"))
+
+    names = ("csi_2", "pod_2", "csi_5", "far_2", "hss_5", "hss_2")
+    alone = {name: scores(name)["model"][name] for name in names}
+    monkeypatch.setattr(Contingency, "score", noted)
+    together = scores(*names)
+    assert counted == 2 * ["csi_2", "csi_5"]  # of the model and of persistence
+    assert together["model"] == alone
 
 
 def test_endless_clips_are_scored_as_far_as_told(model):

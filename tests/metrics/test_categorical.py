@@ -144,6 +144,18 @@ def test_batches_are_pooled(kind):
     np.testing.assert_allclose(split.per_frame(), whole.per_frame(), rtol=1e-6)
 
 
+def test_one_metric_takes_the_counts_of_another():
+    truth, prediction = rain_frames()
+    counted, alone, taken = CSI(3, 2.0), HSS(3, 2.0), HSS(3, 2.0)
+    for metric in (counted, alone):
+        metric.update_state(truth, prediction)
+    taken.update_state(truth[:1], prediction[:1])  # which is forgotten
+    taken.take_counts(counted)
+    np.testing.assert_array_equal(taken.counts(), counted.counts())
+    np.testing.assert_array_equal(taken.per_frame(), alone.per_frame())
+    np.testing.assert_array_equal(taken.result(), alone.result())
+
+
 @pytest.mark.parametrize("kind", EVERY)
 def test_reset(kind):
     truth, prediction = rain_frames()
