@@ -6,6 +6,7 @@ With `-s` it prints how far each is from the reference.
 import contextlib
 import copy
 import functools
+import gc
 import pickle
 import re
 import warnings
@@ -42,7 +43,7 @@ RATE = 1e-4  # with larger ones the random weights of the pyramid run away, and 
 PROMISES = {}
 """Row of the page -> (check, tolerance): a check of a model's name returns how far it is from the reference."""
 
-pytestmark = pytest.mark.usefixtures("many_models")
+pytestmark = pytest.mark.usefixtures("many_models", "forgotten_models")
 
 
 def promise(row, tolerance=1e-6):
@@ -476,6 +477,14 @@ def unrolled(name):
 
 
 FOUND = {}
+
+
+@pytest.fixture
+def forgotten_models():
+    """A trained model is a circle of references, and some hundred megabytes with its graphs."""
+    yield
+    keras.backend.clear_session()
+    gc.collect()
 
 
 @pytest.fixture(scope="module", autouse=True)
