@@ -17,7 +17,8 @@ class Grid:
     """Regular grid of a map, whose first row is the northern one.
 
     Attributes:
-        projection: what `pyproj.CRS` takes: a PROJ string or WKT. Its unit of length is the metre.
+        projection: what `pyproj.CRS` takes: a PROJ string or WKT. Its unit of length is the metre. Empty where the map
+            does not say where it is.
         shape: (height, width) in pixels.
         left: x of the western edge, metres, or degrees east where the projection is geographic.
         top: y of the northern edge, metres, or degrees north.
@@ -46,6 +47,11 @@ class Grid:
             raise ValueError(f"no grid: {height} x {width} pixels from {west}, {south} to {east}, {north}")
         return cls(projection, (height, width), west, north, (east - west) / width, (north - south) / height)
 
+    @classmethod
+    def unplaced(cls, shape: tuple[int, int]) -> "Grid":
+        """Returns the grid of a map that does not say where it is: its pixels by their numbers."""
+        return cls("", shape, -0.5, shape[0] - 0.5, 1.0, 1.0)
+
     @property
     def x(self) -> np.ndarray:
         """Centres of the columns, from west to east."""
@@ -59,16 +65,18 @@ class Grid:
     @property
     def geographic(self) -> bool:
         """Whether x and y are longitude and latitude."""
-        return _crs(self.projection).is_geographic
+        return bool(self.projection) and _crs(self.projection).is_geographic
 
     def __str__(self) -> str:
         height, width = self.shape
+        if not self.projection:
+            return f"{height} x {width} pixels, nobody says where"
         unit = " degrees" if self.geographic else " m"
         return f"{height} x {width} pixels of {self.dx:g}{unit} from ({self.left:g}, {self.top:g})"
 
     def is_like(self, other: "Grid") -> bool:
         """Whether two grids are the same but for rounding."""
-        if self.shape != other.shape:
+        if self.shape != other.shape or bool(self.projection) != bool(other.projection):
             return False
         if self.projection != other.projection and _crs(self.projection) != _crs(other.projection):
             return False
@@ -84,7 +92,16 @@ class Grid:
         return bool(np.all(np.abs(ours - theirs) <= _TOLERANCE * min(self.dx, self.dy)))
 
     def coordinates(self) -> dict[str, Any]:
-        """Returns x, y and the grid mapping `spatial_ref` as coordinates of an `xarray.Dataset`."""
+        """Returns x, y and the grid mapping `spatial_ref`, if there is one, as coordinates of an `xarray.Dataset`."""
+        if not self.projection:
+            return {
+                axis: (
+                    axis,
+                    places,
+                    {"long_name": f"number of the {name}", "units": "1", "axis": axis.upper()},
+                )
+                for axis, name, places in (("x", "column", self.x), ("y", "row, from the south", self.y))
+            }
         if self.geographic:
             kinds = {
                 axis: {

@@ -115,6 +115,8 @@ def _minutes(start: np.datetime64, end: np.datetime64, product: str) -> float | 
 
 
 def _grid(file: h5py.File, shape: tuple[int, int]) -> Grid:
+    if "geographic" not in file:
+        return Grid.unplaced(shape)
     geographic = file["geographic"].attrs
     projection = text(file["geographic/map_projection"].attrs["projection_proj4_params"])
     projection = re.sub(r"(?<![+\w])(?=[xy]_0=)", "+", projection)  # a plus is missing in many

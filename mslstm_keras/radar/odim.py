@@ -188,7 +188,7 @@ def _grid(where: ChainMap[str, Any], shape: tuple[int, int], service: str) -> Gr
     if "projdef" not in where:
         if service == "MeteoSwiss" and shape == CCS4.shape:
             return CCS4
-        raise ValueError("must say its projection, has no `where/projdef`")
+        return Grid.unplaced(shape)
     projection = text(where["projdef"])
     corners = [
         projected(projection, number(where[f"{corner}_lon"]), number(where[f"{corner}_lat"]))
@@ -196,7 +196,7 @@ def _grid(where: ChainMap[str, Any], shape: tuple[int, int], service: str) -> Gr
         if f"{corner}_lon" in where and f"{corner}_lat" in where
     ]
     if len(corners) < 2:
-        raise ValueError("must say where its corners are, has no `where/LL_lon` and so on")
+        return Grid.unplaced(shape)
     x, y = zip(*corners, strict=True)
     grid = Grid.between(projection, shape, west=min(x), south=min(y), east=max(x), north=max(y))
     # Corners are rounded to a fraction of a pixel, its size is not; some state it in kilometres.

@@ -64,8 +64,8 @@ def read_radar(
     Returns:
         `xarray.Dataset` with `rain_rate` (time, y, x), float32 in mm/h, NaN where not observed, computed by dask when
         it is asked for. The first row is the northern one: `y` falls. `x` and `y` are the centres of the pixels, in
-        metres, or longitude and latitude in degrees; `spatial_ref` is the projection as a CF grid mapping. `time` is
-        UTC: the nominal time of a rate, the end of the time of a depth, the time that a nowcast is for. Attributes
+        metres, or longitude and latitude in degrees; `spatial_ref` is the projection as a CF grid mapping. Where maps
+        do not say where they are, `x` and `y` are numbers of pixels, with a warning. `time` is UTC: the nominal time of a rate, the end of the time of a depth, the time that a nowcast is for. Attributes
         are those of CF, `service`, `product`, `interval_minutes` (of more than one map), `z_r` and `licence`, where
         there is one, and of a nowcast `forecast_reference_time`.
 
@@ -380,9 +380,15 @@ def _dataset(frames: _Frames, first: RadarMap, minutes: float | None) -> "xr.Dat
         "standard_name": "rainfall_rate",
         "long_name": "rain rate",
         "units": "mm/h",
-        "grid_mapping": "spatial_ref",
         "cell_methods": "time: mean" if first.quantity == DEPTH else "time: point",
     }
+    if grid.projection:
+        attributes["grid_mapping"] = "spatial_ref"
+    else:
+        warnings.warn(
+            f"the maps of {first.service} do not say where they are: x and y are numbers of pixels",
+            stacklevel=3,
+        )
     facts: dict[str, Any] = {
         "Conventions": "CF-1.11",
         "title": f"Rain rate, {first.service} {first.product}",

@@ -159,7 +159,6 @@ class TestGrid:
         ("change", "said"),
         [
             ({"xscale": 3000.0}, "`where/xscale` must agree with the corners"),
-            ({"projdef": None}, "must say its projection"),
             ({"LL_lon": np.inf}, "attributes must be finite"),
         ],
     )

@@ -6,6 +6,7 @@ import pickle
 import tarfile
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 
@@ -339,3 +340,24 @@ def test_packages_that_are_missing(folder, monkeypatch):
             ImportError, match=r"Reading radar maps needs .*pip install 'mslstm_keras\[radar\]'"
         ):
             ms.read_radar(folder)
+
+
+def without_place(path):
+    with h5py.File(path, "a") as file:
+        file.pop("geographic", None)
+        file.pop("where", None)
+
+
+@pytest.mark.parametrize("write", [write_knmi, write_odim])
+def test_maps_that_do_not_say_where_they_are(tmp_path, write):
+    for number, time in enumerate(TIMES[:3]):
+        without_place(write(tmp_path / f"{digits(time)}.h5", time, codes(number, SIZE)))
+    with pytest.warns(UserWarning, match="do not say where they are: x and y are numbers of pixels"):
+        data = ms.read_radar(tmp_path)
+    assert data.rain_rate.shape == (3, *SIZE) and "grid_mapping" not in data.rain_rate.attrs
+    np.testing.assert_array_equal(data.x, np.arange(10))
+    np.testing.assert_array_equal(data.y, np.arange(12)[::-1])
+    assert np.nanmax(data.rain_rate.values) > 0
+    write(tmp_path / f"{digits(TIMES[3])}.h5", TIMES[3], codes(3, SIZE))  # it says where it is
+    with pytest.raises(ValueError, match="nobody says where"):
+        ms.read_radar(tmp_path)
