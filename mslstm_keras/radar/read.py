@@ -65,9 +65,10 @@ def read_radar(
         `xarray.Dataset` with `rain_rate` (time, y, x), float32 in mm/h, NaN where not observed, computed by dask when
         it is asked for. The first row is the northern one: `y` falls. `x` and `y` are the centres of the pixels, in
         metres, or longitude and latitude in degrees; `spatial_ref` is the projection as a CF grid mapping. Where maps
-        do not say where they are, `x` and `y` are numbers of pixels, with a warning. `time` is UTC: the nominal time of a rate, the end of the time of a depth, the time that a nowcast is for. Attributes
-        are those of CF, `service`, `product`, `interval_minutes` (of more than one map), `z_r` and `licence`, where
-        there is one, and of a nowcast `forecast_reference_time`.
+        do not say where they are, `x` and `y` are numbers of pixels, with a warning. `time` is UTC: the nominal time of
+        a rate, the end of the time of a depth, the time that a nowcast is for. Attributes are those of CF, `service`,
+        `product`, `interval_minutes` (of more than one map), `z_r` and `licence`, where there is one, and of a nowcast
+        `forecast_reference_time`.
 
     Raises:
         ValueError: if there is no map; if a file is damaged, when it is opened or when its map is computed; if maps
