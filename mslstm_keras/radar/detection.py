@@ -3,6 +3,7 @@
 import itertools
 import os
 
+from mslstm_keras.formats.pictures import PICTURES, unpacked_suffix
 from mslstm_keras.radar.files import find_sources, is_archive, members
 from mslstm_keras.radar.formats import read_map
 
@@ -17,7 +18,7 @@ def holds_radar_maps(path: str | os.PathLike[str]) -> bool:
         path: folder, file or glob; of an archive, what is in it.
 
     Raises:
-        ImportError: if it is one, and a package that its format needs is not installed.
+        ImportError: if it may be one, is no picture, and a package that its format needs is not installed.
     """
     try:
         sources = itertools.chain(*find_sources(path))
@@ -29,6 +30,9 @@ def holds_radar_maps(path: str | os.PathLike[str]) -> bool:
                     return True
                 except ValueError:
                     continue  # damaged, or something else
+                except ImportError:
+                    if unpacked_suffix(each.path) not in PICTURES:  # a TIFF is a picture to most people
+                        raise
     except ValueError:  # links in a circle, nothing there, a damaged archive
         pass
     return False

@@ -1,6 +1,7 @@
 """Radar maps among other files."""
 
 import bz2
+import sys
 import tarfile
 
 import h5py
@@ -60,3 +61,12 @@ def test_other_files_are_none(tmp_path):
 def test_odim_is_known(tmp_path):
     write_odim(tmp_path / "a.hdf", TIMES[0], codes(1, (12, 10)))
     assert holds_radar_maps(tmp_path / "a.hdf")
+
+
+def test_a_picture_is_one_where_the_packages_of_maps_are_missing(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((8, 8), "uint8")).save(tmp_path / "1.tif")
+    (tmp_path / "map").write_bytes((tmp_path / "1.tif").read_bytes())
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    assert not holds_radar_maps(tmp_path / "1.tif")
+    with pytest.raises(ImportError, match=r"pip install 'mslstm_keras\[radar\]'"):
+        holds_radar_maps(tmp_path / "map")
