@@ -1,16 +1,19 @@
 """What happens around the import of another package, whenever that is."""
 
+import contextlib
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
+Context = Callable[[], AbstractContextManager[Any]]
 
-def around_import(package: str, context: Callable[[], AbstractContextManager[Any]]) -> None:
+
+def around_import(package: str, context: Context) -> None:
     """Lets a package that is not yet imported be imported within a context, once, when somebody imports it.
 
     Args:
@@ -20,10 +23,24 @@ def around_import(package: str, context: Callable[[], AbstractContextManager[Any
     sys.meta_path.insert(0, _Around(package, context))
 
 
+def after_import(package: str, action: Callable[[], None], *, user: str) -> None:
+    """Calls a function once, right after somebody imports a package that is not yet imported.
+
+    Where a module of `user` imports it, the function is called when the outermost of these modules is done: it may then
+    import all of them, and finds none half made.
+
+    Args:
+        package: name of a top-level package.
+        action: function to call.
+        user: name of a top-level package that imports `package`.
+    """
+    sys.meta_path.insert(0, _After(package, action, user))
+
+
 class _Around(MetaPathFinder):
     """Finds nothing of its own: whoever finds the package also loads it."""
 
-    def __init__(self, package: str, context: Callable[[], AbstractContextManager[Any]]):
+    def __init__(self, package: str, context: Context):
         self.package, self.context = package, context
 
     def find_spec(
@@ -32,14 +49,54 @@ class _Around(MetaPathFinder):
         if fullname != self.package:
             return None
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is None or spec.loader is None:
-            return spec
-        execute = spec.loader.exec_module
+        return _loaded_within(importlib.util.find_spec(fullname), self.context)
 
-        def exec_module(module: ModuleType) -> None:
-            with self.context():
-                execute(module)
 
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+class _After(_Around):
+    """Finds the modules of its user as Python does, too, to know when one is being made."""
+
+    def __init__(self, package: str, action: Callable[[], None], user: str):
+        super().__init__(package, self._importing)
+        self.action, self.user = action, user
+        self.in_the_making, self.due = 0, False
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname.startswith(f"{self.user}."):
+            return _loaded_within(PathFinder.find_spec(fullname, path, target), self._making)
+        return super().find_spec(fullname, path, target)
+
+    @contextlib.contextmanager
+    def _importing(self) -> Iterator[None]:
+        yield
+        self.due = True
+        self._act()
+
+    @contextlib.contextmanager
+    def _making(self) -> Iterator[None]:
+        self.in_the_making += 1
+        try:
+            yield
+        finally:
+            self.in_the_making -= 1
+            self._act()
+
+    def _act(self) -> None:
+        if self.due and not self.in_the_making:
+            self.due = False
+            self.action()
+
+
+def _loaded_within(spec: ModuleSpec | None, context: Context) -> ModuleSpec | None:
+    """Returns a spec whose module is executed within a context."""
+    if spec is None or spec.loader is None:
         return spec
+    execute = spec.loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        with context():
+            execute(module)
+
+    spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+    return spec

@@ -4,12 +4,10 @@
 class of the package all the same, whichever of the two is imported first.
 """
 
-import contextlib
 import importlib
 import sys
-from collections.abc import Iterator
 
-from mslstm_keras.importing import around_import
+from mslstm_keras.importing import after_import
 
 MODULES = (
     "mslstm_keras.models.registry",  # cells, layers and roll-outs
@@ -27,13 +25,7 @@ def register_with_keras() -> None:
     if sys.modules.get("keras"):
         _import_modules()
     else:
-        around_import("keras", _registering)
-
-
-@contextlib.contextmanager
-def _registering() -> Iterator[None]:
-    yield
-    _import_modules()
+        after_import("keras", _import_modules, user="mslstm_keras")
 
 
 def _import_modules() -> None:

@@ -3,6 +3,7 @@
 That Keras then knows every class of the package: `test_architecture.py`.
 """
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,18 @@ def test_a_keras_that_was_set_to_none_is_waited_for(lines):
 def test_a_keras_that_fails_registers_nothing(lines, tmp_path):
     (tmp_path / "keras.py").write_text("raise RuntimeError('no backend')")
     assert lines(IMPORT_PACKAGE, *[IMPORT_KERAS] * 2) == ["RuntimeError 0 False"] * 2
+
+
+@pytest.mark.parametrize("module", ["metrics.frame", "models.rollout"])
+def test_a_module_may_be_the_first_to_import_keras(module, tmp_path):
+    """Classes that need it are registered when it is done, not while it is half made."""
+    script = f"""
+    sys.path.insert(1, sys.argv[1])
+    import mslstm_keras.{module}
+    import keras
+    from mslstm_keras.registration import MODULES
+    print(all(module in sys.modules for module in MODULES))
+    print(keras.saving.get_registered_object("mslstm_keras>CSI").__name__)
+    """
+    child = run_script(textwrap.dedent(script), tmp_path, ROOT)
+    assert (child.returncode, child.stdout.split()) == (0, ["True", "CSI"]), child.stderr
