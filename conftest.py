@@ -17,3 +17,8 @@ os.environ.setdefault(
 # Property tests: the same examples every time, and none is timed.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.load_profile("same")
+
+
+def pytest_make_parametrize_id(val):
+    """Names long bytes by their length: what is packed holds the time, and all workers must collect the same tests."""
+    return f"{len(val)}_bytes" if isinstance(val, bytes) and len(val) > 16 else None
