@@ -20,7 +20,7 @@ from mslstm_keras.training.recipes import RECIPES
 from mslstm_keras.zoo.loading import load_model
 from tests.support.commands import OPTDIGITS, SETTINGS, TINY, TINY_TEXT, width_of
 from tests.support.processes import no_file_larger_than
-from tests.support.radar_files import codes, digits, stamps, write_knmi
+from tests.support.radar_files import write_knmi_maps
 
 
 def test_training_is_resumed(mslstm, tmp_path, monkeypatch):
@@ -148,11 +148,7 @@ def test_evaluation_is_a_report_and_pictures(succeed, tiny_run, tmp_path, optdig
 @pytest.fixture
 def maps(tmp_path):
     """Folder of nine Dutch maps of 24 x 20 pixels, 5 minutes apart."""
-    folder = tmp_path / "maps"
-    folder.mkdir()
-    for number, time in enumerate(stamps("2010-08-26T00:00", 9)):
-        write_knmi(folder / f"RAD_{digits(time)}.h5", time, codes(number, (24, 20)))
-    return folder
+    return write_knmi_maps(tmp_path / "maps", 9, (24, 20))
 
 
 AS_RAIN = pytest.mark.filterwarnings("ignore:pixels of .* are taken for rain")  # see the next test
