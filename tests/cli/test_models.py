@@ -209,7 +209,7 @@ def test_radar_maps_and_their_forecast_are_drawn_in_the_colours_of_rain(
     # Pixels are squares of 25: the last observed map is the second of the sheet, the third of an animation.
     np.testing.assert_allclose(sheet[106 + 12 :: 25, 624 + 12 :: 25][:16, :24], expected, atol=3)
     np.testing.assert_allclose(frames[2][84 + 12 :: 25, 12 + 12 :: 25][:16, :24], expected, atol=16)
-    error = fail(*words, tmp_path / "out.avi")
+    error = fail(*words, tmp_path / "new" / "out.avi")
     assert "`--output` must end in .npy, .nc, .zarr, .png, .gif or .mp4 for radar maps. Received: " in error
 
 
