@@ -189,7 +189,7 @@ def _add_cost_command(commands):
 def _forecast(options):
     from mslstm_keras.forecasting.forecaster import forecast
     from mslstm_keras.frames.read import read_clip, read_in_units
-    from mslstm_keras.frames.write import write_clip
+    from mslstm_keras.frames.write import check_suffix, write_clip
     from mslstm_keras.zoo.loading import load_model, scale_of
 
     model = load_model(options.model, options.zoo)
@@ -198,6 +198,8 @@ def _forecast(options):
         facts = {"output": str(options.output), **_radar_facts(future)}
         _write(options, facts, lambda: _write_radar(options, maps, future))
         return
+    if str(options.output) != "-":
+        check_suffix(options.output)  # before the forecast
     channels, scale = model.input_shape[-1], options.range
     fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
     if scale is not None:

@@ -279,7 +279,7 @@ def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
         ({"--input": "files/nan.npy"}, "`files/nan.npy` must be finite. Received: "),
         ({"--input": "files/large.npy"}, "`files/large.npy` must lie in [0, 1] unless a `scale` (`--range"),
         ({"--horizon": "0"}, "`horizon` must be a positive number of frames. Received: horizon=0"),
-        ({"--output": "out.mp4"}, "`path` must end in .npy, .gif, .png, .nc or .zarr. Received: out.mp4"),
+        ({"--output": "new/out.mp4"}, "`path` must end in .npy, .gif, .png, .nc or .zarr. Received: new/out.mp4"),
         ({"--output": "files/clip.txt/out.gif"}, "Not a directory: 'files/clip.txt/out.gif'"),
         ({"--output": "files/clip.npy/out.npy"}, "Not a directory: 'files/clip.npy/out.npy'"),
     ],
