@@ -189,7 +189,7 @@ def _add_cost_command(commands):
 def _forecast(options):
     from mslstm_keras.forecasting.forecaster import forecast
     from mslstm_keras.frames.read import read_clip, read_in_units
-    from mslstm_keras.frames.write import write_clip
+    from mslstm_keras.frames.write import check_suffix, write_clip
     from mslstm_keras.zoo.loading import load_model, scale_of
 
     model = load_model(options.model, options.zoo)
@@ -198,6 +198,8 @@ def _forecast(options):
         facts = {"output": str(options.output), **_radar_facts(future)}
         _write(options, facts, lambda: _write_radar(options, maps, future))
         return
+    if str(options.output) != "-":
+        check_suffix(options.output)  # before the forecast
     channels, scale = model.input_shape[-1], options.range
     fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
     if scale is not None:
@@ -236,7 +238,9 @@ def _is_radar(options):
 
 def _forecast_radar(options, model):
     """Returns the radar maps that the model sees, and their forecast, in mm/h, on their grid."""
+    from mslstm_keras.figures.rain import FORECAST_SUFFIXES
     from mslstm_keras.forecasting.forecaster import forecast
+    from mslstm_keras.frames.maps import SUFFIXES
     from mslstm_keras.models.rollout import Rollout, find_layer
     from mslstm_keras.radar.read import read_radar
     from mslstm_keras.zoo.loading import scale_of
@@ -244,6 +248,12 @@ def _forecast_radar(options, model):
     if options.size is not None:
         raise ValueError(
             f"`--size` must be left out for radar maps, which keep their grid. Received: {options.size}"
+        )
+    suffixes = (".npy", *SUFFIXES, *FORECAST_SUFFIXES)
+    if str(options.output) != "-" and options.output.suffix.lower() not in suffixes:
+        raise ValueError(  # before the forecast, which may take minutes
+            f"`--output` must end in {', '.join(suffixes[:-1])} or {suffixes[-1]} for radar maps. "
+            f"Received: {options.output}"
         )
     maps = read_radar(options.input, fill_gaps=options.fill_gaps, product=options.product)
     if options.crop is not None:
@@ -276,7 +286,7 @@ def _write_radar(options, maps, future):
     """Writes rates as numbers, with or without times and places, or as pictures behind the maps that were seen."""
     import numpy as np
 
-    from mslstm_keras.figures.rain import FORECAST_SUFFIXES, rain_forecast_figure
+    from mslstm_keras.figures.rain import rain_forecast_figure
     from mslstm_keras.frames.maps import SUFFIXES, write_maps
     from mslstm_keras.frames.write import write_clip
     from mslstm_keras.zoo.loading import name_of
@@ -287,13 +297,9 @@ def _write_radar(options, maps, future):
         write_maps(path, future)
     elif suffix == ".npy":
         write_clip(path, future.rain_rate.values[..., np.newaxis])
-    elif suffix in FORECAST_SUFFIXES:
+    else:
         title = f"{future.attrs['service']} {future.attrs['product']}, forecast by {name_of(options.model)}"
         rain_forecast_figure(maps.rain_rate, future.rain_rate, path, title=title)
-    else:
-        raise ValueError(
-            f"`--output` must end in .npy, .nc, .zarr, .png, .gif or .mp4 for radar maps. Received: {path}"
-        )
 
 
 def _demo(options):

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import sys
 import threading
 import time
@@ -348,10 +349,10 @@ class _Progress:
 def _command(options):
     """Returns the command that makes the same evaluation again."""
     words = ["mslstm", "evaluate", "--model", *options.model]
-    for name in ("dataset", "input", "clips", "every", "thresholds", "scales", "product"):
+    for name in ("dataset", "input", "clips", "baselines", "every", "thresholds", "scales", "product"):
         if (value := getattr(options, name)) is not None:
             words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
-    return " ".join([*words, *["--all-frames"] * bool(options.all_frames)])
+    return shlex.join([*words, *["--all-frames"] * bool(options.all_frames)])
 
 
 def _recipes(options):

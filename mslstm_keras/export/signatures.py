@@ -1,15 +1,14 @@
 """The signatures of a SavedModel: functions that servers call."""
 
 import functools
-import math
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from mslstm_keras.frames.rain import RainScale
-from mslstm_keras.frames.scales import LinearScale, LogScale, Scale
-from mslstm_keras.metrics.units import to_values
+from mslstm_keras.frames.scales import Scale
+from mslstm_keras.metrics.units import to_pixels, to_values
 from mslstm_keras.models.rollout import Rollout
 
 STATE = "state_{:02d}"
@@ -39,7 +38,7 @@ def clip_signatures(model: keras.Model, rollout: Rollout, scale: Scale | None) -
         "uint8": (uint8, [tf.TensorSpec(shape, tf.uint8, name="frames")]),
     }
     if scale is not None:
-        to_pixel, to_value = functools.partial(_to_pixel, scale), functools.partial(to_values, scale)
+        to_pixel, to_value = functools.partial(to_pixels, scale), functools.partial(to_values, scale)
 
         def values(frames):
             pixels = tf.clip_by_value(to_pixel(frames), 0.0, 1.0)
@@ -71,27 +70,3 @@ def streaming_signatures(rollout: Rollout) -> Signatures:
         return {"next_frame": tf.cast(next_frame, tf.float32), **after}
 
     return {"initial_state": (initial_state, [frame_spec]), "step": (step, [frame_spec, *specs])}
-
-
-@functools.singledispatch
-def _to_pixel(scale: Scale, values: tf.Tensor) -> tf.Tensor:
-    """`scale.to_pixel` in TensorFlow; what is NaN, or below the lower end, is as that end."""
-    raise TypeError(f"`scale` must be a scale of `mslstm_keras.frames`. Received: {scale!r}")
-
-
-@_to_pixel.register
-def _(scale: LinearScale, values: tf.Tensor) -> tf.Tensor:
-    return (tf.where(values > scale.low, values, scale.low) - scale.low) / (scale.high - scale.low)
-
-
-@_to_pixel.register
-def _(scale: LogScale, values: tf.Tensor) -> tf.Tensor:
-    above = tf.where(values > scale.low, values, scale.low) - scale.low
-    return tf.math.log1p(above) / math.log1p(scale.high - scale.low)
-
-
-@_to_pixel.register
-def _(scale: RainScale, values: tf.Tensor) -> tf.Tensor:
-    rate = tf.where(values > 0, values, 0.0)
-    dbz = scale.log_a + 10 * scale.b * tf.math.log(rate) / tf.math.log(10.0)
-    return (dbz - scale.lowest) / (scale.highest - scale.lowest)

@@ -1,6 +1,7 @@
 """How much memory a forecast of a grid will take, known before it runs."""
 
 import math
+import weakref
 
 import keras
 import numpy as np
@@ -16,6 +17,9 @@ for `ms_lstm`, `mim`, `mode_rnn`, `motion_rnn`, `traj_gru` and `precip_lstm` of 
 MOST = 2**30
 """Bytes that a forecast takes at most while it runs, however many there are: larger grids are forecast in tiles."""
 
+# To predict it takes a fifth of a second, and Keras keeps what was traced as long as the step.
+_PREDICTED: "weakref.WeakKeyDictionary[keras.Model, dict[tuple[int, int], int]]" = weakref.WeakKeyDictionary()
+
 
 def memory_budget() -> int:
     """Returns the bytes that a step may take: `MOST`, or half of what is free."""
@@ -26,13 +30,20 @@ def memory_budget() -> int:
 
 def step_memory(step: keras.Model, height: int, width: int) -> int:
     """Predicts how many bytes a step takes for one frame, more rather than less: states before and behind it, and what
-    passes by in the largest cell. The step is neither built for that size nor run.
+    passes by in the largest cell. The step is neither built for that size nor run. What is predicted once is kept.
 
     Args:
         step: step of a model, of any size.
         height: int. Of the frame.
         width: int. Of the frame.
     """
+    predicted = _PREDICTED.setdefault(step, {})
+    if (height, width) not in predicted:
+        predicted[height, width] = _predicted(step, height, width)
+    return predicted[height, width]
+
+
+def _predicted(step, height, width):
     _, *own, _ = step.inputs[0].shape
 
     def sized(shape):

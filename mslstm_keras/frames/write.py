@@ -22,6 +22,16 @@ STRIP_COLUMNS = 10
 STRIP_GAP = 4  # pixels
 
 
+def check_suffix(path: str | os.PathLike[str]) -> None:
+    """Makes sure that `write_clip` knows the kind of a file by its suffix.
+
+    Raises:
+        ValueError: if it does not.
+    """
+    if Path(path).suffix.lower() not in (".npy", ".gif", ".png", *SUFFIXES):
+        raise ValueError(f"`path` must end in .npy, .gif, .png, .nc or .zarr. Received: {path}")
+
+
 def write_clip(
     path: str | os.PathLike[str],
     frames: np.ndarray,
@@ -56,6 +66,7 @@ def write_clip(
             "`frames` must be floats (time, height, width, channels), no axis empty. "
             f"Received: shape {frames.shape}, dtype {frames.dtype}"
         )
+    check_suffix(path)
     suffix, units = path.suffix.lower(), "1"
     if value_scale is not None and suffix in (".npy", *SUFFIXES):
         coding = parse_scale(value_scale)
@@ -70,10 +81,8 @@ def write_clip(
         write_gif(path, _enlarge(_to_bytes(frames), least if scale is None else scale), fps=fps)
     elif suffix == ".png":
         _write_strip(path, _to_bytes(frames), scale)
-    elif suffix in SUFFIXES:
-        write_maps(path, frames_as_maps(frames, units))
     else:
-        raise ValueError(f"`path` must end in .npy, .gif, .png, .nc or .zarr. Received: {path}")
+        write_maps(path, frames_as_maps(frames, units))
 
 
 def _to_bytes(frames: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from keras import ops
 from mslstm_keras.integers import is_whole
 from mslstm_keras.metrics.frame import FrameMetric
 from mslstm_keras.metrics.rain import reaches, threshold_pixel
-from mslstm_keras.metrics.weights import holds_window, pooled, sum_of_pixels, weights_of_windows
+from mslstm_keras.metrics.weights import pooled, sum_of_pixels, weights_of_windows
 from mslstm_keras.typing import Tensor
 
 
@@ -196,22 +196,18 @@ class FSS(EventMetric):
 
     def shares(self, frames: Tensor) -> Tensor:
         """Returns the share of every window's pixels that have an event."""
+        self._check_window(frames)
         return pooled(ops.average_pool, self.events(frames), self.window)
 
-    def scored(self, pixels: Tensor) -> Tensor:
-        return holds_window(pixels, self.window)
+    def places(self, pixels: Tensor) -> Tensor:
+        self._check_window(pixels)
+        return weights_of_windows(pixels, self.window)
 
     def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
-        if any(side is not None and side < self.window for side in truth.shape[2:4]):
-            raise ValueError(
-                "`window` must fit into the frames. "
-                f"Received: window={self.window}, frames of {truth.shape[2]}x{truth.shape[3]}"
-            )
         observed, predicted = self.shares(truth), self.shares(prediction)
         parts = [ops.square(predicted - observed), ops.square(predicted) + ops.square(observed)]
         if pixels is not None:
-            least = weights_of_windows(pixels, self.window)
-            parts = [least * part for part in parts]
+            parts = [pixels * part for part in parts]
         return ops.stack([ops.mean(part, axis=(2, 3, 4)) for part in parts], axis=-1)
 
     def per_frame(self) -> Tensor:
@@ -221,3 +217,10 @@ class FSS(EventMetric):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "window": self.window}
+
+    def _check_window(self, frames):
+        if any(side is not None and side < self.window for side in frames.shape[2:4]):
+            raise ValueError(
+                "`window` must fit into the frames. "
+                f"Received: window={self.window}, frames of {frames.shape[2]}x{frames.shape[3]}"
+            )

@@ -11,8 +11,8 @@ from mslstm_keras.dtypes import computed_dtype, require_floats
 from mslstm_keras.integers import is_whole
 from mslstm_keras.metrics.rain import reaches, threshold_pixel
 from mslstm_keras.metrics.weights import (
+    any_weight,
     hide,
-    holds_window,
     mean_of_pixels,
     split_weights,
     sum_of_pixels,
@@ -102,16 +102,16 @@ class FrameMetric(keras.metrics.Metric):
             truth: tensor (batch, frames, height, width, channels); 0 where it must not be seen.
             prediction: tensor of the same shape, likewise.
             pixels: None where all pixels of a frame have one weight, or the weights u of the pixels in [0, 1], (batch,
-                frames, height, width, 1 or channels).
+                frames, height, width, 1 or channels), as `places` returns them.
         """
         raise NotImplementedError
 
-    def scored(self, pixels: Tensor) -> Tensor:
-        """Returns 1 for the frames that have a score, else 0, (batch, frames); `pixels` as `score` takes them.
+    def places(self, pixels: Tensor) -> Tensor:
+        """Returns the weights of the places that `score` compares, from those of the pixels, 5 axes both.
 
-        Frames without any weight need not be told apart. Here: 1.
+        Here the places are the pixels. A frame whose places all have the weight 0 has no score.
         """
-        return ops.ones(tuple(ops.shape(pixels)[:2]), self.dtype)
+        return pixels
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         truth, prediction = self._counted(y_true, "y_true"), self._counted(y_pred, "y_pred")
@@ -130,9 +130,10 @@ class FrameMetric(keras.metrics.Metric):
             )
             weights, pixels = weights[:, -self.frames :], pixels[:, -self.frames :]
             truth, prediction = hide(truth, pixels), hide(prediction, pixels)
-            scores = self.score(truth, prediction, *([pixels] if per_pixel else []))
-            if per_pixel:
-                weights = weights * self.scored(pixels)
+            places = [self.places(pixels)] if per_pixel else []
+            scores = self.score(truth, prediction, *places)
+            for each in places:
+                weights = weights * any_weight(each)
         self._add(ops.sum(scores * weights[(..., *(None for _ in self.PARTS))], axis=0))
         self.sequences.assign_add(ops.broadcast_to(ops.sum(weights, axis=0), (self.frames,)))
 
@@ -358,16 +359,9 @@ class FrameSSIM(FrameMetric):
     """
 
     def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
-        frame_shape = prediction.shape[2:]
-        if None in frame_shape:
-            raise ValueError(
-                "`y_pred` must have known height, width and channels, which set the window. "
-                f"Received: shape={tuple(prediction.shape)}"
-            )
-        window = _ssim_window(prediction)
+        frame_shape, window = prediction.shape[2:], _ssim_window(prediction)
         if pixels is not None:
-            values = _ssim_of_windows(truth, prediction, window)
-            return mean_of_pixels(values, weights_of_windows(pixels, window))
+            return mean_of_pixels(_ssim_of_windows(truth, prediction, window), pixels)
         values = ops.image.ssim(
             ops.reshape(truth, (-1, *frame_shape)),
             ops.reshape(prediction, (-1, *frame_shape)),
@@ -378,11 +372,16 @@ class FrameSSIM(FrameMetric):
         )
         return ops.reshape(values, ops.shape(prediction)[:2])
 
-    def scored(self, pixels: Tensor) -> Tensor:
-        return holds_window(pixels, _ssim_window(pixels))
+    def places(self, pixels: Tensor) -> Tensor:
+        return weights_of_windows(pixels, _ssim_window(pixels))
 
 
 def _ssim_window(frames):
+    if None in frames.shape[2:]:
+        raise ValueError(
+            "`y_pred` must have known height, width and channels, which set the window. "
+            f"Received: shape={tuple(frames.shape)}"
+        )
     return min(SSIM_WINDOW, *frames.shape[2:4])
 
 

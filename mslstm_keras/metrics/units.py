@@ -1,4 +1,4 @@
-"""Errors of predicted frames in the units of their data."""
+"""Tensors of pixels as numbers in the units of their data, and back; errors of predicted frames in these units."""
 
 import functools
 import math
@@ -39,6 +39,39 @@ def _(scale: LogScale, pixels: Tensor) -> Tensor:
 def _(scale: RainScale, pixels: Tensor) -> Tensor:
     dbz = pixels * (scale.highest - scale.lowest) + scale.lowest
     return ops.where(pixels > 0, ops.power(10.0, (dbz - scale.log_a) / (10 * scale.b)), 0.0)
+
+
+@functools.singledispatch
+def to_pixels(scale: Scale, values: Tensor) -> Tensor:
+    """`scale.to_pixel` of tensors, but what is NaN, or below the lower end, is as that end.
+
+    Args:
+        scale: how pixels stand for numbers, one of `mslstm_keras.frames`.
+        values: tensor of any shape, in the units of the scale.
+
+    Returns:
+        Pixels: not clipped, so above 1 for numbers above the upper end, and below 0, down to minus infinity, for
+        rates of rain below that of pixel 0.
+    """
+    raise TypeError(f"`scale` must be a scale of `mslstm_keras.frames`. Received: {scale!r}")
+
+
+@to_pixels.register
+def _(scale: LinearScale, values: Tensor) -> Tensor:
+    return (ops.where(values > scale.low, values, scale.low) - scale.low) / (scale.high - scale.low)
+
+
+@to_pixels.register
+def _(scale: LogScale, values: Tensor) -> Tensor:
+    above = ops.where(values > scale.low, values, scale.low) - scale.low
+    return ops.log1p(above) / math.log1p(scale.high - scale.low)
+
+
+@to_pixels.register
+def _(scale: RainScale, values: Tensor) -> Tensor:
+    rate = ops.where(values > 0, values, 0.0)
+    dbz = scale.log_a + 10 * scale.b * ops.log(rate) / math.log(10)
+    return (dbz - scale.lowest) / (scale.highest - scale.lowest)
 
 
 class _ValueMetric(FrameMetric):

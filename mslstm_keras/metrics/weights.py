@@ -99,9 +99,9 @@ def weights_of_windows(pixels: Tensor, window: int) -> Tensor:
     return -pooled(ops.max_pool, -pixels, window)
 
 
-def holds_window(pixels: Tensor, window: int) -> Tensor:
-    """Returns 1 for each frame that holds a window without an unobserved pixel, else 0, (batch, time)."""
-    return ops.cast(ops.max(weights_of_windows(pixels, window), axis=_PIXELS) > 0, pixels.dtype)
+def any_weight(places: Tensor) -> Tensor:
+    """Returns 1 for each frame of which any place, a pixel or a window, has a weight above 0, else 0, (batch, time)."""
+    return ops.cast(ops.max(places, axis=_PIXELS) > 0, places.dtype)
 
 
 def _check_values(sample_weight, shape):

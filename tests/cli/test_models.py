@@ -20,7 +20,7 @@ from tests.export.test_convert import reference_parameters
 from tests.support.commands import NAME, listing
 from tests.support.pictures import gif_frames, pixels, rgb, video_frames
 from tests.support.processes import no_file_larger_than
-from tests.support.radar_files import codes, digits, stamps, write_knmi
+from tests.support.radar_files import write_knmi_maps
 
 
 def test_a_model_is_exported(succeed, tiny_zoo, tmp_path):
@@ -158,11 +158,7 @@ def test_numbers_in_units_are_forecast_in_units(mslstm, succeed, tiny_run, files
 @pytest.fixture
 def maps(tmp_path):
     """Folder of six Dutch maps of 16 x 24 pixels, 5 minutes apart."""
-    folder = tmp_path / "maps"
-    folder.mkdir()
-    for number, time in enumerate(stamps("2010-08-26T00:00", 6)):
-        write_knmi(folder / f"RAD_{digits(time)}.h5", time, codes(number, (16, 24)))
-    return folder
+    return write_knmi_maps(tmp_path / "maps", 6, (16, 24))
 
 
 RAIN = pytest.mark.filterwarnings("ignore:`scale` is rain.dwd")  # see the next test
@@ -213,7 +209,7 @@ def test_radar_maps_and_their_forecast_are_drawn_in_the_colours_of_rain(
     # Pixels are squares of 25: the last observed map is the second of the sheet, the third of an animation.
     np.testing.assert_allclose(sheet[106 + 12 :: 25, 624 + 12 :: 25][:16, :24], expected, atol=3)
     np.testing.assert_allclose(frames[2][84 + 12 :: 25, 12 + 12 :: 25][:16, :24], expected, atol=16)
-    error = fail(*words, tmp_path / "out.avi")
+    error = fail(*words, tmp_path / "new" / "out.avi")
     assert "`--output` must end in .npy, .nc, .zarr, .png, .gif or .mp4 for radar maps. Received: " in error
 
 
@@ -283,7 +279,7 @@ def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
         ({"--input": "files/nan.npy"}, "`files/nan.npy` must be finite. Received: "),
         ({"--input": "files/large.npy"}, "`files/large.npy` must lie in [0, 1] unless a `scale` (`--range"),
         ({"--horizon": "0"}, "`horizon` must be a positive number of frames. Received: horizon=0"),
-        ({"--output": "out.mp4"}, "`path` must end in .npy, .gif, .png, .nc or .zarr. Received: out.mp4"),
+        ({"--output": "new/out.mp4"}, "`path` must end in .npy, .gif, .png, .nc or .zarr. Received: new/out.mp4"),
         ({"--output": "files/clip.txt/out.gif"}, "Not a directory: 'files/clip.txt/out.gif'"),
         ({"--output": "files/clip.npy/out.npy"}, "Not a directory: 'files/clip.npy/out.npy'"),
     ],

@@ -1,5 +1,6 @@
 """Commands that train and score."""
 
+import html
 import json
 import re
 import shutil
@@ -20,7 +21,7 @@ from mslstm_keras.training.recipes import RECIPES
 from mslstm_keras.zoo.loading import load_model
 from tests.support.commands import OPTDIGITS, SETTINGS, TINY, TINY_TEXT, width_of
 from tests.support.processes import no_file_larger_than
-from tests.support.radar_files import codes, digits, stamps, write_knmi
+from tests.support.radar_files import write_knmi_maps
 
 
 def test_training_is_resumed(mslstm, tmp_path, monkeypatch):
@@ -148,11 +149,7 @@ def test_evaluation_is_a_report_and_pictures(succeed, tiny_run, tmp_path, optdig
 @pytest.fixture
 def maps(tmp_path):
     """Folder of nine Dutch maps of 24 x 20 pixels, 5 minutes apart."""
-    folder = tmp_path / "maps"
-    folder.mkdir()
-    for number, time in enumerate(stamps("2010-08-26T00:00", 9)):
-        write_knmi(folder / f"RAD_{digits(time)}.h5", time, codes(number, (24, 20)))
-    return folder
+    return write_knmi_maps(tmp_path / "maps", 9, (24, 20))
 
 
 AS_RAIN = pytest.mark.filterwarnings("ignore:pixels of .* are taken for rain")  # see the next test
@@ -168,14 +165,15 @@ def test_it_is_said_that_pixels_are_taken_for_rain(mslstm, tiny_run, maps):
 
 @AS_RAIN
 def test_an_archive_of_radar_maps_is_hindcast(succeed, tiny_run, maps, tmp_path):
-    words = ["evaluate", "--model", tiny_run, "--input", maps, "--baselines", "persistence", "--every", 2]
+    archive = maps / "*.h5"
+    words = ["evaluate", "--model", tiny_run, "--input", archive, "--baselines", "persistence", "--every", 2]
     words += ["--thresholds", 0.5, 2, "--scales", 3, "--product", "RAP"]
     file, report = tmp_path / "scores.json", tmp_path / "report.html"
     text = succeed(*words, "--output", file, "--report", report)
     expected = hindcast(
         {tiny_run.name: load_model(tiny_run)},
         read_radar(maps),
-        str(maps),
+        str(archive),
         thresholds=(0.5, 2),
         scales=(3,),
         every=2,
@@ -184,8 +182,8 @@ def test_an_archive_of_radar_maps_is_hindcast(succeed, tiny_run, maps, tmp_path)
     assert json.loads(file.read_text()) == expected
     assert expected["clips"] == 2 and "csi_0.5" in expected["models"]["persistence"]
     assert text.splitlines() == list(evaluation_table(expected))
-    made = f"mslstm evaluate --model {tiny_run} --input {maps} --every 2 --thresholds 0.5 2.0 --scales 3 --product RAP"
-    assert made in report.read_text()
+    made = f"mslstm evaluate --model {tiny_run} --input '{archive}' --baselines persistence --every 2"
+    assert f"{made} --thresholds 0.5 2.0 --scales 3 --product RAP" in html.unescape(report.read_text())
 
 
 @AS_RAIN

@@ -11,6 +11,7 @@ from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.models.registry import create_model
 from tests.support.equations import assert_close, randomise
+from tests.support.radar_files import STERE_MAPPING
 
 CONTEXT, HORIZON = 3, 4
 SIZE = (10, 13)
@@ -42,7 +43,7 @@ def rain(count=5, minutes=5):
                 1000.0 * np.arange(width),
                 {**metres, "axis": "X", "standard_name": "projection_x_coordinate"},
             ),
-            "spatial_ref": ((), 0, GRID),
+            "spatial_ref": ((), 0, STERE_MAPPING),
         },
         {
             "Conventions": "CF-1.11",
@@ -52,18 +53,6 @@ def rain(count=5, minutes=5):
             "interval_minutes": minutes,
         },
     )
-
-
-GRID = {
-    "grid_mapping_name": "polar_stereographic",
-    "straight_vertical_longitude_from_pole": 10.0,
-    "latitude_of_projection_origin": 90.0,
-    "standard_parallel": 60.0,
-    "false_easting": 0.0,
-    "false_northing": 0.0,
-    "semi_major_axis": 6370040.0,
-    "semi_minor_axis": 6370040.0,
-}
 
 
 def quietly(model, maps, *arguments, **options):

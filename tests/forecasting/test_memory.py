@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.forecasting import memory
 from mslstm_keras.forecasting.memory import memory_budget, step_memory
 from mslstm_keras.models.registry import create_model
@@ -33,6 +34,19 @@ def test_attention_to_a_window_takes_more_on_a_larger_grid():
     """The window of 30 pixels is larger than the model's own maps."""
     step = step_of("precip_lstm", patch_size=4)
     assert step_memory(step, 512, 512) > 2 * (512 // 16) ** 2 * step_memory(step, 16, 16)
+
+
+def test_what_is_predicted_once_is_kept(monkeypatch):
+    step, other = step_of("conv_lstm"), step_of("mim")
+    found = step_memory(step, 32, 48)
+    traced = []
+    monkeypatch.setattr(memory, "_within", lambda *arguments: traced.append(arguments) or 0)
+    assert step_memory(step, 32, 48) == found and not traced
+    step_memory(step, 48, 32)
+    step_memory(other, 32, 48)
+    assert [cell for cell, _ in traced] == [
+        layer for each in (step, other) for layer in each.layers if isinstance(layer, SpatiotemporalCell)
+    ]
 
 
 def test_half_of_what_is_free_may_be_taken(monkeypatch):

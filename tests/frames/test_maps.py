@@ -8,6 +8,7 @@ import xarray
 
 from mslstm_keras.frames.maps import frames_as_maps, write_maps
 from mslstm_keras.frames.write import write_clip
+from tests.support.radar_files import STERE_MAPPING
 
 
 def frames(channels=1):
@@ -22,16 +23,6 @@ def rain_forecast():
     rate = {"standard_name": "rainfall_rate", "units": "mm/h", "grid_mapping": "spatial_ref"}
     place = {"units": "m", "standard_name": "projection_y_coordinate", "axis": "Y"}
     reference = {"standard_name": "forecast_reference_time"}
-    grid = {
-        "grid_mapping_name": "polar_stereographic",
-        "straight_vertical_longitude_from_pole": 10.0,
-        "latitude_of_projection_origin": 90.0,
-        "standard_parallel": 60.0,
-        "false_easting": 0.0,
-        "false_northing": 0.0,
-        "semi_major_axis": 6370040.0,
-        "semi_minor_axis": 6370040.0,
-    }
     return xarray.Dataset(
         {"rain_rate": (("time", "y", "x"), values, rate)},
         {
@@ -40,7 +31,7 @@ def rain_forecast():
             "forecast_period": ("time", [5.0, 10.0, 15.0], {"standard_name": "forecast_period", "units": "minutes"}),
             "y": ("y", np.arange(6.0)[::-1], place),
             "x": ("x", np.arange(7.0), {**place, "standard_name": "projection_x_coordinate", "axis": "X"}),
-            "spatial_ref": ((), 0, grid),
+            "spatial_ref": ((), 0, STERE_MAPPING),
         },
         {"title": "Rain", "institution": "DWD", "interval_minutes": 5.0},
     )  # fmt: skip

@@ -362,10 +362,12 @@ def test_window_must_be_a_positive_whole_number(window):
         FSS(3, 2.0, window)
 
 
-def test_window_must_fit():
+@pytest.mark.parametrize("weighted", [False, True])
+def test_window_must_fit(weighted):
     truth, prediction = rain_frames()
+    weights = np.ones_like(truth) if weighted else None
     with pytest.raises(ValueError, match=r"`window` must fit .* Received: window=13, frames of 12x14"):
-        FSS(3, 2.0, 13).update_state(truth, prediction)
+        FSS(3, 2.0, 13).update_state(truth, prediction, weights)
 
 
 def test_base_class_has_no_rate():

@@ -339,6 +339,8 @@ def test_ssim_needs_the_size_of_a_frame():
     frames = keras.KerasTensor((None, 2, None, 12, 1))
     with pytest.raises(ValueError, match=r"`y_pred` must have known height, width and channels.* None, 12"):
         FrameSSIM(2).score(frames, frames)
+    with pytest.raises(ValueError, match=r"`y_pred` must have known height, width and channels.* None, 12"):
+        FrameSSIM(2).places(frames)
 
 
 @pytest.mark.parametrize("kind", METRICS)

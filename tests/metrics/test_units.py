@@ -6,7 +6,7 @@ import pytest
 
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.frames.scales import parse_scale
-from mslstm_keras.metrics.units import ValueBias, ValueMAE, ValueRMSE, to_values
+from mslstm_keras.metrics.units import ValueBias, ValueMAE, ValueRMSE, to_pixels, to_values
 from tests.metrics.examples import rain_frames
 
 SCALES = ["-40:60 degC", "log:0:655 bikes/h", *(f"rain:{name}" for name in RAIN_SCALES)]
@@ -19,6 +19,18 @@ def test_values_are_those_of_the_scale(scale):
     np.testing.assert_allclose(
         to_values(parse_scale(scale), keras.ops.array(pixels)), expected, rtol=2e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_pixels_are_those_of_the_scale(scale):
+    parsed = parse_scale(scale)
+    low, high = parsed.ends
+    values = np.linspace(low, high, 50)[1:]
+    found = to_pixels(parsed, keras.ops.array(values, "float32"))
+    np.testing.assert_allclose(found, parsed.to_pixel(values), rtol=2e-6, atol=2e-6)
+    beyond = np.array([low, np.nan, low - 3, -np.inf, high + 1], "float32")
+    clipped = np.clip(to_pixels(parsed, keras.ops.array(beyond)), 0, 1)
+    np.testing.assert_array_equal(clipped, [0, 0, 0, 0, 1])
 
 
 def errors(scale, truth, prediction):
@@ -64,3 +76,5 @@ def test_configurations_and_refusals(kind):
         kind(3, "bikes")
     with pytest.raises(TypeError, match="`scale` must be a scale"):
         to_values("0:1", 0.5)
+    with pytest.raises(TypeError, match="`scale` must be a scale"):
+        to_pixels("0:1", 0.5)

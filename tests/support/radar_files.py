@@ -9,6 +9,18 @@ from PIL import Image
 
 LAEA = "+proj=laea +lat_0=55.0 +lon_0=10.0 +x_0=1950000.0 +y_0=-2100000.0 +units=m +ellps=WGS84"
 STERE = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=10 +x_0=0 +y_0=0 +R=6370040 +units=m +no_defs"
+STERE_MAPPING = {
+    "grid_mapping_name": "polar_stereographic",
+    "straight_vertical_longitude_from_pole": 10.0,
+    "latitude_of_projection_origin": 90.0,
+    "standard_parallel": 60.0,
+    "false_easting": 0.0,
+    "false_northing": 0.0,
+    "semi_major_axis": 6370040.0,
+    "semi_minor_axis": 6370040.0,
+}
+"""`STERE` as the CF conventions describe it."""
+
 KNMI_PROJECTION = "+proj=stere +lat_0=90 +lon_0=0.0 +lat_ts=60.0 +a=6378.137 +b=6356.752 +x_0=0 y_0=0"
 
 
@@ -64,6 +76,14 @@ def write_knmi(path, time, values, minutes=5, /, **changes):
                     file.require_group(group).attrs[name] = value
         file["image1"].create_dataset("image_data", data=values, compression="gzip")
     return path
+
+
+def write_knmi_maps(folder, count, size):
+    """Writes `count` maps of `size`, (height, width), 5 minutes apart, into a new folder, which is returned."""
+    folder.mkdir()
+    for number, time in enumerate(stamps("2010-08-26T00:00", count)):
+        write_knmi(folder / f"RAD_{digits(time)}.h5", time, codes(number, size))
+    return folder
 
 
 def write_odim(
