@@ -216,8 +216,12 @@ def _read(
     of_levels = code if levels_too else None
     used = code
     if pictured:
-        pictures = _read_folder(path) if path.is_dir() else ((path, each) for each in read_pictures(path))
         used = of_levels
+        as_stored = used is not None
+        if path.is_dir():
+            pictures = _read_folder(path, as_stored)
+        else:
+            pictures = ((path, each) for each in read_pictures(path, as_stored))
         pictures = itertools.islice(_in_values(path, pictures, channels, table), count)
         clip = _stack(path, pictures, channels, fitting, used)
     elif store or suffix in NETCDF + HDF5:
@@ -292,13 +296,13 @@ def _check_range(values: np.ndarray, path: Path, note: str = "") -> None:
         )
 
 
-def _read_folder(path: Path) -> Iterator[tuple[Path, np.ndarray]]:
+def _read_folder(path: Path, as_stored: bool) -> Iterator[tuple[Path, np.ndarray]]:
     """Reads the images of a folder, each of one frame, in the order of their names."""
     files = frame_files(path)
     if gaps := files.gaps():
         warnings.warn(f"`{path}`: {gaps}", stacklevel=6)
     for file in files.paths:
-        frames = read_pictures(file)
+        frames = read_pictures(file, as_stored)
         if len(frames) > 1:
             raise ValueError(f"`{file}` must hold one frame, being one of a folder. Received: {len(frames)}")
         yield file, frames[0]
