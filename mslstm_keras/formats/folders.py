@@ -3,7 +3,7 @@
 import warnings
 from pathlib import Path
 
-from mslstm_keras.formats.checks import reading
+from mslstm_keras.formats.checks import listing, reading
 from mslstm_keras.formats.pictures import PICTURES, bare_name
 from mslstm_keras.timing.names import FrameOrder, order_frames
 
@@ -43,21 +43,23 @@ def frame_files(folder: Path) -> FrameOrder:
     """
     with reading(folder):
         found = sorted(path for path in folder.iterdir() if not is_system_file(path))
-    folders = [path for path in found if path.is_dir()]
-    beside = [path for path in found if path not in folders and is_companion(path)]
-    images = [path for path in found if path not in folders and path not in beside]
+    folders: list[Path] = []
+    beside: list[Path] = []
+    images: list[Path] = []
+    for path in found:
+        kind = folders if path.is_dir() else beside if is_companion(path) else images
+        kind.append(path)
     if folders and not images and len(folders) == 1:
         raise ValueError(
             f"`{folder}` must hold images. Received: a sub-folder alone, give its path: {folders[0]}"
         )
     if folders:
-        names = ", ".join(path.name for path in folders)
+        names = listing(path.name for path in folders)
         raise ValueError(f"`{folder}` must hold the images of one clip and no sub-folder. Received: {names}")
     if not images:
         raise ValueError(f"`{folder}` must hold images ({', '.join(PICTURES)}). Received: none")
     if beside:
-        names = ", ".join(path.name for path in beside)
-        warnings.warn(f"`{folder}`: no frames are {names}", stacklevel=7)
+        warnings.warn(f"`{folder}`: no frames are {listing(path.name for path in beside)}", stacklevel=7)
     first: dict[str, Path] = {}
     for path in images:
         if first.setdefault(bare_name(path), path) != path:

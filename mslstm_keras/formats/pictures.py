@@ -86,12 +86,20 @@ def bare_name(path: Path) -> str:
     return Path(name).stem if Path(name).suffix.lower() in PICTURES else name
 
 
-def read_pictures(path: Path) -> list[np.ndarray]:
+def read_pictures(path: Path, as_stored: bool = False) -> list[np.ndarray]:
     """Reads every frame of a picture, each (height, width, 1 or 3) of unsigned integers or floats.
+
+    Unsigned integers reach from 0 to the largest of their type. Floats are in [0, 1], but for those that the file
+    itself holds and those that its scale makes.
 
     The kind is told by the content. The picture stands upright, as its orientation (EXIF) says. What is transparent is
     black; what a GeoTIFF marks as missing is NaN, in float32. Previews, thumbnails and masks are no frames. Frames
     of an animation come at equal steps, see `at_equal_steps`.
+
+    Args:
+        path: file.
+        as_stored: bool. Keeps levels as the numbers that they are in the file, those of 12 bits and those beside
+            missing ones too, which are divided by the largest that can be otherwise.
     """
     pictures: list[np.ndarray] = []
     durations: list[float | None] = []
@@ -105,11 +113,11 @@ def read_pictures(path: Path) -> list[np.ndarray]:
                     image.seek(index)
             check_count(path, (len(frames), image.height, image.width))
             with reading(path):
-                pixels = _pixels(image)
+                pixels = _pixels(image, as_stored)
                 durations.append(image.info.get("duration"))
                 if mask is not None:
                     image.seek(mask)
-                    pixels = _without(pixels, ~np.asarray(image.convert("1")))
+                    pixels = _without(pixels, ~np.asarray(image.convert("1")), as_stored)
                 pictures.append(pixels)
     return at_equal_steps(path, pictures, durations)
 
@@ -241,7 +249,7 @@ def _tags(image: Any) -> _Tags:
     )
 
 
-def _pixels(image: Any) -> np.ndarray:
+def _pixels(image: Any, as_stored: bool) -> np.ndarray:
     """Returns the pixels of the frame at which an image stands, (height, width, 1 or 3)."""
     from PIL import ImageOps
 
@@ -254,7 +262,7 @@ def _pixels(image: Any) -> np.ndarray:
     if image.mode not in ("1", "L", "F", "I") and not image.mode.startswith("I;16"):
         if tags.scaled:
             raise ValueError("a scale and an offset of colours, which are no values")
-        return _without(_colours(image, stored), _is_missing(np.asarray(image), tags))
+        return _without(_colours(image, stored), _is_missing(np.asarray(image), tags), as_stored)
     values = np.asarray(image)
     if image.mode == "I" and kind in ("PNG", "PPM"):
         values = values.astype("uint16")
@@ -271,19 +279,19 @@ def _pixels(image: Any) -> np.ndarray:
         if tags.white_is_zero:
             raise ValueError("floats of which 0 is white")
     else:
-        values = _full_scale(values, tags)
-    return _without(_opaque(values, image, stored)[..., np.newaxis], missing)
+        values = _full_scale(values, tags, as_stored)
+    return _without(_opaque(values, image, stored)[..., np.newaxis], missing, as_stored)
 
 
-def _full_scale(values: np.ndarray, tags: _Tags) -> np.ndarray:
-    """Returns grey levels that reach from 0, black, to the largest number of their type, white."""
+def _full_scale(values: np.ndarray, tags: _Tags, as_stored: bool) -> np.ndarray:
+    """Returns grey levels from 0, black, to white: the largest of their type; of their bits if `as_stored`."""
     if values.dtype == bool:
         return values.astype("uint8") * np.uint8(255)
     if values.dtype == np.uint8 or tags.bits is None:
         return values  # Pillow scales and turns those of 8 bits
     most = 2**tags.bits - 1
     values = most - values if tags.white_is_zero else values
-    return values if most == np.iinfo(values.dtype).max else values / np.float32(most)
+    return values if as_stored or most == np.iinfo(values.dtype).max else values / np.float32(most)
 
 
 def _is_missing(values: np.ndarray, tags: _Tags) -> np.ndarray | None:
@@ -301,13 +309,13 @@ def _is_missing(values: np.ndarray, tags: _Tags) -> np.ndarray | None:
     return missing.all(-1) if missing.ndim == 3 else missing
 
 
-def _without(pixels: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
-    """Returns pixels of which the missing ones are NaN."""
+def _without(pixels: np.ndarray, missing: np.ndarray | None, as_stored: bool) -> np.ndarray:
+    """Returns pixels of which the missing ones are NaN; levels are in [0, 1] then, if not `as_stored`."""
     if missing is None or not missing.any():
         return pixels
     if missing.shape != pixels.shape[:2]:
         raise ValueError(f"a mask of another size, {missing.shape} for {pixels.shape[:2]}")
-    if np.issubdtype(pixels.dtype, np.unsignedinteger):
+    if np.issubdtype(pixels.dtype, np.unsignedinteger) and not as_stored:
         pixels = pixels / np.float32(np.iinfo(pixels.dtype).max)
     pixels = pixels.astype("float32")
     pixels[missing] = np.nan

@@ -166,8 +166,9 @@ def _steps(source: IO[bytes]) -> tuple[dict[int, int], str]:
                 return {}, ""
             stream = container.streams.video[0]
             tick = stream.time_base
-            packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
-            times = [packet.pts for packet in packets]
+            times = [
+                packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard
+            ]
     except (av.FFmpegError, ValueError):
         return {}, ""
     finally:

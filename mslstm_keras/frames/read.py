@@ -144,10 +144,8 @@ def scale_in(path: str | os.PathLike[str]) -> str | None:
         ValueError, ImportError: as `read_clip`.
     """
     place, data_set = split_data_set(Path(path))
-    suffix = unpacked_suffix(place)
-    if not is_zarr(place) and suffix not in NETCDF + HDF5:
-        return None
-    scale = _scale_of((read_hdf5 if suffix in HDF5 else read_netcdf)(place, data_set))
+    read = _reader_of_sequences(place)
+    scale = None if read is None else _scale_of(read(place, data_set))
     return None if scale is None else str(scale)
 
 
@@ -203,8 +201,8 @@ def _read(
         path.stat()
     suffix = unpacked_suffix(path)
     fitting = Fitting(path, size, crop, fill)
-    store = is_zarr(path)  # whatever its suffix: a folder may have any
-    pictured = not store and (path.is_dir() or suffix in PICTURES)
+    read_sequence = _reader_of_sequences(path)
+    pictured = read_sequence is None and (path.is_dir() or suffix in PICTURES)
     table = None
     if colour_scale is not None:
         if channels != 1 or not pictured:
@@ -216,13 +214,16 @@ def _read(
     of_levels = code if levels_too else None
     used = code
     if pictured:
-        pictures = _read_folder(path) if path.is_dir() else ((path, each) for each in read_pictures(path))
         used = of_levels
+        as_stored = used is not None
+        if path.is_dir():
+            pictures = _read_folder(path, as_stored)
+        else:
+            pictures = ((path, each) for each in read_pictures(path, as_stored))
         pictures = itertools.islice(_in_values(path, pictures, channels, table), count)
         clip = _stack(path, pictures, channels, fitting, used)
-    elif store or suffix in NETCDF + HDF5:
-        read = read_netcdf if store or suffix in NETCDF else read_hdf5
-        sequence = read(path, data_set)
+    elif read_sequence is not None:
+        sequence = read_sequence(path, data_set)
         sequence = dataclasses.replace(sequence, values=sequence.values[:count])
         used = of_levels if sequence.levels else code
         clip = fitting(_of_sequence(sequence, channels, path, used))
@@ -238,6 +239,15 @@ def _read(
         raise ValueError(f"`path` must be a folder of images or end in one of {kinds}. Received: {path}")
     fitting.report()
     return clip, used is not None
+
+
+def _reader_of_sequences(path: Path) -> Callable[[Path, str | None], Sequence] | None:
+    """Returns what reads a file whose attributes say what its numbers are; None for other kinds."""
+    if path.is_dir():  # whose suffix may be any, of a store as of images
+        return read_netcdf if is_zarr(path) else None
+    if is_zarr(path) or unpacked_suffix(path) in NETCDF:
+        return read_netcdf
+    return read_hdf5 if unpacked_suffix(path) in HDF5 else None
 
 
 def _of_sequence(sequence: Sequence, channels: int, path: Path, code: Code | None) -> np.ndarray:
@@ -292,13 +302,13 @@ def _check_range(values: np.ndarray, path: Path, note: str = "") -> None:
         )
 
 
-def _read_folder(path: Path) -> Iterator[tuple[Path, np.ndarray]]:
+def _read_folder(path: Path, as_stored: bool) -> Iterator[tuple[Path, np.ndarray]]:
     """Reads the images of a folder, each of one frame, in the order of their names."""
     files = frame_files(path)
     if gaps := files.gaps():
         warnings.warn(f"`{path}`: {gaps}", stacklevel=6)
     for file in files.paths:
-        frames = read_pictures(file)
+        frames = read_pictures(file, as_stored)
         if len(frames) > 1:
             raise ValueError(f"`{file}` must hold one frame, being one of a folder. Received: {len(frames)}")
         yield file, frames[0]

@@ -131,7 +131,8 @@ class Coder:
         self._seen(values)
         low, high = self.scale.ends
         self._beyond += int(np.count_nonzero((values < low) | (values > high)))
-        return np.clip(self.scale.to_pixel(values), 0, 1).astype("float32")
+        # Clipped before, too: the logarithm of a rate below 0 would be a missing number.
+        return np.clip(self.scale.to_pixel(np.clip(values, low, high)), 0, 1).astype("float32")
 
     def report(self) -> None:
         """Warns of what was clipped."""

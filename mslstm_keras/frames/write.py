@@ -52,8 +52,9 @@ def write_clip(
         fps: float in (0, 50]. Frames per second of an animation.
         scale: int >= 1. Side of a pixel's square. Default: the shorter side of an animation gets at least 256
             pixels, a film strip at most 1600 in width.
-        value_scale: how pixels stand for numbers in their units, see `mslstm_keras.frames.parse_scale`: `.npy`, NetCDF
-            and Zarr then hold these numbers, of pixels clipped to [0, 1].
+        value_scale: how pixels stand for numbers in their units, as the `scale` of `read_clip`, see
+            `mslstm_keras.frames.parse_scale`: `.npy`, NetCDF and Zarr then hold these numbers, of pixels clipped to
+            [0, 1]. Pictures show the pixels.
 
     Raises:
         ValueError: for another suffix, rank, number of channels, `fps`, `scale` or `value_scale`, or a picture of

@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 Row = list[Any]
@@ -126,22 +126,17 @@ def _cut(name: str, regex: re.Pattern[str]) -> Row | None:
     """Cuts a name into texts and (time, zone) pairs; None if there is no time."""
     tokens: Row = [""]
     end = 0
-    for match in _matches(name, regex):
-        moment = _moment(match)
-        if moment is not None:
-            tokens[-1] += name[end : match.start()]
-            tokens += [moment, ""]
-            end = match.end()
-    tokens[-1] += name[end:]
-    return tokens if len(tokens) > 1 else None
-
-
-def _matches(name: str, regex: re.Pattern[str]) -> Iterator[re.Match[str]]:
-    """Yields matches, also those that begin within one that is no time."""
     place = 0
     while match := regex.search(name, place):
-        yield match
-        place = match.end() if _moment(match) is not None else match.start() + 1
+        moment = _moment(match)
+        if moment is None:
+            place = match.start() + 1  # a time may begin within what is none
+            continue
+        tokens[-1] += name[end : match.start()]
+        tokens += [moment, ""]
+        place = end = match.end()
+    tokens[-1] += name[end:]
+    return tokens if len(tokens) > 1 else None
 
 
 def _moment(match: re.Match[str]) -> tuple[datetime.datetime, str] | None:

@@ -152,10 +152,12 @@ def _is_even(step: Any, interval: Any) -> bool:
 def _evenness(values: Sequence[Any]) -> float:
     """Returns the share of steps that are the usual one, in months where that is even."""
     steps = _differences(values)
-    share = statistics.fmean(_is_even(step, statistics.median_low(steps)) for step in steps)
+    usual = statistics.median_low(steps)
+    share = statistics.fmean(_is_even(step, usual) for step in steps)
     if isinstance(values[0], datetime.datetime) and len({value.replace(1, 1) for value in values}) == 1:
         months = _differences([Fraction(12 * value.year + value.month) for value in values])
-        share = max(share, statistics.fmean(step == statistics.median_low(months) for step in months))
+        usual = statistics.median_low(months)
+        share = max(share, statistics.fmean(step == usual for step in months))
     return share
 
 

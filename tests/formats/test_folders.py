@@ -38,6 +38,15 @@ def test_files_beside_images_are_named_once(tmp_path):
     ]
 
 
+def test_of_many_files_beside_images_the_first_are_named(tmp_path):
+    folder = folder_of(
+        tmp_path / "a", *(f"{index:02}{suffix}" for index in range(12) for suffix in (".tif", ".tfw"))
+    )
+    named = ", ".join(f"{index:02}.tfw" for index in range(10))
+    with pytest.warns(UserWarning, match=rf"a`: no frames are {named} and 2 more$"):
+        assert len(frame_files(folder).paths) == 12
+
+
 @pytest.mark.parametrize("name", ["3.npy", "3.mp4", "3.zip", "3.png.part", "notes", "3.svg", "3.nef"])
 def test_a_file_that_is_no_image_is_refused(tmp_path, name):
     save_folder(tmp_path / "a", LEVELS[:2], ["1.png", "2.png"])

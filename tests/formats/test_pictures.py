@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from mslstm_keras.formats.pictures import bare_name, read_pictures, unpacked_suffix
-from mslstm_keras.frames.read import read_clip
+from mslstm_keras.frames.read import data_range, read_clip
 from tests.support.clip_files import random_frames, random_levels, save_folder, save_frames
 
 
@@ -322,10 +322,10 @@ def test_scales_that_are_refused(tmp_path):
     np.testing.assert_allclose(read_clip(tmp_path / "a.tif"), 9 / 255, rtol=1e-6)
 
 
-def patched(path, tag, value):
-    """Changes a short number in the first directory of a TIFF."""
+def patched(path, tag, value, kind=3):
+    """Changes a number, a short one (3) or a long one (4), in the first directory of a TIFF."""
     content = path.read_bytes()
-    place = content.index(struct.pack("<HHI", tag, 3, 1)) + 8
+    place = content.index(struct.pack("<HHI", tag, kind, 1)) + 8
     path.write_bytes(content[:place] + struct.pack("<H", value) + content[place + 2 :])
 
 
@@ -336,6 +336,35 @@ def test_tiffs_of_which_0_is_white(tmp_path, dtype):
     patched(tmp_path / "a.tif", 262, 0)
     (pixels,) = read_pictures(tmp_path / "a.tif")
     np.testing.assert_allclose(pixels.ravel(), [1, 0.8, np.nan], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_scale_takes_levels_as_they_stand_beside_missing_ones(tmp_path, dtype):
+    (tmp_path / "d").mkdir()
+    levels = np.full((2, 4, 4), 50, dtype)
+    levels[1, 0, 0] = 7
+    for index, picture in enumerate(levels):
+        save_tiff(tmp_path / "d" / f"{index}.tif", picture, {42113: "7"})
+    clip = read_clip(tmp_path / "d", scale="0:100", fill=np.nan)
+    np.testing.assert_array_equal(clip[..., 0], np.where(levels == 7, np.nan, np.float32(0.5)))
+    assert data_range(tmp_path / "d") == (50, 50)
+    pixels = read_clip(tmp_path / "d", fill=np.nan)
+    expected = np.where(levels == 7, np.nan, 50 / np.iinfo(dtype).max)
+    np.testing.assert_allclose(pixels[..., 0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("no_data", [{}, {42113: "7"}])
+def test_levels_of_twelve_bits(tmp_path, no_data):
+    packed = np.frombuffer(bytes.fromhex("007 032 fff 800".replace(" ", "")), "uint8")[np.newaxis]
+    save_tiff(tmp_path / "a.tif", packed, no_data)
+    patched(tmp_path / "a.tif", 256, 4, kind=4)
+    patched(tmp_path / "a.tif", 258, 12)
+    first = np.nan if no_data else 7
+    levels = np.array([first, 50, 4095, 2048])
+    clip = read_clip(tmp_path / "a.tif", fill=np.nan)
+    np.testing.assert_allclose(clip.ravel(), levels / 4095, rtol=1e-6)
+    clip = read_clip(tmp_path / "a.tif", scale="0:5000", fill=np.nan)
+    np.testing.assert_allclose(clip.ravel(), levels / 5000, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("dtype", "bits"), [("uint8", 8), ("uint16", 16), ("int32", 32)])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mslstm_keras.formats import checks
 from mslstm_keras.frames.rain import RAIN_SCALES
-from mslstm_keras.frames.read import data_range, read_clip, read_in_units
+from mslstm_keras.frames.read import data_range, read_clip, read_in_units, scale_in
 from tests.support.clip_files import random_frames, random_levels, save_folder, save_frames, save_hdf5
 
 MPEG4 = {".avi": "mpeg4", ".mp4": "mpeg4", ".mov": "mpeg4", ".mkv": "mpeg4", ".webm": "libvpx"}
@@ -328,6 +328,26 @@ def test_a_valid_range_is_a_scale(tmp_path):
     with pytest.warns(UserWarning, match=r"t\.nc` is read by the scale that its attributes say, 253:313 K"):
         clip = read_clip(tmp_path / "t.nc")
     np.testing.assert_allclose(clip[0, ..., 0], [[1 / 6, 0.5], [2 / 3, 5 / 6]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr", "store", "store.h5"])
+def test_the_scale_in_a_file(tmp_path, name):
+    data = xarray.DataArray(np.zeros((2, 3, 4), "float32"), dims=("time", "y", "x"), name="v")
+    data.attrs.update(units="K", valid_range=[253.0, 313.0])
+    if name == "a.nc":
+        data.to_netcdf(tmp_path / name, engine="h5netcdf")
+    else:
+        data.to_dataset().to_zarr(tmp_path / name, zarr_format=2)
+    assert scale_in(tmp_path / name) == "253:313 K"
+    np.save(tmp_path / "b.npy", data)
+    assert scale_in(tmp_path / "b.npy") is None
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".h5", ".mp4", ".npy"])
+def test_a_folder_of_images_may_have_any_suffix(tmp_path, suffix):
+    save_folder(tmp_path / f"a{suffix}", np.full((2, 4, 4), 51, "uint8"), ["0.png", "1.png"])
+    np.testing.assert_allclose(read_clip(tmp_path / f"a{suffix}"), np.full((2, 4, 4, 1), 0.2), rtol=1e-6)
+    assert scale_in(tmp_path / f"a{suffix}") is None
 
 
 def test_units_of_numbers_in_the_unit_range_are_told(tmp_path):

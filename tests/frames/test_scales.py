@@ -73,6 +73,15 @@ def test_what_lies_beyond_is_clipped_and_counted():
     np.testing.assert_array_equal(pixels, np.float32([0, 0, 0.5, 1, 1, np.nan]))
 
 
+@pytest.mark.parametrize("scale", ["rain:dwd", "rain:hko", "log:0:100 mm/h", "0:100 mm/h"])
+def test_rates_below_zero_are_clipped_and_not_missing(scale):
+    with pytest.warns(
+        UserWarning, match=r"^rain\.npy: 2 of 4 values lie beyond .* from -3 to 5000, and are clipped$"
+    ):
+        pixels = to_pixels(np.array([-3, 0, 5000, np.nan]), parse_scale(scale), name="rain.npy")
+    np.testing.assert_array_equal(pixels, np.float32([0, 0, 1, np.nan]))
+
+
 def test_nothing_is_said_where_nothing_is_clipped():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
