@@ -37,19 +37,12 @@ def _stamp(digits: str) -> np.datetime64:
 
 
 def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a PGM map of reflectivity.
+    """Reads a PGM map of reflectivity; see `formats.Reader`.
 
         dBZ = (pixel - 64) / 2          255 is not observed
 
-    Args:
-        path: unpacked file.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, NaN where not observed.
-
     Raises:
-        ValueError: if it is no map of reflectivity or does not say where it is.
+        ValueError: if it does not say where it is, either.
 
     Reference: pysteps 1.21, `import_fmi_pgm`.
     """
@@ -108,19 +101,9 @@ def is_tiff(start: bytes) -> bool:
 
 
 def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a GeoTIFF map by rasterio.
+    """Reads a GeoTIFF map by rasterio; see `formats.Reader`.
 
     Quantity, unit, time and codes are those that FMI writes into `GDAL_METADATA`.
-
-    Args:
-        path: unpacked file.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, NaN where not observed.
-
-    Raises:
-        ValueError: if it is no map of rain or reflectivity.
     """
     with needed("a GeoTIFF"):
         import rasterio

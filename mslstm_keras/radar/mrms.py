@@ -25,17 +25,9 @@ def is_grib(start: bytes) -> bool:
 
 
 def read_mrms(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads the product PrecipRate, at every point of its grid.
+    """Reads the product PrecipRate, at every point of its grid; see `formats.Reader`.
 
-    Args:
-        path: unpacked file.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, negative where not observed.
-
-    Raises:
-        ValueError: if it is another product.
+    Pixels that were not observed are negative, as in the file.
 
     Reference: Zhang et al., "Multi-Radar Multi-Sensor (MRMS) quantitative precipitation estimation", BAMS 97 (2016).
     """
