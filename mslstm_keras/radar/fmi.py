@@ -116,28 +116,13 @@ def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
             )
         if "Observation time" not in said:
             raise ValueError("must say of which time it is, has no `Observation time`")
-        if (
-            file.crs is None
-            or file.transform.b
-            or file.transform.d
-            or not file.transform.e < 0 < file.transform.a
-        ):
-            raise ValueError("must be on a grid with its northern row first, and say its projection")
-        shape = check_shape(file.shape)
-        bounds = file.bounds
+        check_shape(file.shape)
         found = RadarMap(
             service="FMI",
             product=said["Quantity"],
             quantity=_UNITS[unit],
             time=_stamp(said["Observation time"]),
-            grid=Grid.between(
-                file.crs.to_wkt(),
-                shape,
-                west=bounds.left,
-                south=bounds.bottom,
-                east=bounds.right,
-                north=bounds.top,
-            ),
+            grid=Grid.of_raster(file),
             minutes=float(said["Accumulation time"]) if "Accumulation time" in said else None,
             licence=LICENCES["FMI"],
         )

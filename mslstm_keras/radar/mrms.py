@@ -39,22 +39,14 @@ def read_mrms(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]
         if kind != _RAIN_RATE or file.count != 1:
             raise ValueError(f"must hold MRMS's PrecipRate alone, parameter {_RAIN_RATE}, holds {kind}")
         shape = check_shape(file.shape)
-        if file.crs is None or not file.crs.is_geographic or not file.transform.e < 0 < file.transform.a:
+        if file.crs is None or not file.crs.is_geographic:
             raise ValueError("must be on a grid of longitude and latitude")
-        bounds = file.bounds
         found = RadarMap(
             service="NOAA",
             product="MRMS PrecipRate",
             quantity=RATE,
             time=np.datetime64(int(said["GRIB_VALID_TIME"].split()[0]), "s"),
-            grid=Grid.between(
-                file.crs.to_wkt(),
-                shape,
-                west=bounds.left,
-                south=bounds.bottom,
-                east=bounds.right,
-                north=bounds.top,
-            ),
+            grid=Grid.of_raster(file),
             licence=LICENCES["NOAA"],
         )
     return found, _values(path.read_bytes(), shape) if pixels else None
