@@ -142,7 +142,7 @@ def find_maps(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -
         for sources in kinds.values():
             if is_archive(sources[0]):
                 for source in sources:
-                    waiting += members(source)
+                    waiting += sorted(members(source), key=str)
                 continue
             try:
                 kept += _entries(sources)
