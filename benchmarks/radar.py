@@ -100,21 +100,26 @@ def _measure(path: str, product: str | None, options: argparse.Namespace) -> tup
             rain[-1].values  # noqa: B018
             spent.append(time.perf_counter() - start)
         theirs = _pysteps(path, product)
-    mapping = data.spatial_ref.attrs
     height, width = rain.shape[1:]
     found = {
         "service": data.attrs["service"],
         "product": data.attrs["product"],
         "minutes": data.attrs.get("interval_minutes"),
         "grid": f"{height}x{width}",
-        "projection": mapping.get(
-            "grid_mapping_name", mapping["crs_wkt"].partition('"')[2].partition('"')[0]
-        ),
+        "projection": _projection(data),
         "unobserved": float(np.isnan(values).mean()),
         "highest": float(np.nanmax(values)),
         "pysteps": None if theirs is None else float(np.nanmax(np.abs(theirs - values[-1]))),
     }
     return found, Sample(tuple(spent))
+
+
+def _projection(data: Any) -> str:
+    if "spatial_ref" not in data:
+        return "-"
+    mapping = data.spatial_ref.attrs
+    # CF has no name for the Swiss one.
+    return mapping.get("grid_mapping_name") or mapping["crs_wkt"].partition('"')[2].partition('"')[0]
 
 
 def _pysteps(path: str, product: str | None) -> np.ndarray | None:

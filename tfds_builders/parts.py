@@ -220,7 +220,7 @@ class _Made:
     Attributes:
         folder: where it is.
         part: which it is.
-        record: what `make_part` wrote of it: "part", "settings", "units".
+        record: what `make_part` wrote of it: "part", "settings", "units", "facts", "sources".
         sources: what it was made of.
     """
 

@@ -100,7 +100,6 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
     from tfds_builders.metadata import read_metadata
 
     builder = find_builder(data, data_dir)
-    metadata = read_metadata(builder.data_dir)
     config, kind = builder.builder_config, type(builder_class(builder.name).BUILDER_CONFIGS[0])
     # A variant that was prepared before they were kept has lost its fields.
     fields = inspect.get_annotations(kind) if isinstance(config, kind) else ()

@@ -27,18 +27,7 @@ def is_rainfields(file: h5py.File) -> bool:
 
 
 def read_rainfields(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a map of rain depth.
-
-    Args:
-        path: unpacked file.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, NaN where not observed.
-
-    Raises:
-        ValueError: if it is no map of rain depth.
-    """
+    """Reads a map of rain depth in mm; see `formats.Reader`."""
     with needed("a NetCDF map"):
         import xarray as xr
     with h5py.File(path, "r") as file:

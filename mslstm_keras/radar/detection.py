@@ -8,7 +8,7 @@ from mslstm_keras.radar.files import find_sources, is_archive, members
 from mslstm_keras.radar.formats import read_map
 
 _TRIED = 10
-"""Files of a folder in which the first radar map must be."""
+"""Files of a folder or an archive in which the first radar map must be."""
 
 
 def holds_radar_maps(path: str | os.PathLike[str]) -> bool:
@@ -21,18 +21,20 @@ def holds_radar_maps(path: str | os.PathLike[str]) -> bool:
         ImportError: if it may be one, is no picture, and a package that its format needs is not installed.
     """
     try:
-        sources = itertools.chain(*find_sources(path))
-        for source in itertools.islice(sources, _TRIED):
-            for each in members(source)[:1] if is_archive(source) else [source]:
-                try:
-                    with each.unpacked() as place:
-                        read_map(each, place, pixels=False)
-                    return True
-                except ValueError:
-                    continue  # damaged, or something else
-                except ImportError:
-                    if unpacked_suffix(each.path) not in PICTURES:  # a TIFF is a picture to most people
-                        raise
+        found = itertools.chain(*find_sources(path))
+        inside = itertools.chain.from_iterable(
+            members(source) if is_archive(source) else [source] for source in found
+        )
+        for source in itertools.islice(inside, _TRIED):
+            try:
+                with source.unpacked() as place:
+                    read_map(source, place, pixels=False)
+                return True
+            except ValueError:
+                continue  # damaged, or something else
+            except ImportError:
+                if unpacked_suffix(source.path) not in PICTURES:  # a TIFF is a picture to most people
+                    raise
     except ValueError:  # links in a circle, nothing there, a damaged archive
         pass
     return False

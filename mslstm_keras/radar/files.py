@@ -173,14 +173,17 @@ def is_archive(source: Source) -> bool:
         return source.path.stat().st_size > 0 and tarfile.is_tarfile(source.path)
 
 
-def members(source: Source) -> list[Source]:
-    """Unpacks a tar archive into a temporary folder; its files stay packed themselves.
+def members(source: Source) -> Iterator[Source]:
+    """Unpacks a tar archive into a temporary folder, file by file; they stay packed themselves.
+
+    Yields:
+        The files, in the order of the archive, each as soon as it is unpacked.
 
     Raises:
         ValueError: if the archive is damaged, or a file in it is too large.
     """
     folder = Folder()
-    found, size = [], 0
+    size = 0
     with (
         damage_of(source, "An archive of radar maps must be whole."),
         tarfile.open(source.path, "r|*") as archive,
@@ -200,5 +203,4 @@ def members(source: Source) -> list[Source]:
                 shutil.copyfileobj(content, file, _PIECE)
             if place.stat().st_size != member.size:
                 raise ValueError(f"its file {member.name} is cut off")
-            found.append(Source(place, f"{source}:{member.name}", folder, source.archive or source.path))
-    return sorted(found, key=str)
+            yield Source(place, f"{source}:{member.name}", folder, source.archive or source.path)

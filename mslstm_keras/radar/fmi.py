@@ -37,19 +37,12 @@ def _stamp(digits: str) -> np.datetime64:
 
 
 def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a PGM map of reflectivity.
+    """Reads a PGM map of reflectivity; see `formats.Reader`.
 
         dBZ = (pixel - 64) / 2          255 is not observed
 
-    Args:
-        path: unpacked file.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, NaN where not observed.
-
     Raises:
-        ValueError: if it is no map of reflectivity or does not say where it is.
+        ValueError: if it does not say where it is, either.
 
     Reference: pysteps 1.21, `import_fmi_pgm`.
     """
@@ -108,19 +101,9 @@ def is_tiff(start: bytes) -> bool:
 
 
 def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a GeoTIFF map by rasterio.
+    """Reads a GeoTIFF map by rasterio; see `formats.Reader`.
 
     Quantity, unit, time and codes are those that FMI writes into `GDAL_METADATA`.
-
-    Args:
-        path: unpacked file.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, NaN where not observed.
-
-    Raises:
-        ValueError: if it is no map of rain or reflectivity.
     """
     with needed("a GeoTIFF"):
         import rasterio
@@ -133,28 +116,13 @@ def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
             )
         if "Observation time" not in said:
             raise ValueError("must say of which time it is, has no `Observation time`")
-        if (
-            file.crs is None
-            or file.transform.b
-            or file.transform.d
-            or not file.transform.e < 0 < file.transform.a
-        ):
-            raise ValueError("must be on a grid with its northern row first, and say its projection")
-        shape = check_shape(file.shape)
-        bounds = file.bounds
+        check_shape(file.shape)
         found = RadarMap(
             service="FMI",
             product=said["Quantity"],
             quantity=_UNITS[unit],
             time=_stamp(said["Observation time"]),
-            grid=Grid.between(
-                file.crs.to_wkt(),
-                shape,
-                west=bounds.left,
-                south=bounds.bottom,
-                east=bounds.right,
-                north=bounds.top,
-            ),
+            grid=Grid.of_raster(file),
             minutes=float(said["Accumulation time"]) if "Accumulation time" in said else None,
             licence=LICENCES["FMI"],
         )

@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import h5py
 import numpy as np
@@ -14,12 +15,35 @@ from mslstm_keras.formats.checks import damage_of
 from mslstm_keras.radar import bom, fmi, knmi, meteoswiss, mrms, odim, radolan
 from mslstm_keras.radar.maps import WHOLE_FILE, RadarMap
 
-Reader = Callable[..., tuple[RadarMap, np.ndarray | None]]
+_File = TypeVar("_File", Path, h5py.File, contravariant=True)
+
+
+class Reader(Protocol[_File]):
+    """Reads a radar map of one format."""
+
+    def __call__(self, file: _File, /, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
+        """Reads a map of rain rate, rain depth or reflectivity.
+
+        Args:
+            file: path of an unpacked file under its own name, which may tell what the content does not; or an HDF5
+                file that is open.
+            pixels: whether to read its values; otherwise only what it says of itself.
+
+        Returns:
+            What the map says of itself, and its values, floats (height, width) of its quantity: mm/h, mm or dBZ, minus
+            infinity without echo. The first row is the northern one. Where nothing was observed they are NaN, or
+            negative rates or depths.
+
+        Raises:
+            ValueError: if it is damaged or no such map, in words that follow the name of the file.
+            ImportError: if a package that the format needs is not installed.
+        """
+
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LONGEST_START = 64
-# Readers of unpacked files by how these start; each is called as `reader(path, pixels=...)`.
-_BY_START: tuple[tuple[Callable[[bytes], bool], Reader], ...] = (
+# Readers by how files start.
+_BY_START: tuple[tuple[Callable[[bytes], bool], Reader[Path]], ...] = (
     (meteoswiss.is_gif, meteoswiss.read_gif),
     (fmi.is_pgm, fmi.read_pgm),
     (fmi.is_tiff, fmi.read_geotiff),
@@ -71,11 +95,11 @@ def read_map(name: object, path: Path, *, pixels: bool) -> tuple[RadarMap, np.nd
                     "A radar map must not be a pickled object, which runs what its file says, as the dates of "
                     f"MeteoNet's `.npz` do. Received: {name}"
                 )
-            readers = [read for is_format, read in _BY_START if is_format(start)]
+            reader = next((read for is_format, read in _BY_START if is_format(start)), None)
             found = None
-            if readers:
+            if reader:
                 with damage_of(name, WHOLE_FILE, decoder_errors=(MemoryError,)):
-                    found = readers[0](path, pixels=pixels)
+                    found = reader(path, pixels=pixels)
     if found is None:
         raise UnknownFormatError(name)
     return found

@@ -3,11 +3,14 @@
 import functools
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mslstm_keras.radar.packages import needed
+
+if TYPE_CHECKING:
+    import rasterio
 
 _TOLERANCE = 0.01  # of a pixel, between grids that are one: services round the corners that they state
 
@@ -46,6 +49,19 @@ class Grid:
         if not (height > 0 and width > 0 and west < east and south < north and np.isfinite(north - south)):
             raise ValueError(f"no grid: {height} x {width} pixels from {west}, {south} to {east}, {north}")
         return cls(projection, (height, width), west, north, (east - west) / width, (north - south) / height)
+
+    @classmethod
+    def of_raster(cls, file: "rasterio.io.DatasetReader") -> "Grid":
+        """Returns the grid of a file that rasterio has opened.
+
+        Raises:
+            ValueError: if it does not say its projection, its northern row is not the first, or it is turned.
+        """
+        step = file.transform
+        if file.crs is None or step.b or step.d or not step.e < 0 < step.a:
+            raise ValueError("must be on a grid with its northern row first, and say its projection")
+        west, south, east, north = file.bounds
+        return cls.between(file.crs.to_wkt(), file.shape, west=west, south=south, east=east, north=north)
 
     @classmethod
     def unplaced(cls, shape: tuple[int, int]) -> "Grid":

@@ -28,17 +28,7 @@ def is_knmi(file: h5py.File) -> bool:
 
 
 def read_knmi(file: h5py.File, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a map.
-
-    Args:
-        file: HDF5 file.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, NaN where not observed.
-
-    Raises:
-        ValueError: if it is no map of rain.
+    """Reads the one image of rain or reflectivity of a file; see `formats.Reader`.
 
     Reference: Roozekrans & Holleman, "KNMI HDF5 Data Format Specification, v3.5" (2003).
     """

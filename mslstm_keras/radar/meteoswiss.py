@@ -26,21 +26,11 @@ def is_gif(start: bytes) -> bool:
 
 
 def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a map. Product, time and time of summation are in its comment or its name.
+    """Reads a map; see `formats.Reader`. Product, time and time of summation are in its comment or its name.
 
     Of AQC and CPC, numbers n of the pixels stand for depths, of RZC and AZC their colours, by a table.
 
         D = (10^((n - 71.5) / 20) / 316)^(1 / 1.5) mm for 1 < n < 251; 255 is not observed, all others are no rain
-
-    Args:
-        path: unpacked file, under its own name.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, NaN where not observed.
-
-    Raises:
-        ValueError: if it is no map of rain of MeteoSwiss.
 
     Reference: pysteps 1.21, `import_mch_gif`.
     """

@@ -25,17 +25,9 @@ def is_grib(start: bytes) -> bool:
 
 
 def read_mrms(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads the product PrecipRate, at every point of its grid.
+    """Reads the product PrecipRate, at every point of its grid; see `formats.Reader`.
 
-    Args:
-        path: unpacked file.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, negative where not observed.
-
-    Raises:
-        ValueError: if it is another product.
+    Pixels that were not observed are negative, as in the file.
 
     Reference: Zhang et al., "Multi-Radar Multi-Sensor (MRMS) quantitative precipitation estimation", BAMS 97 (2016).
     """
@@ -47,22 +39,14 @@ def read_mrms(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]
         if kind != _RAIN_RATE or file.count != 1:
             raise ValueError(f"must hold MRMS's PrecipRate alone, parameter {_RAIN_RATE}, holds {kind}")
         shape = check_shape(file.shape)
-        if file.crs is None or not file.crs.is_geographic or not file.transform.e < 0 < file.transform.a:
+        if file.crs is None or not file.crs.is_geographic:
             raise ValueError("must be on a grid of longitude and latitude")
-        bounds = file.bounds
         found = RadarMap(
             service="NOAA",
             product="MRMS PrecipRate",
             quantity=RATE,
             time=np.datetime64(int(said["GRIB_VALID_TIME"].split()[0]), "s"),
-            grid=Grid.between(
-                file.crs.to_wkt(),
-                shape,
-                west=bounds.left,
-                south=bounds.bottom,
-                east=bounds.right,
-                north=bounds.top,
-            ),
+            grid=Grid.of_raster(file),
             licence=LICENCES["NOAA"],
         )
     return found, _values(path.read_bytes(), shape) if pixels else None

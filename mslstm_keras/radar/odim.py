@@ -76,17 +76,12 @@ def is_odim(file: h5py.File) -> bool:
 
 
 def read_odim(file: h5py.File, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a map. The rain rate is read where a file holds several quantities, else the depth, else reflectivity.
+    """Reads a map; see `formats.Reader`.
 
-    Args:
-        file: HDF5 file.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, NaN where not observed.
+    The rain rate is read where a file holds several quantities, else the depth, else reflectivity.
 
     Raises:
-        ValueError: if it is no map, or a part is missing that has no default.
+        ValueError: if a part is missing that has no default, too.
 
     Reference: Michelson et al., "EUMETNET OPERA weather radar information model for implementation with the HDF5
     file format", version 2.4 (2021).

@@ -30,20 +30,13 @@ def is_radolan(start: bytes) -> bool:
 
 
 def read_radolan(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a binary composite. Files have the southern row first; here it is the northern one.
+    """Reads a binary composite; see `formats.Reader`. Files have the southern row first; here it is the northern one.
 
     Pixels with the clutter bit keep their value, as in wradlib; those with the clutter code of the products of 8
     bits have none.
 
-    Args:
-        path: unpacked file.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, NaN where not observed.
-
     Raises:
-        ValueError: if it is no map of rain, or its header disagrees with its size.
+        ValueError: if its header disagrees with its size, too.
 
     Reference: Deutscher Wetterdienst, RADOLAN/RADVOR composite format; Heistermann, Jacobi & Pfaff, "An open
     source library for processing weather radar data (wradlib)", HESS 17 (2013).
@@ -100,17 +93,9 @@ def is_ascii_grid(start: bytes) -> bool:
 
 
 def read_ascii_grid(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a RADOLAN map as an ASCII grid of tenths of a millimetre, whose name alone tells product and time.
+    """Reads a RADOLAN map as an ASCII grid of tenths of a millimetre; see `formats.Reader`.
 
-    Args:
-        path: unpacked file, named as `RW_20221018-0050.asc`.
-        pixels: whether to read its values; otherwise only what it says of itself.
-
-    Returns:
-        What the map says of itself, and its values, NaN where not observed.
-
-    Raises:
-        ValueError: if it is no such grid.
+    The name of the file alone, such as `RW_20221018-0050.asc`, tells product and time.
     """
     named = re.search(r"(?<![A-Z])([A-Z]{2})_(\d{4})(\d{2})(\d{2})-(\d{2})(\d{2})", path.name)
     if not named or named[1] not in _NAMED:

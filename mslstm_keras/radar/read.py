@@ -132,7 +132,6 @@ def find_maps(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -
     named, found = find_sources(path)
     kept: list[FoundMap] = []
     unknown: list[Source] = []
-    tried = set(map(id, named))
     waiting = [*named, *found]
     while waiting:
         kinds: dict[tuple[str, str], list[Source]] = {}
@@ -142,12 +141,12 @@ def find_maps(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -
         for sources in kinds.values():
             if is_archive(sources[0]):
                 for source in sources:
-                    waiting += members(source)
+                    waiting += sorted(members(source), key=str)
                 continue
             try:
                 kept += _entries(sources)
             except UnknownFormatError:
-                if any(id(source) in tried for source in sources):
+                if not set(named).isdisjoint(sources):
                     raise
                 unknown += sources
     if unknown and kept:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import h5py
 import pytest
 
 from benchmarks import radar
@@ -37,6 +38,15 @@ def test_a_line_for_every_product(tmp_path, capsys):
     assert "polar_stereographic" in capsys.readouterr().out
     pytest.importorskip("pysteps")
     assert all(one["pysteps"] < 1e-5 for one in found)
+
+
+def test_maps_that_do_not_say_where_they_are(tmp_path):
+    path = write_knmi(tmp_path / f"{digits(TIMES[0])}.h5", TIMES[0], codes(0, (12, 10)))
+    with h5py.File(path, "a") as file:
+        del file["geographic"]
+    assert radar.main([str(tmp_path), "--repetitions", "2", "--json", str(tmp_path / "found.json")]) == 0
+    [found] = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert (found["grid"], found["projection"]) == ("12x10", "-")
 
 
 def test_wrong_words(tmp_path, capsys):

@@ -219,19 +219,29 @@ def test_a_variant_keeps_its_fields_and_its_interval(tmp_path):
     assert facts["description"].startswith("Variant of germany: map_size = (10, 10), window = 2, ")
 
 
-def wait_in(owner, name, begun):
-    """Makes a function wait for ever when it is called."""
+def waiting(begun):
+    """Returns a function that waits for ever when it is called, and says so."""
 
     def wait(*_, **__):
         begun.value = 1
         time.sleep(120)
 
-    setattr(owner, name, wait)
+    return wait
+
+
+def kill_once_begun(process, begun):
+    """Kills a process as soon as it waits in a function of `waiting`."""
+    deadline = time.monotonic() + 120
+    while begun.value < 0:
+        assert process.is_alive() and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    assert end(process) == -signal.SIGKILL
 
 
 def prepare_whole_until_killed(folder, stage, begun):
     owner = {"_join": parts.PartBuilder, "write_examples": compat.ArrayRecordFileAdapter, "write_json": parts}
-    wait_in(owner[stage], stage, begun)
+    setattr(owner[stage], stage, waiting(begun))
     for part in [(1, 2), (2, 2)] if stage == "_join" else [None]:
         prepare(data_dir=folder, part=part, **IN_PARTS["frames"])
 
@@ -241,12 +251,7 @@ def test_what_a_killed_preparation_leaves_is_removed(stage, tmp_path, of_one_pro
     """Killed while parts are joined, when all clips are written, and while they are written for random access."""
     begun = forked.shared_number()
     process = forked.start(prepare_whole_until_killed, tmp_path, stage, begun)
-    deadline = time.monotonic() + 120
-    while begun.value < 0:
-        assert process.is_alive() and time.monotonic() < deadline
-        time.sleep(0.01)
-    process.kill()
-    assert end(process) == -signal.SIGKILL
+    kill_once_begun(process, begun)
     (left,) = tmp_path.rglob("incomplete.*")
     assert list(left.iterdir()) or stage != "write_json"
     assert bool(list(tmp_path.glob("*/*/1.0.0/dataset_info.json"))) == (stage == "write_examples")
@@ -372,11 +377,7 @@ def test_two_processes_that_share_a_folder_make_what_one_makes(tmp_path, of_one_
 
 
 def prepare_until_killed(folder, name, begun):
-    def wait():
-        begun.value = 1
-        time.sleep(120)
-
-    parts.make_part = functools.partial(parts.make_part, on_example=wait)
+    parts.make_part = functools.partial(parts.make_part, on_example=waiting(begun))
     prepare(data_dir=folder, part=(2, 2), **IN_PARTS[name])
 
 
@@ -384,12 +385,7 @@ def prepare_until_killed(folder, name, begun):
 def test_a_killed_part_is_made_anew(name, tmp_path, of_one_process):
     begun = forked.shared_number()
     process = forked.start(prepare_until_killed, tmp_path, name, begun)
-    deadline = time.monotonic() + 120
-    while begun.value < 0:
-        assert process.is_alive() and time.monotonic() < deadline
-        time.sleep(0.01)
-    process.kill()
-    assert end(process) == -signal.SIGKILL
+    kill_once_begun(process, begun)
     (left,) = tmp_path.glob("*/*/1.0.0.parts/*")
     assert left.name.startswith(".2-of-2-")
     builder = prepare(data_dir=tmp_path, part=(1, 2), **IN_PARTS[name])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mslstm_keras.radar import files
 from mslstm_keras.radar.detection import holds_radar_maps
 from tests.support.radar_files import codes, digits, stamps, write_knmi, write_odim
 
@@ -31,6 +32,22 @@ def test_maps_are_known_by_their_content(maps, tmp_path):
     assert holds_radar_maps(tmp_path / "packed.bz2")
     with tarfile.open(tmp_path / "packed.tar", "w") as archive:
         archive.add(file, file.name)
+    assert holds_radar_maps(tmp_path / "packed.tar")
+
+
+def test_no_more_of_an_archive_is_unpacked_than_the_first_map(maps, tmp_path, monkeypatch):
+    with tarfile.open(tmp_path / "packed.tar", "w") as archive:
+        for file in sorted(maps.iterdir()):
+            archive.add(file, file.name)
+    monkeypatch.setattr(files, "MOST_OF_ARCHIVE", min(maps.iterdir()).stat().st_size)
+    assert holds_radar_maps(tmp_path / "packed.tar")
+
+
+def test_the_first_file_of_an_archive_may_be_something_else(maps, tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"no map")
+    with tarfile.open(tmp_path / "packed.tar", "w") as archive:
+        for file in (tmp_path / "a.bin", next(maps.iterdir())):
+            archive.add(file, file.name)
     assert holds_radar_maps(tmp_path / "packed.tar")
 
 

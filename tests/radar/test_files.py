@@ -145,7 +145,7 @@ def test_archives(tmp_path, mode):
     pack_archive(path, mode, contents)
     [source], _ = find_sources(path)
     assert is_archive(source)
-    found = members(source)
+    found = [*members(source)]
     assert {str(one) for one in found} == {f"{path}:{name}" for name in contents if "README" not in name}
     read = {}
     for one in found:
@@ -163,6 +163,13 @@ def test_archives(tmp_path, mode):
     assert not folder.exists()
 
 
+def test_archives_are_unpacked_as_far_as_they_are_asked_for(tmp_path):
+    pack_archive(tmp_path / "archive", "w", {f"{number}.h5": b"map" for number in range(5)})
+    [source], _ = find_sources(tmp_path / "archive")
+    first = next(members(source))
+    assert [path.name for path in first.folder.path.glob("*/*")] == ["0.h5"]
+
+
 def test_damaged_archives(tmp_path, monkeypatch):
     path = tmp_path / "archive.tar.gz"
     pack_archive(path, "w:gz", {f"{number}.h5": os.urandom(5000) for number in range(5)})
@@ -170,10 +177,10 @@ def test_damaged_archives(tmp_path, monkeypatch):
     path.write_bytes(content[: len(content) // 2])
     [source], _ = find_sources(path)
     with pytest.raises(ValueError, match=f"An archive of radar maps must be whole. Received: {path}"):
-        members(source)
+        [*members(source)]
     path.write_bytes(content)
     monkeypatch.setattr(files, "MOST_BYTES", 4999)
     with pytest.raises(ValueError, match=r"its file 0.h5 must be smaller, claims 5000 bytes"):
-        members(source)
+        [*members(source)]
     path.write_bytes(b"")
     assert not is_archive(source)

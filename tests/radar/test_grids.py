@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mslstm_keras.radar.grids import Grid, projected
-from tests.support.radar_files import LAEA
+from tests.support.radar_files import LAEA, codes, stamps, write_geotiff
 
 METRES = Grid(LAEA, (3, 4), 1000.0, -2000.0, 500.0, 250.0)
 DEGREES = Grid("+proj=longlat +ellps=WGS84", (2, 2), 10.0, 50.0, 0.5, 0.5)
@@ -20,6 +20,44 @@ def test_centres_of_pixels():
 def test_edges_that_bound_nothing(east):
     with pytest.raises(ValueError, match="no grid: 3 x 4 pixels from 1000"):
         Grid.between(LAEA, (3, 4), west=1000, south=-2750, east=east, north=east)
+
+
+UPRIGHT = (500.0, 0.0, 1000.0, 0.0, -250.0, -2000.0)
+
+
+@pytest.fixture
+def open_raster(tmp_path):
+    """Opens a file of 3 x 4 pixels by rasterio, (x, y) being (a column + b row + c, d column + e row + f)."""
+    rasterio = pytest.importorskip("rasterio")
+
+    def open_raster(transform, crs=LAEA):
+        path = tmp_path / "a.tif"
+        time, pixels = stamps("2020-01-01T00:00", 1)[0], codes(0, (3, 4))
+        write_geotiff(path, time, pixels, crs=crs, transform=rasterio.Affine(*transform))
+        return rasterio.open(path)
+
+    return open_raster
+
+
+def test_grids_of_rasters(open_raster):
+    with open_raster(UPRIGHT) as file:
+        assert Grid.of_raster(file).is_like(METRES)
+        assert Grid.of_raster(file).projection == file.crs.to_wkt()
+
+
+@pytest.mark.parametrize(
+    ("transform", "crs"),
+    [
+        (UPRIGHT, None),
+        ((500.0, 0.0, 1000.0, 0.0, 250.0, -2750.0), LAEA),
+        ((-500.0, 0.0, 3000.0, 0.0, -250.0, -2000.0), LAEA),
+        ((500.0, 10.0, 1000.0, 0.0, -250.0, -2000.0), LAEA),
+        ((500.0, 0.0, 1000.0, 10.0, -250.0, -2000.0), LAEA),
+    ],
+)
+def test_rasters_that_are_no_such_grid(open_raster, transform, crs):
+    with open_raster(transform, crs) as file, pytest.raises(ValueError, match="its northern row first, and"):
+        Grid.of_raster(file)
 
 
 def test_cf_attributes():
