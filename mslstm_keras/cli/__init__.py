@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mslstm_keras import __version__
-from mslstm_keras.cli import data, models, study, training, tuning, zoo
+from mslstm_keras.cli import data, forecasting, models, study, training, tuning, zoo
 from mslstm_keras.cli.arguments import one_line
 from mslstm_keras.cli.quiet import quiet_libraries
 
@@ -55,6 +55,6 @@ def _parser():
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (models, training, tuning, data, zoo, study):
+    for group in (forecasting, models, training, tuning, data, zoo, study):
         group.add_commands(commands)
     return parser

@@ -1,0 +1,243 @@
+"""Commands that forecast."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import xarray
+from PIL import Image
+
+import mslstm_keras
+from mslstm_keras.figures.rain import NO_RAIN, RAIN_COLOURS, RAIN_LEVELS
+from mslstm_keras.forecasting.forecaster import forecast
+from mslstm_keras.frames.read import read_clip
+from mslstm_keras.zoo.loading import load_model
+from tests.support.commands import NAME, listing
+from tests.support.pictures import gif_frames, pixels, rgb, video_frames
+from tests.support.processes import no_file_larger_than
+from tests.support.radar_files import write_knmi_maps
+
+
+@pytest.mark.parametrize("source", ["clip.npy", "clip.gif", "frames"])
+def test_every_kind_of_input_is_forecast(succeed, tiny_zoo, files, clip, source):
+    output = files / "out.npy"
+    text = succeed(
+        *("forecast", "--model", NAME, "--zoo", tiny_zoo, "--input", files / source),
+        *("--horizon", 6, "--output", output),
+    )
+    assert text == f"{output}: 6 frames of (64, 64, 1)\n"
+    model = load_model(NAME, tiny_zoo)
+    np.testing.assert_array_equal(np.load(output), forecast(model, read_clip(files / source), 6))
+    # Pictures have 256 levels.
+    np.testing.assert_allclose(np.load(output), forecast(model, clip, 6), atol=0.02)
+
+
+def test_pictures_in_the_colours_of_a_scale_are_forecast(mslstm, succeed, tiny_zoo, tmp_path, clip):
+    colours = np.array([[0, 0, 255], [0, 255, 0], [255, 255, 0], [255, 0, 0]], "uint8")
+    steps = np.rint(3 * clip[..., 0]).astype(int)
+    (tmp_path / "maps").mkdir()
+    for index, image in enumerate(colours[steps]):
+        Image.fromarray(image).save(tmp_path / "maps" / f"{index}.png")
+    words = ["forecast", "--model", NAME, "--zoo", tiny_zoo, "--input", tmp_path / "maps"]
+    words += ["--output", tmp_path / "out.npy"]
+    assert "give the table of the scale as `colour_scale` (`--colour-scale`)" in mslstm(*words).error
+    (tmp_path / "scale.csv").write_text("#0000ff,0\n#00ff00,0.25\n#ffff00,0.5\n#ff0000,1\n")
+    succeed(*words, "--colour-scale", tmp_path / "scale.csv")
+    frames = np.array([0, 0.25, 0.5, 1], "float32")[steps][..., np.newaxis]
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), forecast(load_model(NAME, tiny_zoo), frames))
+
+
+def test_a_part_of_larger_frames_is_forecast(succeed, fail, capsys, tiny_run, files):
+    frames = np.random.default_rng(0).random((12, 100, 150), "float32")
+    np.save(files / "large.npy", frames)
+    words = ["forecast", "--model", tiny_run, "--input", files / "large.npy", "--output", files / "out.npy"]
+    succeed(*words, "--crop", "2:98,10:138", "--size", "64x64")
+    clip = read_clip(files / "large.npy", crop=(2, 98, 10, 138), size=(64, 64))
+    np.testing.assert_array_equal(np.load(files / "out.npy"), forecast(load_model(tiny_run), clip))
+    with pytest.raises(SystemExit):
+        fail(*words, "--crop", "2:98")
+    assert "must be TOP:BOTTOM,LEFT:RIGHT. Received: '2:98'" in capsys.readouterr().err
+    assert "`crop` must lie within the frames" in fail(*words, "--crop", "2:101,0:64")
+
+
+@pytest.mark.parametrize("suffix", ["npy", "gif", "png"])
+def test_every_kind_of_output_is_written(succeed, tiny_run, files, clip, suffix):
+    output = files / f"out.{suffix}"
+    words = ["forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", output, "--json"]
+    assert json.loads(succeed(*words)) == {
+        **{"output": str(output), "frames": 4, "shape": [4, 64, 64, 1]},
+        "range": None,
+    }
+    expected = forecast(load_model(tiny_run), clip)
+    if suffix == "png":
+        with Image.open(output) as strip:
+            assert strip.width > 4 * 64
+    elif suffix == "gif":
+        np.testing.assert_allclose(read_clip(output)[:, ::4, ::4], np.clip(expected, 0, 1), atol=0.01)
+    else:
+        np.testing.assert_array_equal(np.load(output), expected)
+
+
+def test_numbers_in_units_are_forecast_in_units(mslstm, succeed, tiny_run, files, clip):
+    words = ["forecast", "--model", tiny_run, "--output", files / "out.npy", "--input"]
+    facts = json.loads(succeed(*words, files / "large.npy", "--range", "0:255 cars", "--json"))
+    assert facts["range"] == "0:255 cars"
+    expected = 255 * np.clip(forecast(load_model(tiny_run), clip), 0, 1)
+    np.testing.assert_allclose(np.load(files / "out.npy"), expected, atol=1e-3)
+    with warnings.catch_warnings(action="always"):
+        ended = mslstm(*words, files / "large.npy", "--range", "0:200")
+    assert ended.status == 0 and "values lie beyond 0 .. 200, from 0 to 255, and are clipped" in ended.error
+    succeed(*words[:3], "--output", files / "out.nc", "--input", files / "large.npy", "--range", "0:255 cars")
+    with xarray.open_dataset(files / "out.nc") as written:
+        assert written.forecast.attrs["units"] == "cars"
+        np.testing.assert_allclose(written.forecast, expected[..., 0], atol=1e-3)
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """Folder of six Dutch maps of 16 x 24 pixels, 5 minutes apart."""
+    return write_knmi_maps(tmp_path / "maps", 6, (16, 24))
+
+
+RAIN = pytest.mark.filterwarnings("ignore:`scale` is rain.dwd")  # see the next test
+
+
+def test_the_scale_of_radar_maps_is_said(mslstm, tiny_run, maps, tmp_path):
+    with warnings.catch_warnings(action="always"):
+        ended = mslstm("forecast", "--model", tiny_run, "--input", maps, "--output", tmp_path / "out.npy")
+    assert ended.status == 0 and "`scale` is rain:dwd, as the maps are in mm/h" in ended.error
+
+
+@RAIN
+def test_radar_maps_are_forecast_on_their_grid(succeed, tiny_run, maps, tmp_path):
+    words = ["forecast", "--model", tiny_run, "--input", maps, "--output"]
+    facts = json.loads(succeed(*words, tmp_path / "out.nc", "--json"))
+    assert facts["first"] == "2010-08-26T00:30:00" and facts["service"] == "KNMI"
+    rates = mslstm_keras.read_radar(maps)
+    expected = forecast(load_model(tiny_run), rates)
+    with xarray.open_dataset(tmp_path / "out.nc", decode_timedelta=False) as written:
+        rain = written.rain_rate
+        assert rain.shape == (4, 16, 24) == tuple(facts["shape"]) and rain.attrs["units"] == "mm/h"
+        assert rain.attrs["grid_mapping"] in written.variables
+        np.testing.assert_array_equal(written.time, expected.time)
+        np.testing.assert_array_equal(written.x, rates.x)
+        np.testing.assert_allclose(rain, expected.rain_rate, rtol=1e-6)
+    succeed(*words, tmp_path / "out.npy")
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy")[..., 0], expected.rain_rate, rtol=1e-6)
+    assert json.loads(succeed(*words, "-")) == {**facts, "output": "-"}
+
+
+@RAIN
+def test_radar_maps_and_their_forecast_are_drawn_in_the_colours_of_rain(
+    succeed, fail, tiny_run, maps, tmp_path
+):
+    """The three maps that the model sees, then four of the forecast: a sheet has two of the former."""
+    words = ["forecast", "--model", tiny_run, "--input", maps, "--output"]
+    for name in ("out.png", "out.gif", "out.mp4"):
+        succeed(*words, tmp_path / name)
+    sheet, (frames, _), (video, _) = (
+        pixels(tmp_path / "out.png"),
+        gif_frames(tmp_path / "out.gif"),
+        video_frames(tmp_path / "out.mp4"),
+    )
+    assert len(frames) == len(video) == 7 and frames.shape[1:] == video.shape[1:]
+    last = mslstm_keras.read_radar(maps).rain_rate[-1].values
+    colours = np.array([rgb(colour) for colour in (NO_RAIN, *RAIN_COLOURS)])
+    expected = colours[np.searchsorted(RAIN_LEVELS, last, "right")]
+    # Pixels are squares of 25: the last observed map is the second of the sheet, the third of an animation.
+    np.testing.assert_allclose(sheet[106 + 12 :: 25, 624 + 12 :: 25][:16, :24], expected, atol=3)
+    np.testing.assert_allclose(frames[2][84 + 12 :: 25, 12 + 12 :: 25][:16, :24], expected, atol=16)
+    error = fail(*words, tmp_path / "new" / "out.avi")
+    assert "`path` must end in .npy, .nc, .zarr, .png, .gif or .mp4 for radar maps. Received: " in error
+
+
+@RAIN
+def test_a_part_of_radar_maps(succeed, fail, tiny_run, maps, tmp_path):
+    words = ["forecast", "--model", tiny_run, "--input", maps, "--output", tmp_path / "out.npy"]
+    succeed(*words, "--crop", "2:10,4:20")
+    assert np.load(tmp_path / "out.npy").shape == (4, 8, 16, 1)
+    assert "`--size` must be left out for radar maps" in fail(*words, "--size", "8x8")
+    error = fail(*words, "--crop", "2:10,4:30")
+    assert "`crop` must lie within the maps, (height, width) (16, 24)" in error
+
+
+@RAIN
+@pytest.mark.filterwarnings("ignore:.* missing", "ignore:.* interpolated", "ignore:.* filled")
+def test_gaps_of_radar_maps(succeed, fail, tiny_run, maps, tmp_path):
+    (maps / "RAD_201008260020.h5").unlink()
+    words = ["forecast", "--model", tiny_run, "--input", maps, "--output", tmp_path / "out.npy"]
+    error = fail(*words)
+    assert "at one interval" in error and "10 minutes from 2010-08-26T00:15:00" in error
+    succeed(*words, "--fill-gaps", "1")
+    assert np.load(tmp_path / "out.npy").shape == (4, 16, 24, 1)
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_numbers_with_named_axes_are_written_in_folders_that_are_made(succeed, tiny_run, files, suffix):
+    output = files / "new" / "folders" / f"out.{suffix}"
+    words = ["forecast", "--model", tiny_run, "--input", files / "narrow.npy", "--output", output]
+    assert succeed(*words) == f"{output}: 4 frames of (64, 32, 1)\n"
+    with xarray.open_dataset(output) as written:
+        assert written.forecast.dims == ("frame", "y", "x")
+        expected = forecast(load_model(tiny_run), np.load(files / "narrow.npy"))
+        np.testing.assert_array_equal(written.forecast, expected[..., 0])
+        assert written.frame.values.tolist() == [1, 2, 3, 4]
+
+
+def test_a_forecast_of_which_only_the_facts_are_wanted(succeed, tiny_run, files, monkeypatch):
+    monkeypatch.chdir(files)
+    before = listing(files)
+    text = succeed("forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", "-")
+    assert json.loads(text) == {"output": "-", "frames": 4, "shape": [4, 64, 64, 1], "range": None}
+    assert listing(files) == before
+
+
+def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
+    text = succeed("demo", "--zoo", tiny_zoo, "--output", tmp_path / "demo").splitlines()
+    assert listing(tmp_path / "demo") == ["demo.gif", "demo.png"]
+    assert text[0] == "16 clips, forecast frames"
+    assert [line.split()[1] for line in text[3:5]] == [NAME, "persistence"]
+    assert text[-1] == f"Wrote {tmp_path / 'demo' / 'demo.png'} and demo.gif"
+    monkeypatch.setattr("mslstm_keras.forecasting.demo.demo", lambda model, folder: [model.name, str(folder)])
+    assert json.loads(succeed("demo", "--json", "--zoo", tiny_zoo)) == ["conv_lstm", "."]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"--model": "ms_lstm_mnist"}, f"`name` must be a model of the zoo, such as {NAME}. Received: name="),
+        ({"--model": "files/model.keras"}, "must be a Keras model that can be read. Received: files/model.keras ("),
+        ({"--model": "files"}, "`model` must be a Keras model that can be read. Received: files ("),
+        ({"--zoo": "files"}, "`zoo` must be a folder with a readable index.json. Received: files/index.json"),
+        ({"--input": "missing.npy"}, "`missing.npy` must be a clip that can be read. Received: No such file"),
+        ({"--input": "files/cut.npy"}, "`files/cut.npy` must be a clip that can be read. Received: damaged, cut off"),
+        ({"--input": "files/cut.gif"}, "`files/cut.gif` must be a clip that can be read. Received: damaged, cut off"),
+        ({"--input": "files/clip.txt"}, "`path` must be a folder of images or end in one of"),
+        ({"--input": "files/short.npy"}, "at least the model's 3 context frames. Received: 2 frames"),
+        ({"--input": "files/nan.npy"}, "`files/nan.npy` must be finite. Received: "),
+        ({"--input": "files/large.npy"}, "`files/large.npy` must lie in [0, 1] unless a `scale` (`--range"),
+        ({"--horizon": "0"}, "`horizon` must be a positive number of frames. Received: horizon=0"),
+        ({"--output": "new/out.mp4"}, "`path` must end in .npy, .gif, .png, .nc or .zarr. Received: new/out.mp4"),
+        ({"--output": "files/clip.txt/out.gif"}, "Not a directory: 'files/clip.txt/out.gif'"),
+        ({"--output": "files/clip.npy/out.npy"}, "Not a directory: 'files/clip.npy/out.npy'"),
+    ],
+)  # fmt: skip
+def test_faults_of_a_forecast(fail, tiny_zoo, files, monkeypatch, changes, message):
+    monkeypatch.chdir(files.parent)
+    options = {
+        "--model": NAME,
+        "--zoo": tiny_zoo,
+        "--input": "files/clip.npy",
+        "--output": "out.gif",
+        **changes,
+    }
+    assert message in fail("forecast", *(word for option in options.items() for word in option))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "gif", "png"])
+def test_a_disk_that_is_full_when_a_forecast_is_written(fail, tiny_run, files, suffix):
+    output = files / f"out.{suffix}"
+    with no_file_larger_than(1000):
+        error = fail("forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", output)
+    assert error == f"mslstm: [Errno 27] File too large: '{output}'\n"

@@ -1,0 +1,48 @@
+"""A forecast of maps in files."""
+
+import numpy as np
+import pytest
+import xarray
+from PIL import Image
+
+from mslstm_keras.forecasting.output import SUFFIXES, check_output, write_forecast
+from mslstm_keras.radar.read import read_radar
+from tests.support.radar_files import write_knmi_maps
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """Six Dutch maps of 16 x 24 pixels: four that were seen, two that stand for a forecast."""
+    maps = read_radar(write_knmi_maps(tmp_path / "maps", 6, (16, 24)))
+    return maps.isel(time=slice(None, 4)), maps.isel(time=slice(4, None))
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".NC"])
+def test_every_suffix_is_written(maps, tmp_path, suffix):
+    path = tmp_path / f"out{suffix}"
+    check_output(path)
+    write_forecast(path, *maps, "Rain")
+    assert path.exists()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["maps", path.name]
+
+
+def test_numbers_are_those_of_the_forecast(maps, tmp_path):
+    observed, forecast = maps
+    write_forecast(tmp_path / "out.npy", observed, forecast, "Rain")
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy")[..., 0], forecast.rain_rate)
+    write_forecast(tmp_path / "out.nc", observed, forecast, "Rain")
+    with xarray.open_dataset(tmp_path / "out.nc", engine="h5netcdf") as written:
+        np.testing.assert_array_equal(written.rain_rate, forecast.rain_rate)
+
+
+def test_pictures_show_what_was_observed_too(maps, tmp_path):
+    write_forecast(tmp_path / "out.gif", *maps, "Rain")
+    with Image.open(tmp_path / "out.gif") as picture:
+        assert picture.n_frames == 6
+
+
+@pytest.mark.parametrize("name", ["out.avi", "out"])
+def test_other_suffixes_are_refused(maps, tmp_path, name):
+    for call in (lambda path: check_output(path), lambda path: write_forecast(path, *maps, "Rain")):
+        with pytest.raises(ValueError, match=rf"`path` must end in .npy, .nc, .* Received: .*{name}$"):
+            call(tmp_path / name)
