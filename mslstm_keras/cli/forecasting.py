@@ -57,7 +57,7 @@ def _add_forecast_command(commands):
         "--output",
         required=True,
         type=Path,
-        help=".npy, .nc or .zarr (numbers), .gif or .png (film strip; of radar maps a sheet, and .mp4, too), "
+        help=".npy, .nc or .zarr (numbers), .gif, .mp4 or .png (film strip; of radar maps a sheet), "
         "- for facts alone, as JSON",
     )
     add_zoo(command)
@@ -65,9 +65,10 @@ def _add_forecast_command(commands):
 
 def _forecast(options):
     from mslstm_keras.forecasting.forecaster import forecast
+    from mslstm_keras.forecasting.output import check_output, write_clip_forecast
     from mslstm_keras.frames.read import read_clip, read_in_units
-    from mslstm_keras.frames.write import check_suffix, write_clip
-    from mslstm_keras.zoo.loading import load_model, scale_of
+    from mslstm_keras.models.rollout import Rollout, find_layer
+    from mslstm_keras.zoo.loading import load_model, name_of, scale_of
 
     model = load_model(options.model, options.zoo)
     if _is_radar(options):
@@ -76,7 +77,7 @@ def _forecast(options):
         _write(options, facts, lambda: _write_radar(options, maps, future))
         return
     if str(options.output) != "-":
-        check_suffix(options.output)  # before the forecast
+        check_output(options.output)  # before the forecast
     channels, scale = model.input_shape[-1], options.range
     fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
     if scale is not None:
@@ -92,7 +93,11 @@ def _forecast(options):
         "shape": list(future.shape),
         "range": scale,
     }
-    _write(options, facts, lambda: write_clip(options.output, future, value_scale=scale))
+    seen = frames[-find_layer(model, Rollout).context_frames :]
+    title = f"Forecast by {name_of(options.model)}"
+    _write(
+        options, facts, lambda: write_clip_forecast(options.output, seen, future, title, value_scale=scale)
+    )
 
 
 def _write(options, facts, write):

@@ -1,3 +1,4 @@
+from mslstm_keras.figures.clips import clip_forecast_figure as clip_forecast_figure
 from mslstm_keras.figures.comparison import comparison_animation as comparison_animation
 from mslstm_keras.figures.comparison import comparison_figure as comparison_figure
 from mslstm_keras.figures.comparison import contact_sheet as contact_sheet

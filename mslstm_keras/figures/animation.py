@@ -24,7 +24,8 @@ def check_animation(path: str | os.PathLike[str], fps: float) -> None:
 def write_animation(path: str | os.PathLike[str], images: np.ndarray, fps: float) -> None:
     """Writes pictures, uint8 (time, height, width, 3), as a GIF that loops for ever or an MP4.
 
-    An MP4 holds H.264 where PyAV has an encoder of it, else MPEG-4 part 2; its sides are made even by a white edge.
+    Grey pictures keep their levels in a GIF; others share 256 colours. An MP4 holds H.264 where PyAV has an encoder of
+    it, else MPEG-4 part 2; its sides are made even by a white edge.
 
     Args:
         path: file to write, for which `check_animation` raises nothing.
@@ -36,7 +37,8 @@ def write_animation(path: str | os.PathLike[str], images: np.ndarray, fps: float
         OSError: if the file cannot be written; what was there before stays.
     """
     if _suffix(path) == ".gif":
-        write_gif(path, images, fps=fps)
+        grey = (images == images[..., :1]).all()
+        write_gif(path, images[..., 0] if grey else images, fps=fps)
     else:
         _write_mp4(path, images, fps)
 

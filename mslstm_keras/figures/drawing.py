@@ -29,6 +29,7 @@ LARGEST_PANEL = 220
 SHEET_COLUMNS = 4
 SHEET_PANEL = 300
 ANIMATED_PANEL = 256
+FORECAST_PANEL = 600  # of a forecast by itself: its longer side is more than half of that
 GAP = 6
 LABEL_WIDTH = 150  # of row names
 LABEL_LETTERS = 10  # of a line of a row name
@@ -174,6 +175,29 @@ def as_drawn(frames: np.ndarray) -> np.ndarray:
     return np.clip(frames if frames.shape[-1] == 3 else frames[..., 0], 0, 1)
 
 
+def block_side(shape: Sequence[int], largest: int) -> int:
+    """Returns the side of the least blocks of which an image has at most so many in height and in width."""
+    return -(-max(shape) // largest)
+
+
+def block_means(image: np.ndarray, side: int) -> np.ndarray:
+    """Returns the means of the pixels of blocks that are there; blocks at the edges may be smaller.
+
+    Args:
+        image: floats (height, width, ...), NaN where nothing was observed.
+        side: of a block, in pixels.
+    """
+    height, width = (-(-length // side) for length in image.shape[:2])
+    edges = [(0, side * height - image.shape[0]), (0, side * width - image.shape[1])]
+    edges += [(0, 0)] * (image.ndim - 2)
+    blocks = np.pad(image, edges, constant_values=np.nan)
+    blocks = blocks.reshape(height, side, width, side, *image.shape[2:])
+    there = ~np.isnan(blocks)
+    count = there.sum((1, 3))
+    total = np.where(there, blocks, 0).sum((1, 3), dtype="float64")
+    return np.where(count, total / np.maximum(count, 1), np.nan).astype("float32")
+
+
 def difference(truth: np.ndarray, forecast: np.ndarray) -> np.ndarray:
     """Returns forecast - truth of images, the mean over colours, (time, height, width)."""
     signed = forecast - truth
@@ -229,12 +253,20 @@ def thinned(images: np.ndarray, labels: Sequence[str] | None) -> tuple[np.ndarra
 
 
 def draw_rows(
-    rows: Sequence[Row], title: str | None, *, bars: Sequence[Bar] = (), synthetic: bool = False
+    rows: Sequence[Row],
+    title: str | None,
+    *,
+    panel_width: int | None = None,
+    bars: Sequence[Bar] = (),
+    synthetic: bool = False,
 ) -> "Figure":
-    """Draws rows of images as a figure, its axes in the order of the images; colour bars stand on the right."""
+    """Draws rows of images as a figure, its axes in the order of the images; colour bars stand on the right.
+
+    Panels are at most as wide as given, else so wide that the longest row fits into a page.
+    """
     columns = max(len(row.images) for row in rows)
     free = WIDTH - LABEL_WIDTH - BAR_WIDTH - (columns - 1) * GAP
-    width, height = panel_size(rows[0].images, min(free // columns, LARGEST_PANEL))
+    width, height = panel_size(rows[0].images, panel_width or min(free // columns, LARGEST_PANEL))
     top = TEXT_HEIGHT + 2 * GAP if title or synthetic else 0
     tops = []
     for row in rows:
@@ -252,7 +284,8 @@ def draw_rows(
             left = LABEL_WIDTH + index * (width + GAP)
             if row.labels:
                 place = (left + width / 2, top - TEXT_HEIGHT / 2 + 2)
-                write_text(figure, *place, row.labels[index], TEXT, color=FAINT)
+                label = write_text(figure, *place, row.labels[index], TEXT, color=FAINT)
+                _fitted(label, width)
             draw_panel(figure, (left, top, width, height), image, row.look, missing)
     for bar in bars:
         box = (right + 2 * GAP, tops[bar.first], 14, tops[bar.last] + height - tops[bar.first])
@@ -396,18 +429,21 @@ def draw_panel(
     """Draws one image in a thin frame at (left, top, width, height); NaN, if any is `missing`, is hatched."""
     axes = _add_axes(figure, box)
     axes.set(xticks=[], yticks=[])
-    axes.spines[:].set(color=EDGE, linewidth=0.8)
+    axes.spines[:].set(color=EDGE, linewidth=1.5, zorder=-1)  # its inner half lies below the image
     if missing:
         axes.patch.set(**MISSING)  # the ground, which shows through
     return axes.imshow(_shown(image), aspect="auto", **look.style)
 
 
 def _shown(image: np.ndarray) -> np.ndarray:
-    """Returns an image as Matplotlib takes it: in colours, missing pixels are transparent, as NaN is elsewhere."""
-    if image.ndim == 2 or not np.isnan(image).any():
+    """Returns an image as Matplotlib takes it: in colours, missing pixels are transparent, as NaN is elsewhere.
+
+    Colours are bytes: Matplotlib does not round to them.
+    """
+    if image.ndim == 2:
         return image
     missing = np.isnan(image).any(-1, keepdims=True)
-    return np.concatenate([np.where(missing, 0, image), ~missing], axis=-1)
+    return np.rint(255 * np.concatenate([np.where(missing, 0, image), ~missing], axis=-1)).astype("uint8")
 
 
 def write_text(

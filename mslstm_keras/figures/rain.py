@@ -2,18 +2,21 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mslstm_keras.figures.animation import ANIMATIONS, check_animation, write_animation
 from mslstm_keras.figures.drawing import (
+    FORECAST_PANEL,
     MINUS,
     SHEET_PANEL,
     Look,
     Panel,
     ScaleBar,
+    block_means,
+    block_side,
     draw_panels,
     draw_sheet,
     evenly_spaced,
@@ -41,7 +44,6 @@ RAIN_COLOURS = (
     "#2d0418",
 )
 FORECAST_SUFFIXES = (".png", *ANIMATIONS)
-FORECAST_PANEL = 600  # pixels: the longer side of a map is more than half of that
 SHEET_OBSERVED = 2  # maps: with ten of the forecast, they fill three rows
 DEGREE = 111.195  # km of a meridian, on a sphere of 6371 km
 
@@ -98,7 +100,7 @@ def rain_sheet(
             raise ValueError(
                 f"`{name}` must be (height, width), no axis empty. Received: shape {image.shape}"
             )
-        images[name] = _drawn(name, image, _block_side(image.shape, SHEET_PANEL))
+        images[name] = _drawn(name, image, block_side(image.shape, SHEET_PANEL))
     save(draw_sheet(images, rain_look(), title), path)
 
 
@@ -141,7 +143,7 @@ def rain_forecast_figure(
     _check_maps(observed, forecast)
     if suffix == ".png":
         observed, forecast = observed[-SHEET_OBSERVED:], forecast[evenly_spaced(len(forecast))]
-    side = _block_side(forecast.shape[1:], FORECAST_PANEL)
+    side = block_side(forecast.shape[1:], FORECAST_PANEL)
     images = [
         _drawn(name, np.asarray(rates, "float32"), side)
         for name, maps in (("observed", observed), ("forecast", forecast))
@@ -241,24 +243,8 @@ def _scale_bar(maps: "xarray.DataArray", scale: float, width: int) -> ScaleBar |
     return ScaleBar(length * scale / kilometres, f"{length:g} km")
 
 
-def _block_side(shape: Sequence[int], largest: int) -> int:
-    """Returns the side of the least blocks of which a map has at most so many in height and in width."""
-    return -(-max(shape) // largest)
-
-
 def _drawn(name: str, rates: np.ndarray, side: int) -> np.ndarray:
     """Returns rain rates (height, width) as they are drawn, by the means of blocks; `name` is that of an argument."""
     if np.isinf(rates).any() or (rates < 0).any():
         raise ValueError(f"`{name}` must hold rain rates or NaN. Received: negative or infinite values")
-    return _block_means(rates, side)
-
-
-def _block_means(image: np.ndarray, side: int) -> np.ndarray:
-    """Returns the means of the pixels of blocks that are there; blocks at the edges may be smaller."""
-    height, width = (-(-length // side) for length in image.shape)
-    edges = [(0, side * blocks - length) for blocks, length in zip((height, width), image.shape, strict=True)]
-    blocks = np.pad(image, edges, constant_values=np.nan).reshape(height, side, width, side)
-    there = ~np.isnan(blocks)
-    count = there.sum((1, 3))
-    total = np.where(there, blocks, 0).sum((1, 3), dtype="float64")
-    return np.where(count, total / np.maximum(count, 1), np.nan).astype("float32")
+    return block_means(rates, side)

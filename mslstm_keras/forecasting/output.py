@@ -1,4 +1,4 @@
-"""A forecast of maps, written as numbers with or without times and places, or as pictures."""
+"""Forecasts of maps and of clips, written as numbers, of maps with times and places, or as pictures."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mslstm_keras.figures.clips import clip_forecast_figure
 from mslstm_keras.figures.rain import FORECAST_SUFFIXES, rain_forecast_figure
 from mslstm_keras.frames import maps as frames_maps
 from mslstm_keras.frames.write import write_clip
@@ -17,15 +18,13 @@ SUFFIXES = (".npy", *frames_maps.SUFFIXES, *FORECAST_SUFFIXES)
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
-    """Makes sure that `write_forecast` knows the kind of a file by its suffix: a forecast may take minutes.
+    """Makes sure that a forecast can be written as this kind of file, by its suffix: it may take minutes.
 
     Raises:
-        ValueError: if it does not.
+        ValueError: if it cannot.
     """
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise ValueError(
-            f"`path` must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} for radar maps. Received: {path}"
-        )
+        raise ValueError(f"`path` must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}. Received: {path}")
 
 
 def write_forecast(
@@ -52,3 +51,32 @@ def write_forecast(
         write_clip(path, forecast.rain_rate.values[..., np.newaxis])
     else:
         rain_forecast_figure(observed.rain_rate, forecast.rain_rate, path, title=title)
+
+
+def write_clip_forecast(
+    path: str | os.PathLike[str],
+    observed: np.ndarray,
+    forecast: np.ndarray,
+    title: str,
+    *,
+    value_scale: str | None = None,
+) -> None:
+    """Writes the forecast of a clip; pictures show the frames that the model saw before it.
+
+    Args:
+        path: file or folder to write; its suffix, one of `SUFFIXES`, says which kind.
+        observed: floats (time, height, width, channels) in [0, 1], the frames that the model saw.
+        forecast: floats (lead time, height, width, channels), those behind.
+        title: str. Heading of pictures.
+        value_scale: how pixels stand for numbers in their units, see `mslstm_keras.write_clip`.
+
+    Raises:
+        ValueError: for another suffix, or frames that cannot be drawn.
+        ImportError: if what writes the file is not installed.
+        OSError: if the file cannot be written; what was there before stays.
+    """
+    check_output(path)
+    if Path(path).suffix.lower() in FORECAST_SUFFIXES:
+        clip_forecast_figure(observed, forecast, path, title=title)
+    else:
+        write_clip(path, forecast, value_scale=value_scale)

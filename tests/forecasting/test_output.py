@@ -1,11 +1,11 @@
-"""A forecast of maps in files."""
+"""Forecasts of maps and of clips in files."""
 
 import numpy as np
 import pytest
 import xarray
 from PIL import Image
 
-from mslstm_keras.forecasting.output import SUFFIXES, check_output, write_forecast
+from mslstm_keras.forecasting.output import SUFFIXES, check_output, write_clip_forecast, write_forecast
 from mslstm_keras.radar.read import read_radar
 from tests.support.radar_files import write_knmi_maps
 
@@ -41,8 +41,34 @@ def test_pictures_show_what_was_observed_too(maps, tmp_path):
         assert picture.n_frames == 6
 
 
+@pytest.fixture
+def clips():
+    """Three frames that were seen, two that stand for a forecast."""
+    clip = np.random.default_rng(0).random((5, 8, 12, 1), "float32")
+    return clip[:3], clip[3:]
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".GIF"])
+def test_every_suffix_of_a_clip_is_written(clips, tmp_path, suffix):
+    path = tmp_path / f"out{suffix}"
+    write_clip_forecast(path, *clips, "Digits")
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_numbers_are_those_of_the_forecast_of_a_clip(clips, tmp_path):
+    write_clip_forecast(tmp_path / "out.npy", *clips, "Cars", value_scale="0:255 cars")
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), 255 * clips[1])
+    write_clip_forecast(tmp_path / "out.nc", *clips, "Cars")
+    with xarray.open_dataset(tmp_path / "out.nc", engine="h5netcdf") as written:
+        np.testing.assert_array_equal(written.forecast, clips[1][..., 0])
+
+
 @pytest.mark.parametrize("name", ["out.avi", "out"])
-def test_other_suffixes_are_refused(maps, tmp_path, name):
-    for call in (lambda path: check_output(path), lambda path: write_forecast(path, *maps, "Rain")):
+def test_other_suffixes_are_refused(maps, clips, tmp_path, name):
+    for call in (
+        check_output,
+        lambda path: write_forecast(path, *maps, "Rain"),
+        lambda path: write_clip_forecast(path, *clips, "Digits"),
+    ):
         with pytest.raises(ValueError, match=rf"`path` must end in .npy, .nc, .* Received: .*{name}$"):
             call(tmp_path / name)
