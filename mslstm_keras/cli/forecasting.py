@@ -58,6 +58,7 @@ def _add_forecast_command(commands):
         required=True,
         type=Path,
         help=".npy, .nc or .zarr (numbers), .gif, .mp4 or .png (film strip; of radar maps a sheet), "
+        ".html (a page with a slider), "
         "- for facts alone, as JSON",
     )
     add_zoo(command)
@@ -94,10 +95,15 @@ def _forecast(options):
         "range": scale,
     }
     seen = frames[-find_layer(model, Rollout).context_frames :]
-    title = f"Forecast by {name_of(options.model)}"
-    _write(
-        options, facts, lambda: write_clip_forecast(options.output, seen, future, title, value_scale=scale)
-    )
+    name = name_of(options.model)
+    told = {"Model": name, "Input": options.input.name}
+
+    def write():
+        write_clip_forecast(
+            options.output, seen, future, f"Forecast by {name}", facts=told, value_scale=scale
+        )
+
+    _write(options, facts, write)
 
 
 def _write(options, facts, write):
@@ -163,8 +169,9 @@ def _write_radar(options, maps, future):
     from mslstm_keras.forecasting.output import write_forecast
     from mslstm_keras.zoo.loading import name_of
 
-    title = f"{future.attrs['service']} {future.attrs['product']}, forecast by {name_of(options.model)}"
-    write_forecast(options.output, maps, future, title)
+    name = name_of(options.model)
+    title = f"{future.attrs['service']} {future.attrs['product']}, forecast by {name}"
+    write_forecast(options.output, maps, future, title, facts={"Model": name})
 
 
 def _demo(options):

@@ -1,6 +1,5 @@
 """A report of an evaluation: one HTML file that needs nothing beside it."""
 
-import base64
 import importlib
 import importlib.metadata
 import math
@@ -26,26 +25,16 @@ from mslstm_keras.evaluation.curves import arrow, lead_time_figure, lead_time_me
 from mslstm_keras.evaluation.protocols import direction, metric_label, score_text
 from mslstm_keras.figures.comparison import comparison_animation, comparison_figure
 from mslstm_keras.figures.drawing import time_label
+from mslstm_keras.figures.markup import data_uri, fact_list, page
 from mslstm_keras.files import replacing
 
 PACKAGES = ("mslstm-keras", "keras", "tensorflow", "numpy", "matplotlib")
 NOTHING = "–"
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #222; --faint: #666; --edge: #ccc; --ground: #fff; --band: #f4f4f4;
-  --warning: #b3303f; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --faint: #a0a0a0; --edge: #444; --ground: #161618;
-  --band: #202024; --warning: #ff8a94; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 76rem; color: var(--ink); background: var(--ground);
-  font: 1rem/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0 1rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.3rem; margin: 2.2rem 0 .6rem; }
 h3 { font-size: 1.05rem; margin: 1.4rem 0 .4rem; }
 .synthetic { color: var(--warning); }
 p.synthetic { border: 2px solid; border-radius: .4rem; padding: .5rem .8rem; }
-dl { display: grid; grid-template-columns: auto 1fr; gap: .2rem 1rem; margin: 0; }
-dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .caption { color: var(--faint); margin: 1.4rem 0 .2rem; }
@@ -55,9 +44,6 @@ th:first-child { text-align: left; padding-left: 0; position: sticky; left: 0; b
 tr.baseline, tr.paper { color: var(--faint); } tr.paper { background: var(--band); }
 tr.paper th:first-child { background: var(--band); }
 tbody th { font-weight: normal; }
-.note { color: var(--faint); max-width: 46rem; }
-figure { margin: 1rem 0; } figcaption { color: var(--faint); }
-img { max-width: 100%; height: auto; background: #fff; border-radius: .3rem; display: block; }
 .wide img { max-width: max(100%, 60rem); }
 pre { background: var(--band); padding: .7rem; overflow-x: auto; border-radius: .3rem; }
 summary { cursor: pointer; }
@@ -107,31 +93,9 @@ def write_report(
             *_samples(evaluation, samples, Path(folder)),
             *_making(command),
         ]
-    page = _page(title + (" (synthetic data)" if evaluation["synthetic"] else ""), sections)
+    text = page(title + (" (synthetic data)" if evaluation["synthetic"] else ""), sections, style=STYLE)
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-
-
-def _page(title: str, sections: Sequence[str]) -> str:
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>",
-            f"<style>{STYLE}</style>",
-            "</head>",
-            "<body>",
-            "<main>",
-            *sections,
-            "</main>",
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _heading(evaluation: Mapping[str, Any], title: str) -> Iterator[str]:
@@ -156,9 +120,7 @@ def _heading(evaluation: Mapping[str, Any], title: str) -> Iterator[str]:
     }
     if evaluation["interval"]:
         facts["Time between frames"] = time_label(1, evaluation["interval"])[1:]
-    yield "<dl>"
-    yield from (f"<dt>{name}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items())
-    yield "</dl>"
+    yield from fact_list(facts)
 
 
 def _means(evaluation: Mapping[str, Any]) -> Iterator[str]:
@@ -254,9 +216,7 @@ def _making(command: str | None) -> Iterator[str]:
     yield "<h2>How it was made</h2>"
     if command:
         yield f"<pre><code>{escape(command)}</code></pre>"
-    yield "<dl>"
-    yield from (f"<dt>{name}</dt><dd>{escape(version)}</dd>" for name, version in _versions().items())
-    yield "</dl>"
+    yield from fact_list(_versions())
 
 
 def _versions() -> dict[str, str]:
@@ -288,11 +248,10 @@ def _table(
 
 def _picture(path: Path, caption: str) -> Iterator[str]:
     """Yields a PNG, which scrolls by itself where the page is narrow, or a GIF, which is made to fit."""
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
     kind = path.suffix[1:]
     text = escape(caption)
     yield f'<figure><div class="{"wide" if kind == "png" else "fit"}">'
-    yield f'<img src="data:image/{kind};base64,{data}" alt="{text}"></div>'
+    yield f'<img src="{data_uri(path.read_bytes(), kind)}" alt="{text}"></div>'
     yield f"<figcaption>{text}</figcaption></figure>"
 
 

@@ -436,12 +436,12 @@ def draw_panel(
 
 
 def _shown(image: np.ndarray) -> np.ndarray:
-    """Returns an image as Matplotlib takes it: in colours, missing pixels are transparent, as NaN is elsewhere.
+    """Returns an image as Matplotlib takes it: colours are bytes, as it does not round to them."""
+    return image if image.ndim == 2 else colour_bytes(image)
 
-    Colours are bytes: Matplotlib does not round to them.
-    """
-    if image.ndim == 2:
-        return image
+
+def colour_bytes(image: np.ndarray) -> np.ndarray:
+    """Returns colours (height, width, 3) in [0, 1] as uint8 (height, width, 4); missing pixels are transparent."""
     missing = np.isnan(image).any(-1, keepdims=True)
     return np.rint(255 * np.concatenate([np.where(missing, 0, image), ~missing], axis=-1)).astype("uint8")
 

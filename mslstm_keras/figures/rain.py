@@ -100,7 +100,7 @@ def rain_sheet(
             raise ValueError(
                 f"`{name}` must be (height, width), no axis empty. Received: shape {image.shape}"
             )
-        images[name] = _drawn(name, image, block_side(image.shape, SHEET_PANEL))
+        images[name] = drawn_rates(name, image, block_side(image.shape, SHEET_PANEL))
     save(draw_sheet(images, rain_look(), title), path)
 
 
@@ -140,45 +140,45 @@ def rain_forecast_figure(
         raise ValueError(f"`path` must end in .png, .gif or .mp4. Received: path={os.fspath(path)!r}")
     if suffix != ".png":
         check_animation(path, fps)
-    _check_maps(observed, forecast)
+    check_maps(observed, forecast)
     if suffix == ".png":
         observed, forecast = observed[-SHEET_OBSERVED:], forecast[evenly_spaced(len(forecast))]
     side = block_side(forecast.shape[1:], FORECAST_PANEL)
     images = [
-        _drawn(name, np.asarray(rates, "float32"), side)
+        drawn_rates(name, np.asarray(rates, "float32"), side)
         for name, maps in (("observed", observed), ("forecast", forecast))
         for rates in maps
     ]
     height, width = images[0].shape
     square = FORECAST_PANEL // max(height, width)  # pixels become whole squares, so that no colours are mixed
-    scale_bar = _scale_bar(forecast, square / side, square * width)
-    moments = _moments(observed, forecast)
+    bar = scale_bar(forecast, square / side, square * width)
+    times = moments(observed, forecast)
     if suffix == ".png":
         kinds = ["observed"] * len(observed) + ["forecast"] * len(forecast)
-        names = [f"{time} UTC\n{kind} {lead}" for (time, lead), kind in zip(moments, kinds, strict=True)]
+        names = [f"{time} UTC\n{kind} {lead}" for (time, lead), kind in zip(times, kinds, strict=True)]
         figure = draw_sheet(
             dict(zip(names, images, strict=True)),
             rain_look(),
             title,
             side=square * max(height, width),
             names_above=True,
-            scale_bar=scale_bar,
+            scale_bar=bar,
         )
         save(figure, path)
         return
     pictures = draw_panels(
         [Panel("forecast", np.stack(images), rain_look())],
-        [f"{time} UTC, {lead}" for time, lead in moments],
+        [f"{time} UTC, {lead}" for time, lead in times],
         len(observed),
         panel_width=square * width,
         bar=rain_look(),
         title=title,
-        scale_bar=scale_bar,
+        scale_bar=bar,
     )
     write_animation(path, pictures, fps)
 
 
-def _check_maps(observed: "xarray.DataArray", forecast: "xarray.DataArray") -> None:
+def check_maps(observed: "xarray.DataArray", forecast: "xarray.DataArray") -> None:
     """Raises a ValueError if these are no maps of rain with times, on one grid and one behind the other."""
     for name, maps in (("observed", observed), ("forecast", forecast)):
         if maps.ndim != 3 or maps.dims[0] != "time" or not maps.size:
@@ -211,7 +211,7 @@ def _check_maps(observed: "xarray.DataArray", forecast: "xarray.DataArray") -> N
         )
 
 
-def _moments(observed: "xarray.DataArray", forecast: "xarray.DataArray") -> list[tuple[str, str]]:
+def moments(observed: "xarray.DataArray", forecast: "xarray.DataArray") -> list[tuple[str, str]]:
     """Returns the time of each map and how long it is behind the last observed one, as they are written."""
     times = np.concatenate([observed.time.values, forecast.time.values]).astype("datetime64[s]")
     minutes = (times - times[len(observed) - 1]) / np.timedelta64(1, "m")
@@ -220,7 +220,7 @@ def _moments(observed: "xarray.DataArray", forecast: "xarray.DataArray") -> list
     return [(time, time_label(lead, 1)) for time, lead in zip(written, minutes, strict=True)]
 
 
-def _scale_bar(maps: "xarray.DataArray", scale: float, width: int) -> ScaleBar | None:
+def scale_bar(maps: "xarray.DataArray", scale: float, width: int) -> ScaleBar | None:
     """Returns a bar of at most a third of a picture's width; None where the places of pixels are not known.
 
     Args:
@@ -243,7 +243,7 @@ def _scale_bar(maps: "xarray.DataArray", scale: float, width: int) -> ScaleBar |
     return ScaleBar(length * scale / kilometres, f"{length:g} km")
 
 
-def _drawn(name: str, rates: np.ndarray, side: int) -> np.ndarray:
+def drawn_rates(name: str, rates: np.ndarray, side: int) -> np.ndarray:
     """Returns rain rates (height, width) as they are drawn, by the means of blocks; `name` is that of an argument."""
     if np.isinf(rates).any() or (rates < 0).any():
         raise ValueError(f"`{name}` must hold rain rates or NaN. Received: negative or infinite values")

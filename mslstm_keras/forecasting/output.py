@@ -1,12 +1,14 @@
 """Forecasts of maps and of clips, written as numbers, of maps with times and places, or as pictures."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mslstm_keras.figures.clips import clip_forecast_figure
+from mslstm_keras.figures.page import clip_forecast_page, rain_forecast_page
 from mslstm_keras.figures.rain import FORECAST_SUFFIXES, rain_forecast_figure
 from mslstm_keras.frames import maps as frames_maps
 from mslstm_keras.frames.write import write_clip
@@ -14,7 +16,16 @@ from mslstm_keras.frames.write import write_clip
 if TYPE_CHECKING:
     import xarray
 
-SUFFIXES = (".npy", *frames_maps.SUFFIXES, *FORECAST_SUFFIXES)
+PAGE = ".html"
+SUFFIXES = (".npy", *frames_maps.SUFFIXES, *FORECAST_SUFFIXES, PAGE)
+FACTS = {
+    "service": "Service",
+    "product": "Product",
+    "source": "Source",
+    "comment": "Rain rates",
+    "licence": "Licence of the data",
+}
+"""Attribute of maps -> what a page calls it."""
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
@@ -28,7 +39,12 @@ def check_output(path: str | os.PathLike[str]) -> None:
 
 
 def write_forecast(
-    path: str | os.PathLike[str], observed: "xarray.Dataset", forecast: "xarray.Dataset", title: str
+    path: str | os.PathLike[str],
+    observed: "xarray.Dataset",
+    forecast: "xarray.Dataset",
+    title: str,
+    *,
+    facts: Mapping[str, str] | None = None,
 ) -> None:
     """Writes a forecast of rain; pictures show the maps that were observed before it.
 
@@ -37,6 +53,7 @@ def write_forecast(
         observed: the maps that the model saw, with `rain_rate` in mm/h, as `read_radar` returns them.
         forecast: those behind, as `mslstm_keras.forecast` returns them.
         title: str. Heading of pictures.
+        facts: name -> text, for a page, which tells the attributes of the maps, too. Default: none.
 
     Raises:
         ValueError: for another suffix.
@@ -49,6 +66,11 @@ def write_forecast(
         frames_maps.write_maps(path, forecast)
     elif suffix == ".npy":
         write_clip(path, forecast.rain_rate.values[..., np.newaxis])
+    elif suffix == PAGE:
+        told = {called: str(forecast.attrs[name]) for name, called in FACTS.items() if name in forecast.attrs}
+        rain_forecast_page(
+            observed.rain_rate, forecast.rain_rate, path, title=title, facts={**told, **(facts or {})}
+        )
     else:
         rain_forecast_figure(observed.rain_rate, forecast.rain_rate, path, title=title)
 
@@ -59,6 +81,7 @@ def write_clip_forecast(
     forecast: np.ndarray,
     title: str,
     *,
+    facts: Mapping[str, str] | None = None,
     value_scale: str | None = None,
 ) -> None:
     """Writes the forecast of a clip; pictures show the frames that the model saw before it.
@@ -68,6 +91,7 @@ def write_clip_forecast(
         observed: floats (time, height, width, channels) in [0, 1], the frames that the model saw.
         forecast: floats (lead time, height, width, channels), those behind.
         title: str. Heading of pictures.
+        facts: name -> text, for a page. Default: none.
         value_scale: how pixels stand for numbers in their units, see `mslstm_keras.write_clip`.
 
     Raises:
@@ -76,7 +100,10 @@ def write_clip_forecast(
         OSError: if the file cannot be written; what was there before stays.
     """
     check_output(path)
-    if Path(path).suffix.lower() in FORECAST_SUFFIXES:
+    suffix = Path(path).suffix.lower()
+    if suffix == PAGE:
+        clip_forecast_page(observed, forecast, path, title=title, facts=facts)
+    elif suffix in FORECAST_SUFFIXES:
         clip_forecast_figure(observed, forecast, path, title=title)
     else:
         write_clip(path, forecast, value_scale=value_scale)

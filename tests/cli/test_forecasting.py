@@ -14,6 +14,7 @@ from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.frames.read import read_clip
 from mslstm_keras.zoo.loading import load_model
 from tests.support.commands import NAME, listing
+from tests.support.pages import read
 from tests.support.pictures import gif_frames, pixels, rgb, video_frames
 from tests.support.processes import no_file_larger_than
 from tests.support.radar_files import write_knmi_maps
@@ -61,7 +62,7 @@ def test_a_part_of_larger_frames_is_forecast(succeed, fail, capsys, tiny_run, fi
     assert "`crop` must lie within the frames" in fail(*words, "--crop", "2:101,0:64")
 
 
-@pytest.mark.parametrize("suffix", ["npy", "gif", "png", "mp4"])
+@pytest.mark.parametrize("suffix", ["npy", "gif", "png", "mp4", "html"])
 def test_every_kind_of_output_is_written(succeed, tiny_run, files, clip, suffix):
     output = files / f"out.{suffix}"
     words = ["forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", output, "--json"]
@@ -80,12 +81,16 @@ def test_every_kind_of_output_is_written(succeed, tiny_run, files, clip, suffix)
         rows = [(84, 3), (318, 4)]
         shown = [picture[top + 1 :, 151 + 198 * column :] for top, count in rows for column in range(count)]
         found = np.stack([image[: 64 * 3 : 3, : 64 * 3 : 3] for image in shown])
+    elif suffix == "html":
+        page = read(output)
+        found = np.stack(page.pixels())[..., :3].astype(int)
+        assert "forecast frame +4" in page.text and f"Model{tiny_run.name} Inputclip.npy" in page.text
     else:
         frames, _ = gif_frames(output) if suffix == "gif" else video_frames(output)
         found = frames[:, 84 + 4 :: 9, 12 + 4 :: 9][:, :64, :64]
     assert len(found) == 7
     # A video keeps no edges of digits.
-    bound = {"png": 0, "gif": 0, "mp4": 40}[suffix]
+    bound = {"png": 0, "gif": 0, "mp4": 40, "html": 0}[suffix]
     assert np.abs(found - levels[..., np.newaxis])[:, 1:-1, 1:-1].max() <= bound
 
 
@@ -144,7 +149,7 @@ def test_radar_maps_and_their_forecast_are_drawn_in_the_colours_of_rain(
 ):
     """The three maps that the model sees, then four of the forecast: a sheet has two of the former."""
     words = ["forecast", "--model", tiny_run, "--input", maps, "--output"]
-    for name in ("out.png", "out.gif", "out.mp4"):
+    for name in ("out.png", "out.gif", "out.mp4", "out.html"):
         succeed(*words, tmp_path / name)
     sheet, (frames, _), (video, _) = (
         pixels(tmp_path / "out.png"),
@@ -158,8 +163,14 @@ def test_radar_maps_and_their_forecast_are_drawn_in_the_colours_of_rain(
     # Pixels are squares of 25: the last observed map is the second of the sheet, the third of an animation.
     np.testing.assert_allclose(sheet[106 + 12 :: 25, 624 + 12 :: 25][:16, :24], expected, atol=3)
     np.testing.assert_allclose(frames[2][84 + 12 :: 25, 12 + 12 :: 25][:16, :24], expected, atol=16)
+    page = read(tmp_path / "out.html")
+    shown = page.pixels()
+    assert len(shown) == 7
+    np.testing.assert_array_equal(shown[2][..., :3], expected)
+    assert "ServiceKNMI ProductRAD_NL25_RAP_5min" in page.text and f"Model{tiny_run.name}" in page.text
+    assert "Licence of the dataCC BY 4.0" in page.text
     error = fail(*words, tmp_path / "new" / "out.avi")
-    assert "`path` must end in .npy, .nc, .zarr, .png, .gif or .mp4. Received: " in error
+    assert "`path` must end in .npy, .nc, .zarr, .png, .gif, .mp4 or .html. Received: " in error
 
 
 @RAIN
@@ -228,7 +239,7 @@ def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
         ({"--input": "files/nan.npy"}, "`files/nan.npy` must be finite. Received: "),
         ({"--input": "files/large.npy"}, "`files/large.npy` must lie in [0, 1] unless a `scale` (`--range"),
         ({"--horizon": "0"}, "`horizon` must be a positive number of frames. Received: horizon=0"),
-        ({"--output": "new/out.avi"}, "`path` must end in .npy, .nc, .zarr, .png, .gif or .mp4. Received: new/out.avi"),
+        ({"--output": "new/out.avi"}, "`path` must end in .npy, .nc, .zarr, .png, .gif, .mp4 or .html. Received: new"),
         ({"--output": "files/clip.txt/out.gif"}, "Not a directory: 'files/clip.txt/out.gif'"),
         ({"--output": "files/clip.npy/out.npy"}, "Not a directory: 'files/clip.npy/out.npy'"),
     ],
@@ -245,7 +256,7 @@ def test_faults_of_a_forecast(fail, tiny_zoo, files, monkeypatch, changes, messa
     assert message in fail("forecast", *(word for option in options.items() for word in option))
 
 
-@pytest.mark.parametrize("suffix", ["npy", "gif", "png", "mp4"])
+@pytest.mark.parametrize("suffix", ["npy", "gif", "png", "mp4", "html"])
 def test_a_disk_that_is_full_when_a_forecast_is_written(fail, tiny_run, files, suffix):
     output = files / f"out.{suffix}"
     with no_file_larger_than(1000):

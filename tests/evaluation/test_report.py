@@ -1,9 +1,4 @@
-import base64
-import html.parser
-import io
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -11,59 +6,8 @@ from PIL import Image
 
 from mslstm_keras.evaluation.report import write_report
 from mslstm_keras.frames.rain import RAIN_SCALES
+from tests.support.pages import Reader, browse, read
 from tests.support.processes import no_file_larger_than
-
-VOID = {"meta", "img", "br"}
-
-
-class Reader(html.parser.HTMLParser):
-    """Reads tables, pictures, text and all attributes of a page, and that its tags are closed in order."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.tags, self.tables, self.images, self.texts, self.bold = [], [], [], [], [], []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self.tables[-1][-1].append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" in self.open:
-            return
-        self.texts.append(data)
-        if {"td", "th"} & set(self.open):
-            self.tables[-1][-1][-1] += data
-        if "strong" in self.open and "td" in self.open:
-            self.bold.append(data)
-
-    @property
-    def text(self):
-        return " ".join("".join(self.texts).split())
-
-    def pictures(self):
-        for attributes in (attributes for tag, attributes in self.tags if tag == "img"):
-            kind, data = re.fullmatch(r"data:image/(png|gif);base64,(.*)", attributes["src"]).groups()
-            with Image.open(io.BytesIO(base64.b64decode(data))) as image:
-                assert image.format == kind.upper()
-                yield kind, image.size, getattr(image, "n_frames", 1)
-
-
-def read(path):
-    reader = Reader()
-    reader.feed(path.read_text(encoding="utf-8"))
-    reader.close()
-    assert reader.open == []
-    return reader
 
 
 def scores(values, deviation=None):
@@ -317,20 +261,6 @@ def test_a_failing_write_leaves_what_was_there(tmp_path):
         write_report(evaluation(models=models, published={}), path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def browse(page, folder, *options):
-    """Runs a headless browser that asks nothing of the network on a page and returns what it prints."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("no Chromium is installed")
-    switches = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
-    switches += " disable-component-update disable-sync hide-scrollbars"
-    command = [browser, *(f"--{switch}" for switch in switches.split()), f"--user-data-dir={folder}"]
-    done = subprocess.run(
-        [*command, *options, page.as_uri()], capture_output=True, text=True, timeout=120, check=True
-    )
-    return done.stdout
 
 
 @pytest.mark.parametrize("width", [1280, 500])

@@ -7,6 +7,7 @@ from PIL import Image
 
 from mslstm_keras.forecasting.output import SUFFIXES, check_output, write_clip_forecast, write_forecast
 from mslstm_keras.radar.read import read_radar
+from tests.support.pages import read
 from tests.support.radar_files import write_knmi_maps
 
 
@@ -39,6 +40,18 @@ def test_pictures_show_what_was_observed_too(maps, tmp_path):
     write_forecast(tmp_path / "out.gif", *maps, "Rain")
     with Image.open(tmp_path / "out.gif") as picture:
         assert picture.n_frames == 6
+
+
+def test_a_page_tells_the_facts_of_the_maps(maps, tmp_path):
+    write_forecast(tmp_path / "out.html", *maps, "Rain", facts={"Model": "ms_lstm"})
+    page = read(tmp_path / "out.html")
+    assert len(page.pixels()) == 6
+    attributes = maps[1].attrs
+    for words in (
+        f"Service{attributes['service']} Product{attributes['product']} Source{attributes['source']}",
+        f"Licence of the data{attributes['licence']} Modelms_lstm",
+    ):
+        assert words in page.text
 
 
 @pytest.fixture
