@@ -31,6 +31,12 @@ def many_models():
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
+@pytest.fixture(autouse=True)
+def no_coasts(monkeypatch):
+    """Pictures are the same whether cartopy and files of coasts are there or not."""
+    monkeypatch.setattr("mslstm_keras.figures.coasts.LAYERS", ())
+
+
 @pytest.fixture
 def own_registry():
     """A registry of models that forgets what the test adds."""

@@ -41,6 +41,7 @@ DPI = 100
 INK = "#222222"
 FAINT = "#8a8a8a"
 EDGE = "#cccccc"
+COAST = "#4a4a4a"
 LINES = ("#1f6fb4", "#d1495b", "#2e933c", "#8e5ea2", "#e08e0b", "#00798c", "#7a5c45")
 WARNING = LINES[1]
 MINUS = "\N{MINUS SIGN}"
@@ -302,12 +303,14 @@ def draw_panels(
     panel_width: int = ANIMATED_PANEL,
     bar: Look | None = None,
     scale_bar: ScaleBar | None = None,
+    coasts: Sequence[np.ndarray] = (),
     title: str | None = None,
     synthetic: bool = False,
 ) -> np.ndarray:
     """Draws panels side by side, so many beside each other, one picture per time: uint8 (time, height, width, 3).
 
     Below the panels stands the clock's text of each time, and a scale bar; a colour bar stands right of the first row.
+    All panels have the same coasts.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -332,7 +335,9 @@ def draw_panels(
         heading = write_text(figure, left + width / 2, top - TEXT_HEIGHT / 2, panel.name, TEXT, weight="bold")
         headings.append(_fitted(heading, width))
         first_image = panel.images[0]
-        pictures.append(draw_panel(figure, (left, top, width, height), first_image, panel.look, missing))
+        pictures.append(
+            draw_panel(figure, (left, top, width, height), first_image, panel.look, missing, coasts)
+        )
     if bar:
         _draw_bar(figure, (right, first + TEXT_HEIGHT, 14, height), bar)
     canvas = FigureCanvasAgg(figure)
@@ -359,10 +364,11 @@ def draw_sheet(
     side: int = SHEET_PANEL,
     names_above: bool = False,
     scale_bar: ScaleBar | None = None,
+    coasts: Sequence[np.ndarray] = (),
 ) -> "Figure":
     """Draws images (height, width) of any shapes, four beside each other, the lines of its name below or above each.
 
-    The longer side of each is `side` pixels; a scale bar stands at the bottom.
+    The longer side of each is `side` pixels; a scale bar stands at the bottom. All have the same coasts.
     """
     margin, line = 2 * GAP, TEXT + GAP
     names = list(images)
@@ -394,7 +400,7 @@ def draw_sheet(
             height, width = (max(length, 1) for length in sizes[name])
             middle = margin + column * (side + margin) + side / 2
             box = (middle - width / 2, top + (tallest - height) / 2, width, height)
-            draw_panel(figure, box, images[name], look, missing)
+            draw_panel(figure, box, images[name], look, missing, coasts)
             for number, words in enumerate(name.split("\n")):
                 place = (middle, words_top + (number + 0.5) * line)
                 colour, weight = (FAINT, "normal") if number else (INK, "bold")
@@ -424,15 +430,29 @@ def new_figure(width: int, height: int) -> "Figure":
 
 
 def draw_panel(
-    figure: "Figure", box: Box, image: np.ndarray, look: Look = GREY, missing: bool = False
+    figure: "Figure",
+    box: Box,
+    image: np.ndarray,
+    look: Look = GREY,
+    missing: bool = False,
+    coasts: Sequence[np.ndarray] = (),
 ) -> "AxesImage":
-    """Draws one image in a thin frame at (left, top, width, height); NaN, if any is `missing`, is hatched."""
+    """Draws one image in a thin frame at (left, top, width, height); NaN, if any is `missing`, is hatched.
+
+    Coasts are drawn above it: lines (points, 2) in pixels of the image from its upper left corner.
+    """
+    from matplotlib.collections import LineCollection
+
     axes = _add_axes(figure, box)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(color=EDGE, linewidth=1.5, zorder=-1)  # its inner half lies below the image
     if missing:
         axes.patch.set(**MISSING)  # the ground, which shows through
-    return axes.imshow(_shown(image), aspect="auto", **look.style)
+    shown = axes.imshow(_shown(image), aspect="auto", **look.style)
+    if coasts:
+        middles = [line - 0.5 for line in coasts]  # as Matplotlib counts pixels from the middle of the first
+        axes.add_collection(LineCollection(middles, colors=COAST, linewidths=0.8), autolim=False)
+    return shown
 
 
 def _shown(image: np.ndarray) -> np.ndarray:

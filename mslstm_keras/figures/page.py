@@ -12,7 +12,9 @@ import numpy as np
 
 from mslstm_keras import __version__
 from mslstm_keras.figures.clips import channels_as_drawn
+from mslstm_keras.figures.coasts import coast_lines
 from mslstm_keras.figures.drawing import (
+    COAST,
     MISSING_LEGEND,
     ScaleBar,
     block_side,
@@ -54,6 +56,9 @@ figcaption strong { color: var(--ink); margin-right: .5rem; }
 .picture { flex: 1; min-width: min(14rem, 100%); }
 .missing, .picture img { background: repeating-linear-gradient(135deg, #b8b8b8 0 4px, #8f8f8f 4px 5px); }
 .picture img { width: 100%; image-rendering: pixelated; border-radius: 0; }
+.map { position: relative; }
+.map svg { position: absolute; left: 0; top: 0; width: 100%; height: 100%; }
+.outlines { position: absolute; width: 0; height: 0; }
 .kilometres, .name { font-size: .85rem; color: var(--faint); }
 .kilometres svg { display: block; width: 100%; height: 5px; margin-top: .4rem; }
 .kilometres rect { fill: var(--ink); }
@@ -135,7 +140,8 @@ def rain_forecast_page(
 
     The maps can be played, and the keys left and right step through them; each has its time in UTC and its lead time,
     which counts from the last observed map. The colour scale in mm/h is that of `rain_look`; a bar says how long so
-    many kilometres are. The file loads nothing, so it works without a network; without scripts, all maps are shown.
+    many kilometres are, and coasts and borders are drawn, see `rain_forecast_figure`. The file loads nothing, so it
+    works without a network; without scripts, all maps are shown.
 
     A map of more than 1000 pixels a side is drawn by the means of blocks, see `rain_sheet`.
 
@@ -163,6 +169,7 @@ def rain_forecast_page(
             time, lead = times[len(shown)]
             shown.append(Moment(name == "forecast", f"{time} UTC, {lead}", {"rain": _rain_png(values)}))
     size = values.shape
+    coasts = [line / side for line in coast_lines(forecast)]
     _write(
         path,
         title,
@@ -171,6 +178,7 @@ def rain_forecast_page(
         facts,
         fps,
         scale_bar=scale_bar(forecast, 1 / side, size[1]),
+        coasts=coasts,
         legend=_rain_legend(missing),
     )
 
@@ -226,6 +234,7 @@ def _write(
     fps: float,
     *,
     scale_bar: ScaleBar | None = None,
+    coasts: Sequence[np.ndarray] = (),
     legend: Sequence[str] = (),
 ) -> None:
     """Writes the page of pictures that all have one size, (height, width)."""
@@ -244,8 +253,9 @@ def _write(
         f'<input id="slider" type="range" min="0" max="{len(shown) - 1}" value="{last}" aria-label="Time">',
         "</div>",
         '<div id="moments">',
-        *(line for moment in shown for line in _figure(moment, height, width, scale_bar)),
+        *(line for moment in shown for line in _figure(moment, height, width, scale_bar, bool(coasts))),
         "</div>",
+        *(_outlines(coasts) if coasts else ()),
         *legend,
         "<h2>About this forecast</h2>",
         *fact_list({**(facts or {}), "Made by": f"mslstm-keras {__version__}"}),
@@ -254,14 +264,19 @@ def _write(
         temporary.write_text(page(title, sections, style=style, script=SCRIPT), encoding="utf-8")
 
 
-def _figure(moment: Moment, height: int, width: int, scale_bar: ScaleBar | None) -> Iterator[str]:
+def _figure(
+    moment: Moment, height: int, width: int, scale_bar: ScaleBar | None, has_coasts: bool
+) -> Iterator[str]:
     """Yields what is shown at one time."""
     yield f'<figure class="{moment.kind}"><figcaption><strong>{moment.kind}</strong> {moment.label}</figcaption>'
     yield '<div class="pictures">'
     for name, content in moment.pictures.items():
         text = escape(f"{name}, {moment.kind}: {moment.label}")
         uri = data_uri(content, "png")
-        yield f'<div class="picture"><img src="{uri}" width="{width}" height="{height}" alt="{text}">'
+        yield f'<div class="picture"><div class="map"><img src="{uri}" width="{width}" height="{height}" alt="{text}">'
+        if has_coasts:
+            yield f'<svg viewBox="0 0 {width} {height}" aria-hidden="true"><use href="#coasts"/></svg>'
+        yield "</div>"
         if scale_bar:
             bar = f'<rect width="{scale_bar.length:.2f}" height="1"/>'
             yield (
@@ -272,6 +287,14 @@ def _figure(moment: Moment, height: int, width: int, scale_bar: ScaleBar | None)
             yield f'<div class="name">{escape(name)}</div>'
         yield "</div>"
     yield "</div></figure>"
+
+
+def _outlines(coasts: Sequence[np.ndarray]) -> Iterator[str]:
+    """Yields the lines that all maps show."""
+    path = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) for line in coasts)
+    yield '<svg class="outlines" aria-hidden="true"><defs>'
+    yield f'<path id="coasts" d="{path}" fill="none" stroke="{COAST}" vector-effect="non-scaling-stroke"/>'
+    yield "</defs></svg>"
 
 
 def _rain_legend(missing: bool) -> list[str]:

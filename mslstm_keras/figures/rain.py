@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mslstm_keras.figures.animation import ANIMATIONS, check_animation, write_animation
+from mslstm_keras.figures.coasts import coast_lines
 from mslstm_keras.figures.drawing import (
     FORECAST_PANEL,
     MINUS,
@@ -117,7 +118,8 @@ def rain_forecast_figure(
     A PNG is a sheet of the last two observed maps and the forecast; of more than ten forecast maps ten are drawn,
     evenly spaced, the first and the last among them. A GIF, which loops for ever, and an MP4 run through all maps. The
     time that a map is for stands with it, in UTC, and its lead time, which counts from the last observed map. A bar
-    says how long so many kilometres are, on a grid in degrees at its mean latitude. There are no coasts.
+    says how long so many kilometres are, on a grid in degrees at its mean latitude. Coasts and borders are
+    drawn where cartopy is installed and has Natural Earth's files at hand, and the grid says where it is.
 
     A map of more than 600 pixels a side is drawn by the means of blocks, see `rain_sheet`.
 
@@ -151,6 +153,7 @@ def rain_forecast_figure(
     ]
     height, width = images[0].shape
     square = FORECAST_PANEL // max(height, width)  # pixels become whole squares, so that no colours are mixed
+    coasts = [line / side for line in coast_lines(forecast)]
     bar = scale_bar(forecast, square / side, square * width)
     times = moments(observed, forecast)
     if suffix == ".png":
@@ -163,6 +166,7 @@ def rain_forecast_figure(
             side=square * max(height, width),
             names_above=True,
             scale_bar=bar,
+            coasts=coasts,
         )
         save(figure, path)
         return
@@ -174,6 +178,7 @@ def rain_forecast_figure(
         bar=rain_look(),
         title=title,
         scale_bar=bar,
+        coasts=coasts,
     )
     write_animation(path, pictures, fps)
 

@@ -43,7 +43,8 @@ def test_the_file_needs_nothing_beside_it(page):
     text, reader = page.read_text(encoding="utf-8"), read(page)
     assert not re.search(r"https?:|url\(|@import|<link|src=\"(?!data:image/png;base64,)", text)
     for _, attributes in reader.tags:
-        assert not {"href", "srcset", "onload", "style"} & set(attributes)
+        assert attributes.get("href", "#").startswith("#")
+        assert not {"srcset", "onload", "style"} & set(attributes)
     [policy] = [each["content"] for each in reader.attributes("meta") if "http-equiv" in each]
     hashed = r"'sha256-[\w+/]{43}='"
     assert re.fullmatch(
@@ -102,6 +103,23 @@ def test_the_colours_are_explained(page):
     fills = [each["fill"] for each in reader.attributes("rect") if "fill" in each]
     assert fills == [NO_RAIN, *RAIN_COLOURS, "none"]
     assert "mm/h below 0.1 0.1–0.5 0.5–1 1–2 2–5 5–10 10–20 20–30 30–50 50 and more no data" in reader.text
+
+
+def test_coasts_lie_above_every_map(tmp_path, monkeypatch):
+    """Once in the file, in pixels of the picture."""
+    coast = np.array([[0, 3], [1599.96, 12.5]])
+    monkeypatch.setattr("mslstm_keras.figures.page.coast_lines", lambda maps: [coast, coast[:, ::-1]])
+    pair = [maps([1], f"2010-08-26T00:0{minute}", size=(40, 1600)) for minute in (0, 5)]
+    rain_forecast_page(*pair, tmp_path / "a.html")
+    reader = read(tmp_path / "a.html")
+    [path] = reader.attributes("path")
+    assert path["d"] == "M0.0 1.5L800.0 6.2M1.5 0.0L6.2 800.0" and path["id"] == "coasts"
+    assert [each["href"] for each in reader.attributes("use")] == ["#coasts"] * 2
+    assert [each.get("viewbox") for each in reader.attributes("svg")].count("0 0 800 20") == 2
+    with shown(tmp_path / "a.html", tmp_path / "browser") as browser:
+        drawn = browser.value(f"{CAPTION}[0].querySelector('use').getBoundingClientRect().toJSON()")
+        image = browser.value(f"{CAPTION}[0].querySelector('img').getBoundingClientRect().toJSON()")
+    np.testing.assert_allclose(drawn["width"], image["width"], rtol=0.02)
 
 
 @pytest.mark.parametrize(

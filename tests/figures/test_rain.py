@@ -285,3 +285,33 @@ def test_kinds_of_files_that_are_not_written(tmp_path):
     with pytest.raises(ValueError, match=r"`fps` must lie in \(0, 50\]. Received: fps=0"):
         rain_forecast_figure(*pair, tmp_path / "a.gif", fps=0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_coasts_are_drawn_above_the_rain(tmp_path, monkeypatch, suffix):
+    """In pixels of the map, whose upper left corner is 0: on a line through its middle, and nowhere else."""
+    lines = [np.array([[0.0, 2.5], [20.0, 2.5]])]
+    monkeypatch.setattr(rain, "coast_lines", lambda maps: lines)
+    pair = [maps([7], f"2010-08-26T00:0{minute}") for minute in (0, 5)]
+    path = tmp_path / f"a.{suffix}"
+    rain_forecast_figure(*pair, path)
+    if suffix == "png":
+        top = GAP + 2 * LINE + GAP
+        panels = [pixels(path)[top : top + 300, left : left + 600] for left in (MARGIN, 600 + 2 * MARGIN)]
+    else:
+        panels = gif_frames(path)[0][:, GAP + TEXT : GAP + TEXT + 300, MARGIN : MARGIN + 600]
+    for panel in panels:
+        dark = ~near(panel, colour(7), 16)[3:-3, 3:-3]
+        assert dark[70:75].any(0).all()  # 2.5 pixels of 30 are 75, less the 3 at the edge
+        assert not dark[:70].any() and not dark[75:].any()
+
+
+def test_coasts_of_large_maps_are_drawn_where_they_are(tmp_path, monkeypatch):
+    lines = [np.array([[650.0, 0.0], [650.0, 700.0]])]
+    monkeypatch.setattr(rain, "coast_lines", lambda maps: lines)
+    pair = [maps([7], f"2010-08-26T00:0{minute}", size=(700, 1300)) for minute in (0, 5)]
+    rain_forecast_figure(*pair, tmp_path / "a.png")
+    top = GAP + 2 * LINE + GAP
+    panel = pixels(tmp_path / "a.png")[top : top + 234, MARGIN : MARGIN + 434]  # blocks of 3 x 3
+    [columns] = np.nonzero(~near(panel, colour(7), 16)[3:-3, 3:-3].all(0))
+    assert set(columns + 3) <= {215, 216, 217} and len(columns)
