@@ -65,7 +65,7 @@ figcaption strong { color: var(--ink); margin-right: .5rem; }
 .scale { display: flex; flex-wrap: wrap; gap: .2rem .9rem; list-style: none; padding: 0; margin: .8rem 0;
   font-size: .9rem; font-variant-numeric: tabular-nums; }
 .scale li { display: flex; gap: .35rem; align-items: center; }
-.scale svg { width: 1.5rem; height: 1rem; }
+.scale svg { width: 1.5rem; height: 1rem; border: 1px solid var(--edge); }
 """
 
 SCRIPT = """

@@ -22,7 +22,7 @@ STRIP_COLUMNS = 10
 STRIP_GAP = 4  # pixels
 
 
-def check_suffix(path: str | os.PathLike[str]) -> None:
+def _check_suffix(path: str | os.PathLike[str]) -> None:
     """Makes sure that `write_clip` knows the kind of a file by its suffix.
 
     Raises:
@@ -67,7 +67,7 @@ def write_clip(
             "`frames` must be floats (time, height, width, channels), no axis empty. "
             f"Received: shape {frames.shape}, dtype {frames.dtype}"
         )
-    check_suffix(path)
+    _check_suffix(path)
     suffix, units = path.suffix.lower(), "1"
     if value_scale is not None and suffix in (".npy", *SUFFIXES):
         coding = parse_scale(value_scale)

@@ -56,6 +56,11 @@ def test_the_file_needs_nothing_beside_it(report):
     for _, attributes in reader.tags:
         assert attributes.get("src", "data:").startswith("data:")
         assert not {"href", "srcset", "onload", "style"} & set(attributes)
+    [policy] = [each["content"] for each in reader.attributes("meta") if "http-equiv" in each]
+    assert re.fullmatch(
+        r"default-src 'none'; img-src data:; style-src 'sha256-[\w+/]{43}='; base-uri 'none'; form-action 'none'",
+        policy,
+    )
     assert list(report.parent.iterdir()) == [report]
 
 

@@ -1,5 +1,7 @@
 """Forecasts as pages of HTML."""
 
+import contextlib
+import json
 import re
 
 import numpy as np
@@ -191,6 +193,63 @@ def test_the_page_of_a_clip(tmp_path, channels):
     names = [each["alt"] for each in reader.attributes("img")][-len(split) :]
     channel = [", channel 1", ", channel 2"] if channels == 2 else [""]
     assert names == [f"frame{name}, forecast: frame +3" for name in channel]
+
+
+STUB = """
+const element = (more) => ({
+  hidden: false, attributes: {}, listeners: {}, ...more,
+  setAttribute(name, value) { this.attributes[name] = value; },
+  addEventListener(name, call) { this.listeners[name] = call; },
+});
+const elements = {
+  slider: element({ value: START }),
+  play: element({ dataset: { milliseconds: "50" }, textContent: "Play" }),
+  controls: element({ hidden: true }),
+  moments: element({ classes: [], classList: { add: (name) => elements.moments.classes.push(name) } }),
+};
+const shown = LABELS.map((textContent) => element({ querySelector: () => ({ textContent }) }));
+const document = element({
+  getElementById: (name) => elements[name],
+  querySelectorAll: (which) => (which === "#moments > figure" ? shown : []),
+});
+let running = null;
+const setInterval = (call, milliseconds) => (running = { call, milliseconds });
+const clearInterval = (timer) => { if (timer === running) running = null; };
+const press = (key, more) => document.listeners.keydown({ key, preventDefault() {}, ...more });
+const visible = () => shown.flatMap((figure, number) => (figure.hidden ? [] : [number])).join();
+"""
+
+
+def test_the_script(page):
+    """Run by V8 on the few elements that it asks for, for machines without a browser."""
+    racer = pytest.importorskip("py_mini_racer", reason="running JavaScript needs mini-racer")
+    text, labels = page.read_text(encoding="utf-8"), [" ".join(parts) for parts in captions(read(page))]
+    [start] = [each["value"] for each in read(page).attributes("input")]
+    with contextlib.closing(racer.MiniRacer()) as engine:
+        engine.eval(STUB.replace("START", repr(start)).replace("LABELS", json.dumps(labels)))
+        engine.eval(re.search("<script>(.*)</script>", text, re.DOTALL)[1])
+
+        def at(number, *calls):
+            for call in calls:
+                engine.eval(f"{call};")
+            assert engine.eval("visible()") == str(number)
+            assert int(engine.eval("String(slider.value)")) == number
+            assert engine.eval("slider.attributes['aria-valuetext']") == labels[number]
+
+        at(2)
+        assert engine.eval("[elements.controls.hidden, elements.moments.classes].join()") == "false,single"
+        at(3, "press('ArrowRight')")
+        at(3, "press('ArrowRight', { altKey: true })", "press('a')")  # the way back in the browser's history
+        at(6, *["press('ArrowRight')"] * 5)
+        at(0, *["press('ArrowLeft')"] * 9)
+        at(4, "slider.value = '4'", "slider.listeners.input()")
+        at(5, "button.listeners.click()", "running.call()")
+        assert engine.eval("[button.textContent, running.milliseconds].join()") == "Pause,50"
+        at(0, *["running.call()"] * 2)
+        at(1, "press('ArrowRight')")  # ends the film
+        assert engine.eval("[button.textContent, running].join()") == "Play,"
+        at(2, "button.listeners.click()", "running.call()", "button.listeners.click()")
+        assert engine.eval("[button.textContent, running].join()") == "Play,"
 
 
 CAPTION = "[...document.querySelectorAll('figure')].filter(each => each.checkVisibility())"
