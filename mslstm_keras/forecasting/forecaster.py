@@ -236,7 +236,12 @@ def _fits_whole(step, height, width):
     return step_memory(step, height, width) <= memory_budget()
 
 
-def checked_horizon(horizon):
+def checked_horizon(horizon: int) -> int:
+    """Returns the number of frames to forecast.
+
+    Raises:
+        ValueError: if it is not positive.
+    """
     if not is_whole(horizon):
         raise ValueError(f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}")
     return horizon

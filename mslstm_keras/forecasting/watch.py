@@ -20,7 +20,7 @@ from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.radar.files import find_sources
 from mslstm_keras.radar.maps import RadarMap
 from mslstm_keras.radar.read import MOST_FILLED, find_maps, read_radar
-from mslstm_keras.radar.sequence import kind_of_name
+from mslstm_keras.radar.sequence import kind_of_name, shown
 
 if TYPE_CHECKING:
     import xarray
@@ -70,8 +70,8 @@ def watch(
     It goes on, with a warning, where there is no forecast: maps are missing, or two of one time differ. A file that
     cannot be read, because it is still being written or is damaged, counts as missing, and is tried again; if it stays
     so for `TRIES` looks, a warning says it, and it is read when its size or its time changes. Nowcasts, and maps of
-    another product or grid than the first map has, are left out, with a warning. So are folders that have gone: it waits
-    until they are there again.
+    another product or grid than the first map has, are left out, with a warning. If the folder goes, it waits until it
+    is there again.
 
     Args:
         model: model of `create_model`, or of the zoo.
@@ -342,7 +342,6 @@ class _Carrying(_Maker):
 
     def context(self, maps: "xarray.Dataset") -> Maps:
         before, times = self._last, maps.time.values
-        self._last = None
         if before is not None and before in times:
             # With the map before them, whose distance in time is looked at too.
             self._new = int(np.count_nonzero(times > before))
@@ -350,10 +349,9 @@ class _Carrying(_Maker):
                 seen = last_maps(maps, self._new + 1, self._scale)
                 self._last = times[-1]
                 return seen
-        self._forecaster.reset()
-        self._new = self.count
         seen = last_maps(maps, self.count, self._scale)
-        self._last = times[-1]
+        self._forecaster.reset()
+        self._new, self._last = self.count, times[-1]
         if before is not None:
             warnings.warn(
                 f"the states begin anew with {_shown(times[-self.count])}, as maps since "
@@ -382,7 +380,8 @@ class _Watch:
         self._folder, self._maker, self._fill_gaps = folder, maker, fill_gaps
         self._fit, self._is_made = fit, is_made
         self._rates: dict[np.datetime64, tuple[State, np.ndarray]] = {}
-        self._tried: dict[np.datetime64, State] = {}  # files of the last forecast, made or not
+        self._tried: dict[np.datetime64, State] = {}  # files that were looked at last
+        self._made: dict[np.datetime64, State] = {}  # those of the last forecast that was made
         self._last: np.datetime64 | None = None  # time of the map of the last forecast that was made
         self._said: set[str] = set()
 
@@ -401,25 +400,27 @@ class _Watch:
             with self._once(numbers=False):
                 seen = self._maker.context(maps)
         except ValueError as error:
-            self._refuse(newest, error)
+            with self._once():
+                self._refuse(newest, error)
             return None
         with self._once(numbers=False):
             future = self._maker.forecast(seen)
         with self._once():
             if newest.skipped:
                 warnings.warn(
-                    f"{newest.skipped} maps between {_shown(self._last)} and {_shown(newest.time)} came with the newest "
-                    "one and have no forecast of their own",
+                    f"{newest.skipped} maps between {_shown(self._last)} and {_shown(newest.time)} have no forecast",
                     stacklevel=2,
                 )
-        self._last = newest.time
+        self._last, self._made = newest.time, newest.files
         maps = maps.isel(time=slice(-self._maker.count, None))
         return NewForecast(maps, future, time.monotonic() - start)
 
     def _newest(self):
         """Returns the newest maps, read, and what they are, if they were not tried before."""
         while newest := self._folder.newest(self._maker.reach, self._last):
-            if newest.files == self._tried or (self._last is not None and newest.time < self._last):
+            if newest.files in (self._tried, self._made) or (
+                self._last is not None and newest.time < self._last
+            ):
                 return None
             self._tried = newest.files
             if newest.time == self._last:
@@ -441,9 +442,8 @@ class _Watch:
     def _read(self, newest):
         """Returns the maps in memory, at least those of the context."""
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", r"\d+ radar maps are missing"
-            )  # those of the context are an error
+            # To this list of files more is missing than to the folder.
+            warnings.filterwarnings("ignore", r"\d+ (missing )?radar maps are (missing|filled)")
             maps = read_radar(newest.paths(), fill_gaps=self._fill_gaps, product=self._folder.product)
             rates, times = maps[VARIABLE], maps.time.values.astype("datetime64[s]")
             places = {at: index for index, at in enumerate(times)}
@@ -459,14 +459,20 @@ class _Watch:
                 self._rates[at][1] if at in self._rates else rates[first + index].values  # filled
                 for index, at in enumerate(times[first:])
             ]
+        filled = np.array([at for at in times[-self._maker.count :] if at not in self._rates], times.dtype)
+        if len(filled):
+            warnings.warn(
+                f"{len(filled)} missing radar maps are filled, linearly in time: "
+                + shown(filled, maps.attrs["interval_minutes"]),
+                stacklevel=2,
+            )
         maps = maps.isel(time=slice(first, None))
         return maps.assign({VARIABLE: (rates.dims, np.stack(values), rates.attrs)})
 
     def _refuse(self, newest, error):
         """Says why there is no forecast, but not that a file has just gone: the next look sees it."""
         if newest.are_there():
-            with self._once():
-                warnings.warn(f"no forecast from {_shown(newest.time)}: {_line(error)}", stacklevel=2)
+            warnings.warn(f"no forecast from {_shown(newest.time)}: {_line(error)}", stacklevel=2)
 
     @contextlib.contextmanager
     def _once(self, numbers=True):
