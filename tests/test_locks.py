@@ -130,7 +130,7 @@ def test_the_second_is_refused_with_the_name_of_the_first(tmp_path, holder):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"), claimed(tmp_path):
             pass
     with (
-        pytest.raises(ValueError, match="^`output` must not be .* Received: output="),
+        pytest.raises(ValueError, match=r"^`output` must not be .* Received: output="),
         claimed(tmp_path, "output"),
     ):
         pass

@@ -160,8 +160,13 @@ class _Newest:
     def time(self) -> np.datetime64:
         return next(reversed(self.files))
 
-    def are_there(self) -> bool:
-        return all(path.exists() for path in self.paths())
+    def are_as_found(self) -> bool:
+        """Returns whether no file has gone or changed since."""
+        with contextlib.suppress(OSError):
+            return all(
+                _signature(path) == signature for state in self.files.values() for path, signature in state
+            )
+        return False
 
     def paths(self) -> list[Path]:
         used = [path for state in self.files.values() for path, _ in sorted(state)]
@@ -192,8 +197,7 @@ class _Folder:
         files: dict[Path, _File] = {}
         for source in sources:
             with contextlib.suppress(OSError):  # it has just gone
-                status = source.path.stat()
-                signature = (status.st_size, status.st_mtime_ns)
+                signature = _signature(source.path)
                 known = self._files.get(source.path)
                 same = known is not None and known.signature == signature
                 files[source.path] = known if known and same else _File(signature)
@@ -430,7 +434,8 @@ class _Watch:
                 self._last = newest.time
                 return None
             try:
-                return self._read(newest), newest
+                maps = self._read(newest)
+                return (maps, newest) if newest.are_as_found() else None  # the next look sees the change
             except _DamagedError as error:
                 self._folder.reject(error.state, error)
             except (ValueError, OSError) as error:
@@ -470,8 +475,8 @@ class _Watch:
         return maps.assign({VARIABLE: (rates.dims, np.stack(values), rates.attrs)})
 
     def _refuse(self, newest, error):
-        """Says why there is no forecast, but not that a file has just gone: the next look sees it."""
-        if newest.are_there():
+        """Says why there is no forecast, but not that a file has just gone or changed: the next look sees it."""
+        if newest.are_as_found():
             warnings.warn(f"no forecast from {_shown(newest.time)}: {_line(error)}", stacklevel=2)
 
     @contextlib.contextmanager
@@ -496,6 +501,11 @@ class _DamagedError(ValueError):
     def __init__(self, state: State, error: Exception) -> None:
         super().__init__(str(error))
         self.state = state
+
+
+def _signature(path):
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _decoded(rates, place, state):

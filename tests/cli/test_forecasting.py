@@ -183,13 +183,15 @@ def test_gaps_of_radar_maps(succeed, fail, tiny_run, maps, tmp_path):
 
 
 @pytest.fixture
-def put(maps):
-    """Puts the next maps into the folder."""
+def put(maps, tmp_path):
+    """Puts a map into the folder, or another one, at once."""
     times = stamps("2010-08-26T00:00", 20)
 
-    def put(number):
-        path = maps / f"RAD_{digits(times[number])}.h5"
-        return write_knmi(path, times[number], codes(number, (16, 24)))
+    def put(number, folder=maps):
+        path = write_knmi(
+            tmp_path / f"RAD_{digits(times[number])}.h5", times[number], codes(number, (16, 24))
+        )
+        return path.rename(folder / path.name)
 
     return put
 
@@ -224,13 +226,13 @@ def test_forecasts_of_a_watched_folder_are_those_of_the_command(
         np.testing.assert_array_equal(as_written(path), as_written(tmp_path / "again.nc"))
 
     check(wait_for_line(1), "0025")
-    path = put(6)
-    content = path.read_bytes()
-    path.write_bytes(content[:-1000])
+    whole = put(6, tmp_path)
+    path = maps / whole.name
+    path.write_bytes(whole.read_bytes()[:-1000])
     wait_for_words(
         f"1 files cannot be read and are left out until they change: {WHOLE_FILE} Received: {path}"
     )
-    path.write_bytes(content)
+    whole.rename(path)
     check(wait_for_line(2), "0030")
     put(8)
     wait_for_words("no forecast from 2010-08-26 00:40 UTC: `frames` must be at one interval")

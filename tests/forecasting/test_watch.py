@@ -316,6 +316,23 @@ def test_a_map_that_goes_while_it_is_read(folder, watched, put, monkeypatch, whe
     assert said == [] and last_times(found) == [3, 4, 5]
 
 
+def test_a_map_that_changes_while_it_is_read(model, folder, watched, put, monkeypatch):
+    """It may not have been whole, though it could be read."""
+    original = module.read_radar
+
+    def early(paths, **options):
+        maps = original(paths, **options).load()
+        if path(folder, 4) in paths:
+            write_knmi(path(folder, 4), TIMES[4], codes(55, SIZE))
+            monkeypatch.setattr(module, "read_radar", original)
+        return maps
+
+    monkeypatch.setattr(module, "read_radar", early)
+    found, said = watched(put(4))
+    assert said == [] and last_times(found) == [3, 4]
+    xarray.testing.assert_identical(found[-1].forecast, expected(model, folder))
+
+
 def test_two_maps_of_one_time(folder, watched, put):
     def other():
         write_knmi(folder / f"again-{path(folder, 3).name}", TIMES[3], codes(99, SIZE))
