@@ -37,8 +37,7 @@ def _add_forecast_command(commands):
         "forecast",
         _forecast,
         "forecast the frames that follow a clip of yours",
-        "mslstm forecast --model ms_lstm_moving_mnist --input clip.gif --horizon 20 --output out.gif; mslstm forecast "
-        "--model runs/radar --watch maps/ --output forecasts/",
+        "mslstm forecast --model ms_lstm_moving_mnist --input clip.gif --horizon 20 --output out.gif",
     )
     command.add_argument("--model", required=True, help=MODEL)
     given = command.add_mutually_exclusive_group(required=True)
@@ -74,11 +73,17 @@ def _add_forecast_command(commands):
         "- for facts alone, as JSON; of --watch a folder, for forecasts named by the time of the last map, such as "
         "20100826T0215Z.nc",
     )
-    watching = command.add_argument_group("with --watch")
+    watching = command.add_argument_group(
+        "with --watch",
+        "such as: mslstm forecast --model runs/radar --watch maps/ --output forecasts/ --kind png",
+    )
     # Without it they are refused, so none has a default here.
     watching.add_argument("--kind", help="kind of the forecasts: a suffix of --output (default: nc)")
     watching.add_argument(
-        "--every-seconds", type=float, help="time from one look into the folder to the next (default: 5)"
+        "--every-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="time from one look into the folder to the next (default: 5)",
     )
     watching.add_argument(
         "--carry-states",

@@ -16,6 +16,7 @@ import xarray
 from PIL import Image
 
 import mslstm_keras
+from mslstm_keras.cli import _parser
 from mslstm_keras.figures.rain import NO_RAIN, RAIN_COLOURS, RAIN_LEVELS
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.frames.read import read_clip
@@ -355,6 +356,15 @@ def test_faults_of_watching(fail, tiny_run, maps, tmp_path, monkeypatch, words, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     assert message in fail("forecast", "--model", tiny_run, *words)
+
+
+def test_help_shows_how_to_watch(mslstm, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        mslstm("forecast", "--help")
+    example = re.search(r"such as: mslstm (forecast .*)", capsys.readouterr().out)[1]
+    options = _parser().parse_args(example.split())
+    assert (str(options.watch), str(options.output), options.kind) == ("maps", "forecasts", "png")
 
 
 def test_one_command_alone_writes_a_folder_of_forecasts(fail, tiny_run, maps, tmp_path):
