@@ -44,9 +44,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def remove_partial(folder: str | os.PathLike[str]) -> None:
-    """Removes what processes killed inside `replacing` left in a folder."""
+    """Removes what processes killed inside `replacing` left in a folder.
+
+    A folder that such a process had swapped away gets its name back, unless the new one has it.
+    """
     for path in Path(folder).glob(".partial-*"):
         _remove(path)
+    for old in Path(folder).glob(f".replaced-{'[0-9a-f]' * 8}-*"):
+        path = old.with_name(old.name.split("-", 2)[2])
+        if path.exists():
+            _remove(old)
+        else:
+            os.replace(old, path)
 
 
 def _flush(path: Path) -> None:

@@ -31,28 +31,32 @@ def locked(folder: str | os.PathLike[str], name: str | None = None) -> Iterator[
     Raises:
         OSError: if the lock cannot be written.
     """
-    with _held(Path(folder), name, waits=True):
+    with _held(Path(folder), name):
         yield
 
 
 @contextlib.contextmanager
-def claimed(run_dir: str | os.PathLike[str]) -> Iterator[None]:
-    """Holds the lock of a run's folder as `locked` does, and raises an error where another process holds it.
+def claimed(folder: str | os.PathLike[str], argument: str = "run_dir") -> Iterator[None]:
+    """Holds the lock of a folder as `locked` does, and raises an error where another process holds it.
+
+    Args:
+        folder: folder that the block writes, such as that of a run.
+        argument: str. What the error calls the folder.
 
     Raises:
         ValueError: naming the folder and the process that holds its lock.
         OSError: if the lock cannot be written.
     """
-    with _held(Path(run_dir), None, waits=False):
+    with _held(Path(folder), None, refuses=argument):
         yield
 
 
 @contextlib.contextmanager
-def _held(folder, name, *, waits):
+def _held(folder, name, *, refuses=None):
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     file = folder / (LOCK if name is None else f"{LOCK}-{name}")
     try:
-        lock = _acquire(folder, file, waits, of=folder if name is None else folder / name)
+        lock = _acquire(folder, file, refuses, of=folder if name is None else folder / name)
         try:
             yield
         finally:
@@ -67,8 +71,8 @@ def _held(folder, name, *, waits):
                 path.rmdir()
 
 
-def _acquire(folder, file, waits, of):
-    """Returns the lock that is held, or None where there are no locks."""
+def _acquire(folder, file, refuses, of):
+    """Returns the lock that is held, or None where there are no locks; `refuses` is the argument that is refused."""
     try:
         import filelock
     except ImportError:
@@ -78,7 +82,7 @@ def _acquire(folder, file, waits, of):
     # For all to open: the next to write the folder may be another user. No marker files in place of locks, which would
     # outlive their process.
     lock = filelock.FileLock(file, mode=0o666, fallback_to_soft=False, on_acquired=_sign)
-    timeout = _PATIENCE_SECONDS if waits else 0.0
+    timeout = 0.0 if refuses else _PATIENCE_SECONDS
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -87,9 +91,9 @@ def _acquire(folder, file, waits, of):
         except FileNotFoundError:
             continue  # another process has just removed the folder, in which it has written nothing
         except filelock.Timeout:
-            if not waits:
+            if refuses:
                 raise ValueError(
-                    f"`run_dir` must not be written by another process. Received: run_dir={str(of)!r}, "
+                    f"`{refuses}` must not be written by another process. Received: {refuses}={str(of)!r}, "
                     f"held by {_holder(file)}"
                 ) from None
             _warn(f"waiting for {_holder(file)}, which is writing {of}")

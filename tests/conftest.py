@@ -13,6 +13,7 @@ from mslstm_keras.training.fit import train
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.zoo.adding import add_pretrained
 from tests.support.optdigits import OPTDIGITS
+from tests.support.processes import Command
 from tests.support.zoos import NAME
 
 
@@ -42,6 +43,21 @@ def own_registry():
     """A registry of models that forgets what the test adds."""
     with mock.patch.dict(ARCHITECTURES):
         yield
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Returns a function that starts commands; none outlives the test."""
+    started = []
+
+    def start(*words):
+        started.append(Command(tmp_path, len(started), *words))
+        return started[-1]
+
+    yield start
+    for command in started:
+        command.process.kill()
+        command.process.wait()
 
 
 @pytest.fixture(scope="session")

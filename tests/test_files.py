@@ -109,6 +109,16 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert names(tmp_path) == [".replaced-folder", "file"]
 
 
+def test_a_folder_that_a_killed_process_had_swapped_away_is_put_back(tmp_path):
+    fill(tmp_path / ".replaced-0123abcd-one-two", a="old")
+    fill(tmp_path / ".replaced-0123abce-three", a="old")
+    fill(tmp_path / "three", a="new")
+    remove_partial(tmp_path)
+    assert names(tmp_path) == ["one-two", "three"]
+    assert (tmp_path / "one-two" / "deep" / "a").read_text() == "old"
+    assert (tmp_path / "three" / "deep" / "a").read_text() == "new"
+
+
 def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):
     fill(tmp_path / "entry", a="old")
     with pytest.raises(IsADirectoryError), replacing(tmp_path / "entry") as temporary:

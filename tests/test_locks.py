@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from mslstm_keras import locks
-from mslstm_keras.cli.quiet import LOG_LEVEL
 from mslstm_keras.locks import LOCK, claimed, locked
 from tests.support.commands import OPTDIGITS, SETTINGS, TINY
+from tests.support.processes import python
 from tests.support.zoos import index_of
 
 ROOT = Path(__file__).parents[1]
@@ -39,11 +39,6 @@ for _ in range(100):
         number = int((folder / "count").read_text())
         (folder / "count").write_text(str(number + 1))
 """
-
-
-def python(*words, **options):
-    """Returns a running process that has the package of this checkout."""
-    return subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, text=True, **options)
 
 
 def let_go(process):
@@ -134,6 +129,11 @@ def test_the_second_is_refused_with_the_name_of_the_first(tmp_path, holder):
     for _ in range(2):  # to be refused changes nothing
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"), claimed(tmp_path):
             pass
+    with (
+        pytest.raises(ValueError, match=r"^`output` must not be .* Received: output="),
+        claimed(tmp_path, "output"),
+    ):
+        pass
     let_go(process)
     with claimed(tmp_path):
         pass
@@ -199,47 +199,6 @@ def test_without_filelock_it_is_said_that_there_are_no_locks(tmp_path, monkeypat
     assert [str(warning.message) for warning in told] == [
         f"filelock is not installed: nothing keeps two processes from writing {tmp_path / 'run'} at once"
     ]
-
-
-class Command:
-    """A command `mslstm` that runs, and what it has printed to stderr."""
-
-    def __init__(self, file, *words):
-        self.file = file
-        with file.open("w") as errors:
-            # As in a shell: the tests themselves set how much TensorFlow logs.
-            environment = {name: value for name, value in os.environ.items() if name != LOG_LEVEL}
-            self.process = python(
-                "-m", "mslstm_keras", *words, stdout=subprocess.DEVNULL, stderr=errors, env=environment
-            )
-
-    def wait_until(self, happened):
-        deadline = time.monotonic() + 300
-        while not happened():
-            assert self.process.poll() is None, self.said()
-            assert time.monotonic() < deadline, "nothing happens"
-            time.sleep(0.01)
-
-    def end(self):
-        return self.process.wait(600)
-
-    def said(self):
-        return self.file.read_text()
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Returns a function that starts commands; none outlives the test."""
-    started = []
-
-    def start(*words):
-        started.append(Command(tmp_path / f"stderr-{len(started)}", *words))
-        return started[-1]
-
-    yield start
-    for command in started:
-        command.process.kill()
-        command.process.wait()
 
 
 def hold_up(lock, commands):

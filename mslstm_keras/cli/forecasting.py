@@ -1,6 +1,10 @@
 """Commands that forecast: demo, forecast."""
 
+import contextlib
 import json
+import signal
+import time
+import warnings
 from pathlib import Path
 
 from mslstm_keras.cli.arguments import (
@@ -11,6 +15,7 @@ from mslstm_keras.cli.arguments import (
     add_fitting,
     add_range,
     add_zoo,
+    one_line,
     show,
 )
 
@@ -35,7 +40,14 @@ def _add_forecast_command(commands):
         "mslstm forecast --model ms_lstm_moving_mnist --input clip.gif --horizon 20 --output out.gif",
     )
     command.add_argument("--model", required=True, help=MODEL)
-    command.add_argument("--input", required=True, type=Path, help=CLIP)
+    given = command.add_mutually_exclusive_group(required=True)
+    given.add_argument("--input", type=Path, help=CLIP)
+    given.add_argument(
+        "--watch",
+        type=Path,
+        metavar="FOLDER",
+        help="folder that radar maps come into: a forecast from each newest one, until Ctrl-C",
+    )
     command.add_argument(
         "--colour-scale",
         type=Path,
@@ -57,9 +69,27 @@ def _add_forecast_command(commands):
         "--output",
         required=True,
         type=Path,
-        help=".npy, .nc or .zarr (numbers), .gif, .mp4 or .png (film strip; of radar maps a sheet), "
-        ".html (a page with a slider), "
-        "- for facts alone, as JSON",
+        help=".npy, .nc or .zarr (numbers), .gif, .mp4 or .png (film strip; of radar maps a sheet), .html (a page with "
+        "a slider), - for facts alone, as JSON; of --watch a folder, for forecasts named by the time of the last map, such as "
+        "20100826T0215Z.nc",
+    )
+    watching = command.add_argument_group(
+        "with --watch",
+        "such as: mslstm forecast --model runs/radar --watch maps/ --output forecasts/ --kind png",
+    )
+    # Without it they are refused, so none has a default here.
+    watching.add_argument("--kind", help="kind of the forecasts: a suffix of --output (default: nc)")
+    watching.add_argument(
+        "--every-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="time from one look into the folder to the next (default: 5)",
+    )
+    watching.add_argument(
+        "--carry-states",
+        action="store_true",
+        default=None,
+        help="carry the model's states on from map to map: faster, and another forecast than of the context alone",
     )
     add_zoo(command)
 
@@ -71,11 +101,21 @@ def _forecast(options):
     from mslstm_keras.models.rollout import Rollout, find_layer
     from mslstm_keras.zoo.loading import load_model, name_of, scale_of
 
+    if options.watch is None:
+        for name in ("kind", "every_seconds", "carry_states"):
+            if getattr(options, name) is not None:
+                word = f"--{name.replace('_', '-')}"
+                raise ValueError(
+                    f"`{word}` must be left out without `--watch`. Received: {getattr(options, name)}"
+                )
     model = load_model(options.model, options.zoo)
+    if options.watch is not None:
+        _watch(options, model)
+        return
     if _is_radar(options):
         maps, future = _forecast_radar(options, model)
         facts = {"output": str(options.output), **_radar_facts(future)}
-        _write(options, facts, lambda: _write_radar(options, maps, future))
+        _write(options, facts, lambda: _write_radar(options, options.output, maps, future))
         return
     if str(options.output) != "-":
         check_output(options.output)  # before the forecast
@@ -132,13 +172,21 @@ def _forecast_radar(options, model):
     from mslstm_keras.radar.read import read_radar
     from mslstm_keras.zoo.loading import scale_of
 
+    if str(options.output) != "-":
+        check_output(options.output)  # before the forecast
+    maps = read_radar(options.input, fill_gaps=options.fill_gaps, product=options.product)
+    maps = _fitted(options, maps)
+    scale = options.range or scale_of(options.model, options.zoo)
+    seen = maps.isel(time=slice(-find_layer(model, Rollout).context_frames, None))
+    return seen, forecast(model, maps, options.horizon, scale=scale)
+
+
+def _fitted(options, maps):
+    """Returns the part of radar maps that is forecast."""
     if options.size is not None:
         raise ValueError(
             f"`--size` must be left out for radar maps, which keep their grid. Received: {options.size}"
         )
-    if str(options.output) != "-":
-        check_output(options.output)  # before the forecast
-    maps = read_radar(options.input, fill_gaps=options.fill_gaps, product=options.product)
     if options.crop is not None:
         top, bottom, left, right = options.crop
         height, width = maps.rain_rate.shape[1:]
@@ -147,9 +195,81 @@ def _forecast_radar(options, model):
                 f"`crop` must lie within the maps, (height, width) {(height, width)}. Received: crop={options.crop}"
             )
         maps = maps.isel(y=slice(top, bottom), x=slice(left, right))
-    scale = options.range or scale_of(options.model, options.zoo)
-    seen = maps.isel(time=slice(-find_layer(model, Rollout).context_frames, None))
-    return seen, forecast(model, maps, options.horizon, scale=scale)
+    return maps
+
+
+def _watch(options, model):
+    """Writes a forecast from each newest map of a folder, and a line about it."""
+    from mslstm_keras.files import remove_partial
+    from mslstm_keras.forecasting.output import check_output
+    from mslstm_keras.forecasting.watch import watch
+    from mslstm_keras.locks import claimed
+    from mslstm_keras.zoo.loading import scale_of
+
+    folder, kind = options.output, options.kind or "nc"
+
+    def place(when):
+        moment = when.astype("datetime64[s]").item()
+        return folder / f"{moment:{'%Y%m%dT%H%M%S' if moment.second else '%Y%m%dT%H%M'}}Z.{kind}"
+
+    check_output(folder / f"forecast.{kind}")
+    if str(folder) == "-" or folder.resolve().is_relative_to(options.watch.resolve()):
+        raise ValueError(f"`--output` must be a folder outside of the watched one. Received: {folder}")
+    if options.colour_scale is not None:
+        raise ValueError(
+            f"`--colour-scale` must be left out for radar maps. Received: {options.colour_scale}"
+        )
+    found = watch(
+        model,
+        options.watch,
+        horizon=options.horizon,
+        scale=options.range or scale_of(options.model, options.zoo),
+        fill_gaps=options.fill_gaps,
+        product=options.product,
+        carry_states=bool(options.carry_states),
+        every_seconds=5.0 if options.every_seconds is None else options.every_seconds,
+        fit=lambda maps: _fitted(options, maps),
+        is_made=lambda when: place(when).exists(),
+    )
+    with _ended_by_sigterm(), claimed(folder, "--output"):
+        remove_partial(folder)  # with the lock held, nobody is writing it any more
+        for new in found:
+            start, last = time.monotonic(), new.maps.time.values[-1]
+            output = place(last)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)  # it may have gone
+                _write_radar(options, output, new.maps, new.forecast)
+            except OSError as error:
+                warnings.warn(f"the forecast is lost: {one_line(error)}", stacklevel=1)
+                continue
+            _show_new(options, output, last, new, new.seconds + time.monotonic() - start)
+
+
+def _show_new(options, output, last, new, seconds):
+    """Prints a line about a forecast, at once."""
+    age = time.time() - last.astype("datetime64[ms]").astype(int) / 1000
+    facts = {
+        "time": f"{last.astype('datetime64[s]')}Z",
+        "output": str(output),
+        "seconds": round(seconds, 3),
+        "age_seconds": round(age, 1),
+        **_radar_facts(new.forecast),
+    }
+    unit, length = next(
+        (unit for unit in (("days", 86400), ("h", 3600), ("min", 60)) if abs(age) >= 2 * unit[1]), ("s", 1)
+    )
+    line = f"{facts['time']}: {output}, {seconds:.2f} s, the map is {age / length:.0f} {unit} old"
+    print(json.dumps(facts) if options.json else line, flush=True)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm():
+    """Within it SIGTERM, by which services are stopped, ends the command as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _radar_facts(future):
@@ -165,13 +285,13 @@ def _radar_facts(future):
     }
 
 
-def _write_radar(options, maps, future):
+def _write_radar(options, output, maps, future):
     from mslstm_keras.forecasting.output import write_forecast
     from mslstm_keras.zoo.loading import name_of
 
     name = name_of(options.model)
     title = f"{future.attrs['service']} {future.attrs['product']}, forecast by {name}"
-    write_forecast(options.output, maps, future, title, facts={"Model": name})
+    write_forecast(output, maps, future, title, facts={"Model": name})
 
 
 def _demo(options):

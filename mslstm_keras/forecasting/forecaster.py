@@ -88,7 +88,7 @@ class Forecaster:
         Raises:
             ValueError: if `horizon` is not positive or nothing has been pushed.
         """
-        horizon = _checked(horizon)
+        horizon = checked_horizon(horizon)
         if self._stepper is None:
             raise ValueError("`push` must have been called before `forecast`. Received: no frames yet")
         prediction, states = self._prediction, self._states
@@ -178,7 +178,7 @@ def _forecast(model, frames, horizon):
             f"`frames` must hold at least the model's {rollout.context_frames} context frames. Received: "
             f"{frames.shape[-4]} frames, frames.shape={frames.shape}"
         )
-    horizon = _checked(rollout.forecast_frames if horizon is None else horizon)
+    horizon = checked_horizon(rollout.forecast_frames if horizon is None else horizon)
     frames = frames[..., -rollout.context_frames :, :, :, :]
     if _fits_whole(rollout.step, *frames.shape[-3:-1]):
         return _whole(model, frames, horizon)
@@ -236,7 +236,12 @@ def _fits_whole(step, height, width):
     return step_memory(step, height, width) <= memory_budget()
 
 
-def _checked(horizon):
+def checked_horizon(horizon: int) -> int:
+    """Returns the number of frames to forecast.
+
+    Raises:
+        ValueError: if it is not positive.
+    """
     if not is_whole(horizon):
         raise ValueError(f"`horizon` must be a positive number of frames. Received: horizon={horizon!r}")
     return horizon

@@ -1,6 +1,7 @@
 """Frames with named axes, as xarray has them, written to NetCDF and Zarr."""
 
 import datetime
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,4 +85,7 @@ def write_maps(path: str | os.PathLike[str], maps: "xarray.Dataset") -> None:
             chunks = [min(largest.get(str(dim), 1), size) for dim, size in values.sizes.items()]
             packing = {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": tuple(chunks)}
             encoding[name] = {**packing, "_FillValue": np.float32(np.nan)}
-        maps.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        # Through memory: where the disk is full HDF5 ends the whole process.
+        content = io.BytesIO()
+        maps.to_netcdf(content, engine="h5netcdf", encoding=encoding)
+        temporary.write_bytes(content.getbuffer())

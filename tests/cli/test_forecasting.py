@@ -1,7 +1,14 @@
 """Commands that forecast."""
 
 import json
+import os
+import re
+import resource
+import shutil
+import signal
+import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,15 +16,18 @@ import xarray
 from PIL import Image
 
 import mslstm_keras
+from mslstm_keras.cli import _parser
 from mslstm_keras.figures.rain import NO_RAIN, RAIN_COLOURS, RAIN_LEVELS
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.frames.read import read_clip
+from mslstm_keras.locks import claimed
+from mslstm_keras.radar.maps import WHOLE_FILE
 from mslstm_keras.zoo.loading import load_model
 from tests.support.commands import NAME, listing
 from tests.support.pages import read
 from tests.support.pictures import gif_frames, pixels, rgb, video_frames
 from tests.support.processes import no_file_larger_than
-from tests.support.radar_files import write_knmi_maps
+from tests.support.radar_files import codes, digits, stamps, write_knmi, write_knmi_maps
 
 
 @pytest.mark.parametrize("source", ["clip.npy", "clip.gif", "frames"])
@@ -192,6 +202,203 @@ def test_gaps_of_radar_maps(succeed, fail, tiny_run, maps, tmp_path):
     assert "at one interval" in error and "10 minutes from 2010-08-26T00:15:00" in error
     succeed(*words, "--fill-gaps", "1")
     assert np.load(tmp_path / "out.npy").shape == (4, 16, 24, 1)
+
+
+@pytest.fixture
+def put(maps, tmp_path):
+    """Puts a map into the folder, or another one, at once."""
+    times = stamps("2010-08-26T00:00", 20)
+
+    def put(number, folder=maps):
+        path = write_knmi(
+            tmp_path / f"RAD_{digits(times[number])}.h5", times[number], codes(number, (16, 24))
+        )
+        return path.rename(folder / path.name)
+
+    return put
+
+
+def as_written(path):
+    with xarray.open_dataset(path, decode_timedelta=False) as written:
+        return written.rain_rate.load()
+
+
+def test_forecasts_of_a_watched_folder_are_those_of_the_command(
+    start, succeed, tiny_run, maps, put, tmp_path
+):
+    """With half a map, a gap, a full disk, a folder that goes, and a command that is killed and started again."""
+    out = tmp_path / "out"
+    common = ["forecast", "--model", tiny_run, "--range", "rain:dwd"]
+    words = [*common, "--watch", maps, "--output", out, "--every-seconds", "0.05"]
+    watching = start(*words, "--json")
+
+    def wait_for_line(count):
+        watching.wait_until(lambda: watching.printed().count("\n") == count)
+        return json.loads(watching.printed().splitlines()[-1])
+
+    def wait_for_words(text):
+        watching.wait_until(lambda: text in watching.said())
+
+    def check(facts, time):
+        path = out / f"20100826T{time}Z.nc"
+        assert facts["output"] == str(path) and facts["frames"] == 4 and facts["service"] == "KNMI"
+        assert facts["time"] == f"2010-08-26T{time[:2]}:{time[2:]}:00Z"
+        assert facts["seconds"] > 0 and facts["age_seconds"] > 1e8
+        succeed(*common, "--input", maps, "--output", tmp_path / "again.nc")
+        np.testing.assert_array_equal(as_written(path), as_written(tmp_path / "again.nc"))
+
+    check(wait_for_line(1), "0025")
+    whole = put(6, tmp_path)
+    path = maps / whole.name
+    path.write_bytes(whole.read_bytes()[:-1000])
+    wait_for_words(
+        f"1 files cannot be read and are left out until they change: {WHOLE_FILE} Received: {path}"
+    )
+    whole.rename(path)
+    check(wait_for_line(2), "0030")
+    put(8)
+    wait_for_words("no forecast from 2010-08-26 00:40 UTC: `frames` must be at one interval")
+    put(7)
+    check(wait_for_line(3), "0040")
+    limit, hard = resource.prlimit(watching.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(watching.process.pid, resource.RLIMIT_FSIZE, (5000, hard))
+    put(9)
+    wait_for_words(f"the forecast is lost: [Errno 27] File too large: '{out}/20100826T0045Z.nc'")
+    assert listing(out) == [".lock", *(f"20100826T{time}Z.nc" for time in ("0025", "0030", "0040"))]
+    resource.prlimit(watching.process.pid, resource.RLIMIT_FSIZE, (limit, hard))
+    put(10)
+    check(wait_for_line(4), "0050")
+    shutil.rmtree(out)
+    put(11)
+    check(wait_for_line(5), "0055")
+    watching.process.kill()
+    assert watching.end() == -signal.SIGKILL
+
+    (out / ".partial-0123abcd-20100826T0100Z.nc").write_bytes(b"half")
+    watching = start(*words)
+    watching.wait_until(lambda: not list(out.glob(".partial*")))
+    put(12)
+    watching.wait_until(lambda: "\n" in watching.printed())
+    assert watching.printed().startswith(f"2010-08-26T01:00:00Z: {out}/20100826T0100Z.nc, ")
+    watching.process.send_signal(signal.SIGINT)
+    assert watching.end() == 130
+    assert watching.said() == "mslstm: interrupted\n"
+    assert listing(out) == ["20100826T0055Z.nc", "20100826T0100Z.nc"]
+
+
+@pytest.fixture
+def events(monkeypatch):
+    """Takes functions; each is called in place of a wait for the next map."""
+
+    def take(*functions):
+        left = list(functions)
+        clock = SimpleNamespace(sleep=lambda _: left.pop(0)(), monotonic=time.monotonic)
+        monkeypatch.setattr("mslstm_keras.forecasting.watch.time", clock)
+
+    return take
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@RAIN
+@pytest.mark.parametrize("kind", ["zarr", "npy", "png"])
+def test_kinds_of_forecasts_and_an_end_by_sigterm(mslstm, tiny_run, maps, put, tmp_path, events, kind):
+    before, out = signal.getsignal(signal.SIGTERM), tmp_path / "out"
+    events(lambda: put(6), terminate)
+    ended = mslstm("forecast", "--model", tiny_run, "--watch", maps, "--output", out, "--kind", kind)
+    assert (ended.status, ended.error) == (130, "mslstm: interrupted\n")
+    assert signal.getsignal(signal.SIGTERM) == before
+    names = [f"20100826T{time}Z.{kind}" for time in ("0025", "0030")]
+    assert sorted(path.name for path in out.iterdir()) == names
+    lines = ended.out.splitlines()
+    for line, name in zip(lines, names, strict=True):
+        assert re.fullmatch(
+            rf"2010-08-26T00:\d\d:00Z: {out}/{name}, \d+\.\d\d s, the map is \d+ days old", line
+        )
+
+
+@RAIN
+def test_a_part_of_watched_maps_by_carried_states(mslstm, tiny_run, maps, put, tmp_path, events):
+    words = ["forecast", "--model", tiny_run, "--watch", maps, "--output", tmp_path / "out", "--kind", "npy"]
+    events(lambda: put(6), terminate)
+    assert mslstm(*words, "--crop", "2:10,4:20", "--horizon", "6", "--carry-states").status == 130
+    rates = mslstm_keras.read_radar(maps).isel(y=slice(2, 10), x=slice(4, 20))
+    first, second = (np.load(tmp_path / "out" / f"20100826T{time}Z.npy") for time in ("0025", "0030"))
+    model = load_model(tiny_run)
+    np.testing.assert_array_equal(first[..., 0], forecast(model, rates.isel(time=slice(6)), 6).rain_rate)
+    assert second.shape == (6, 8, 16, 1)
+    assert abs(second[..., 0] - forecast(model, rates, 6).rain_rate.values).max() > 1e-6
+
+
+def test_a_forecast_that_ends_while_it_is_written_leaves_nothing(
+    mslstm, tiny_run, maps, tmp_path, monkeypatch
+):
+    def write(path, content):
+        with path.open("wb") as file:
+            file.write(content[:10])
+            terminate()
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", write)
+    words = [
+        "forecast",
+        "--model",
+        tiny_run,
+        "--watch",
+        maps,
+        "--output",
+        tmp_path / "out",
+        "--range",
+        "rain:dwd",
+    ]
+    assert mslstm(*words).status == 130
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--watch", "maps", "--output", "out", "--kind", "avi"], "`path` must end in .npy, .nc, .zarr"),
+        (["--watch", "maps", "--output", "maps/out"], "`--output` must be a folder outside of the watched one"),
+        (["--watch", "maps", "--output", "-"], "`--output` must be a folder outside of the watched one"),
+        (["--watch", "none", "--output", "out"], "`folder` must be a folder. Received: none"),
+        (["--watch", "maps", "--output", "maps/../file"], "File exists: 'maps/../file'"),
+        (["--watch", "maps", "--output", "out", "--every-seconds", "0"], "`every_seconds` must be a positive number"),
+        (["--watch", "maps", "--output", "out", "--horizon", "0"], "`horizon` must be a positive number of frames"),
+        (["--watch", "maps", "--output", "out", "--colour-scale", "a.csv"], "`--colour-scale` must be left out"),
+        (["--watch", "maps", "--output", "out", "--size", "8x8"], "`--size` must be left out for radar maps"),
+        (["--watch", "maps", "--output", "out", "--crop", "0:8,0:99"], "`crop` must lie within the maps"),
+        (["--input", "maps", "--output", "out.nc", "--kind", "nc"], "`--kind` must be left out without `--watch`"),
+        (["--input", "maps", "--output", "out.nc", "--carry-states"], "`--carry-states` must be left out without"),
+    ],
+)  # fmt: skip
+def test_faults_of_watching(fail, tiny_run, maps, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert message in fail("forecast", "--model", tiny_run, *words)
+
+
+def test_help_shows_how_to_watch(mslstm, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        mslstm("forecast", "--help")
+    example = re.search(r"such as: mslstm (forecast .*)", capsys.readouterr().out)[1]
+    options = _parser().parse_args(example.split())
+    assert (str(options.watch), str(options.output), options.kind) == ("maps", "forecasts", "png")
+
+
+def test_one_command_alone_writes_a_folder_of_forecasts(fail, tiny_run, maps, tmp_path):
+    with claimed(tmp_path / "out"):
+        error = fail("forecast", "--model", tiny_run, "--watch", maps, "--output", tmp_path / "out")
+    assert "`--output` must not be written by another process" in error
+
+
+def test_a_clip_or_a_folder_to_watch(mslstm, capsys):
+    for words in ([], ["--input", "clip.gif", "--watch", "maps"]):
+        with pytest.raises(SystemExit):
+            mslstm("forecast", "--model", NAME, "--output", "out", *words)
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])

@@ -8,6 +8,7 @@ import xarray
 
 from mslstm_keras.frames.maps import frames_as_maps, write_maps
 from mslstm_keras.frames.write import write_clip
+from tests.support.processes import no_file_larger_than
 from tests.support.radar_files import STERE_MAPPING
 
 
@@ -51,6 +52,19 @@ def test_what_is_written_is_what_is_read(tmp_path, suffix):
             assert read[name].attrs.pop("units_metadata") == "leap_seconds: none"
         assert read.spatial_ref.attrs.pop("long_name") == "spatial_ref"
         xarray.testing.assert_identical(read.load(), maps)
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_a_disk_that_is_full(tmp_path, suffix):
+    """HDF5 itself would end the process."""
+    path = tmp_path / f"maps.{suffix}"
+    maps = xarray.Dataset({"rain_rate": (("time", "y", "x"), np.random.default_rng(0).random((3, 60, 70)))})
+    for _ in range(2):
+        with no_file_larger_than(1000), pytest.raises(OSError, match=f"File too large: '{path}"):
+            write_maps(path, maps)
+        assert list(tmp_path.iterdir()) == []
+    write_maps(path, maps)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 

@@ -1,11 +1,17 @@
 """Scripts that need a process of their own, and limits that a process has."""
 
 import contextlib
+import os
 import resource
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
+
+from mslstm_keras.cli.quiet import LOG_LEVEL
+
+ROOT = Path(__file__).parents[2]
 
 WITHOUT_KERAS = """
 import sys
@@ -16,11 +22,42 @@ sys.modules.update(dict.fromkeys(["keras", "tensorflow", "tensorflow_datasets", 
 
 def run_without_keras(script, folder):
     """Returns the lines that a script prints, run in `folder`, where Keras and its backends cannot be imported."""
-    checkout = Path(__file__).parents[2]
-    command = [sys.executable, "-W", "error", "-c", WITHOUT_KERAS + textwrap.dedent(script), str(checkout)]
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_KERAS + textwrap.dedent(script), str(ROOT)]
     child = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert child.returncode == 0, child.stderr
     return child.stdout.splitlines()
+
+
+def python(*words, **options):
+    """Returns a running process that has the package of this checkout."""
+    return subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, text=True, **options)
+
+
+class Command:
+    """A command `mslstm` that runs, and what it has printed."""
+
+    def __init__(self, folder, number, *words):
+        self._files = folder / f"stdout-{number}", folder / f"stderr-{number}"
+        with self._files[0].open("w") as output, self._files[1].open("w") as errors:
+            # As in a shell: the tests themselves set how much TensorFlow logs.
+            environment = {name: value for name, value in os.environ.items() if name != LOG_LEVEL}
+            self.process = python("-m", "mslstm_keras", *words, stdout=output, stderr=errors, env=environment)
+
+    def wait_until(self, happened):
+        deadline = time.monotonic() + 300
+        while not happened():
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < deadline, "nothing happens"
+            time.sleep(0.01)
+
+    def end(self):
+        return self.process.wait(600)
+
+    def printed(self):
+        return self._files[0].read_text()
+
+    def said(self):
+        return self._files[1].read_text()
 
 
 @contextlib.contextmanager
