@@ -17,6 +17,7 @@ from tensorflow_datasets.core.utils import shard_utils
 
 from tfds_builders import parts
 from tfds_builders.parts import Part, PartBuilder, fetch_sources, join_parts, make_part, missing_parts
+from tfds_builders.radar_maps.make_dummy_data import SMALL as SMALL_RADAR
 from tfds_builders.random_access import random_access
 from tfds_builders.taxibj_clips import flow_clips
 from tfds_builders.taxibj_clips.flows import FILES
@@ -27,6 +28,7 @@ SMALL = {
     "taxibj_clips": ("reference_order", {"check_md5": False, "test_windows": 20}),
     "kth_clips": ("three_actions", {"size": 16, "verify": False}),
     "dwd_radar_clips": ("germany", {"map_size": (10, 10), "window": 2, "stride": 30}),
+    "radar_maps": ("europe", SMALL_RADAR),
     "frames_from_folder": ("clips", {"window": 7, "stride": 3}),
 }
 

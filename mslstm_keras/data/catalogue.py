@@ -15,7 +15,14 @@ from mslstm_keras.settings import tuples
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-BUILDERS = ("moving_mnist_clips", "taxibj_clips", "kth_clips", "dwd_radar_clips", "frames_from_folder")
+BUILDERS = (
+    "moving_mnist_clips",
+    "taxibj_clips",
+    "kth_clips",
+    "dwd_radar_clips",
+    "radar_maps",
+    "frames_from_folder",
+)
 """Data sets of `tfds_builders`."""
 
 

@@ -257,7 +257,7 @@ def compiled_model(recipe: Recipe) -> keras.Model:
 def _compile(model, recipe, optimizer):
     model.compile(
         optimizer,
-        loss=FrameL1L2(recipe.l1_weight),
+        loss=FrameL1L2(recipe.l1_weight, balance=recipe.balance),
         weighted_metrics=[FrameMSE(recipe.forecast_frames)],
         steps_per_execution=recipe.steps_per_execution,
         jit_compile="auto" if recipe.jit_compile is None else recipe.jit_compile,

@@ -14,7 +14,7 @@ from mslstm_keras.typing import Tensor
 class FrameL1L2(keras.losses.Loss):
     """Squared plus absolute error, summed over the pixels of a frame.
 
-        L = 1 / (N T) sum_n sum_t sum_p w_ntp [ (y_ntp - x_ntp)^2 + a |y_ntp - x_ntp| ]
+        L = 1 / (N T) sum_n sum_t sum_p w_ntp (1 + b y_ntp) [ (y_ntp - x_ntp)^2 + a |y_ntp - x_ntp| ]
 
     over N sequences, T frames and the pixels and channels p of a frame, with y the truth, x the prediction, which
     is not clipped, and w the sample weights: 1 without them, w_n per sequence, w_nt per frame, or w_ntp per pixel.
@@ -28,6 +28,8 @@ class FrameL1L2(keras.losses.Loss):
     Args:
         l1_weight: float. Weight a of the absolute error: 1 in the paper. Where little is certain, as early in a
             training, it pulls forecasts of bright things on black towards black. 0 leaves only the squared error.
+        balance: float. How much more, b, a bright pixel counts than a black one. Rain is rare, heavy rain rarer:
+            with 0, the default, forecasts of it fade.
         reduction: str. How Keras combines the values of the single frames. Default
             "sum_over_batch_size": their mean, as in the equation.
         name: str. Default "frame_l1_l2".
@@ -45,8 +47,8 @@ class FrameL1L2(keras.losses.Loss):
         A scalar. `call` returns the value of every single frame, (batch, time).
 
     Raises:
-        ValueError: if `l1_weight` is negative; in a call, if `sample_weight` has another shape, or holds a negative or
-            not finite value. Inside a graph, where there are no values yet, only shapes are checked.
+        ValueError: if `l1_weight` or `balance` is negative; in a call, if `sample_weight` has another shape, or holds a
+            negative or not finite value. Inside a graph, where there are no values yet, only shapes are checked.
 
     Reference: Ma, Zhang & Liu, "MS-LSTM", Applied Soft Computing 147 (2023).
     """
@@ -55,14 +57,16 @@ class FrameL1L2(keras.losses.Loss):
         self,
         l1_weight: float = 1.0,
         *,
+        balance: float = 0.0,
         reduction: str | None = "sum_over_batch_size",
         name: str = "frame_l1_l2",
         dtype: Any = None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=computed_dtype(dtype))
-        if l1_weight < 0:
-            raise ValueError(f"`l1_weight` must be 0 or more. Received: l1_weight={l1_weight}")
-        self.l1_weight = l1_weight
+        for name, value in (("l1_weight", l1_weight), ("balance", balance)):
+            if value < 0:
+                raise ValueError(f"`{name}` must be 0 or more. Received: {name}={value}")
+        self.l1_weight, self.balance = l1_weight, balance
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         require_floats(y_true, "y_true")  # Keras casts without a word
@@ -79,8 +83,14 @@ class FrameL1L2(keras.losses.Loss):
         truth, pixels = y_true if isinstance(y_true, tuple) else (y_true, None)
         error = truth - y_pred
         if pixels is not None:
-            error = hide(error, pixels)
-        return sum_of_pixels(ops.square(error) + self.l1_weight * ops.abs(error), pixels)
+            truth, error = hide(truth, pixels), hide(error, pixels)
+        weight = 1 + self.balance * truth
+        return sum_of_pixels(weight * (ops.square(error) + self.l1_weight * ops.abs(error)), pixels)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "dtype": self.dtype, "l1_weight": self.l1_weight}
+        return {
+            **super().get_config(),
+            "dtype": self.dtype,
+            "l1_weight": self.l1_weight,
+            "balance": self.balance,
+        }

@@ -41,6 +41,7 @@ class Recipe:
         steps: int. Optimiser steps in all.
         interval_steps: int. Steps between two checkpoints, and two lines of the log; divides `steps`.
         l1_weight: float. Weight of the absolute error beside the squared error in the loss; 1 in the paper.
+        balance: float. How much more a bright pixel counts in the loss than a black one, see `FrameL1L2`.
         learning_rate: float. Of Adam.
         decay_steps: int. Over how many steps at the end the learning rate falls to zero along a cosine; 0 keeps
             it constant.
@@ -81,6 +82,7 @@ class Recipe:
     steps: int = 1000
     interval_steps: int = 100
     l1_weight: float = 1.0
+    balance: float = 0.0
     learning_rate: float = 3e-4
     decay_steps: int = 0
     sampling: str = "scheduled"
@@ -216,6 +218,23 @@ _GERMANY: dict[str, Any] = {
     "forecast_frames": 4,
 }
 _KNMI: dict[str, Any] = {**_GERMANY, "data": "dwd_radar_clips/knmi_hours", "frame_shape": (152, 140, 1)}
+# An hour of rain in steps of 5 minutes. Heavy rain is rare: it counts more, or it fades.
+_RADAR: dict[str, Any] = {
+    **_SMALL,
+    "data": "radar_maps/europe",
+    "frame_shape": (96, 96, 1),
+    "context_frames": 6,
+    "forecast_frames": 12,
+    "patch_size": 4,
+    "steps": 2000,
+    "decay_steps": 1500,
+    "sampling_steps": 300,
+    "l1_weight": 0.2,
+    "balance": 16.0,
+    "clip_norm": 1000.0,
+    "validation_clips": 64,
+    "validation_split": "train",
+}
 
 
 def _paper(name, clips, epochs, interval_steps, **fields):
@@ -247,6 +266,7 @@ RECIPES = {
             )
             for model in ("conv_lstm", "ms_lstm")
         ),
+        *(Recipe(f"{model}_radar", model, **_RADAR) for model in ("conv_lstm", "ms_lstm")),
         Recipe("ms_lstm_taxibj", patch_size=2, **_TAXIBJ, **_SMALL),
         Recipe("ms_lstm_kth", patch_size=4, **_KTH, **_SMALL),
         Recipe("ms_lstm_germany", patch_size=5, **_GERMANY, **_SMALL),

@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import json
 import multiprocessing
 import os
 import re
@@ -28,6 +29,7 @@ from tests.support.optdigits import OPTDIGITS
 from tests.support.processes import no_file_larger_than
 from tests.support.radar_files import radolan, radolan_name
 from tfds_builders import parts
+from tfds_builders.radar_maps.make_dummy_data import SMALL as SMALL_RADAR
 from tfds_builders.random_access import random_access
 
 
@@ -149,6 +151,14 @@ SOURCES = {
         {"00sequences.txt", "walking.zip", "jogging.zip", "running.zip"},
     ),
     "dwd_radar_clips": ("germany", {"map_size": "[10,10]", "window": "2", "stride": "30"}, {"RYDL.hdf5"}),
+    "radar_maps": (
+        "europe",
+        {name: json.dumps(value) for name, value in SMALL_RADAR.items()},
+        {
+            *(f"long/RAD_NL25_RAP_5min_201008260{minutes // 5 * 5:03}.h5" for minutes in range(0, 50, 5)),
+            *(f"short/composite_2020010115{minutes:02}.h5" for minutes in (0, 5, 10)),
+        },
+    ),
 }
 
 
@@ -191,21 +201,22 @@ def test_radar_files_count_if_their_maps_are_in_clips(tmp_path):
 @pytest.mark.parametrize("name", SOURCES)
 def test_each_builder_knows_its_sources(name, tmp_path):
     config, settings, known = SOURCES[name]
+    first = sorted(known)[0]
     folder = shutil.copytree(Path(tfds_builders.__file__).parent / name / "dummy_data", tmp_path / "sources")
     builder = prepare(f"{name}/{config}", tmp_path / "data", folder, variant="mine", settings=settings)
     files = parts.sources_of(builder).files
     assert known <= {*files} and all(file.sha256 for file in files.values())
     data = f"{name}/mine"
     prepare(data, tmp_path / "data", folder)
-    (path,) = folder.rglob(sorted(known)[0])
+    (path,) = folder.rglob(first)
     path.write_bytes(path.read_bytes() + b" ")
-    with pytest.raises(ValueError, match=f"Received: .*sources', {path.name} has another content$"):
+    with pytest.raises(ValueError, match=f"Received: .*sources', .*{first} has another content$"):
         prepare(data, tmp_path / "data", folder)
     path.unlink()
     if name == "kth_clips":  # would be downloaded
         prepare(data, tmp_path / "data", folder)
     else:
-        with pytest.raises(ValueError, match=f"{path.name} is missing$|must hold at least one"):
+        with pytest.raises(ValueError, match=f"{first} is missing$|must hold at least one"):
             prepare(data, tmp_path / "data", folder)
 
 

@@ -181,10 +181,10 @@ def test_half_precision_predictions_are_summed_in_float32():
 
 
 def test_serialisation_round_trip():
-    loss = FrameL1L2(0.25, reduction="sum", name="other", dtype="float64")
+    loss = FrameL1L2(0.25, balance=3.0, reduction="sum", name="other", dtype="float64")
     copy = keras.losses.deserialize(keras.losses.serialize(loss))
     assert isinstance(copy, FrameL1L2)
-    fields = {"name": "other", "reduction": "sum", "dtype": "float64", "l1_weight": 0.25}
+    fields = {"name": "other", "reduction": "sum", "dtype": "float64", "l1_weight": 0.25, "balance": 3.0}
     assert copy.get_config() == loss.get_config() == fields
 
 
@@ -196,9 +196,26 @@ def test_weight_of_the_absolute_error(l1_weight):
     np.testing.assert_allclose(FrameL1L2(l1_weight)(truth, prediction), by_hand, rtol=1e-6)
 
 
+@pytest.mark.parametrize("balance", [0.0, 8.0])
+def test_bright_pixels_weigh_more(balance):
+    truth, prediction = random_frames()
+    error = truth.astype("float64") - prediction
+    each = (1 + balance * truth) * (error**2 + 0.5 * np.abs(error))
+    loss = FrameL1L2(0.5, balance=balance)
+    np.testing.assert_allclose(loss(truth, prediction), each.sum((2, 3, 4)).mean(), rtol=1e-6)
+    # What has no weight has none however bright it is said to be.
+    weights = np.random.default_rng(1).integers(0, 2, (*SHAPE[:4], 1)).astype("float32")
+    hidden = np.where(weights, truth, np.float32(np.nan))
+    expected = (weights * each).sum((2, 3, 4)).mean()
+    np.testing.assert_allclose(loss(hidden, prediction, weights), expected, rtol=1e-6)
+    assert FrameL1L2.from_config(loss.get_config()).balance == balance
+
+
 def test_negative_weight_is_refused():
     with pytest.raises(ValueError, match=r"`l1_weight` must be 0 or more\. Received: l1_weight=-1"):
         FrameL1L2(-1)
+    with pytest.raises(ValueError, match=r"`balance` must be 0 or more\. Received: balance=-0.5"):
+        FrameL1L2(balance=-0.5)
 
 
 def test_evaluate_counts_a_smaller_last_batch_right():
