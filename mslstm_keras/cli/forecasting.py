@@ -70,8 +70,8 @@ def _add_forecast_command(commands):
         required=True,
         type=Path,
         help=".npy, .nc or .zarr (numbers), .gif, .mp4 or .png (film strip; of radar maps a sheet), .html (a page with "
-        "a slider), - for facts alone, as JSON; of --watch a folder, for forecasts named by the time of the last map, such as "
-        "20100826T0215Z.nc",
+        "a slider), - for facts alone, as JSON; of --watch a folder, for forecasts named by the time of the last map, "
+        "such as 20100826T0215Z.nc",
     )
     watching = command.add_argument_group(
         "with --watch",
