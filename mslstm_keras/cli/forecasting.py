@@ -57,7 +57,8 @@ def _add_forecast_command(commands):
         "--output",
         required=True,
         type=Path,
-        help=".npy, .nc or .zarr (numbers), .gif or .png (film strip; of radar maps a sheet, and .mp4, too), "
+        help=".npy, .nc or .zarr (numbers; of radar maps .tif, too), .gif or .png (film strip; of radar maps a sheet, "
+        "and .mp4, too), "
         "- for facts alone, as JSON",
     )
     add_zoo(command)

@@ -9,11 +9,12 @@ import numpy as np
 from mslstm_keras.figures.rain import FORECAST_SUFFIXES, rain_forecast_figure
 from mslstm_keras.frames import maps as frames_maps
 from mslstm_keras.frames.write import write_clip
+from mslstm_keras.radar import geotiff
 
 if TYPE_CHECKING:
     import xarray
 
-SUFFIXES = (".npy", *frames_maps.SUFFIXES, *FORECAST_SUFFIXES)
+SUFFIXES = (".npy", *frames_maps.SUFFIXES, *geotiff.SUFFIXES, *FORECAST_SUFFIXES)
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
@@ -48,6 +49,8 @@ def write_forecast(
     suffix = Path(path).suffix.lower()
     if suffix in frames_maps.SUFFIXES:
         frames_maps.write_maps(path, forecast)
+    elif suffix in geotiff.SUFFIXES:
+        geotiff.write_geotiff(path, forecast)
     elif suffix == ".npy":
         write_clip(path, forecast.rain_rate.values[..., np.newaxis])
     else:

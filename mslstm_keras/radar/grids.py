@@ -11,6 +11,7 @@ from mslstm_keras.radar.packages import needed
 
 if TYPE_CHECKING:
     import rasterio
+    import xarray
 
 _TOLERANCE = 0.01  # of a pixel, between grids that are one: services round the corners that they state
 
@@ -149,6 +150,29 @@ class Grid:
             # That CF has no word for a parameter of a projection, the Swiss one; `crs_wkt` has them all.
             warnings.filterwarnings("ignore", message=".* lost in conversion to CF")
             return _crs(self.projection).to_cf()
+
+
+def pixel_steps(maps: "xarray.Dataset | xarray.DataArray") -> tuple[float, float] | None:
+    """Returns how far it is from a pixel to the next along `y` and along `x`, < 0 where they fall.
+
+    The pixels of a single row or column are taken for squares. None where places are missing, not evenly spaced, or
+    of a single pixel.
+    """
+    steps: dict[str, float] = {}
+    for axis in ("y", "x"):
+        if axis not in maps.coords:
+            return None
+        centres = maps[axis].values.astype("float64")
+        if len(centres) < 2:
+            continue
+        step = float(centres[-1] - centres[0]) / (len(centres) - 1)
+        if step == 0 or not np.all(np.abs(np.diff(centres) - step) <= _TOLERANCE * abs(step)):
+            return None
+        steps[axis] = step
+    if not steps:
+        return None
+    alone = abs(next(iter(steps.values())))
+    return steps.get("y", -alone), steps.get("x", alone)
 
 
 @functools.lru_cache(maxsize=64)

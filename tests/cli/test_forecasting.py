@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+import rasterio
 import xarray
 from PIL import Image
 
@@ -125,6 +126,10 @@ def test_radar_maps_are_forecast_on_their_grid(succeed, tiny_run, maps, tmp_path
         np.testing.assert_allclose(rain, expected.rain_rate, rtol=1e-6)
     succeed(*words, tmp_path / "out.npy")
     np.testing.assert_allclose(np.load(tmp_path / "out.npy")[..., 0], expected.rain_rate, rtol=1e-6)
+    succeed(*words, tmp_path / "out.tif")
+    with rasterio.open(tmp_path / "out.tif") as file:
+        np.testing.assert_allclose(file.read(), expected.rain_rate, rtol=1e-6)
+        assert file.xy(0, 0) == (rates.x[0], rates.y[0]) and file.crs.to_dict()["proj"] == "stere"
     assert json.loads(succeed(*words, "-")) == {**facts, "output": "-"}
 
 
@@ -149,7 +154,10 @@ def test_radar_maps_and_their_forecast_are_drawn_in_the_colours_of_rain(
     np.testing.assert_allclose(sheet[106 + 12 :: 25, 624 + 12 :: 25][:16, :24], expected, atol=3)
     np.testing.assert_allclose(frames[2][84 + 12 :: 25, 12 + 12 :: 25][:16, :24], expected, atol=16)
     error = fail(*words, tmp_path / "new" / "out.avi")
-    assert "`path` must end in .npy, .nc, .zarr, .png, .gif or .mp4 for radar maps. Received: " in error
+    assert (
+        "`path` must end in .npy, .nc, .zarr, .tif, .tiff, .png, .gif or .mp4 for radar maps. Received: "
+        in error
+    )
 
 
 @RAIN

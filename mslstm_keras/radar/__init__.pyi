@@ -1,0 +1,1 @@
+from mslstm_keras.radar.geotiff import write_geotiff as write_geotiff
