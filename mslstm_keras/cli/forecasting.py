@@ -117,15 +117,13 @@ def _is_radar(options):
 def _forecast_radar(options, model):
     """Returns the radar maps that the model sees, and their forecast, in mm/h, on their grid."""
     from mslstm_keras.forecasting.forecaster import forecast
+    from mslstm_keras.forecasting.maps import warn_of_other_data
     from mslstm_keras.forecasting.output import check_output
     from mslstm_keras.models.rollout import Rollout, find_layer
     from mslstm_keras.radar.read import read_radar
-    from mslstm_keras.zoo.loading import scale_of
+    from mslstm_keras.radar.resizing import resize_maps
+    from mslstm_keras.zoo.loading import data_of, name_of
 
-    if options.size is not None:
-        raise ValueError(
-            f"`--size` must be left out for radar maps, which keep their grid. Received: {options.size}"
-        )
     if str(options.output) != "-":
         check_output(options.output)  # before the forecast
     maps = read_radar(options.input, fill_gaps=options.fill_gaps, product=options.product)
@@ -137,7 +135,11 @@ def _forecast_radar(options, model):
                 f"`crop` must lie within the maps, (height, width) {(height, width)}. Received: crop={options.crop}"
             )
         maps = maps.isel(y=slice(top, bottom), x=slice(left, right))
-    scale = options.range or scale_of(options.model, options.zoo)
+    if options.size is not None:
+        maps = resize_maps(maps, *options.size)
+    data = data_of(options.model, options.zoo)
+    warn_of_other_data(maps, data, name_of(options.model))
+    scale = options.range or data.scale
     seen = maps.isel(time=slice(-find_layer(model, Rollout).context_frames, None))
     return seen, forecast(model, maps, options.horizon, scale=scale)
 

@@ -1,6 +1,7 @@
 """Grids of radar maps: places of the pixels and their projection, as CF conventions write them."""
 
 import functools
+import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import rasterio
     import xarray
 
+_DEGREE = 111_195.0  # metres of a meridian, on a sphere of 6371 km
 _TOLERANCE = 0.01  # of a pixel, between grids that are one: services round the corners that they state
 
 
@@ -83,6 +85,14 @@ class Grid:
     def geographic(self) -> bool:
         """Whether x and y are longitude and latitude."""
         return bool(self.projection) and _crs(self.projection).is_geographic
+
+    @property
+    def spacing(self) -> float | None:
+        """Metres from one pixel to the next, see `ground_spacing`; None where the map does not say where it is."""
+        if not self.projection:
+            return None
+        latitude = self.top - self.shape[0] * self.dy / 2 if self.geographic else None
+        return _spacing(self.dy, self.dx, latitude)
 
     def __str__(self) -> str:
         height, width = self.shape
@@ -173,6 +183,31 @@ def pixel_steps(maps: "xarray.Dataset | xarray.DataArray") -> tuple[float, float
         return None
     alone = abs(next(iter(steps.values())))
     return steps.get("y", -alone), steps.get("x", alone)
+
+
+def ground_spacing(maps: "xarray.Dataset | xarray.DataArray") -> float | None:
+    """Returns how many metres it is from one pixel of maps to the next; None where they do not say where they are.
+
+    Of pixels that are no squares it is the side of a square of as much area, on a grid in degrees at its mean latitude.
+    Metres are those of the projection.
+
+    Args:
+        maps: with `x` and `y`, in metres or in degrees east and north, as `mslstm_keras.read_radar` returns them.
+    """
+    steps = pixel_steps(maps)
+    units = [maps[axis].attrs.get("units") for axis in "yx"] if steps else []
+    if steps and units == ["m", "m"]:
+        return _spacing(*steps, None)
+    if steps and units == ["degrees_north", "degrees_east"]:
+        return _spacing(*steps, float(maps.y.mean()))
+    return None
+
+
+def _spacing(dy, dx, latitude):
+    area = abs(dy * dx)
+    if latitude is not None:
+        area *= _DEGREE**2 * math.cos(math.radians(latitude))
+    return round(math.sqrt(area), 1)  # services round the corners that they state
 
 
 @functools.lru_cache(maxsize=64)
