@@ -245,7 +245,7 @@ def test_another_interval_is_said(trained, words):
     [
         (
             2000,
-            "pixels of the maps are 1 km, mine was trained on 2 km: things seem to it twice as large, and to move twice",
+            "pixels of the maps are 1 km, mine was trained on 2 km: things seem to it twice as large, and to move",
         ),
         (
             5000,
