@@ -143,8 +143,12 @@ def _info_lines(facts):
         yield _sources_line(facts["sources"])
     else:
         yield f"not prepared: mslstm data prepare {facts['data']}"
+    if facts["quantity"] is not None:
+        yield f"frames are of the {facts['quantity']}"
     if facts["interval"] is not None:
         yield f"{facts['interval']:g} minutes between frames"
+    if facts["spacing"] is not None:
+        yield f"{facts['spacing'] / 1000:g} km between pixels"
     if facts["range"] is not None:
         yield f"pixels 0 and 1 stand for {facts['range']}"
     for name, feature in facts["features"].items():

@@ -69,7 +69,7 @@ def _add_forecast_command(commands):
         "--output",
         required=True,
         type=Path,
-        help=".npy, .nc or .zarr (numbers), .gif, .mp4 or .png (film strip; of radar maps a sheet), .html (a page with "
+        help=".npy, .nc or .zarr (numbers; of radar maps .tif, too), .gif, .mp4 or .png (film strip; of radar maps a sheet), .html (a page with "
         "a slider), - for facts alone, as JSON; of --watch a folder, for forecasts named by the time of the last map, "
         "such as 20100826T0215Z.nc",
     )
@@ -96,7 +96,7 @@ def _add_forecast_command(commands):
 
 def _forecast(options):
     from mslstm_keras.forecasting.forecaster import forecast
-    from mslstm_keras.forecasting.output import check_output, write_clip_forecast
+    from mslstm_keras.forecasting.output import CLIP_SUFFIXES, check_output, write_clip_forecast
     from mslstm_keras.frames.read import read_clip, read_in_units
     from mslstm_keras.models.rollout import Rollout, find_layer
     from mslstm_keras.zoo.loading import load_model, name_of, scale_of
@@ -118,7 +118,7 @@ def _forecast(options):
         _write(options, facts, lambda: _write_radar(options, options.output, maps, future))
         return
     if str(options.output) != "-":
-        check_output(options.output)  # before the forecast
+        check_output(options.output, CLIP_SUFFIXES)  # before the forecast
     channels, scale = model.input_shape[-1], options.range
     fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
     if scale is not None:
@@ -167,26 +167,27 @@ def _is_radar(options):
 def _forecast_radar(options, model):
     """Returns the radar maps that the model sees, and their forecast, in mm/h, on their grid."""
     from mslstm_keras.forecasting.forecaster import forecast
+    from mslstm_keras.forecasting.maps import warn_of_other_data
     from mslstm_keras.forecasting.output import check_output
     from mslstm_keras.models.rollout import Rollout, find_layer
     from mslstm_keras.radar.read import read_radar
-    from mslstm_keras.zoo.loading import scale_of
+    from mslstm_keras.zoo.loading import data_of, name_of
 
     if str(options.output) != "-":
         check_output(options.output)  # before the forecast
     maps = read_radar(options.input, fill_gaps=options.fill_gaps, product=options.product)
     maps = _fitted(options, maps)
-    scale = options.range or scale_of(options.model, options.zoo)
+    data = data_of(options.model, options.zoo)
+    warn_of_other_data(maps, data, name_of(options.model))
+    scale = options.range or data.scale
     seen = maps.isel(time=slice(-find_layer(model, Rollout).context_frames, None))
     return seen, forecast(model, maps, options.horizon, scale=scale)
 
 
 def _fitted(options, maps):
     """Returns the part of radar maps that is forecast."""
-    if options.size is not None:
-        raise ValueError(
-            f"`--size` must be left out for radar maps, which keep their grid. Received: {options.size}"
-        )
+    from mslstm_keras.radar.resizing import resize_maps
+
     if options.crop is not None:
         top, bottom, left, right = options.crop
         height, width = maps.rain_rate.shape[1:]
@@ -195,6 +196,8 @@ def _fitted(options, maps):
                 f"`crop` must lie within the maps, (height, width) {(height, width)}. Received: crop={options.crop}"
             )
         maps = maps.isel(y=slice(top, bottom), x=slice(left, right))
+    if options.size is not None:
+        maps = resize_maps(maps, *options.size)
     return maps
 
 
@@ -202,15 +205,25 @@ def _watch(options, model):
     """Writes a forecast from each newest map of a folder, and a line about it."""
     from mslstm_keras.files import remove_partial
     from mslstm_keras.forecasting.output import check_output
+    from mslstm_keras.forecasting.maps import warn_of_other_data
     from mslstm_keras.forecasting.watch import watch
     from mslstm_keras.locks import claimed
-    from mslstm_keras.zoo.loading import scale_of
+    from mslstm_keras.zoo.loading import data_of, name_of
 
     folder, kind = options.output, options.kind or "nc"
+    data, name = data_of(options.model, options.zoo), name_of(options.model)
+    said = []
 
     def place(when):
         moment = when.astype("datetime64[s]").item()
         return folder / f"{moment:{'%Y%m%dT%H%M%S' if moment.second else '%Y%m%dT%H%M'}}Z.{kind}"
+
+    def fit(maps):
+        maps = _fitted(options, maps)
+        if not said:  # the first maps tell for all
+            warn_of_other_data(maps, data, name)
+            said.append(True)
+        return maps
 
     check_output(folder / f"forecast.{kind}")
     if str(folder) == "-" or folder.resolve().is_relative_to(options.watch.resolve()):
@@ -223,12 +236,12 @@ def _watch(options, model):
         model,
         options.watch,
         horizon=options.horizon,
-        scale=options.range or scale_of(options.model, options.zoo),
+        scale=options.range or data.scale,
         fill_gaps=options.fill_gaps,
         product=options.product,
         carry_states=bool(options.carry_states),
         every_seconds=5.0 if options.every_seconds is None else options.every_seconds,
-        fit=lambda maps: _fitted(options, maps),
+        fit=fit,
         is_made=lambda when: place(when).exists(),
     )
     with _ended_by_sigterm(), claimed(folder, "--output"):

@@ -20,6 +20,7 @@ from mslstm_keras.cli.arguments import (
     Commands,
     add_command,
     add_zoo,
+    frame_size,
     load_models,
     one_line,
     output_file,
@@ -29,7 +30,7 @@ from mslstm_keras.cli.arguments import (
 
 SAMPLES = 2  # in a report
 OF_DATASET = ("clips", "all_frames", "samples", "data_dir")
-OF_INPUT = ("every", "thresholds", "scales", "product")
+OF_INPUT = ("every", "thresholds", "scales", "product", "size")
 PATIENCE = 10  # seconds between two lines about what is done
 
 
@@ -143,6 +144,12 @@ def _add_evaluate_command(commands):
     )
     command.add_argument(
         "--product", help="with --input: part of a product's name, where there are maps of several"
+    )
+    command.add_argument(
+        "--size",
+        type=frame_size,
+        metavar="HxW",
+        help="with --input: size to bring the maps to, by means over areas (default: as in the files)",
     )
     command.add_argument(
         "--output",
@@ -316,19 +323,24 @@ def _evaluate_clips(options):
 def _hindcast(options):
     """Returns an evaluation of forecasts from the times of an archive of radar maps."""
     from mslstm_keras.forecasting.hindcast import hindcast
+    from mslstm_keras.forecasting.maps import warn_of_other_data
     from mslstm_keras.radar.read import read_radar
-    from mslstm_keras.zoo.loading import scale_of
+    from mslstm_keras.radar.resizing import resize_maps
+    from mslstm_keras.zoo.loading import data_of
 
     maps = read_radar(options.input, product=options.product)
+    if options.size is not None:
+        maps = resize_maps(maps, *options.size)
     models = load_models(options)
     given = {name: getattr(options, name) for name in ("every", "thresholds", "scales", "baselines")}
+    data = {label: data_of(name, options.zoo) for label, name in zip(models, options.model, strict=True)}
+    for label, facts in data.items():
+        warn_of_other_data(maps, facts, label)
     return hindcast(
         models,
         maps,
         options.input,
-        ranges={
-            label: scale_of(name, options.zoo) for label, name in zip(models, options.model, strict=True)
-        },
+        ranges={label: facts.scale for label, facts in data.items()},
         progress=_Progress(),
         **{name: value for name, value in given.items() if value is not None},
     )
@@ -349,6 +361,8 @@ class _Progress:
 def _command(options):
     """Returns the command that makes the same evaluation again."""
     words = ["mslstm", "evaluate", "--model", *options.model]
+    if options.size is not None:
+        words += ["--size", "x".join(map(str, options.size))]
     for name in ("dataset", "input", "clips", "baselines", "every", "thresholds", "scales", "product"):
         if (value := getattr(options, name)) is not None:
             words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.naming import nearest
 from mslstm_keras.settings import tuples
 
@@ -96,10 +97,11 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
 
     Returns:
         {"data", "description", "config": field -> value, "features": name -> text, "folder": where it is or would be,
-        "clips": split -> count, none where it is not prepared, "bytes": size on the disk, "interval": minutes between
-        two frames or None, "range": how pixels stand for numbers in units or None, "sources": {"folder", "files": their
-        number, "bytes", "fingerprint": SHA-256 of names and contents} of the source files, or None where it is not
-        prepared, or was before they were recorded}.
+        "clips": split -> count, none where it is not prepared, "bytes": size on the disk, "quantity": what was measured
+        or None, "interval": minutes between two frames or None, "spacing": metres between two pixels or None, "range":
+        how pixels stand for numbers in units or None, "sources": {"folder", "files": their number, "bytes",
+        "fingerprint": SHA-256 of names and contents} of the source files, or None where it is not prepared, or was
+        before they were recorded}.
 
     Raises:
         ValueError: if name or config are unknown (with the nearest names).
@@ -110,7 +112,7 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
     config, kind = builder.builder_config, type(builder_class(builder.name).BUILDER_CONFIGS[0])
     # A variant that was prepared before they were kept has lost its fields.
     fields = inspect.get_annotations(kind) if isinstance(config, kind) else ()
-    metadata = read_metadata(builder.data_dir)
+    facts = facts_of(builder)
     return {
         "data": builder.info.full_name.rpartition("/")[0],
         "description": " ".join((getattr(config, "description", None) or builder.info.description).split()),
@@ -119,10 +121,34 @@ def describe(data: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
         "folder": str(builder.data_dir),
         "clips": {name: split.num_examples for name, split in builder.info.splits.items()},
         "bytes": builder.info.dataset_size or 0,
-        "interval": metadata.get("interval", getattr(config, "interval", None)),
-        "range": metadata.get("scale"),
-        "sources": metadata.get("sources"),
+        "quantity": facts.quantity,
+        "interval": facts.interval_minutes,
+        "spacing": facts.spacing_metres,
+        "range": facts.scale,
+        "sources": read_metadata(builder.data_dir).get("sources"),
     }
+
+
+def facts_of(builder: "tfds.core.DatasetBuilder") -> DataFacts:
+    """Returns what the frames of a data set stand for: as its preparation found, else as its config has it."""
+    from tfds_builders.metadata import read_metadata
+
+    return _facts(read_metadata(builder.data_dir), builder.builder_config)
+
+
+def known_facts(data: str) -> DataFacts:
+    """Returns what the frames of "name/config" stand for as far as the name tells, whether it is prepared or not."""
+    name, _, config = data.partition("/")
+    if name not in BUILDERS or config not in configs_of(name):
+        return DataFacts()
+    return _facts({}, builder_class(name).builder_configs[config])
+
+
+def _facts(metadata, config):
+    def said(name):
+        return metadata.get(name, getattr(config, name, None))
+
+    return DataFacts(said("quantity"), metadata.get("scale"), said("interval"), said("spacing"))
 
 
 def prepared_variants(place: Path, configs: Iterable[str]) -> list[str]:

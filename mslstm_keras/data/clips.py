@@ -18,6 +18,8 @@ class Clips:
         masked: bool. Whether pixels may be missing, which are NaN.
         scale: str, how pixels stand for numbers in their units, see `mslstm_keras.frames.parse_scale`; None where
             nothing says that they do.
+        quantity: str, what was measured; None where nothing says so.
+        spacing: float, metres on the ground between two pixels; None where nothing says so.
     """
 
     read: Callable[[np.ndarray], np.ndarray]
@@ -25,6 +27,8 @@ class Clips:
     interval: float | None = None
     masked: bool = False
     scale: str | None = None
+    quantity: str | None = None
+    spacing: float | None = None
 
     def frames(self, numbers: np.ndarray) -> np.ndarray:
         """Returns clips as float32 in [0, 1], (number, time, height, width, channels); missing pixels are NaN."""

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from mslstm_keras.data.catalogue import find_builder
+from mslstm_keras.data.catalogue import facts_of, find_builder
 from mslstm_keras.data.clips import Clips, in_unit_range
 from mslstm_keras.formats.arrays import open_clips
 
@@ -28,7 +28,6 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
     """
     if data.endswith(".npy"):
         return _file_clips(data, split)
-    from tfds_builders.metadata import read_metadata
     from tfds_builders.random_access import random_access
 
     builder = find_builder(data, data_dir)
@@ -40,7 +39,7 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
     source = random_access(builder, split)
 
     masked = "mask" in builder.info.features
-    metadata = read_metadata(builder.data_dir)
+    facts = facts_of(builder)
 
     def read(indices):
         examples = source.__getitems__([int(i) for i in indices])
@@ -53,9 +52,11 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
     return Clips(
         read,
         len(source),
-        metadata.get("interval", getattr(builder.builder_config, "interval", None)),
+        facts.interval_minutes,
         masked,
-        metadata.get("scale"),
+        facts.scale,
+        facts.quantity,
+        facts.spacing_metres,
     )
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.forecasting.maps import is_labelled, last_maps
-from mslstm_keras.forecasting.memory import memory_budget, step_memory
+from mslstm_keras.forecasting.memory import free_memory, memory_budget, step_memory
 from mslstm_keras.forecasting.stepping import Stepper
 from mslstm_keras.forecasting.tiles import SEAM, run_in_tiles, tile
 from mslstm_keras.formats.checks import check_frames
@@ -53,8 +53,15 @@ class Forecaster:
             float32 prediction, shaped as `frame`; not clipped.
 
         Raises:
-            ValueError: if `frame` has another shape, is not finite or leaves [0, 1].
+            ValueError: if `frame` has another shape, is not finite or leaves [0, 1]; if a step on the first frame may
+                take more memory than is free.
         """
+        frame = self._received(frame)
+        if self._stepper is None:
+            self._check_memory(frame)
+        return self._step(frame)
+
+    def _received(self, frame):
         frame = check_frames(frame, name="frame")
         channels = self._own_step.inputs[0].shape[-1]
         if frame.ndim not in (3, 4) or frame.shape[-1] != channels:
@@ -64,13 +71,17 @@ class Forecaster:
             )
         if self._stepper is None:
             self._check_size(*frame.shape[-3:-1])
-            self._frame_shape = frame.shape
-            self._stepper = Stepper(self._own_step, frame.shape[-3:])
-            self._states = self._stepper.begin(len(frame) if frame.ndim == 4 else 1)
-        if frame.shape != self._frame_shape:
+        elif frame.shape != self._frame_shape:
             raise ValueError(
                 f"`frame` must keep its shape {self._frame_shape} until `reset`. Received: frame.shape={frame.shape}"
             )
+        return frame
+
+    def _step(self, frame):
+        if self._stepper is None:
+            self._frame_shape = frame.shape
+            self._stepper = Stepper(self._own_step, frame.shape[-3:])
+            self._states = self._stepper.begin(len(frame) if frame.ndim == 4 else 1)
         padded = self._stepper.pad(frame.reshape(-1, *frame.shape[-3:]))
         self._prediction, self._states = self._stepper(padded, self._states)
         return self._cropped(self._prediction).reshape(frame.shape)
@@ -105,6 +116,16 @@ class Forecaster:
             raise ValueError(
                 f"`frame` must be of the model's own size, {own[0]} x {own[1]}, for which its {tied} is made; "
                 f"`forecast` takes others, in tiles. Received: {height} x {width}"
+            )
+
+    def _check_memory(self, frame):
+        height, width = frame.shape[-3:-1]
+        batch = len(frame) if frame.ndim == 4 else 1
+        needed, free = batch * step_memory(self._own_step, height, width), free_memory()
+        if needed > free:
+            raise ValueError(
+                f"`frame` must be of a size whose step fits into the {free >> 20} MiB that are free; `forecast` takes "
+                f"larger ones, in tiles. Received: frame.shape={frame.shape}, whose step may take {needed >> 20} MiB"
             )
 
     def _cropped(self, prediction):
@@ -190,7 +211,7 @@ def _forecast(model, frames, horizon):
 def _whole(model, frames, horizon):
     forecaster = Forecaster(model)
     for frame in np.moveaxis(frames, -4, 0):
-        forecaster.push(frame)
+        forecaster._step(frame)  # its size has been chosen by memory
     return forecaster.forecast(horizon)
 
 

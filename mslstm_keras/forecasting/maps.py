@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.frames.scales import Scale, parse_scale, scale_of_units, to_pixels
+from mslstm_keras.radar.grids import ground_spacing
 
 STRAYING = 0.1  # of an interval: times with seconds stray
 VARIABLE = "rain_rate"
+QUANTITY = "rain rate"
+_ALIKE = 1.1  # intervals and spacings of less than that ratio are taken for the same
 
 
 def is_labelled(frames: Any) -> bool:
@@ -131,6 +135,49 @@ def last_maps(given: Any, count: int, scale: str | None) -> Maps:
         )
     frames = np.where(missing, np.zeros((), frames.dtype), frames)
     return Maps(frames, given, maps.isel(time=-1), chosen, interval, missing[-1])
+
+
+def warn_of_other_data(maps: Any, data: DataFacts, model: str) -> None:
+    """Warns where rain maps are of another kind than what a model was trained on, and says what that means.
+
+    One warning each is given if its data were no rain, if their interval was another, and if their grid spacing was,
+    by more than a tenth. What is not known is not compared.
+
+    Args:
+        maps: `xarray.Dataset` of `read_radar`, as the model sees them; none is read.
+        data: what the model was trained on, see `mslstm_keras.zoo.loading.data_of`.
+        model: str. What warnings call the model.
+    """
+    if data.quantity not in (None, QUANTITY):
+        warnings.warn(
+            f"{model} was trained on the {data.quantity}, no rain: of rain it knows nothing", stacklevel=2
+        )
+    minutes, trained = maps.attrs.get("interval_minutes"), data.interval_minutes
+    if minutes and trained and not _alike(minutes, trained):
+        warnings.warn(
+            f"`interval` of the maps is {minutes:g} minutes, {model} was trained on {trained:g}: things seem to it to "
+            f"move {_times(minutes / trained)} as fast, and it forecasts for {minutes:g} minutes each, as if they were "
+            f"{trained:g}",
+            stacklevel=2,
+        )
+    spacing, trained = ground_spacing(maps), data.spacing_metres
+    if spacing and trained and not _alike(spacing, trained):
+        ratio = trained / spacing
+        height, width = (max(1, round(maps.sizes[axis] / ratio)) for axis in "yx")
+        warnings.warn(
+            f"pixels of the maps are {spacing / 1000:g} km, {model} was trained on {trained / 1000:g} km: things seem "
+            f"to it {_times(ratio)} as large, and to move {_times(ratio)} as fast; `--size {height}x{width}` "
+            "(`mslstm_keras.radar.resize_maps`) brings the maps to its pixels",
+            stacklevel=2,
+        )
+
+
+def _alike(one, other):
+    return 1 / _ALIKE <= one / other <= _ALIKE
+
+
+def _times(factor):
+    return {0.5: "half", 2: "twice"}.get(round(factor, 2), f"{factor:.3g} times")
 
 
 def _variable(given):

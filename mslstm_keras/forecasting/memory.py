@@ -23,9 +23,14 @@ _PREDICTED: "weakref.WeakKeyDictionary[keras.Model, dict[tuple[int, int], int]]"
 
 def memory_budget() -> int:
     """Returns the bytes that a step may take: `MOST`, or half of what is free."""
+    return min(MOST, free_memory() // 2)
+
+
+def free_memory() -> int:
+    """Returns the bytes that are free."""
     import psutil
 
-    return min(MOST, psutil.virtual_memory().available // 2)
+    return int(psutil.virtual_memory().available)
 
 
 def step_memory(step: keras.Model, height: int, width: int) -> int:

@@ -1,7 +1,7 @@
 """Forecasts of maps and of clips, written as numbers, of maps with times and places, or as pictures."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,15 @@ from mslstm_keras.figures.page import clip_forecast_page, rain_forecast_page
 from mslstm_keras.figures.rain import FORECAST_SUFFIXES, rain_forecast_figure
 from mslstm_keras.frames import maps as frames_maps
 from mslstm_keras.frames.write import write_clip
+from mslstm_keras.radar import geotiff
 
 if TYPE_CHECKING:
     import xarray
 
 PAGE = ".html"
-SUFFIXES = (".npy", *frames_maps.SUFFIXES, *FORECAST_SUFFIXES, PAGE)
+CLIP_SUFFIXES = (".npy", *frames_maps.SUFFIXES, *FORECAST_SUFFIXES, PAGE)
+SUFFIXES = (*CLIP_SUFFIXES, *geotiff.SUFFIXES)
+"""Those of maps, which may have a place."""
 FACTS = {
     "service": "Service",
     "product": "Product",
@@ -28,14 +31,18 @@ FACTS = {
 """Attribute of maps -> what a page calls it."""
 
 
-def check_output(path: str | os.PathLike[str]) -> None:
+def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = SUFFIXES) -> None:
     """Makes sure that a forecast can be written as this kind of file, by its suffix: it may take minutes.
 
+    Args:
+        path: file or folder to write.
+        suffixes: those that it may have: `SUFFIXES`, the default, for maps, `CLIP_SUFFIXES` for clips.
+
     Raises:
-        ValueError: if it cannot.
+        ValueError: if it has another one.
     """
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise ValueError(f"`path` must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}. Received: {path}")
+    if Path(path).suffix.lower() not in suffixes:
+        raise ValueError(f"`path` must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}. Received: {path}")
 
 
 def write_forecast(
@@ -64,6 +71,8 @@ def write_forecast(
     suffix = Path(path).suffix.lower()
     if suffix in frames_maps.SUFFIXES:
         frames_maps.write_maps(path, forecast)
+    elif suffix in geotiff.SUFFIXES:
+        geotiff.write_geotiff(path, forecast)
     elif suffix == ".npy":
         write_clip(path, forecast.rain_rate.values[..., np.newaxis])
     elif suffix == PAGE:
@@ -87,7 +96,7 @@ def write_clip_forecast(
     """Writes the forecast of a clip; pictures show the frames that the model saw before it.
 
     Args:
-        path: file or folder to write; its suffix, one of `SUFFIXES`, says which kind.
+        path: file or folder to write; its suffix, one of `CLIP_SUFFIXES`, says which kind.
         observed: floats (time, height, width, channels) in [0, 1], the frames that the model saw.
         forecast: floats (lead time, height, width, channels), those behind.
         title: str. Heading of pictures.
@@ -99,7 +108,7 @@ def write_clip_forecast(
         ImportError: if what writes the file is not installed.
         OSError: if the file cannot be written; what was there before stays.
     """
-    check_output(path)
+    check_output(path, CLIP_SUFFIXES)
     suffix = Path(path).suffix.lower()
     if suffix == PAGE:
         clip_forecast_page(observed, forecast, path, title=title, facts=facts)

@@ -1,6 +1,7 @@
 """Grids of radar maps: places of the pixels and their projection, as CF conventions write them."""
 
 import functools
+import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,9 @@ from mslstm_keras.radar.packages import needed
 
 if TYPE_CHECKING:
     import rasterio
+    import xarray
 
+_DEGREE = 111_195.0  # metres of a meridian, on a sphere of 6371 km
 _TOLERANCE = 0.01  # of a pixel, between grids that are one: services round the corners that they state
 
 
@@ -83,6 +86,14 @@ class Grid:
         """Whether x and y are longitude and latitude."""
         return bool(self.projection) and _crs(self.projection).is_geographic
 
+    @property
+    def spacing(self) -> float | None:
+        """Metres from one pixel to the next, see `ground_spacing`; None where the map does not say where it is."""
+        if not self.projection:
+            return None
+        latitude = self.top - self.shape[0] * self.dy / 2 if self.geographic else None
+        return _spacing(self.dy, self.dx, latitude)
+
     def __str__(self) -> str:
         height, width = self.shape
         if not self.projection:
@@ -149,6 +160,54 @@ class Grid:
             # That CF has no word for a parameter of a projection, the Swiss one; `crs_wkt` has them all.
             warnings.filterwarnings("ignore", message=".* lost in conversion to CF")
             return _crs(self.projection).to_cf()
+
+
+def pixel_steps(maps: "xarray.Dataset | xarray.DataArray") -> tuple[float, float] | None:
+    """Returns how far it is from a pixel to the next along `y` and along `x`, < 0 where they fall.
+
+    The pixels of a single row or column are taken for squares. None where places are missing, not evenly spaced, or
+    of a single pixel.
+    """
+    steps: dict[str, float] = {}
+    for axis in ("y", "x"):
+        if axis not in maps.coords:
+            return None
+        centres = maps[axis].values.astype("float64")
+        if len(centres) < 2:
+            continue
+        step = float(centres[-1] - centres[0]) / (len(centres) - 1)
+        if step == 0 or not np.all(np.abs(np.diff(centres) - step) <= _TOLERANCE * abs(step)):
+            return None
+        steps[axis] = step
+    if not steps:
+        return None
+    alone = abs(next(iter(steps.values())))
+    return steps.get("y", -alone), steps.get("x", alone)
+
+
+def ground_spacing(maps: "xarray.Dataset | xarray.DataArray") -> float | None:
+    """Returns how many metres it is from one pixel of maps to the next; None where they do not say where they are.
+
+    Of pixels that are no squares it is the side of a square of as much area, on a grid in degrees at its mean latitude.
+    Metres are those of the projection.
+
+    Args:
+        maps: with `x` and `y`, in metres or in degrees east and north, as `mslstm_keras.read_radar` returns them.
+    """
+    steps = pixel_steps(maps)
+    units = [maps[axis].attrs.get("units") for axis in "yx"] if steps else []
+    if steps and units == ["m", "m"]:
+        return _spacing(*steps, None)
+    if steps and units == ["degrees_north", "degrees_east"]:
+        return _spacing(*steps, float(maps.y.mean()))
+    return None
+
+
+def _spacing(dy, dx, latitude):
+    area = abs(dy * dx)
+    if latitude is not None:
+        area *= _DEGREE**2 * math.cos(math.radians(latitude))
+    return round(math.sqrt(area), 1)  # services round the corners that they state
 
 
 @functools.lru_cache(maxsize=64)

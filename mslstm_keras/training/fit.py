@@ -92,7 +92,7 @@ def train(
             )
         placement.check(recipe)
         clips = training_clips(recipe, data_dir, manual_dir)
-        recipe = _in_units(recipe, clips)
+        recipe = _with_facts(recipe, clips)
         validation = None
         if recipe.validation_clips:
             validation = scoring_batches(
@@ -139,15 +139,22 @@ def train(
     return model
 
 
-def _in_units(recipe, clips):
-    """Returns the recipe with the scale of its data, which whatever is made of the run needs."""
-    if clips.scale is None or clips.scale == recipe.scale:
-        return recipe
-    if recipe.scale is not None:
-        raise ValueError(
-            f"`scale` must be that of the prepared data set, {clips.scale!r}, or None. Received: scale={recipe.scale!r}"
-        )
-    return dataclasses.replace(recipe, scale=clips.scale)
+def _with_facts(recipe, clips):
+    """Returns the recipe with what its data stand for, which whatever is made of the run needs."""
+    facts = {
+        "scale": clips.scale,
+        "quantity": clips.quantity,
+        "interval_minutes": clips.interval,
+        "spacing_metres": clips.spacing,
+    }
+    told = {name: value for name, value in facts.items() if value is not None}
+    for name, value in told.items():
+        given = getattr(recipe, name)
+        if given not in (None, value):
+            raise ValueError(
+                f"`{name}` must be that of the prepared data set, {value!r}, or None. Received: {name}={given!r}"
+            )
+    return dataclasses.replace(recipe, **told)
 
 
 def _tensorboard(folder):

@@ -33,6 +33,9 @@ class Recipe:
             (number, time, height, width, channels), whose last tenth is kept for tests.
         scale: str or None. How pixels stand for numbers in their units, such as "0:655 bikes/h"; see
             `mslstm_keras.frames.parse_scale`. None for what the prepared data set says, which is often nothing.
+        quantity: str or None. What was measured, such as "rain rate". None for what the data set says.
+        interval_minutes: float or None. Minutes from one frame to the next. None for what the data set says.
+        spacing_metres: float or None. Metres on the ground from one pixel to the next. None for what the data set says.
         stream: bool. Learns from new clips of the data set's generator for ever instead of its train split.
         initial: str or None. What the weights start from, a name in the zoo or a path, as `mslstm train --initial`
             records it; None for weights drawn by the seed.
@@ -75,6 +78,9 @@ class Recipe:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data: str = "moving_mnist_clips/paper"
     scale: str | None = None
+    quantity: str | None = None
+    interval_minutes: float | None = None
+    spacing_metres: float | None = None
     stream: bool = False
     initial: str | None = None
     initial_clips: int = 0
@@ -113,7 +119,7 @@ class Recipe:
             raise ValueError(
                 f"`decay_steps` must lie in 0 .. steps={self.steps}. Received: decay_steps={self.decay_steps}"
             )
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "clip_norm", "interval_minutes", "spacing_metres"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be positive. Received: {name}={getattr(self, name)}")
         if self.dtype == "float16":

@@ -49,7 +49,7 @@ def _lines(entry):
     yield ""
     yield (
         f"`{recipe.model}` with {entry.parameters:,} parameters: {recipe.context_frames} frames of {height} x "
-        f"{width} x {channels} in, the next {recipe.forecast_frames} out. Trained on `{recipe.data}`, "
+        f"{width} x {channels} in, the next {recipe.forecast_frames} out. Trained on `{recipe.data}`{_facts(recipe)}, "
         f"{entry.clips_seen:,} clips seen."
     )
     yield "\n![truth, forecast and difference of test clips](samples.gif)"
@@ -96,6 +96,16 @@ def _lines(entry):
         f"\nIt has seen `{recipe.data}` and nothing else: on other frames its forecasts mean little. Forecasts blur "
         "with lead time, as the squared error asks for. Values are not clipped to [0, 1]."
     )
+
+
+def _facts(recipe):
+    """Returns what the data of a recipe stand for, in brackets; nothing where it does not say so."""
+    facts = [recipe.quantity] if recipe.quantity else []
+    if recipe.interval_minutes:
+        facts.append(f"a frame each {recipe.interval_minutes:g} minutes")
+    if recipe.spacing_metres:
+        facts.append(f"pixels of {recipe.spacing_metres / 1000:g} km")
+    return f" ({', '.join(facts)})" if facts else ""
 
 
 def _differences(fields, others):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import keras
 
+from mslstm_keras.data.catalogue import known_facts
+from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.evaluation.protocols import data_scale
 from mslstm_keras.training.fit import CHECKPOINT, read_recipe, read_step, seed_folders
 from mslstm_keras.training.recipes import Recipe
@@ -84,10 +86,34 @@ def scale_of(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] |
 
     None where nothing says that they do; see `mslstm_keras.frames.parse_scale`.
     """
-    path = Path(name_or_path)
-    entry = _entry_of(name_or_path, zoo)
-    recipe = entry.recipe if entry else read_recipe(path) if (path / CHECKPOINT).exists() else None
+    recipe = _recipe_of(name_or_path, zoo)
     return data_scale(recipe) if recipe else None
+
+
+def data_of(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] | None = None) -> DataFacts:
+    """Returns what a model of the zoo or of a run folder, or those of a folder of runs, were trained on.
+
+    What its recipe does not say, as those of older trainings, is found by the name of its data set.
+    """
+    recipe = _recipe_of(name_or_path, zoo)
+    if recipe is None:
+        return DataFacts()
+    known = known_facts(recipe.data)
+    return DataFacts(
+        recipe.quantity or known.quantity,
+        data_scale(recipe),
+        recipe.interval_minutes or known.interval_minutes,
+        recipe.spacing_metres or known.spacing_metres,
+    )
+
+
+def _recipe_of(name_or_path, zoo):
+    """Returns the recipe of a model of the zoo or of a run folder, None of others."""
+    entry = _entry_of(name_or_path, zoo)
+    if entry:
+        return entry.recipe
+    run = next(iter(seed_folders(name_or_path)), Path(name_or_path))
+    return read_recipe(run) if (run / CHECKPOINT).exists() else None
 
 
 def _entry_of(name_or_path, zoo):

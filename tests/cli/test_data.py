@@ -138,6 +138,8 @@ def test_minutes_between_frames_are_told(succeed, tmp_path):
     for data, minutes in (("taxibj_clips/inflow", 30), ("dwd_radar_clips/knmi_hours", 10)):
         lines = succeed("data", "info", data, "--data-dir", tmp_path).splitlines()
         assert f"{minutes} minutes between frames" in lines
+        assert ("5 km between pixels" in lines) == data.startswith("dwd")
+        assert f"frames are of the {'rain rate' if data.startswith('dwd') else 'inflow of taxis'}" in lines
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(mslstm, tmp_path):

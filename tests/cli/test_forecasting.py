@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import rasterio
 import xarray
 from PIL import Image
 
@@ -22,6 +23,7 @@ from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.frames.read import read_clip
 from mslstm_keras.locks import claimed
 from mslstm_keras.radar.maps import WHOLE_FILE
+from mslstm_keras.radar.resizing import resize_maps
 from mslstm_keras.zoo.loading import load_model
 from tests.support.commands import NAME, listing
 from tests.support.pages import read
@@ -150,6 +152,10 @@ def test_radar_maps_are_forecast_on_their_grid(succeed, tiny_run, maps, tmp_path
         np.testing.assert_allclose(rain, expected.rain_rate, rtol=1e-6)
     succeed(*words, tmp_path / "out.npy")
     np.testing.assert_allclose(np.load(tmp_path / "out.npy")[..., 0], expected.rain_rate, rtol=1e-6)
+    succeed(*words, tmp_path / "out.tif")
+    with rasterio.open(tmp_path / "out.tif") as file:
+        np.testing.assert_allclose(file.read(), expected.rain_rate, rtol=1e-6)
+        assert file.xy(0, 0) == (rates.x[0], rates.y[0]) and file.crs.to_dict()["proj"] == "stere"
     assert json.loads(succeed(*words, "-")) == {**facts, "output": "-"}
 
 
@@ -180,7 +186,7 @@ def test_radar_maps_and_their_forecast_are_drawn_in_the_colours_of_rain(
     assert "ServiceKNMI ProductRAD_NL25_RAP_5min" in page.text and f"Model{tiny_run.name}" in page.text
     assert "Licence of the dataCC BY 4.0" in page.text
     error = fail(*words, tmp_path / "new" / "out.avi")
-    assert "`path` must end in .npy, .nc, .zarr, .png, .gif, .mp4 or .html. Received: " in error
+    assert "`path` must end in .npy, .nc, .zarr, .png, .gif, .mp4, .html, .tif or .tiff. Received: " in error
 
 
 @RAIN
@@ -188,9 +194,46 @@ def test_a_part_of_radar_maps(succeed, fail, tiny_run, maps, tmp_path):
     words = ["forecast", "--model", tiny_run, "--input", maps, "--output", tmp_path / "out.npy"]
     succeed(*words, "--crop", "2:10,4:20")
     assert np.load(tmp_path / "out.npy").shape == (4, 8, 16, 1)
-    assert "`--size` must be left out for radar maps" in fail(*words, "--size", "8x8")
     error = fail(*words, "--crop", "2:10,4:30")
     assert "`crop` must lie within the maps, (height, width) (16, 24)" in error
+
+
+@RAIN
+def test_radar_maps_of_another_size(mslstm, tiny_run, maps, tmp_path):
+    words = ["forecast", "--model", tiny_run, "--input", maps, "--output", tmp_path / "out.nc"]
+    with warnings.catch_warnings(action="always"):
+        ended = mslstm(*words, "--crop", "0:16,2:18", "--size", "8x4")
+    assert "the maps are brought from 16 x 16 to 8 x 4 pixels of 2 x 4 km, by means over areas" in ended.error
+    with pytest.warns(UserWarning, match="the maps are brought"):
+        smaller = resize_maps(mslstm_keras.read_radar(maps).isel(x=slice(2, 18)), 8, 4)
+    with xarray.open_dataset(tmp_path / "out.nc", decode_timedelta=False) as written:
+        np.testing.assert_allclose(
+            written.rain_rate, forecast(load_model(tiny_run), smaller).rain_rate, rtol=1e-6
+        )
+        np.testing.assert_array_equal(written.x, smaller.x)
+
+
+@RAIN
+def test_maps_of_another_kind_than_the_data_of_the_model_are_said(mslstm, tiny_run, maps, tmp_path):
+    """In one line each; not where they are alike."""
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    recipe = json.loads((run / "recipe.json").read_text())
+    words = ["forecast", "--model", run, "--input", maps, "--output", tmp_path / "out.npy"]
+
+    def said(**facts):
+        (run / "recipe.json").write_text(json.dumps(recipe | facts))
+        with warnings.catch_warnings(action="always"):
+            ended = mslstm(*words)
+        assert ended.status == 0
+        return [line for line in ended.error.splitlines() if "trained on" in line]
+
+    assert said() == said(interval_minutes=5, spacing_metres=1000, quantity="rain rate") == []
+    interval, spacing = said(interval_minutes=30, spacing_metres=2000)
+    assert "`interval` of the maps is 5 minutes, run was trained on 30" in interval
+    assert "pixels of the maps are 1 km, run was trained on 2 km" in spacing and "`--size 8x12`" in spacing
+    with warnings.catch_warnings(action="always"):
+        ended = mslstm(*words, "--size", "8x12")
+    assert "trained on 2 km" not in ended.error and "trained on 30" in ended.error
 
 
 @RAIN
@@ -367,7 +410,6 @@ def test_a_forecast_that_ends_while_it_is_written_leaves_nothing(
         (["--watch", "maps", "--output", "out", "--every-seconds", "0"], "`every_seconds` must be a positive number"),
         (["--watch", "maps", "--output", "out", "--horizon", "0"], "`horizon` must be a positive number of frames"),
         (["--watch", "maps", "--output", "out", "--colour-scale", "a.csv"], "`--colour-scale` must be left out"),
-        (["--watch", "maps", "--output", "out", "--size", "8x8"], "`--size` must be left out for radar maps"),
         (["--watch", "maps", "--output", "out", "--crop", "0:8,0:99"], "`crop` must lie within the maps"),
         (["--input", "maps", "--output", "out.nc", "--kind", "nc"], "`--kind` must be left out without `--watch`"),
         (["--input", "maps", "--output", "out.nc", "--carry-states"], "`--carry-states` must be left out without"),

@@ -187,6 +187,22 @@ def test_an_archive_of_radar_maps_is_hindcast(succeed, tiny_run, maps, tmp_path)
 
 
 @AS_RAIN
+def test_a_hindcast_on_another_grid_than_that_of_the_archive(mslstm, tiny_run, maps, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    recipe = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps(recipe | {"interval_minutes": 10, "spacing_metres": 2000}))
+    words = ["evaluate", "--model", run, "--input", maps, "--baselines", "--scales", 3]
+    words += ["--output", tmp_path / "scores.json", "--report", tmp_path / "report.html"]
+    with warnings.catch_warnings(action="always"):
+        ended = mslstm(*words, "--size", "12x10")
+    assert ended.status == 0 and ended.error.count("the maps are brought from 24 x 20 to 12 x 10 pixels") == 1
+    assert ended.error.count("`interval` of the maps is 5 minutes, run was trained on 10") == 1
+    assert "km, run was trained on" not in ended.error
+    assert json.loads((tmp_path / "scores.json").read_text())["archive"]["size"] == [12, 10]
+    assert f"mslstm evaluate --model {run} --size 12x10 --input" in (tmp_path / "report.html").read_text()
+
+
+@AS_RAIN
 def test_long_hindcasts_say_how_far_they_are(mslstm, tiny_run, maps, monkeypatch):
     monkeypatch.setattr(training, "PATIENCE", 0)
     ended = mslstm("evaluate", "--model", tiny_run, "--input", maps, "--baselines", "--scales", 3)

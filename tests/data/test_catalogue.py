@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from mslstm_keras.data.catalogue import describe, find_builder, list_data
+from mslstm_keras.data.catalogue import describe, facts_of, find_builder, known_facts, list_data
+from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.data.preparation import prepare
 from mslstm_keras.data.splits import split_clips
 from tests.support.optdigits import OPTDIGITS
@@ -86,3 +87,34 @@ def test_listed_names_are_known():
     for data in list_data():
         assert find_builder(data).info.full_name == f"{data}/1.0.0"
     assert find_builder("moving_mnist_clips").builder_config.name == "paper"
+
+
+@pytest.mark.parametrize(
+    ("data", "facts"),
+    [
+        ("dwd_radar_clips/germany", DataFacts("rain rate", None, 30, 5000)),
+        ("dwd_radar_clips/knmi_hours", DataFacts("rain rate", None, 10, 5000)),
+        ("dwd_radar_clips/synthetic", DataFacts("rain rate", None, 30, 5000)),
+        ("dwd_radar_clips/radar", DataFacts("rain rate")),
+        ("taxibj_clips/inflow", DataFacts("inflow of taxis", None, 30)),
+        ("taxibj_clips/both", DataFacts("inflow and outflow of taxis", None, 30)),
+        ("frames_from_folder/clips", DataFacts()),
+        ("moving_mnist_clips/paper", DataFacts()),
+        ("kth_clips/three_actions", DataFacts()),
+        ("dwd_radar_clips/unknown", DataFacts()),
+        ("clips.npy", DataFacts()),
+    ],
+)
+def test_facts_that_names_tell(data, facts):
+    assert known_facts(data) == facts
+
+
+def test_facts_that_a_preparation_found(tmp_path):
+    builder = find_builder("dwd_radar_clips/radar", tmp_path)
+    assert facts_of(builder) == DataFacts("rain rate")
+    place = tmp_path / "dwd_radar_clips" / "radar" / "1.0.0"
+    place.mkdir(parents=True)
+    update_metadata(place, interval=2.5, spacing=1000.0, scale="rain:dwd")
+    assert facts_of(builder) == DataFacts("rain rate", "rain:dwd", 2.5, 1000)
+    facts = describe("dwd_radar_clips/radar", tmp_path)
+    assert [facts[name] for name in ("quantity", "interval", "spacing")] == ["rain rate", 2.5, 1000]

@@ -571,3 +571,8 @@ def test_a_range_that_is_none(tmp_path, flows):
         clips_of(tmp_path, flows, range="bikes")
     with pytest.raises(ValueError, match="divide by the largest"):
         clips_of(tmp_path, flows)
+
+
+def test_interval_and_spacing_of_frames_are_what_one_says(tmp_path, flows):
+    clips = clips_of(tmp_path, flows, range="0:1000 bikes/h", interval="60", spacing="500")
+    assert (clips.interval, clips.spacing, clips.quantity) == (60, 500, None)

@@ -363,3 +363,25 @@ def test_a_cell_made_for_one_size_is_run_on_tiles_of_that_size(size, kept):
     )
     with pytest.raises(ValueError, match=message):
         Forecaster(model).push(clip[0])
+
+
+@pytest.mark.parametrize(("batch", "steps"), [((), 1), ((3,), 3)])
+def test_a_frame_whose_step_takes_more_than_is_free_is_refused(limited, monkeypatch, batch, steps):
+    """`forecast` takes the same frames in tiles."""
+    step = find_layer(limited, Rollout).step
+    needed = steps * step_memory(step, 150, 150)
+    frame = np.zeros((*batch, 150, 150, 1), "float32")
+    monkeypatch.setattr(forecaster_module, "free_memory", lambda: needed - 1)
+    forecaster = Forecaster(limited)
+    said = (
+        f"`frame` must be of a size whose step fits into the {needed - 1 >> 20} MiB that are free; `forecast` takes "
+        f"larger ones, in tiles. Received: frame.shape={frame.shape}, whose step may take {needed >> 20} MiB"
+    )
+    with pytest.raises(ValueError, match=re.escape(said)):
+        forecaster.push(frame)
+    with pytest.warns(UserWarning, match="are forecast in"):
+        assert forecast(limited, np.stack([frame, frame], axis=-4), 1).shape == (*batch, 1, 150, 150, 1)
+    monkeypatch.setattr(forecaster_module, "free_memory", lambda: needed)
+    forecaster.push(frame)
+    monkeypatch.setattr(forecaster_module, "free_memory", lambda: 0)
+    forecaster.push(frame)  # its states are there already

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import xarray
 
+from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.forecasting.forecaster import forecast
+from mslstm_keras.forecasting.maps import warn_of_other_data
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.models.registry import create_model
+from mslstm_keras.radar.resizing import resize_maps
 from tests.support.equations import assert_close, randomise
 from tests.support.radar_files import STERE_MAPPING
 
@@ -205,3 +208,82 @@ def test_a_model_of_one_map_is_told_the_interval():
     del given.attrs["interval_minutes"]
     with pytest.raises(ValueError, match="must have the attribute interval_minutes"):
         forecast(model, given)
+
+
+def said_of(maps, **facts):
+    """Returns what is said of maps where the model was trained on data of which these facts are known."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warn_of_other_data(maps, DataFacts(**facts), "mine")
+    return [str(each.message) for each in said]
+
+
+@pytest.mark.parametrize(
+    ("trained", "words"),
+    [
+        (
+            2.5,
+            "is 5 minutes, mine was trained on 2.5: things seem to it to move twice as fast, and it forecasts for 5 ",
+        ),
+        (
+            10,
+            "mine was trained on 10: things seem to it to move half as fast, and it forecasts for 5 minutes each",
+        ),
+        (
+            1,
+            "things seem to it to move 5 times as fast, and it forecasts for 5 minutes each, as if they were 1",
+        ),
+    ],
+)
+def test_another_interval_is_said(trained, words):
+    (message,) = said_of(rain(), interval_minutes=trained, spacing_metres=1000)
+    assert message.startswith("`interval` of the maps is 5 minutes") and words in message
+
+
+@pytest.mark.parametrize(
+    ("trained", "words"),
+    [
+        (
+            2000,
+            "pixels of the maps are 1 km, mine was trained on 2 km: things seem to it twice as large, and to move",
+        ),
+        (
+            5000,
+            "5 times as large, and to move 5 times as fast; `--size 2x3` (`mslstm_keras.radar.resize_maps`) brings",
+        ),
+        (
+            500,
+            "mine was trained on 0.5 km: things seem to it half as large, and to move half as fast; `--size 20x26`",
+        ),
+    ],
+)
+def test_another_spacing_is_said(trained, words):
+    (message,) = said_of(rain(), interval_minutes=5, spacing_metres=trained)
+    assert words in message
+
+
+def test_the_size_that_is_named_ends_the_warning():
+    (message,) = said_of(rain(), spacing_metres=2500)
+    height, width = map(int, re.search(r"--size (\d+)x(\d+)", message).groups())
+    with pytest.warns(UserWarning, match="the maps are brought from"):
+        maps = resize_maps(rain(), height, width)
+    assert not said_of(maps, spacing_metres=2500)
+
+
+def test_other_quantities_are_said():
+    assert said_of(rain(), quantity="inflow of taxis") == [
+        "mine was trained on the inflow of taxis, no rain: of rain it knows nothing"
+    ]
+    assert not said_of(rain(), quantity="rain rate")
+
+
+@pytest.mark.parametrize("factor", [0.92, 1, 1.08])
+def test_a_tenth_is_no_other_data(factor):
+    assert not said_of(rain(), interval_minutes=5 * factor, spacing_metres=1000 * factor)
+
+
+def test_what_is_not_known_is_not_compared():
+    assert not said_of(rain())
+    maps = rain().drop_vars(["x", "y"])
+    del maps.attrs["interval_minutes"]
+    assert not said_of(maps, interval_minutes=30, spacing_metres=5000)

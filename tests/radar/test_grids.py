@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mslstm_keras.radar.grids import Grid, projected
+from mslstm_keras.radar.grids import Grid, ground_spacing, pixel_steps, projected
 from tests.support.radar_files import LAEA, codes, stamps, write_geotiff
 
 METRES = Grid(LAEA, (3, 4), 1000.0, -2000.0, 500.0, 250.0)
@@ -89,3 +89,33 @@ def test_places():
     assert projected(DEGREES.projection, 10.0, 55.0) == (10.0, 55.0)
     with pytest.raises(ValueError, match=r"longitude 10.0, latitude 91.0 lie outside"):
         projected(LAEA, 10.0, 91.0)
+
+
+def maps_on(grid, **places):
+    xarray = pytest.importorskip("xarray")
+    return xarray.Dataset(coords=grid.coordinates() | places)
+
+
+def test_steps_of_pixels():
+    assert pixel_steps(maps_on(METRES)) == (-250, 500)
+    assert pixel_steps(maps_on(METRES).isel(y=slice(None, None, -1))) == (250, 500)
+    assert pixel_steps(maps_on(METRES).isel(y=[0])) == (-500, 500)  # squares
+    assert pixel_steps(maps_on(METRES).isel(x=[1])) == (-250, 250)
+    for wrong in (
+        maps_on(METRES).isel(x=[0], y=[0]),
+        maps_on(METRES).isel(x=[0, 1, 3]),
+        maps_on(METRES).drop_vars("x"),
+        maps_on(METRES, x=("x", np.full(4, 7.0))),
+    ):
+        assert pixel_steps(wrong) is None
+
+
+def test_spacing_on_the_ground():
+    """A square of the area of a pixel; a degree is 111.195 km, and less from west to east."""
+    expected = 0.5 * 111_195 * np.sqrt(np.cos(np.radians(49.5)))
+    for grid, spacing in ((METRES, np.sqrt(500 * 250)), (DEGREES, expected)):
+        assert grid.spacing == ground_spacing(maps_on(grid)) == pytest.approx(spacing, abs=0.1)
+    unplaced = Grid.unplaced((3, 4))
+    assert unplaced.spacing is None and ground_spacing(maps_on(unplaced)) is None
+    assert ground_spacing(maps_on(METRES, x=("x", METRES.x, {"units": "km"}))) is None
+    assert ground_spacing(maps_on(METRES).isel(x=[0, 1, 3])) is None

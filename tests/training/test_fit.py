@@ -19,10 +19,12 @@ from mslstm_keras.data.catalogue import find_builder
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.metrics.frame import FrameMSE
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer, told_model
+from mslstm_keras.training import fit
 from mslstm_keras.training.feeding import batch_indices, scoring_batches, training_batches
 from mslstm_keras.training.fit import (
     compiled_model,
     learning_rate_schedule,
+    read_recipe,
     read_step,
     seed_folders,
     train,
@@ -585,3 +587,34 @@ def test_seeds_that_have_ended_stay_and_others_go_on(recipe, tmp_path):
 def test_there_is_at_least_one_seed(recipe, tmp_path):
     with pytest.raises(ValueError, match=r"`count` must be at least 1\. Received: count=0"):
         train_seeds(recipe, tmp_path, 0)
+
+
+def test_a_run_knows_what_its_data_stand_for(clips, tmp_path, monkeypatch):
+    """As the prepared data set says; another statement in the recipe is refused."""
+    told = dataclasses.replace(
+        split_clips(clips, "train"), scale="0:9 mm/h", quantity="rain rate", interval=10, spacing=5000
+    )
+    monkeypatch.setattr(fit, "training_clips", lambda *_: told)
+    fields = tiny(clips, steps=1, interval_steps=1)
+    train(fields, tmp_path / "run", verbose=0)
+    recipe = read_recipe(tmp_path / "run")
+    assert recipe == dataclasses.replace(
+        fields, scale="0:9 mm/h", quantity="rain rate", interval_minutes=10, spacing_metres=5000
+    )
+    train(recipe, tmp_path / "run", resume=True, verbose=0)
+    for name, wrong in (
+        ("interval_minutes", 5),
+        ("spacing_metres", 1000.0),
+        ("quantity", "hail"),
+        ("scale", "0:1"),
+    ):
+        message = rf"`{name}` must be that of the prepared data set, .*, or None. Received: {name}={wrong!r}"
+        with pytest.raises(ValueError, match=message):
+            train(dataclasses.replace(fields, **{name: wrong}), tmp_path / name, verbose=0)
+
+
+def test_what_data_do_not_say_a_recipe_may(finished, clips, tmp_path):
+    fields = tiny(clips, steps=1, interval_steps=1, interval_minutes=5, quantity="rain rate")
+    train(fields, tmp_path / "run", verbose=0)
+    assert read_recipe(tmp_path / "run") == fields
+    assert read_recipe(finished[0]).interval_minutes is None

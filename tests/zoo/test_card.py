@@ -131,3 +131,12 @@ def test_tables_have_cells_of_one_count(metric):
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="missing"):
         write_card(ENTRY, tmp_path / "missing")
+
+
+def test_says_what_the_data_stand_for(tmp_path):
+    facts = {"quantity": "rain rate", "interval_minutes": 2.5, "spacing_metres": 5000.0}
+    text = card(tmp_path, recipe=dataclasses.replace(RECIPE, **facts))
+    assert (
+        "`moving_mnist_clips/fashion` (rain rate, a frame each 2.5 minutes, pixels of 5 km), 1,234,567"
+        in text
+    )

@@ -1,12 +1,14 @@
 """Models by their names and places."""
 
+import json
 import re
 import shutil
 
 import numpy as np
 import pytest
 
-from mslstm_keras.zoo.loading import load_model, load_pretrained, load_runs, name_of
+from mslstm_keras.data.facts import DataFacts
+from mslstm_keras.zoo.loading import data_of, load_model, load_pretrained, load_runs, name_of, scale_of
 from tests.support.folders import cut
 from tests.support.zoos import NAME
 
@@ -66,3 +68,32 @@ def test_a_model_file_that_is_missing_is_not_looked_for_in_the_zoo(path, tiny_zo
 @pytest.mark.parametrize("preset", ["hf://someone/tiny@v1.0", "kaggle://someone/tiny/keras/small/2"])
 def test_a_preset_of_a_host_is_served_under_its_name_there(preset):
     assert name_of(preset) == "tiny"
+
+
+def with_recipe(run, folder, **fields):
+    """Returns a copy of a run whose recipe says something else, None for nothing at all."""
+    shutil.copytree(run, folder)
+    recipe = json.loads((folder / "recipe.json").read_text()) | fields
+    kept = {name: value for name, value in recipe.items() if value is not None}
+    (folder / "recipe.json").write_text(json.dumps(kept))
+    return folder
+
+
+def test_what_a_model_was_trained_on(tiny_run, tmp_path, zoo):
+    facts = {"quantity": "rain rate", "scale": "rain:dwd", "interval_minutes": 5.0, "spacing_metres": 1000.0}
+    run = with_recipe(tiny_run, tmp_path / "runs" / "seed-1", **facts)
+    assert data_of(run) == data_of(tmp_path / "runs") == DataFacts(**facts)
+    assert scale_of(run) == scale_of(tmp_path / "runs") == "rain:dwd"
+    assert data_of(tiny_run) == data_of(NAME, zoo) == data_of(run / "checkpoint.keras") == DataFacts()
+    index = json.loads((zoo / "index.json").read_text())
+    index["entries"][NAME]["recipe"] |= facts
+    (zoo / "index.json").write_text(json.dumps(index))
+    assert data_of(NAME, zoo) == DataFacts(**facts)
+
+
+def test_what_older_recipes_do_not_say_is_found_by_their_data_set(tiny_run, tmp_path):
+    old = {"data": "dwd_radar_clips/knmi_hours", "quantity": None, "interval_minutes": None}
+    run = with_recipe(tiny_run, tmp_path / "run", **old, spacing_metres=None)
+    assert data_of(run) == DataFacts("rain rate", "rain:dwd", 10, 5000)
+    run = with_recipe(tiny_run, tmp_path / "variant", data="dwd_radar_clips/mine", interval_minutes=5.0)
+    assert data_of(run) == DataFacts(None, "rain:dwd", 5.0, None)

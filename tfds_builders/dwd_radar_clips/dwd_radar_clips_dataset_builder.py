@@ -28,6 +28,9 @@ SIZES = {
 }
 """Source -> height and width of its maps in pixels, where they are known before the maps are there."""
 
+SPACINGS = {"rydl": 1000, "ry": 1000, "yw": 1000, "knmi": 1000, "synthetic": 5000}
+"""Source -> metres between two pixels of its maps, where they are known before the maps are there."""
+
 _SOURCES = (*SIZES, "radar")
 _RYDL = "RYDL.hdf5"
 _FOLDERS = {"rydl": "rydl", "ry": "radolan", "yw": "radolan", "knmi": "knmi"}
@@ -114,6 +117,17 @@ class DwdRadarClipsConfig(tfds.core.BuilderConfig):
                 "`train_years` and `test_years` must not share a year. "
                 f"Received: train_years={self.train_years}, test_years={self.test_years}"
             )
+
+    @property
+    def quantity(self) -> str:
+        """What was measured."""
+        return "rain rate"
+
+    @property
+    def spacing(self) -> int | None:
+        """Metres between two pixels of a clip; None where only the maps tell."""
+        of_maps = SPACINGS.get(self.source)
+        return of_maps and of_maps * self.block
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -206,6 +220,8 @@ class Builder(PartBuilder):
             )
         if config.interval is None:
             self.facts = {"interval": interval}
+        if series.spacing:
+            self.facts = {**self.facts, "spacing": series.spacing * config.block}
         parts = split_series(
             series,
             test_share=config.test_share,

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from mslstm_keras.radar.read import open_maps
 from tests.support.radar_files import digits, pgm, stamps, write_odim
 from tfds_builders import parts
 from tfds_builders.dwd_radar_clips import clips
@@ -346,6 +347,8 @@ def test_maps_of_any_service_and_no_clip_across_a_gap(maps, service):
         expected = [pixel(rates[str(time)[:16]]) for time in stamps(start, 8)]
         np.testing.assert_allclose(clip["frames"][:, 2, 3, 0], expected, rtol=1e-5)
     assert read_metadata(builder.data_dir)["interval"] == 5
+    spacing = read_metadata(builder.data_dir)["spacing"]
+    assert spacing == builder.builder_config.block * open_maps(maps).said.grid.spacing
 
 
 def test_size_and_crop_of_the_maps_are_checked(maps):

@@ -46,6 +46,7 @@ def open_radar_folder(folder: Path, *, names: str | None = None, product: str | 
         maps.timetable.minutes,
         hashlib.sha256(repr(states).encode()).hexdigest(),
         files,
+        maps.said.grid.spacing,
     )
 
 

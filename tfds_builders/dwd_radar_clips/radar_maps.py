@@ -24,6 +24,7 @@ class Series:
         minutes: time between two maps where none is missing; None of one map.
         identity: changes with the files and their content; empty where maps are computed, not read.
         files: file of each map, if they are not all in one.
+        spacing: metres on the ground between two pixels, where the maps say it.
     """
 
     source: str
@@ -33,6 +34,7 @@ class Series:
     minutes: float | None = STEP
     identity: str = ""
     files: tuple[Path, ...] = ()
+    spacing: float | None = None
 
     def where(self, chosen: np.ndarray) -> "Series":
         """The maps for which `chosen`, bool (count,), is true."""

@@ -1,6 +1,7 @@
 """TFDS builder of the user's own clips. See README.md."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -48,6 +49,8 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
         range: how numbers become pixels, as `mslstm_keras.frames.parse_scale` takes it, such as "0:655 bikes/h"; or
             "data", with units if you like, from the least to the largest number that is trained on. None: as the
             attributes of the files say, or all numbers lie in [0, 1].
+        interval: float, minutes from one frame to the next. None: nobody says so.
+        spacing: float, metres on the ground from one pixel to the next, of frames of `size`. None: nobody says so.
 
     Raises:
         ValueError: if a value is out of range.
@@ -64,6 +67,8 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
     mask: bool = False
     colour_scale: str | None = None
     range: str | None = None
+    interval: float | None = None
+    spacing: float | None = None
 
     def __post_init__(self):
         for field in ("window", "stride", "channels"):
@@ -76,6 +81,10 @@ class FramesFromFolderConfig(tfds.core.BuilderConfig):
             raise ValueError(f"`dtype` must be one of {', '.join(_DTYPES)}. Received: dtype={self.dtype!r}")
         if self.range is not None and self.range.split()[:1] != [_OF_DATA]:
             parse_scale(self.range)
+        for field in ("interval", "spacing"):
+            value = getattr(self, field)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"`{field}` must be a positive number. Received: {field}={value!r}")
         if not 0 < self.test_share < 1:
             raise ValueError(f"`test_share` must lie between 0 and 1. Received: test_share={self.test_share}")
 

@@ -1,6 +1,7 @@
 """Tests of the TFDS builder on the small clips of `dummy_data/` and on folders written here."""
 
 import dataclasses
+import math
 import shutil
 from typing import ClassVar
 
@@ -205,6 +206,8 @@ def test_a_missing_folder(tmp_path):
         ({"dtype": "float16"}, "`dtype` must be one of uint8, float32. Received: dtype='float16'"),
         ({"test_share": 0}, "`test_share` must lie between 0 and 1. Received: test_share=0"),
         ({"test_share": 1.0}, "`test_share` must lie between 0 and 1. Received: test_share=1.0"),
+        ({"interval": 0}, "`interval` must be a positive number. Received: interval=0"),
+        ({"spacing": math.inf}, "`spacing` must be a positive number. Received: spacing=inf"),
     ],
 )
 def test_configs_that_are_refused(fields, message):

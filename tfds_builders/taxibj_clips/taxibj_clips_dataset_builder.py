@@ -66,6 +66,11 @@ class TaxibjClipsConfig(tfds.core.BuilderConfig):
         """Minutes between two frames."""
         return 30
 
+    @property
+    def quantity(self) -> str:
+        """What was counted."""
+        return "inflow of taxis" if self.channels == 1 else "inflow and outflow of taxis"
+
 
 class Builder(PartBuilder):
     """Clips of taxi flows, 8 half hours over a grid of 32 x 32 cells."""
