@@ -69,9 +69,9 @@ def _add_forecast_command(commands):
         "--output",
         required=True,
         type=Path,
-        help=".npy, .nc or .zarr (numbers; of radar maps .tif, too), .gif, .mp4 or .png (film strip; of radar maps a sheet), .html (a page with "
-        "a slider), - for facts alone, as JSON; of --watch a folder, for forecasts named by the time of the last map, "
-        "such as 20100826T0215Z.nc",
+        help=".npy, .nc or .zarr (numbers; of radar maps .tif, too), .gif, .mp4 or .png (film strip; of radar maps a "
+        "sheet), .html (a page with a slider), - for facts alone, as JSON; of --watch a folder, for forecasts named by "
+        "the time of the last map, such as 20100826T0215Z.nc",
     )
     watching = command.add_argument_group(
         "with --watch",
@@ -204,8 +204,8 @@ def _fitted(options, maps):
 def _watch(options, model):
     """Writes a forecast from each newest map of a folder, and a line about it."""
     from mslstm_keras.files import remove_partial
-    from mslstm_keras.forecasting.output import check_output
     from mslstm_keras.forecasting.maps import warn_of_other_data
+    from mslstm_keras.forecasting.output import check_output
     from mslstm_keras.forecasting.watch import watch
     from mslstm_keras.locks import claimed
     from mslstm_keras.zoo.loading import data_of, name_of

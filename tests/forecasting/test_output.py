@@ -5,7 +5,13 @@ import pytest
 import xarray
 from PIL import Image
 
-from mslstm_keras.forecasting.output import SUFFIXES, check_output, write_clip_forecast, write_forecast
+from mslstm_keras.forecasting.output import (
+    CLIP_SUFFIXES,
+    SUFFIXES,
+    check_output,
+    write_clip_forecast,
+    write_forecast,
+)
 from mslstm_keras.radar.read import read_radar
 from tests.support.pages import read
 from tests.support.radar_files import write_knmi_maps
@@ -61,7 +67,7 @@ def clips():
     return clip[:3], clip[3:]
 
 
-@pytest.mark.parametrize("suffix", [*SUFFIXES, ".GIF"])
+@pytest.mark.parametrize("suffix", [*CLIP_SUFFIXES, ".GIF"])
 def test_every_suffix_of_a_clip_is_written(clips, tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
     write_clip_forecast(path, *clips, "Digits")
@@ -85,3 +91,5 @@ def test_other_suffixes_are_refused(maps, clips, tmp_path, name):
     ):
         with pytest.raises(ValueError, match=rf"`path` must end in .npy, .nc, .* Received: .*{name}$"):
             call(tmp_path / name)
+    with pytest.raises(ValueError, match=r"`path` must end in .npy, .nc, .* or .html. Received: .*out.tif$"):
+        write_clip_forecast(tmp_path / "out.tif", *clips, "Digits")  # a clip has no place
