@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from mslstm_keras.data.facts import DataFacts
+from mslstm_keras.frames.rain import QUANTITY
 from mslstm_keras.frames.scales import Scale, parse_scale, scale_of_units, to_pixels
 from mslstm_keras.radar.grids import ground_spacing
 
 STRAYING = 0.1  # of an interval: times with seconds stray
 VARIABLE = "rain_rate"
-QUANTITY = "rain rate"
 _ALIKE = 1.1  # intervals and spacings of less than that ratio are taken for the same
 
 

@@ -5,6 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
+QUANTITY = "rain rate"
+"""What data sets of rain call what they hold."""
+
 
 @dataclass(frozen=True)
 class RainScale:

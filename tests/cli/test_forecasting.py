@@ -375,6 +375,24 @@ def test_a_part_of_watched_maps_by_carried_states(mslstm, tiny_run, maps, put, t
     assert abs(second[..., 0] - forecast(model, rates, 6).rain_rate.values).max() > 1e-6
 
 
+@RAIN
+def test_watched_maps_of_another_kind_are_said_once(mslstm, tiny_run, maps, put, tmp_path, events):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    recipe = json.loads((run / "recipe.json").read_text()) | {"interval_minutes": 30}
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    words = ["forecast", "--model", run, "--watch", maps, "--output", tmp_path / "out", "--size", "8x12"]
+    events(lambda: put(6), terminate)
+    with warnings.catch_warnings(action="always"):
+        ended = mslstm(*words)
+    assert ended.error.count("`interval` of the maps is 5 minutes, run was trained on 30") == 1
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    rates = mslstm_keras.read_radar(maps)
+    with warnings.catch_warnings(action="ignore"):
+        expected = forecast(load_model(run), resize_maps(rates, 8, 12)).rain_rate
+    with xarray.open_dataset(tmp_path / "out" / "20100826T0030Z.nc", engine="h5netcdf") as written:
+        np.testing.assert_array_equal(written.rain_rate, expected)
+
+
 def test_a_forecast_that_ends_while_it_is_written_leaves_nothing(
     mslstm, tiny_run, maps, tmp_path, monkeypatch
 ):

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from mslstm_keras.frames.rain import QUANTITY
 from tfds_builders.dwd_radar_clips.clips import MEANS, make_clips, reduce_map, split_series, time_windows
 from tfds_builders.dwd_radar_clips.configs import CONFIGS
 from tfds_builders.dwd_radar_clips.radar_folder import open_radar_folder
@@ -121,7 +122,7 @@ class DwdRadarClipsConfig(tfds.core.BuilderConfig):
     @property
     def quantity(self) -> str:
         """What was measured."""
-        return "rain rate"
+        return QUANTITY
 
     @property
     def spacing(self) -> int | None:

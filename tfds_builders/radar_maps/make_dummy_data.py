@@ -39,7 +39,12 @@ def main() -> None:
             FOLDER / "long" / f"RAD_NL25_RAP_5min_{time.item():%Y%m%d%H%M}.h5", time, depth(number, LONG)
         )
     for number, time in enumerate(stamps("2020-01-01T15:00", 3)):
-        write_odim(FOLDER / "short" / f"composite_{time.item():%Y%m%d%H%M}.h5", time, depth(number, SHORT))
+        write_odim(
+            FOLDER / "short" / f"composite_{time.item():%Y%m%d%H%M}.h5",
+            time,
+            depth(number, SHORT),
+            pixel=1000.0,
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mslstm_keras.frames.rain import RAIN_SCALES
+from mslstm_keras.frames.rain import QUANTITY, RAIN_SCALES
 from tfds_builders.dwd_radar_clips.radar_folder import open_radar_folder
 from tfds_builders.dwd_radar_clips.radar_maps import Series
 from tfds_builders.manual_folder import manual_folder
@@ -18,6 +18,7 @@ from tfds_builders.radar_maps.configs import CONFIGS
 from tfds_builders.radar_maps.crops import GRID, Event, event_windows
 
 _SCALE = "dwd"
+_ALIKE = 1.1
 _ROUND = 1000
 """Clips that are drawn of all events before the next are: each map is read once for so many."""
 
@@ -51,6 +52,11 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
     train_clips: int = 6000
     test_clips: int = 512
     seed: int = 0
+
+    @property
+    def quantity(self) -> str:
+        """What the pixels stand for."""
+        return QUANTITY
 
     def __post_init__(self) -> None:
         for name in ("interval", "train_clips", "test_clips"):
@@ -149,7 +155,7 @@ class Builder(PartBuilder):
         config = self.builder_config
         folder = manual_folder(dl_manager, f"the radar maps of {config.name}")
         self._opened = self._open(folder)
-        self.facts = {"scale": f"rain:{_SCALE}"}
+        self.facts = {"scale": f"rain:{_SCALE}", **_spacing(self._opened)}
         windows = {
             part: [self._windows(series) for series in of_part] for part, of_part in self._opened.items()
         }
@@ -226,6 +232,20 @@ def _series(folder: Path, pattern: str, first: float, last: float) -> Series:
     numbers = np.arange(len(series.times))
     kept = (numbers >= math.floor(first * len(numbers))) & (numbers < math.floor(last * len(numbers)))
     return dataclasses.replace(series.where(kept), source=pattern)
+
+
+def _spacing(opened: Mapping[str, Sequence[Series]]) -> dict[str, float]:
+    """Returns the metres from pixel to pixel, which must be alike in all events, where the maps say them."""
+    known = {each.source: each.spacing for of_part in opened.values() for each in of_part if each.spacing}
+    if not known:
+        return {}
+    least, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    if known[most] > _ALIKE * known[least]:
+        raise ValueError(
+            "The maps of all events must have pixels of one size, up to a tenth. "
+            f"Received: {known[least]:.0f} m of {least}, {known[most]:.0f} m of {most}"
+        )
+    return {"spacing": float(np.median(list(known.values())))}
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from mslstm_keras.data.catalogue import describe
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.radar.read import read_radar
-from tfds_builders.metadata import read_metadata
+from tests.support.radar_files import stamps, write_odim
 from tfds_builders.radar_maps.make_dummy_data import FOLDER as DUMMY_DATA
-from tfds_builders.radar_maps.make_dummy_data import SMALL
+from tfds_builders.radar_maps.make_dummy_data import SHORT, SMALL, depth
 from tfds_builders.radar_maps.radar_maps_dataset_builder import Builder, RadarMapsConfig
 
 REAL = Path(os.environ.get("MSLSTM_DATA", Path(__file__).parents[3] / "shared" / "data")) / "radar"
@@ -72,7 +73,21 @@ def test_clips_are_parts_of_their_maps(tmp_path):
                 pixels = RAIN_SCALES["dwd"].to_pixel(rates).astype("float32")
                 parts = np.lib.stride_tricks.sliding_window_view(pixels, (8, 8))[::8, ::8].reshape(-1, 64)
                 assert (np.sort(parts, axis=1) == np.sort(frame.ravel())).all(1).any()
-    assert read_metadata(builder.data_dir)["scale"] == "rain:dwd"
+    facts = describe("radar_maps/small", tmp_path)
+    assert (facts["range"], facts["interval"], facts["quantity"]) == ("rain:dwd", 5, "rain rate")
+    assert facts["spacing"] == pytest.approx(1000, rel=0.1)
+
+
+def test_pixels_of_one_size(tmp_path):
+    maps = shutil.copytree(DUMMY_DATA, tmp_path / "maps")
+    (maps / "short").rename(maps / "other")
+    (maps / "short").mkdir()
+    for number, time in enumerate(stamps("2020-01-01T15:00", 3)):
+        write_odim(maps / "short" / f"{number}.h5", time, depth(number, SHORT), pixel=2000.0)
+    with pytest.raises(
+        ValueError, match=r"pixels of one size, up to a tenth. Received: \d+ m of long/\*, \d+ m of short"
+    ):
+        prepare(tmp_path / "data", maps)
 
 
 def test_every_round_has_as_many_clips_of_each_event(tmp_path):
