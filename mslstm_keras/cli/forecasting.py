@@ -212,7 +212,7 @@ def _watch(options, model):
 
     folder, kind = options.output, options.kind or "nc"
     data, name = data_of(options.model, options.zoo), name_of(options.model)
-    said = []
+    said: list[bool] = []
 
     def place(when):
         moment = when.astype("datetime64[s]").item()
