@@ -32,6 +32,7 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
             reads, all of one product, and from which to which share of their maps, in the order of time.
         test: events of the test part.
         interval: minutes between two maps of a clip, which the events must have. Default: 5.
+        spacing: metres on the ground between two pixels, which the maps must have up to a tenth. Default: 1000.
         window: maps of a clip. Default: 18, six given and twelve to forecast.
         least: how many of them an event that is shorter must have; the others are missing. Default: 12.
         crop: side of a clip in pixels, a multiple of 8. Default: 96.
@@ -46,6 +47,7 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
     train: tuple[tuple[str, float, float], ...]
     test: tuple[tuple[str, float, float], ...]
     interval: int = 5
+    spacing: float = 1000.0
     window: int = 18
     least: int = 12
     crop: int = 96
@@ -59,7 +61,7 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
         return QUANTITY
 
     def __post_init__(self) -> None:
-        for name in ("interval", "train_clips", "test_clips"):
+        for name in ("interval", "spacing", "train_clips", "test_clips"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {name}={getattr(self, name)}")
         if not 2 <= self.least <= self.window:
@@ -147,15 +149,18 @@ class Builder(PartBuilder):
 
     def _open(self, folder: Path) -> dict[str, list[Series]]:
         config = self.builder_config
-        return {
+        opened = {
             part: [_series(folder, *event) for event in getattr(config, part)] for part in ("train", "test")
         }
+        for series in (each for of_part in opened.values() for each in of_part):
+            _check_spacing(series, config.spacing)
+        return opened
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         config = self.builder_config
         folder = manual_folder(dl_manager, f"the radar maps of {config.name}")
         self._opened = self._open(folder)
-        self.facts = {"scale": f"rain:{_SCALE}", **_spacing(self._opened)}
+        self.facts = {"scale": f"rain:{_SCALE}"}
         windows = {
             part: [self._windows(series) for series in of_part] for part, of_part in self._opened.items()
         }
@@ -234,18 +239,13 @@ def _series(folder: Path, pattern: str, first: float, last: float) -> Series:
     return dataclasses.replace(series.where(kept), source=pattern)
 
 
-def _spacing(opened: Mapping[str, Sequence[Series]]) -> dict[str, float]:
-    """Returns the metres from pixel to pixel, which must be alike in all events, where the maps say them."""
-    known = {each.source: each.spacing for of_part in opened.values() for each in of_part if each.spacing}
-    if not known:
-        return {}
-    least, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-    if known[most] > _ALIKE * known[least]:
+def _check_spacing(series: Series, spacing: float) -> None:
+    """Checks the metres from pixel to pixel, where maps say them."""
+    if series.spacing and not 1 / _ALIKE <= series.spacing / spacing <= _ALIKE:
         raise ValueError(
-            "The maps of all events must have pixels of one size, up to a tenth. "
-            f"Received: {known[least]:.0f} m of {least}, {known[most]:.0f} m of {most}"
+            f"The maps of an event must have pixels of `spacing` = {spacing:g} m, up to a tenth. "
+            f"Received: {series.spacing:.0f} m of {series.source}"
         )
-    return {"spacing": float(np.median(list(known.values())))}
 
 
 def _name(path: Path, folder: Path) -> str:
