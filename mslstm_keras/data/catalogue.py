@@ -148,7 +148,9 @@ def _facts(metadata, config):
     def said(name):
         return metadata.get(name, getattr(config, name, None))
 
-    return DataFacts(said("quantity"), metadata.get("scale"), said("interval"), said("spacing"))
+    return DataFacts(
+        said("quantity"), metadata.get("scale"), said("interval"), said("spacing"), said("licence")
+    )
 
 
 def prepared_variants(place: Path, configs: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mslstm_keras.data.catalogue import known_facts
 from mslstm_keras.evaluation.protocols import find_protocol, metric_label, score_text
 from mslstm_keras.zoo.entry import ZooEntry
 
@@ -52,6 +53,9 @@ def _lines(entry):
         f"{width} x {channels} in, the next {recipe.forecast_frames} out. Trained on `{recipe.data}`{_facts(recipe)}, "
         f"{entry.clips_seen:,} clips seen."
     )
+    licence = known_facts(recipe.data).licence
+    if licence:
+        yield f"\nThe data: {licence}"
     yield "\n![truth, forecast and difference of test clips](samples.gif)"
     yield "\n## Use"
     yield "\n```python"

@@ -104,6 +104,7 @@ def data_of(name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] | 
         data_scale(recipe),
         recipe.interval_minutes or known.interval_minutes,
         recipe.spacing_metres or known.spacing_metres,
+        known.licence,
     )
 
 

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from mslstm_keras.data.catalogue import known_facts
+from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.zoo.card import lead_time_table, score_table, write_card
 from mslstm_keras.zoo.index import ZooEntry
@@ -140,3 +142,14 @@ def test_says_what_the_data_stand_for(tmp_path):
         "`moving_mnist_clips/fashion` (rain rate, a frame each 2.5 minutes, pixels of 5 km), 1,234,567"
         in text
     )
+
+
+def test_says_whose_the_data_are(tmp_path, monkeypatch):
+    assert "The data:" not in card(tmp_path)
+    facts = {RECIPE.data: DataFacts(licence="maps of KNMI, CC BY 4.0.")}
+    monkeypatch.setattr("mslstm_keras.zoo.card.known_facts", facts.__getitem__)
+    assert "\n\nThe data: maps of KNMI, CC BY 4.0.\n\n" in card(tmp_path)
+
+
+def test_the_licences_of_radar_maps_are_known():
+    assert "KNMI" in known_facts("radar_maps/europe").licence

@@ -5,6 +5,7 @@ from typing import Any
 CONFIGS: dict[str, dict[str, Any]] = {
     "europe": {
         "description": "Rain of the Netherlands, Finland, Germany and Europe; for tests other events, and Switzerland.",
+        "licence": "maps of KNMI, FMI, Deutscher Wetterdienst and EUMETNET OPERA, all CC BY 4.0.",
         "train": (
             ("knmi/*", 0, 2 / 3),
             ("fmi/20160928*", 0, 1),

@@ -39,6 +39,7 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
         train_clips: number of clips. Default: 6000.
         test_clips: number of clips. Default: 512.
         seed: of the draws. Default: 0.
+        licence: who made the maps of the train part, and under which licence. Default: none is known.
 
     Raises:
         ValueError: if a field is out of range, or a map is both for training and for tests.
@@ -54,6 +55,7 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
     train_clips: int = 6000
     test_clips: int = 512
     seed: int = 0
+    licence: str | None = None
 
     @property
     def quantity(self) -> str:
