@@ -122,13 +122,14 @@ class Protocol:
 
 
 _EVENTS = tuple(f"{score}_{threshold}" for score in ("csi", "hss") for threshold in ("0.5", "2", "5"))
-_RAIN = Protocol(
-    (*_EVENTS, "mse", "mae", "balanced_mse", "balanced_mae"), by_lead_time=_EVENTS, rain_scale="dwd"
-)
 PROTOCOLS = {
     "kth_clips": Protocol(("ssim", "psnr", "mse", "mae"), by_lead_time=("ssim", "psnr")),
-    "dwd_radar_clips": dataclasses.replace(_RAIN, cumulative=True),
-    "radar_maps": _RAIN,
+    "dwd_radar_clips": Protocol(
+        (*_EVENTS, "mse", "mae", "balanced_mse", "balanced_mae"),
+        by_lead_time=_EVENTS,
+        cumulative=True,
+        rain_scale="dwd",
+    ),
 }
 """Data set -> how it is scored; every other one is scored by `Protocol()`, as Moving MNIST is in the paper."""
 

@@ -9,7 +9,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mslstm_keras.frames.rain import QUANTITY, RAIN_SCALES
+from mslstm_keras.frames.rain import QUANTITY
+from mslstm_keras.frames.scales import parse_scale
 from tfds_builders.dwd_radar_clips.radar_folder import open_radar_folder
 from tfds_builders.dwd_radar_clips.radar_maps import Series
 from tfds_builders.manual_folder import manual_folder
@@ -17,7 +18,6 @@ from tfds_builders.parts import PartBuilder
 from tfds_builders.radar_maps.configs import CONFIGS
 from tfds_builders.radar_maps.crops import GRID, Event, event_windows
 
-_SCALE = "dwd"
 _ALIKE = 1.1
 _ROUND = 1000
 """Clips that are drawn of all events before the next are: each map is read once for so many."""
@@ -33,6 +33,8 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
         test: events of the test part.
         interval: minutes between two maps of a clip, which the events must have. Default: 5.
         spacing: metres on the ground between two pixels, which the maps must have up to a tenth. Default: 1000.
+        scale: how pixels stand for mm/h, see `mslstm_keras.frames.parse_scale`; rates beyond its ends are clipped.
+            Default: "log:0:100 mm/h".
         window: maps of a clip. Default: 18, six given and twelve to forecast.
         least: how many of them an event that is shorter must have; the others are missing. Default: 12.
         crop: side of a clip in pixels, a multiple of 8. Default: 96.
@@ -49,6 +51,7 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
     test: tuple[tuple[str, float, float], ...]
     interval: int = 5
     spacing: float = 1000.0
+    scale: str = "log:0:100 mm/h"
     window: int = 18
     least: int = 12
     crop: int = 96
@@ -79,6 +82,7 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
                     raise ValueError(
                         f"`{name}` must hold shares of 0 <= first < last <= 1. Received: {(pattern, first, last)}"
                     )
+        parse_scale(self.scale)
         for pattern, first, last in self.train:
             for other, from_, to in self.test:
                 if pattern == other and max(first, from_) < min(last, to):
@@ -162,7 +166,7 @@ class Builder(PartBuilder):
         config = self.builder_config
         folder = manual_folder(dl_manager, f"the radar maps of {config.name}")
         self._opened = self._open(folder)
-        self.facts = {"scale": f"rain:{_SCALE}"}
+        self.facts = {"scale": config.scale}
         windows = {
             part: [self._windows(series) for series in of_part] for part, of_part in self._opened.items()
         }
@@ -208,6 +212,7 @@ class Builder(PartBuilder):
         config = self.builder_config
         code = list(self._opened).index(part)
         events = [Event(series, config.window) for series in self._opened[part]]
+        scale = parse_scale(config.scale)
         last = None
         for index, draw in enumerate(drawn):
             event, window = events[draw.event], windows[draw.event][draw.window]
@@ -216,7 +221,7 @@ class Builder(PartBuilder):
             last = event
             random = np.random.default_rng([config.seed, code, draw.number])
             rate, observed = event.cut(window, config.crop, random)
-            pixels = RAIN_SCALES[_SCALE].to_pixel(rate).astype("float32")
+            pixels = np.clip(scale.to_pixel(rate), 0, 1).astype("float32")
             yield (
                 index,
                 {
