@@ -170,7 +170,11 @@ def test_row_of_a_model(name, ours, public, monkeypatch):
 
 def test_zoo_table_is_what_the_zoo_holds():
     rows = dict(re.findall(r"^\| `(\w+)` \| `moving_mnist\S+ \| (.*) \| \[card\]", README, re.MULTILINE))
-    entries = mslstm_keras.list_pretrained()
+    entries = {
+        name: entry
+        for name, entry in mslstm_keras.list_pretrained().items()
+        if entry.recipe.data.startswith("moving_mnist_clips/")
+    }
     assert sorted(rows) == sorted(entries)
     for name, cells in rows.items():
         entry, scores = entries[name], entries[name].scores["model"]
@@ -178,6 +182,22 @@ def test_zoo_table_is_what_the_zoo_holds():
         expected = [f"{scores[metric]['mean']:.{count}f}" for metric, count in digits.items()]
         assert cells.split(" | ") == [f"{entry.clips_seen:,}", *expected]
         assert entry.scores["clips"] == {"paper": 4500, "fashion": 10_000}[entry.recipe.data.split("/")[1]]
+
+
+def test_zoo_table_of_rain_is_what_the_zoo_holds():
+    rows = dict(re.findall(r"^\| `(\w+)` \| `radar_maps\S+ \| (.*) \| \[card\]", README, re.MULTILINE))
+    entries = {
+        name: entry
+        for name, entry in mslstm_keras.list_pretrained().items()
+        if not entry.recipe.data.startswith("moving_mnist_clips/")
+    }
+    assert sorted(rows) == sorted(entries)
+    for name, cells in rows.items():
+        entry, scores = entries[name], entries[name].scores["model"]
+        digits = {"value_mae": 3, "value_rmse": 2, "mse": 2, "ssim": 3}
+        expected = [f"{scores[metric]['mean']:.{count}f}" for metric, count in digits.items()]
+        assert cells.split(" | ") == [f"{entry.clips_seen:,}", *expected]
+        assert entry.scores["clips"] == 512
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,9 @@ def add_commands(commands: Commands) -> None:
         metavar="LABEL=RUN",
         help="another run to compare with on the card",
     )
+    command.add_argument(
+        "--note", type=Path, metavar="FILE.md", help="what the model is good for and what not, for its card"
+    )
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     add_zoo(command)
 
@@ -79,5 +82,6 @@ def _add(options):
         count=options.clips,
         data_dir=options.data_dir,
         beside=dict(options.beside or ()),
+        note="" if options.note is None else options.note.read_text(encoding="utf-8"),
     )
     show(options, dataclasses.asdict(entry), lambda: [_line(entry)])

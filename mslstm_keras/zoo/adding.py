@@ -46,6 +46,7 @@ def add_pretrained(
     count: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     beside: Mapping[str, str | os.PathLike[str]] | None = None,
+    note: str = "",
 ) -> ZooEntry:
     """Scores a run and makes a zoo entry of it, or replaces it: model, SavedModel, card, curve, index line.
 
@@ -56,6 +57,7 @@ def add_pretrained(
         count: int. How many test clips of the recipe's data to score; all by default.
         data_dir: folder of prepared TFDS data sets.
         beside: label -> folder of a run that the card compares with.
+        note: str. What the model is good for and what not, in Markdown, for the card.
 
     Returns:
         The new entry.
@@ -79,6 +81,7 @@ def add_pretrained(
         comparison={label: _scored_run(run, clips, count) for label, run in (beside or {}).items()},
         versions=_versions(),
         files={},
+        note=note,
     )
     with locked(zoo):  # scored is scored: here others wait for seconds
         remove_partial(zoo)  # with the lock held, nobody is writing it any more

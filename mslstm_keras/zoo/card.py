@@ -67,6 +67,9 @@ def _lines(entry):
         "\nThis folder is a Keras model for `keras.models.load_model` (after `import mslstm_keras`) and a "
         "TensorFlow SavedModel with the signature `serving_default`: `frames` -> `forecast`."
     )
+    if entry.note:
+        yield "\n## What it is good for"
+        yield f"\n{entry.note.strip()}"
     yield "\n## Scores"
     yield (
         f"\nThe {'forecast frames' if scores['frames'] == 'forecast' else 'predicted frames'} of the first "

@@ -30,6 +30,7 @@ class ZooEntry:
         comparison: label -> {"recipe", "clips_seen", "scores"} of other runs, made to compare with.
         versions: package -> version it was trained with.
         files: path below the entry's folder -> {"size": bytes, "sha256": str}.
+        note: str. What it is good for and what not, in Markdown, for the card; may be empty.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ZooEntry:
     comparison: Mapping[str, Any]
     versions: Mapping[str, str]
     files: Files
+    note: str = ""
 
     def __post_init__(self) -> None:
         check_name(self.name)

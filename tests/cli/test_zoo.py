@@ -27,15 +27,17 @@ def test_zoo_is_listed_shown_and_verified(succeed, tiny_zoo):
 
 
 def test_a_run_is_added_to_a_zoo(succeed, tiny_run, other_run, tmp_path, optdigits_dir):
-    zoo = tmp_path / "zoo"
+    zoo, note = tmp_path / "zoo", tmp_path / "note.md"
+    note.write_text("For tests, and no use else.\n")
     facts = succeed(
         *("zoo", "add", tiny_run, "--zoo", zoo, "--name", "mine", "--clips", 2, "--data-dir", optdigits_dir),
-        *("--beside", f"the other={other_run}", "--json"),
+        *("--beside", f"the other={other_run}", "--note", note, "--json"),
     )
     entry = mslstm_keras.list_pretrained(zoo)["mine"]
     assert json.loads(facts)["scores"] == entry.scores
     assert entry.scores["clips"] == 2
     assert list(entry.comparison) == ["the other"]
+    assert entry.note in (zoo / "mine" / "1" / "README.md").read_text()
     mslstm_keras.load_pretrained("mine", zoo)
 
 

@@ -153,3 +153,9 @@ def test_says_whose_the_data_are(tmp_path, monkeypatch):
 
 def test_the_licences_of_radar_maps_are_known():
     assert "KNMI" in known_facts("radar_maps/europe").licence
+
+
+def test_says_what_it_is_good_for(tmp_path):
+    assert "good for" not in card(tmp_path)
+    text = card(tmp_path, note="Showers fade.\n\nFor *walkers* alone.\n")
+    assert "\n## What it is good for\n\nShowers fade.\n\nFor *walkers* alone.\n\n## Scores\n" in text
