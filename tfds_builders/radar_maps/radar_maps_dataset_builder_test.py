@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from mslstm_keras.data.catalogue import describe
 from mslstm_keras.radar.read import read_radar
 from tests.support.radar_files import stamps, write_odim
+from tfds_builders.metadata import read_metadata
 from tfds_builders.radar_maps.make_dummy_data import FOLDER as DUMMY_DATA
 from tfds_builders.radar_maps.make_dummy_data import SHORT, SMALL, depth
 from tfds_builders.radar_maps.radar_maps_dataset_builder import Builder, RadarMapsConfig
@@ -72,9 +72,9 @@ def test_clips_are_parts_of_their_maps(tmp_path):
                 pixels = (np.log1p(rates.astype("float64")) / np.log(101)).astype("float32")
                 parts = np.lib.stride_tricks.sliding_window_view(pixels, (8, 8))[::8, ::8].reshape(-1, 64)
                 assert np.isclose(np.sort(parts, axis=1), np.sort(frame.ravel()), atol=1e-6).all(1).any()
-    facts = describe("radar_maps/small", tmp_path)
-    assert (facts["range"], facts["interval"], facts["quantity"]) == ("log:0:100 mm/h", 5, "rain rate")
-    assert facts["spacing"] == 1000
+    assert read_metadata(builder.data_dir)["scale"] == "log:0:100 mm/h"
+    config = builder.builder_config
+    assert (config.interval, config.quantity, config.spacing) == (5, "rain rate", 1000)
 
 
 def test_pixels_of_another_size(tmp_path):
