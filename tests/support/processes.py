@@ -3,6 +3,7 @@
 import contextlib
 import os
 import resource
+import signal
 import subprocess
 import sys
 import textwrap
@@ -41,7 +42,14 @@ class Command:
         with self._files[0].open("w") as output, self._files[1].open("w") as errors:
             # As in a shell: the tests themselves set how much TensorFlow logs.
             environment = {name: value for name, value in os.environ.items() if name != LOG_LEVEL}
-            self.process = python("-m", "mslstm_keras", *words, stdout=output, stderr=errors, env=environment)
+            # As in front of a shell: what is started in the background, as whole test runs may be, ignores Ctrl-C.
+            before = signal.signal(signal.SIGINT, signal.default_int_handler)
+            try:
+                self.process = python(
+                    "-m", "mslstm_keras", *words, stdout=output, stderr=errors, env=environment
+                )
+            finally:
+                signal.signal(signal.SIGINT, before)
 
     def wait_until(self, happened):
         deadline = time.monotonic() + 300
