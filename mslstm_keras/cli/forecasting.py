@@ -212,7 +212,6 @@ def _watch(options, model):
 
     folder, kind = options.output, options.kind or "nc"
     data, name = data_of(options.model, options.zoo), name_of(options.model)
-    said: list[bool] = []
 
     def place(when):
         moment = when.astype("datetime64[s]").item()
@@ -220,9 +219,7 @@ def _watch(options, model):
 
     def fit(maps):
         maps = _fitted(options, maps)
-        if not said:  # the first maps tell for all
-            warn_of_other_data(maps, data, name)
-            said.append(True)
+        warn_of_other_data(maps, data, name)  # which is said once, as all that is said of every map
         return maps
 
     check_output(folder / f"forecast.{kind}")

@@ -25,6 +25,7 @@ from mslstm_keras.figures.drawing import (
     time_label,
 )
 from mslstm_keras.frames.scales import scale_of_units
+from mslstm_keras.radar.grids import ground_steps
 
 if TYPE_CHECKING:
     import xarray
@@ -46,7 +47,6 @@ RAIN_COLOURS = (
 )
 FORECAST_SUFFIXES = (".png", *ANIMATIONS)
 SHEET_OBSERVED = 2  # maps: with ten of the forecast, they fill three rows
-DEGREE = 111.195  # km of a meridian, on a sphere of 6371 km
 
 
 def rain_look() -> Look:
@@ -229,19 +229,14 @@ def scale_bar(maps: "xarray.DataArray", scale: float, width: int) -> ScaleBar | 
     """Returns a bar of at most a third of a picture's width; None where the places of pixels are not known.
 
     Args:
-        maps: rain rates, whose axis `x` is in metres, or in degrees east.
+        maps: rain rates, whose `y` and `x` are in metres, or in degrees north and east.
         scale: pixels of the picture for one of the maps.
         width: pixels of the picture.
     """
-    if "x" not in maps.coords or maps.x.size < 2:
+    steps = ground_steps(maps)
+    if steps is None:
         return None
-    step, units = abs(float(maps.x[-1] - maps.x[0])) / (maps.x.size - 1), maps.x.attrs.get("units")
-    if units == "m":
-        kilometres = step / 1000
-    elif units == "degrees_east" and "y" in maps.coords:
-        kilometres = step * DEGREE * math.cos(math.radians(float(maps.y.mean())))
-    else:
-        return None
+    kilometres = steps[1] / 1000
     most = kilometres / scale * width / 3
     power = 10.0 ** math.floor(math.log10(most))
     length = max(factor * power for factor in (1, 2, 5) if factor * power <= most)

@@ -92,7 +92,7 @@ class Grid:
         if not self.projection:
             return None
         latitude = self.top - self.shape[0] * self.dy / 2 if self.geographic else None
-        return _spacing(self.dy, self.dx, latitude)
+        return _side(*_on_ground(self.dy, self.dx, latitude))
 
     def __str__(self) -> str:
         height, width = self.shape
@@ -185,11 +185,11 @@ def pixel_steps(maps: "xarray.Dataset | xarray.DataArray") -> tuple[float, float
     return steps.get("y", -alone), steps.get("x", alone)
 
 
-def ground_spacing(maps: "xarray.Dataset | xarray.DataArray") -> float | None:
-    """Returns how many metres it is from one pixel of maps to the next; None where they do not say where they are.
+def ground_steps(maps: "xarray.Dataset | xarray.DataArray") -> tuple[float, float] | None:
+    """Returns how many metres it is from a pixel to the next along `y` and along `x`.
 
-    Of pixels that are no squares it is the side of a square of as much area, on a grid in degrees at its mean latitude.
-    Metres are those of the projection.
+    None where maps do not say where they are. On a grid in degrees it is that at its mean latitude. Metres are those of
+    the projection.
 
     Args:
         maps: with `x` and `y`, in metres or in degrees east and north, as `mslstm_keras.read_radar` returns them.
@@ -197,17 +197,29 @@ def ground_spacing(maps: "xarray.Dataset | xarray.DataArray") -> float | None:
     steps = pixel_steps(maps)
     units = [maps[axis].attrs.get("units") for axis in "yx"] if steps else []
     if steps and units == ["m", "m"]:
-        return _spacing(*steps, None)
+        return _on_ground(*steps, None)
     if steps and units == ["degrees_north", "degrees_east"]:
-        return _spacing(*steps, float(maps.y.mean()))
+        return _on_ground(*steps, float(maps.y.mean()))
     return None
 
 
-def _spacing(dy, dx, latitude):
-    area = abs(dy * dx)
-    if latitude is not None:
-        area *= _DEGREE**2 * math.cos(math.radians(latitude))
-    return round(math.sqrt(area), 1)  # services round the corners that they state
+def ground_spacing(maps: "xarray.Dataset | xarray.DataArray") -> float | None:
+    """Returns how many metres it is from one pixel to the next, see `ground_steps`.
+
+    Of pixels that are no squares it is the side of a square of as much area.
+    """
+    steps = ground_steps(maps)
+    return steps and _side(*steps)
+
+
+def _on_ground(dy, dx, latitude):
+    if latitude is None:
+        return abs(dy), abs(dx)
+    return abs(dy) * _DEGREE, abs(dx) * _DEGREE * math.cos(math.radians(latitude))
+
+
+def _side(dy, dx):
+    return round(math.sqrt(dy * dx), 1)  # services round the corners that they state
 
 
 @functools.lru_cache(maxsize=64)

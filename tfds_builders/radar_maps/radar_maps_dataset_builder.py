@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from mslstm_keras.frames.rain import QUANTITY
-from mslstm_keras.frames.scales import parse_scale
+from mslstm_keras.frames.scales import Coder, parse_scale
 from tfds_builders.dwd_radar_clips.radar_folder import open_radar_folder
 from tfds_builders.dwd_radar_clips.radar_maps import Series
 from tfds_builders.manual_folder import manual_folder
@@ -33,8 +33,8 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
         test: events of the test part.
         interval: minutes between two maps of a clip, which the events must have. Default: 5.
         spacing: metres on the ground between two pixels, which the maps must have up to a tenth. Default: 1000.
-        scale: how pixels stand for mm/h, see `mslstm_keras.frames.parse_scale`; rates beyond its ends are clipped.
-            Default: "log:0:100 mm/h".
+        scale: how pixels stand for mm/h, see `mslstm_keras.frames.parse_scale`; rates beyond its ends are clipped,
+            with a warning. Default: "log:0:100 mm/h".
         window: maps of a clip. Default: 18, six given and twelve to forecast.
         least: how many of them an event that is shorter must have; the others are missing. Default: 12.
         crop: side of a clip in pixels, a multiple of 8. Default: 96.
@@ -44,7 +44,7 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
         licence: who made the maps of the train part, and under which licence. Default: none is known.
 
     Raises:
-        ValueError: if a field is out of range, or a map is both for training and for tests.
+        ValueError: if a field is out of range.
     """
 
     train: tuple[tuple[str, float, float], ...]
@@ -83,13 +83,6 @@ class RadarMapsConfig(tfds.core.BuilderConfig):
                         f"`{name}` must hold shares of 0 <= first < last <= 1. Received: {(pattern, first, last)}"
                     )
         parse_scale(self.scale)
-        for pattern, first, last in self.train:
-            for other, from_, to in self.test:
-                if pattern == other and max(first, from_) < min(last, to):
-                    raise ValueError(
-                        "`train` and `test` must not share maps. "
-                        f"Received: {(pattern, first, last)} and {(other, from_, to)}"
-                    )
 
 
 class Draw(NamedTuple):
@@ -160,6 +153,7 @@ class Builder(PartBuilder):
         }
         for series in (each for of_part in opened.values() for each in of_part):
             _check_spacing(series, config.spacing)
+        _check_apart(opened["train"], opened["test"])
         return opened
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
@@ -212,7 +206,7 @@ class Builder(PartBuilder):
         config = self.builder_config
         code = list(self._opened).index(part)
         events = [Event(series, config.window) for series in self._opened[part]]
-        scale = parse_scale(config.scale)
+        to_pixels = Coder(parse_scale(config.scale), f"rain rates of the {part} part")
         last = None
         for index, draw in enumerate(drawn):
             event, window = events[draw.event], windows[draw.event][draw.window]
@@ -221,16 +215,14 @@ class Builder(PartBuilder):
             last = event
             random = np.random.default_rng([config.seed, code, draw.number])
             rate, observed = event.cut(window, config.crop, random)
-            pixels = np.clip(scale.to_pixel(rate), 0, 1).astype("float32")
-            yield (
-                index,
-                {
-                    "frames": pixels[..., np.newaxis],
-                    "mask": observed[..., np.newaxis],
-                    "event": event.series.source,
-                    "time": str(event.series.times[window[0]]),
-                },
-            )
+            example = {
+                "frames": to_pixels(rate)[..., np.newaxis],
+                "mask": observed[..., np.newaxis],
+                "event": event.series.source,
+                "time": str(event.series.times[window[0]]),
+            }
+            yield index, example
+        to_pixels.report()
 
 
 def _series(folder: Path, pattern: str, first: float, last: float) -> Series:
@@ -253,6 +245,18 @@ def _check_spacing(series: Series, spacing: float) -> None:
             f"The maps of an event must have pixels of `spacing` = {spacing:g} m, up to a tenth. "
             f"Received: {series.spacing:.0f} m of {series.source}"
         )
+
+
+def _check_apart(train: Iterable[Series], test: Iterable[Series]) -> None:
+    """Checks that no map is both for training and for tests, whatever globs name it."""
+    learned = {place: each.source for each in train for place in zip(each.files, each.times, strict=True)}
+    for each in test:
+        for place in zip(each.files, each.times, strict=True):
+            if place in learned:
+                raise ValueError(
+                    "`train` and `test` must not share maps. "
+                    f"Received: {place[0].name} in {learned[place]} and {each.source}"
+                )
 
 
 def _name(path: Path, folder: Path) -> str:
