@@ -1,5 +1,6 @@
 """Scores of a model on clips, beside the forecast that nothing moves."""
 
+import collections
 import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.data.clips import Clips, fill_missing
+from mslstm_keras.evaluation.intervals import bootstrap_intervals
 from mslstm_keras.evaluation.protocols import Protocol
 from mslstm_keras.metrics.categorical import Contingency
 from mslstm_keras.metrics.frame import FrameMetric
@@ -55,7 +57,7 @@ def evaluate(
     Returns:
         {"clips": count, "frames": "forecast" or "all", "model": scores, "persistence": scores} where scores maps
         a name such as "mse" (sum over the pixels of a frame) or "psnr" (dB) to {"mean": float, "per_frame":
-        [float, ...]}. Predictions are clipped to [0, 1]. Of clips that may have missing pixels also "missing", and
+        [float, ...], "interval": [float, float]}. Predictions are clipped to [0, 1]. Of clips that may have missing pixels also "missing", and
         None for scores of which nothing was observed; see `score`.
 
     Raises:
@@ -128,8 +130,9 @@ def score(
         progress: function of the number of clips that are scored, called after each batch.
 
     Returns:
-        (scores, missing): name -> {score: {"mean": float, "per_frame": [float, ...]}}, with None for a lead time that
-        no clip has a score of; and, where pixels may be missing, {"missing": {"share": float, of the pixels of the
+        (scores, missing): name -> {score: {"mean": float, "per_frame": [float, ...], "interval": [float, float]}},
+        with None for a lead time that no clip has a score of, and the 95 % interval of the mean over clips, see
+        `bootstrap_intervals`, None for a single clip; and, where pixels may be missing, {"missing": {"share": float, of the pixels of the
         scored frames, "frames": int, how many of those frames were not observed at all}}, else {}.
 
     Raises:
@@ -140,6 +143,7 @@ def score(
     counted = rollout.steps if all_frames else rollout.forecast_frames
     metrics = {name: (protocol or Protocol()).make(counted) for name in predictors}
     counting = {name: _counting(of_name.values()) for name, of_name in metrics.items()}
+    added: dict[FrameMetric, list[tuple[np.ndarray, np.ndarray]]] = collections.defaultdict(list)
     weights, pixels, missing, blank = None, 0, 0, 0
     for first in range(0, count, batch_size):
         frames = whole_clips(
@@ -156,14 +160,22 @@ def score(
             predictions = keras.ops.convert_to_tensor(predict(frames))
             for metric, counter in counting[name]:
                 if metric is counter:
-                    metric.update_state(truth, predictions, weights)
+                    contributions = metric.contributions(truth, predictions, weights)
+                    metric.add(*contributions)
+                    added[metric].append(tuple(map(keras.ops.convert_to_numpy, contributions)))
         if progress:
             progress(first + len(frames))
-    for metric, counter in itertools.chain.from_iterable(counting.values()):
+    every = list(itertools.chain.from_iterable(counting.values()))
+    for metric, counter in every:
         if metric is not counter:
             metric.take_counts(counter)
+    joined = {metric: tuple(map(np.concatenate, zip(*parts, strict=True))) for metric, parts in added.items()}
+    intervals = bootstrap_intervals(
+        {metric: metric for metric, _ in every}, {metric: joined[counter] for metric, counter in every}
+    )
     scores = {
-        name: {key: _values(metric) for key, metric in of_name.items()} for name, of_name in metrics.items()
+        name: {key: _values(metric, intervals[metric]) for key, metric in of_name.items()}
+        for name, of_name in metrics.items()
     }
     return scores, {"missing": {"share": missing / pixels, "frames": blank}} if clips.masked else {}
 
@@ -199,7 +211,7 @@ def _counting(metrics):
     ]
 
 
-def _values(metric):
+def _values(metric, interval):
     per_frame = keras.ops.convert_to_numpy(metric.per_frame())
     counts = keras.ops.convert_to_numpy(metric.sequences)
     return {
@@ -207,4 +219,5 @@ def _values(metric):
         "per_frame": [
             float(value) if count else None for value, count in zip(per_frame, counts, strict=True)
         ],
+        "interval": interval,
     }

@@ -96,9 +96,8 @@ class Contingency(EventMetric):
         for own, theirs in zip(self.variables, other.variables, strict=True):
             own.assign(theirs)
 
-    def per_frame(self) -> Tensor:
-        """Returns the score of each counted frame, (frames,), the earliest lead time first."""
-        return self.rate(*ops.unstack(self.sums(), axis=-1))
+    def scores_of(self, sums: Tensor, weights: Tensor) -> Tensor:
+        return self.rate(*ops.unstack(sums, axis=-1))
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -210,9 +209,8 @@ class FSS(EventMetric):
             parts = [pixels * part for part in parts]
         return ops.stack([ops.mean(part, axis=(2, 3, 4)) for part in parts], axis=-1)
 
-    def per_frame(self) -> Tensor:
-        """Returns the score of each counted frame, (frames,), the earliest lead time first."""
-        difference, largest = ops.unstack(self.sums(), axis=-1)
+    def scores_of(self, sums: Tensor, weights: Tensor) -> Tensor:
+        difference, largest = ops.unstack(sums, axis=-1)
         return ops.divide_no_nan(largest - difference, largest)
 
     def get_config(self) -> dict[str, Any]:

@@ -114,6 +114,17 @@ class FrameMetric(keras.metrics.Metric):
         return pixels
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
+        self.add(*self.contributions(y_true, y_pred, sample_weight))
+
+    def contributions(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Returns what each sequence adds to the sums, f_nt s, and the weights f_nt, of call arguments.
+
+        Returns:
+            (batch, frames, *PARTS) and (batch, frames). Every score is a function of their sums over sequences, so
+            `scores_of` of sums over other choices of sequences tells how far a score depends on the choice.
+        """
         truth, prediction = self._counted(y_true, "y_true"), self._counted(y_pred, "y_pred")
         if any(t != p for t, p in zip(truth.shape, prediction.shape, strict=True) if None not in (t, p)):
             raise ValueError(
@@ -134,21 +145,34 @@ class FrameMetric(keras.metrics.Metric):
             scores = self.score(truth, prediction, *places)
             for each in places:
                 weights = weights * any_weight(each)
-        self._add(ops.sum(scores * weights[(..., *(None for _ in self.PARTS))], axis=0))
-        self.sequences.assign_add(ops.broadcast_to(ops.sum(weights, axis=0), (self.frames,)))
+        weights = ops.broadcast_to(weights, (ops.shape(scores)[0], self.frames))
+        return scores * weights[(..., *(None for _ in self.PARTS))], weights
+
+    def add(self, scores: Tensor, weights: Tensor) -> None:
+        """Adds what `contributions` returns to the sums."""
+        self._add(ops.sum(scores, axis=0))
+        self.sequences.assign_add(ops.sum(weights, axis=0))
 
     def sums(self) -> Tensor:
         """Returns the weighted sums over sequences of what `score` returns, (frames, ...)."""
         return self.totals + self.remainders
 
+    def scores_of(self, sums: Tensor, weights: Tensor) -> Tensor:
+        """Returns score_t, (..., frames), of sums over sequences, (..., frames, *PARTS), and of their weights."""
+        return ops.divide_no_nan(sums, weights)
+
+    def mean_of(self, scores: Tensor, weights: Tensor) -> Tensor:
+        """Returns the mean, (...), of scores (..., frames) over the frames with a weight above 0."""
+        weighed = ops.sum(ops.cast(weights > 0, scores.dtype), axis=-1)
+        return ops.mean(scores, axis=-1) * ops.divide_no_nan(ops.cast(self.frames, scores.dtype), weighed)
+
     def per_frame(self) -> Tensor:
-        """Returns the mean score of each counted frame, (frames,), the earliest lead time first."""
-        return ops.divide_no_nan(self.sums(), self.sequences)
+        """Returns the score of each counted frame, (frames,), the earliest lead time first."""
+        return self.scores_of(self.sums(), ops.convert_to_tensor(self.sequences))
 
     def result(self) -> Tensor:
         """Returns the mean score over the counted frames, without those that nothing gave a weight; a scalar."""
-        weighed = ops.sum(ops.cast(self.sequences > 0, self.dtype))
-        return ops.mean(self.per_frame()) * ops.divide_no_nan(ops.cast(self.frames, self.dtype), weighed)
+        return self.mean_of(self.per_frame(), ops.convert_to_tensor(self.sequences))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "frames": self.frames}

@@ -133,6 +133,5 @@ class ValueRMSE(_ValueMetric):
     def score(self, truth: Tensor, prediction: Tensor, pixels: Tensor | None = None) -> Tensor:
         return mean_of_pixels(ops.square(self._to_values(truth) - self._to_values(prediction)), pixels)
 
-    def per_frame(self) -> Tensor:
-        """Returns the score of each counted frame, (frames,), the earliest lead time first."""
-        return ops.sqrt(super().per_frame())
+    def scores_of(self, sums: Tensor, weights: Tensor) -> Tensor:
+        return ops.sqrt(super().scores_of(sums, weights))

@@ -63,7 +63,7 @@ def by_hand(predictions, levels, first):
 def assert_equal_scores(scores, expected):
     assert list(scores) == ["mse", "mae", "ssim", "psnr"]
     for name, values in expected.items():
-        assert list(scores[name]) == ["mean", "per_frame"]
+        assert list(scores[name]) == ["mean", "per_frame", "interval"]
         np.testing.assert_allclose(
             scores[name]["per_frame"], values["per_frame"], rtol=1e-5, atol=1e-6, err_msg=name
         )
@@ -147,7 +147,7 @@ def test_a_lead_time_that_was_never_observed_has_no_score(model):
     observed[:, CONTEXT:] = False
     result = evaluate(model, masked(observed))
     for scores in (*result["model"].values(), *result["persistence"].values()):
-        assert scores == {"mean": None, "per_frame": [None, None]}
+        assert scores == {"mean": None, "per_frame": [None, None], "interval": None}
     assert result["missing"] == {"share": 1, "frames": 10}
 
 
@@ -157,6 +157,14 @@ def test_a_mask_without_missing_pixels_changes_nothing(model):
     plain = evaluate(model, clips())
     for who in ("model", "persistence"):
         assert_equal_scores(result[who], plain[who])
+
+
+def test_scores_have_an_interval_over_clips(model):
+    for who in ("model", "persistence"):
+        for name, scores in evaluate(model, clips())[who].items():
+            low, high = scores["interval"]
+            assert low < scores["mean"] < high, name
+    assert evaluate(model, clips(), count=1)["model"]["mse"]["interval"] is None
 
 
 def test_count_takes_the_first_clips(model):
