@@ -2,7 +2,6 @@
 
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 SETTINGS = (
@@ -22,10 +21,12 @@ def describe_machine() -> dict[str, Any]:
     """Returns processor, cores, memory, devices, versions, backend and settings of threads as plain data."""
     import keras
 
+    from mslstm_keras.training.machine import processor, usable_cores
+
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
-        "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores_usable": usable_cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.platform(),
         "devices": _devices(),
@@ -80,24 +81,13 @@ def _threads():
     }
 
 
-def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.machine()
-
-
 def _devices():
     import keras
+
+    from mslstm_keras.training.machine import gpus
 
     if keras.config.backend() == "jax":
         import jax
 
         return [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
-    return [f"gpu: {name}" for name in names] or ["cpu"]
+    return [f"gpu: {name}" for name in gpus()] or ["cpu"]

@@ -31,9 +31,8 @@ FLOORS = (
     ("figures",),
     ("evaluation",),
     ("forecasting",),
-    ("export",),
+    ("export", "cost", "insight"),
     ("zoo", "deploy"),
-    ("cost", "insight"),
     ("search",),
     ("cli",),
     ("__main__",),
@@ -54,6 +53,7 @@ TENSORFLOW = {
     "layers.recomputing",
     "training.devices",
     "training.feeding",
+    "training.machine",
     "training.optimizers",
     "zoo.safety",
 }

@@ -40,6 +40,17 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     add_zoo(command)
+    command = add_command(
+        group,
+        "renew",
+        _renew,
+        "score models of a zoo again and write their files anew",
+        "mslstm zoo renew ms_lstm_moving_mnist --zoo my_zoo",
+    )
+    command.add_argument("names", nargs="+", help="models")
+    command.add_argument("--clips", type=int, help="test clips to score (default: all)")
+    command.add_argument("--data-dir", type=Path, help=DATA_DIR)
+    add_zoo(command)
 
 
 def _list(options):
@@ -65,11 +76,17 @@ def _show(options):
 
 
 def _verify(options):
-    from mslstm_keras.zoo.index import list_pretrained, verify_pretrained
+    from mslstm_keras.zoo.index import holds_saved_model, list_pretrained, verify_pretrained
 
     names = options.names or list(list_pretrained(options.zoo))
-    folders = {name: str(verify_pretrained(name, options.zoo)) for name in names}
-    show(options, folders, lambda: (f"{name}: every file is as listed" for name in folders))
+    folders = {name: verify_pretrained(name, options.zoo) for name in names}
+
+    def lines():
+        for name, folder in folders.items():
+            without = "" if holds_saved_model(folder) else f" (no SavedModel; mslstm export {name} writes it)"
+            yield f"{name}: every file is as listed{without}"
+
+    show(options, {name: str(folder) for name, folder in folders.items()}, lines)
 
 
 def _add(options):
@@ -85,3 +102,14 @@ def _add(options):
         note="" if options.note is None else options.note.read_text(encoding="utf-8"),
     )
     show(options, dataclasses.asdict(entry), lambda: [_line(entry)])
+
+
+def _renew(options):
+    from mslstm_keras.zoo.adding import renew_pretrained
+
+    renewed = {
+        name: renew_pretrained(name, zoo=options.zoo, count=options.clips, data_dir=options.data_dir)
+        for name in options.names
+    }
+    facts = {name: dataclasses.asdict(entry) for name, entry in renewed.items()}
+    show(options, facts, lambda: map(_line, renewed.values()))

@@ -94,13 +94,14 @@ def _measure(
     clips = np.zeros(clips_shape, "float32")
     peak = _gpu_peak if on_gpu else _process_peak
     before = peak()
-    training = _seconds_of_second(lambda: model.train_on_batch(clips[:, :-1], clips[:, 1:]))
+    training = seconds_of_second(lambda: model.train_on_batch(clips[:, :-1], clips[:, 1:]))
     grown = peak(reset=False) - before
-    forward = _seconds_of_second(lambda: model.predict_on_batch(clips[:, :context_frames]))
+    forward = seconds_of_second(lambda: model.predict_on_batch(clips[:, :context_frames]))
     return Measurement(grown, training, forward)
 
 
-def _seconds_of_second(call: Callable[[], Any]) -> float:
+def seconds_of_second(call: Callable[[], Any]) -> float:
+    """Returns the seconds of a second call: the first one also traces and compiles."""
     call()
     start = time.perf_counter()
     call()

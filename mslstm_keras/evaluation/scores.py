@@ -57,8 +57,8 @@ def evaluate(
     Returns:
         {"clips": count, "frames": "forecast" or "all", "model": scores, "persistence": scores} where scores maps
         a name such as "mse" (sum over the pixels of a frame) or "psnr" (dB) to {"mean": float, "per_frame":
-        [float, ...], "interval": [float, float]}. Predictions are clipped to [0, 1]. Of clips that may have missing pixels also "missing", and
-        None for scores of which nothing was observed; see `score`.
+        [float, ...], "interval": [float, float]}. Predictions are clipped to [0, 1]. Of clips that may have missing
+        pixels also "missing", and None for scores of which nothing was observed; see `score`.
 
     Raises:
         ValueError: if `count` is not in 1 .. the number of clips, `batch_size` is below 1, or the clips do not
@@ -132,8 +132,8 @@ def score(
     Returns:
         (scores, missing): name -> {score: {"mean": float, "per_frame": [float, ...], "interval": [float, float]}},
         with None for a lead time that no clip has a score of, and the 95 % interval of the mean over clips, see
-        `bootstrap_intervals`, None for a single clip; and, where pixels may be missing, {"missing": {"share": float, of the pixels of the
-        scored frames, "frames": int, how many of those frames were not observed at all}}, else {}.
+        `bootstrap_intervals`, None for a single clip; and, where pixels may be missing, {"missing": {"share": float,
+        of the pixels of the scored frames, "frames": int, how many of those frames were not observed at all}}, else {}.
 
     Raises:
         ValueError: if `batch_size` is below 1 or the clips do not fit.
@@ -162,14 +162,18 @@ def score(
                 if metric is counter:
                     contributions = metric.contributions(truth, predictions, weights)
                     metric.add(*contributions)
-                    added[metric].append(tuple(map(keras.ops.convert_to_numpy, contributions)))
+                    numbers, weighed = map(keras.ops.convert_to_numpy, contributions)
+                    added[metric].append((numbers, weighed))
         if progress:
             progress(first + len(frames))
     every = list(itertools.chain.from_iterable(counting.values()))
     for metric, counter in every:
         if metric is not counter:
             metric.take_counts(counter)
-    joined = {metric: tuple(map(np.concatenate, zip(*parts, strict=True))) for metric, parts in added.items()}
+    joined = {
+        metric: (np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+        for metric, parts in added.items()
+    }
     intervals = bootstrap_intervals(
         {metric: metric for metric, _ in every}, {metric: joined[counter] for metric, counter in every}
     )

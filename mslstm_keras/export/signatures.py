@@ -1,7 +1,9 @@
 """The signatures of a SavedModel: functions that servers call."""
 
+import contextlib
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,15 +18,27 @@ RAIN_RATE, VALUES = "rain_rate", "values"
 """Signatures of numbers in their units."""
 
 
+Weights = Callable[[], contextlib.AbstractContextManager[Any]]
 Signatures = dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]]
 
 
-def clip_signatures(model: keras.Model, rollout: Rollout, scale: Scale | None) -> Signatures:
-    """Returns name -> function and what it takes, of the signatures that forecast a clip."""
+def clip_signatures(
+    model: keras.Model, rollout: Rollout, scale: Scale | None, weights: Weights = contextlib.nullcontext
+) -> Signatures:
+    """Returns name -> function and what it takes, of the signatures that forecast a clip.
+
+    Args:
+        model: model of `create_model`.
+        rollout: its roll-out.
+        scale: how pixels stand for numbers; None where they stand for none.
+        weights: function that returns the context in which the model has the weights to export.
+    """
     shape = (None, rollout.context_frames, *rollout.step.inputs[0].shape[1:])
 
+    @tf.function  # one graph, which all signatures call, not one in each of them
     def forecast(frames):
-        return tf.cast(model(frames)[:, -rollout.forecast_frames :], tf.float32)
+        with weights():
+            return tf.cast(model(frames)[:, -rollout.forecast_frames :], tf.float32)
 
     def serving_default(frames):
         return {"forecast": forecast(frames)}
@@ -49,8 +63,13 @@ def clip_signatures(model: keras.Model, rollout: Rollout, scale: Scale | None) -
     return signatures
 
 
-def streaming_signatures(rollout: Rollout) -> Signatures:
-    """Returns name -> function and what it takes, of the signatures that go from one frame to the next."""
+def streaming_signatures(rollout: Rollout, weights: Weights = contextlib.nullcontext) -> Signatures:
+    """Returns name -> function and what it takes, of the signatures that go from one frame to the next.
+
+    Args:
+        rollout: roll-out of the model.
+        weights: function that returns the context in which it has the weights to export.
+    """
     frame, *states = rollout.step.inputs
     names = [STATE.format(number) for number in range(len(states))]
     frame_spec = tf.TensorSpec(frame.shape, tf.float32, name="frame")
@@ -65,7 +84,8 @@ def streaming_signatures(rollout: Rollout) -> Signatures:
         }
 
     def step(frame, *states):
-        next_frame, *after = rollout.step([frame, *states])
+        with weights():
+            next_frame, *after = rollout.step([frame, *states])
         after = {spec.name: tf.cast(state, spec.dtype) for spec, state in zip(specs, after, strict=True)}
         return {"next_frame": tf.cast(next_frame, tf.float32), **after}
 

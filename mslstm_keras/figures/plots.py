@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mslstm_keras.figures.drawing import (
+    ANIMATED_PANEL,
     FAINT,
     INK,
     LINES,
@@ -97,6 +98,7 @@ def forecast_animation(
     path: str | os.PathLike[str],
     *,
     fps: float = 4,
+    panel_width: int = ANIMATED_PANEL,
 ) -> None:
     """Draws a forecast as a GIF that loops for ever: truth, forecast and |difference| side by side.
 
@@ -110,6 +112,7 @@ def forecast_animation(
         forecast: floats (lead time, height, width, channels).
         path: GIF file to write.
         fps: float in (0, 50]. Frames per second.
+        panel_width: int. Largest width of a panel, in pixels of the picture.
 
     Raises:
         ValueError: if the arrays do not belong together, hold infinite values, the forecast holds NaN, or `fps` is out
@@ -123,7 +126,8 @@ def forecast_animation(
         both = np.concatenate([np.zeros((len(context), *error.shape[1:])), error])
         panels.insert(0, Panel("truth", np.concatenate([context, truth])))
         panels.append(Panel("|difference|", both, difference_look(largest_size(error)), shows_input=False))
-    write_gif(path, draw_panels(panels, clock(len(context), len(forecast)), len(context)), fps=fps)
+    pictures = draw_panels(panels, clock(len(context), len(forecast)), len(context), panel_width=panel_width)
+    write_gif(path, pictures, fps=fps)
 
 
 def curve_figure(

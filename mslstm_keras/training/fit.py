@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+import time
 import warnings
 import zipfile
 import zlib
@@ -26,6 +27,7 @@ from mslstm_keras.models.rollout import told_model
 from mslstm_keras.training.devices import alone, place
 from mslstm_keras.training.feeding import scoring_batches, training_batches, training_clips, validation_clips
 from mslstm_keras.training.losses import FrameL1L2
+from mslstm_keras.training.machine import device
 from mslstm_keras.training.optimizers import Adam, LossScaleOptimizer, RateOfUpdates
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.sampling import sampling_schedule
@@ -49,11 +51,11 @@ def train(
     """Trains a model by a recipe, or goes on with a training.
 
     The run folder holds `recipe.json`, `checkpoint.keras` (model, optimiser and step, written whole or not at all
-    every `interval_steps`), `checkpoint-before.keras` (the one before it), `log.csv` (one line per interval) and
-    `tensorboard/`. Initial weights, clips, their order, sampling and learning rate are functions of the seed and of
-    the step number, so a run that is killed and resumed ends with the weights of one that was not. That holds on one
-    machine: on its CPU always, on a GPU only after `tf.config.experimental.enable_op_determinism()`. The number
-    of devices changes the weights by rounding alone.
+    every `interval_steps`), `checkpoint-before.keras` (the one before it), `log.csv` (one line per interval, with the
+    seconds that it took and on what) and `tensorboard/`. Initial weights, clips, their order, sampling and learning
+    rate are functions of the seed and of the step number, so a run that is killed and resumed ends with the weights of
+    one that was not. That holds on one machine: on its CPU always, on a GPU only after
+    `tf.config.experimental.enable_op_determinism()`. The number of devices changes the weights by rounding alone.
 
     Args:
         recipe: the recipe. On resuming it may differ from that of the run in how to go on, such as `steps`.
@@ -375,12 +377,14 @@ class _Log(keras.callbacks.Callback):
     """Writes the log anew, whole or not at all, with one more line after each interval.
 
     Lines behind the checkpoint are dropped: resuming writes them again. (Keras' CSVLogger only appends, cannot
-    take up a column that is new on resuming, and adds empty columns to a run without validation.)
+    take up a column that is new on resuming, and adds empty columns to a run without validation.) A line also says
+    how many seconds the interval took, and on what: a training may go on elsewhere.
     """
 
     def __init__(self, path: Path, first_step: int):
         super().__init__()
         self.path = path
+        self.device = device()
         self.lines = []
         if path.exists():
             try:
@@ -391,8 +395,12 @@ class _Log(keras.callbacks.Callback):
                     f"`run_dir` must hold a log with a column of steps, or none. Received: {path}"
                 ) from error
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began = time.perf_counter()
+
     def on_epoch_end(self, epoch, logs=None):
-        self.lines.append({"epoch": epoch, **logs})
+        seconds = round(time.perf_counter() - self.began, 2)
+        self.lines.append({"epoch": epoch, **logs, "seconds": seconds, "device": self.device})
         columns = sorted(set().union(*self.lines) - {"epoch"})
         with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, ["epoch", *columns], restval="nan")

@@ -8,12 +8,13 @@ import json
 import math
 import os
 import platform
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from mslstm_keras.cost import counting
+from mslstm_keras.cost.measurement import seconds_of_second
 from mslstm_keras.data.clips import fill_missing
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.evaluation.protocols import data_scale, find_protocol
@@ -26,15 +27,24 @@ from mslstm_keras.locks import locked
 from mslstm_keras.models.registry import VideoModel
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.training.fit import LOG
+from mslstm_keras.training.machine import device
 from mslstm_keras.zoo.card import write_card
 from mslstm_keras.zoo.checksums import sums
 from mslstm_keras.zoo.entry import ZooEntry, check_name
-from mslstm_keras.zoo.index import INDEX, VERSION, list_pretrained, zoo_folder
-from mslstm_keras.zoo.loading import read_run
+from mslstm_keras.zoo.index import (
+    INDEX,
+    VERSION,
+    find_pretrained,
+    list_pretrained,
+    verify_pretrained,
+    zoo_folder,
+)
+from mslstm_keras.zoo.loading import load_pretrained, read_run
 
-SAMPLES = 3
-
-
+SAMPLES, SAMPLE_WIDTH = 2, 128  # clips on the card, and pixels of a panel: cards are a fifth of a zoo's size
+CURVE = "curve.csv"
+BEYOND_HALF = 65_520  # rounds to infinity in float16
+UNRECORDED = "nan"  # what the log of a training has where a column came later
 RECORDED_PACKAGES = ("mslstm-keras", "keras", "tensorflow", "numpy")
 
 
@@ -67,38 +77,115 @@ def add_pretrained(
             name of a folder.
         OSError: if the zoo cannot be written; it is then left as it was.
     """
-    zoo = Path(zoo_folder() if zoo is None else zoo)
     model, recipe, seen = read_run(run_dir)
-    name = recipe.name if name is None else name
-    check_name(name)
     clips = split_clips(recipe.data, "test", data_dir)
     entry = ZooEntry(
-        name=name,
+        name=recipe.name if name is None else name,
         recipe=recipe,
         clips_seen=seen,
         parameters=sum(math.prod(variable.shape) for variable in model.trainable_variables),
-        scores=evaluate(model, clips, count=count, protocol=find_protocol(recipe.data)),
+        scores={},
         comparison={label: _scored_run(run, clips, count) for label, run in (beside or {}).items()},
         versions=_versions(),
         files={},
         note=note,
+        training=_training(Path(run_dir) / LOG),
     )
+    return _put(entry, model, clips, Path(run_dir) / LOG, zoo, count)
+
+
+def renew_pretrained(
+    name: str,
+    *,
+    zoo: str | os.PathLike[str] | None = None,
+    count: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> ZooEntry:
+    """Scores an entry of a zoo again and writes its files anew: model, SavedModel, card, pictures, index line.
+
+    What was trained, with what and beside which others stays. So everybody can see whether an entry has the scores
+    that its card says.
+
+    Args:
+        name: str. Name of the entry.
+        zoo: folder of a zoo; by default that of the package.
+        count: int. How many test clips of the recipe's data to score; all by default.
+        data_dir: folder of prepared TFDS data sets.
+
+    Returns:
+        The renewed entry.
+
+    Raises:
+        ValueError: if there is no such entry, a file of it is missing or altered, or the recipe's data is not prepared.
+        OSError: if the zoo cannot be written; it is then left as it was.
+    """
+    entry = find_pretrained(name, zoo)
+    folder = verify_pretrained(name, zoo)
+    clips = split_clips(entry.recipe.data, "test", data_dir)
+    return _put(entry, load_pretrained(name, zoo), clips, folder / CURVE, zoo, count)
+
+
+def _put(entry, model, clips, log, zoo, count):
+    """Scores a model and writes its entry, with the curve of a log, into a zoo; returns the entry."""
+    check_name(entry.name)
+    zoo = Path(zoo_folder() if zoo is None else zoo)
+    _round_to_half(model)
+    scores = evaluate(model, clips, count=count, protocol=find_protocol(entry.recipe.data))
+    entry = dataclasses.replace(entry, scores=scores, cost=_cost(model))
+    curve = log.read_bytes()  # before the folder that may hold it is replaced
     with locked(zoo):  # scored is scored: here others wait for seconds
         remove_partial(zoo)  # with the lock held, nobody is writing it any more
         entries = list_pretrained(zoo) if (zoo / INDEX).exists() else {}
         # The index is written before the folder takes its place: a disk that is full by then changes neither.
         with replacing(zoo / INDEX) as index, replacing(zoo / entry.name) as folder:
             version = folder / VERSION
-            export_saved_model(model, version, scale=data_scale(recipe))
+            export_saved_model(model, version, scale=data_scale(entry.recipe), half=True)
             # Not compiled: the optimiser's state is two thirds of the file, and who trains on begins with a new one.
-            save_keras_folder(VideoModel(model.input, model.output, name=model.name), version)
-            shutil.copyfile(Path(run_dir) / LOG, version / "curve.csv")
+            save_keras_folder(VideoModel(model.input, model.output, name=model.name), version, half=True)
+            (version / CURVE).write_bytes(curve)
             _draw_samples(model, clips, version / "samples.gif")
-            _draw_curve(version / "curve.csv", entry, version / "curve.png")
+            _draw_curve(version / CURVE, entry, version / "curve.png")
             write_card(entry, version)
             entries[entry.name] = dataclasses.replace(entry, files=sums(folder))
             _write_index(index, entries)
     return entries[entry.name]
+
+
+def _round_to_half(model):
+    """Rounds weights to what float16 holds, 11 digits of two: files are half as large, scores the same but for that.
+
+    Raises:
+        ValueError: if a weight is too large for float16.
+    """
+    for weight in model.trainable_variables:
+        value = weight.numpy()
+        if not (np.abs(value) < BEYOND_HALF).all():
+            raise ValueError(
+                f"`run_dir` must hold weights below {BEYOND_HALF:,}, which float16 can hold. Received: "
+                f"{np.abs(value).max():.6g} in {weight.path}"
+            )
+        weight.assign(value.astype("float16").astype(value.dtype))
+
+
+def _training(log):
+    """Returns where a run was trained and how long, None where its log does not say so of every interval."""
+    with open(log, newline="") as file:
+        lines = list(csv.DictReader(file))
+    devices = list(dict.fromkeys(line.get("device", UNRECORDED) for line in lines))
+    if UNRECORDED in devices:
+        return None
+    return {"device": ", then ".join(devices), "seconds": sum(float(line["seconds"]) for line in lines)}
+
+
+def _cost(model):
+    rollout = find_layer(model, Rollout)
+    step = counting.count(rollout.step, rollout.step.inputs)
+    clip = np.zeros((1, rollout.context_frames, *rollout.step.inputs[0].shape[1:]), "float32")
+    return {
+        "macs": rollout.steps * sum(step.macs.values()),
+        "seconds": seconds_of_second(lambda: model.predict_on_batch(clip)),
+        "device": device(),
+    }
 
 
 def _scored_run(run_dir, clips, count):
@@ -116,7 +203,7 @@ def _draw_samples(model, clips, path):
     given, true, predicted = (
         np.concatenate(list(part), axis=1) for part in (frames[:, :context], truth, prediction)
     )
-    forecast_animation(given, true, predicted, path)
+    forecast_animation(given, true, predicted, path, panel_width=SAMPLE_WIDTH)
 
 
 def _draw_curve(log, entry, path):

@@ -23,13 +23,19 @@ def write_card(entry: ZooEntry, folder: Path) -> None:
 
 
 def score_table(rows: dict[str, dict[str, Any]]) -> list[str]:
-    """Returns the lines of a Markdown table of scores: one row per label, one column per metric."""
+    """Returns the lines of a Markdown table of scores: one row per label, one column per metric, with intervals."""
     metrics = list(next(iter(rows.values())))
     lines = ["| | " + " | ".join(map(metric_label, metrics)) + " |", "|---|" + "---|" * len(metrics)]
     for label, scores in rows.items():
-        values = [score_text(scores[metric]["mean"]) for metric in metrics]
+        values = [score_text(scores[metric]["mean"]) + _interval(scores[metric]) for metric in metrics]
         lines.append(f"| {label} | " + " | ".join(values) + " |")
     return lines
+
+
+def _interval(score):
+    """Returns the interval of a score in brackets; nothing where there is none."""
+    interval = score.get("interval")
+    return f" ({' to '.join(map(score_text, interval))})" if interval else ""
 
 
 def lead_time_table(rows: dict[str, dict[str, Any]], metric: str) -> list[str]:
@@ -65,7 +71,9 @@ def _lines(entry):
     yield "```"
     yield (
         "\nThis folder is a Keras model for `keras.models.load_model` (after `import mslstm_keras`) and a "
-        "TensorFlow SavedModel with the signature `serving_default`: `frames` -> `forecast`."
+        "TensorFlow SavedModel with the signature `serving_default`: `frames` -> `forecast`. (What `pip` installs has "
+        f"no SavedModels; `mslstm export {entry.name}` writes this one.) The weights are stored in float16 and "
+        "computed with in float32; the scores are of these weights."
     )
     if entry.note:
         yield "\n## What it is good for"
@@ -74,7 +82,8 @@ def _lines(entry):
     yield (
         f"\nThe {'forecast frames' if scores['frames'] == 'forecast' else 'predicted frames'} of the first "
         f"{scores['clips']:,} test clips of `{recipe.data}`; predictions clipped to [0, 1]. Made by "
-        f"`mslstm evaluate --model {entry.name} --dataset {recipe.data} --clips {scores['clips']}`.\n"
+        f"`mslstm evaluate --model {entry.name} --dataset {recipe.data} --clips {scores['clips']}`. In brackets: 95 % "
+        "intervals by the bootstrap over clips, which takes clips as independent of one another.\n"
     )
     yield from score_table(rows)
     for metric in find_protocol(recipe.data).by_lead_time:
@@ -89,7 +98,10 @@ def _lines(entry):
             yield f"- {label}: {run['clips_seen']:,} clips seen; {_differences(run['recipe'], recipe.to_dict())}"
     yield "\n## Training"
     yield "\n![training curve](curve.png)"
-    yield "\n`curve.csv` has one line per interval. The recipe:\n"
+    yield (
+        f"\n{_training(entry)} `curve.csv` has one line per interval. Made by `mslstm train recipe.json"
+        f"{f' --initial {recipe.initial}' if recipe.initial else ''}`, where `recipe.json` is:\n"
+    )
     yield "```json"
     yield json.dumps(recipe.to_dict(), indent=2)
     yield "```"
@@ -98,11 +110,25 @@ def _lines(entry):
         + ", ".join(f"{package} {version}" for package, version in entry.versions.items())
         + "."
     )
+    if entry.cost:
+        yield "\n## Cost"
+        yield (
+            f"\n{entry.parameters:,} parameters; {entry.cost['macs'] / 1e9:.2f} G multiply-accumulates for a forecast, "
+            f"which took {entry.cost['seconds']:.2g} s (one clip, {entry.cost['device']})."
+        )
     yield "\n## Limits"
     yield (
         f"\nIt has seen `{recipe.data}` and nothing else: on other frames its forecasts mean little. Forecasts blur "
         "with lead time, as the squared error asks for. Values are not clipped to [0, 1]."
     )
+
+
+def _training(entry):
+    """Returns how long the training took and on what, a sentence."""
+    if entry.training is None:
+        return "On what it was trained, and how long that took, was not recorded."
+    minutes = entry.training["seconds"] / 60
+    return f"Trained in {minutes:,.0f} minutes on {entry.training['device']}, seed {entry.recipe.seed}."
 
 
 def _facts(recipe):

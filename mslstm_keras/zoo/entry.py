@@ -31,6 +31,9 @@ class ZooEntry:
         versions: package -> version it was trained with.
         files: path below the entry's folder -> {"size": bytes, "sha256": str}.
         note: str. What it is good for and what not, in Markdown, for the card; may be empty.
+        training: {"device": str, "seconds": float}, on what it was trained and how long; None where that was not
+            recorded.
+        cost: {"macs": int, of a forecast, "seconds": float, that the forecast of one clip took, "device": str}.
     """
 
     name: str
@@ -42,6 +45,8 @@ class ZooEntry:
     versions: Mapping[str, str]
     files: Files
     note: str = ""
+    training: Mapping[str, Any] | None = None
+    cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name(self.name)

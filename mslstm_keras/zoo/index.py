@@ -9,6 +9,8 @@ from mslstm_keras.zoo.checksums import read_listing, verify
 from mslstm_keras.zoo.entry import ZooEntry
 
 INDEX, VERSION = "index.json", "1"
+SAVED_MODEL = "fingerprint.pb", "saved_model.pb", "variables/"
+"""Files and folders of a SavedModel. A zoo that `pip` has installed has none of them: it would be twice as large."""
 
 
 def zoo_folder() -> Path:
@@ -58,12 +60,21 @@ def verify_pretrained(name: str, zoo: str | os.PathLike[str] | None = None) -> P
     """Checks size and SHA-256 of every file of an entry.
 
     Returns:
-        The entry's versioned folder, as `keras.models.load_model` and `tf.saved_model.load` take it.
+        The entry's versioned folder, as `keras.models.load_model` takes it and, if `holds_saved_model`,
+        `tf.saved_model.load`.
 
     Raises:
         ValueError: naming the file that is missing, truncated, altered, a link, or not in the index.
     """
-    entry = find_pretrained(name, zoo)
+    files = find_pretrained(name, zoo).files
     folder = Path(zoo_folder() if zoo is None else zoo) / name
-    verify(folder, entry.files, "`zoo` must hold every file of an entry as the index lists it")
+    if not holds_saved_model(folder / VERSION):
+        served = tuple(f"{VERSION}/{path}" for path in SAVED_MODEL)
+        files = {path: listed for path, listed in files.items() if not path.startswith(served)}
+    verify(folder, files, "`zoo` must hold every file of an entry as the index lists it")
     return folder / VERSION
+
+
+def holds_saved_model(folder: Path) -> bool:
+    """Returns whether anything of a SavedModel is in the versioned folder of an entry."""
+    return any((folder / path).exists() for path in SAVED_MODEL)

@@ -39,6 +39,15 @@ def test_a_run_is_added_to_a_zoo(succeed, tiny_run, other_run, tmp_path, optdigi
     assert list(entry.comparison) == ["the other"]
     assert entry.note in (zoo / "mine" / "1" / "README.md").read_text()
     mslstm_keras.load_pretrained("mine", zoo)
+    renewed = succeed("zoo", "renew", "mine", "--zoo", zoo, "--clips", 3, "--data-dir", optdigits_dir)
+    again = mslstm_keras.list_pretrained(zoo)["mine"]
+    assert renewed.startswith("mine ")
+    assert (again.scores["clips"], again.note) == (3, entry.note)
+    shutil.rmtree(zoo / "mine" / "1" / "variables")
+    for name in ("saved_model.pb", "fingerprint.pb"):
+        (zoo / "mine" / "1" / name).unlink()
+    said = "mine: every file is as listed (no SavedModel; mslstm export mine writes it)\n"
+    assert succeed("zoo", "verify", "--zoo", zoo) == said
 
 
 @pytest.mark.slow

@@ -170,7 +170,7 @@ def test_two_hosts_end_with_the_weights_of_one_whoever_is_killed(tmp_path):
     one, two = lines(alone), lines(hosts)
     assert one.dtype.names == two.dtype.names
     np.testing.assert_array_equal(two["step"], np.arange(1, LAST + 1))
-    for name in one.dtype.names:
+    for name in set(one.dtype.names) - {"seconds", "device"}:
         np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-9, err_msg=name)
     assert {path.name for path in hosts.iterdir()} == {path.name for path in alone.iterdir()}
 

@@ -142,6 +142,6 @@ def test_killed_trainings_end_like_uninterrupted_ones(tmp_path):
         assert lines.dtype.names == expected.dtype.names
         np.testing.assert_array_equal(lines["step"], np.arange(INTERVAL, STEPS + 1, INTERVAL))
         assert 0 < lines["truth_rate"].min() < lines["truth_rate"].max() < 1
-        for column in lines.dtype.names:
+        for column in set(lines.dtype.names) - {"seconds", "device"}:
             np.testing.assert_allclose(lines[column], expected[column], rtol=1e-6)
         assert {path.name for path in run.iterdir()} == {path.name for path in uninterrupted.iterdir()}

@@ -1,12 +1,14 @@
 """A run becomes an entry: what is in it, who can read it, and that writing it is all or nothing."""
 
 import csv
+import dataclasses
 import errno
 import hashlib
 import importlib.metadata
 import re
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -14,13 +16,15 @@ import tensorflow as tf
 from PIL import Image
 
 import mslstm_keras
+from mslstm_keras.cost.account import count_cost
 from mslstm_keras.data.clips import Clips
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.evaluation.scores import evaluate
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.training.fit import read_recipe
+from mslstm_keras.training.machine import device
 from mslstm_keras.zoo import adding
-from mslstm_keras.zoo.adding import add_pretrained
+from mslstm_keras.zoo.adding import add_pretrained, renew_pretrained
 from mslstm_keras.zoo.index import find_pretrained, list_pretrained, verify_pretrained
 from mslstm_keras.zoo.loading import load_model, load_pretrained
 from tests.support.equations import assert_close
@@ -62,6 +66,21 @@ def test_entry_tells_what_was_trained_and_with_what(tiny_zoo, tiny_run):
     assert entry.clips_seen == 8
     weights = keras.models.load_model(tiny_run / "checkpoint.keras").trainable_variables
     assert entry.parameters == sum(np.prod(weight.shape) for weight in weights)
+    with open(tiny_run / "log.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    seconds = sum(float(line["seconds"]) for line in lines)
+    assert entry.training == {"device": lines[0]["device"], "seconds": pytest.approx(seconds)}
+    assert entry.cost["seconds"] > 0
+    assert entry.cost["device"] == device()
+    recipe = entry.recipe
+    counted = count_cost(
+        recipe.model,
+        recipe.frame_shape,
+        recipe.context_frames,
+        recipe.forecast_frames,
+        **recipe.model_options(),
+    )
+    assert entry.cost["macs"] == counted.total_macs
     assert set(entry.versions) == {"python", "mslstm-keras", "keras", "tensorflow", "numpy"}
     assert entry.versions["mslstm-keras"] == mslstm_keras.__version__
     for package in ("keras", "numpy"):
@@ -72,7 +91,9 @@ def test_entry_tells_what_was_trained_and_with_what(tiny_zoo, tiny_run):
 def test_scores_are_those_of_the_test_clips(tiny_zoo, tiny_run, other_run, optdigits_dir):
     clips = split_clips(OPTDIGITS, "test", optdigits_dir)
     entry = find_pretrained(NAME, tiny_zoo)
-    assert entry.scores == evaluate(load_model(tiny_run), clips, count=5)
+    assert entry.scores == evaluate(load_pretrained(NAME, tiny_zoo), clips, count=5)
+    before = evaluate(load_model(tiny_run), clips, count=5)["model"]["mse"]["mean"]
+    assert entry.scores["model"]["mse"]["mean"] == pytest.approx(before, rel=1e-3)  # but for the rounding
     assert entry.comparison == {
         "the other": {
             "recipe": read_recipe(other_run).to_dict(),
@@ -86,7 +107,9 @@ def test_card_curve_and_samples(tiny_zoo, tiny_run):
     folder, entry = tiny_zoo / NAME / "1", find_pretrained(NAME, tiny_zoo)
     card = (folder / "README.md").read_text()
     assert card.startswith(f"# {NAME}\n")
-    assert f"| {NAME} | {entry.scores['model']['mse']['mean']:.2f} |" in card
+    mse = entry.scores["model"]["mse"]
+    low, high = mse["interval"]
+    assert f"| {NAME} | {mse['mean']:.2f} ({low:.2f} to {high:.2f}) |" in card
     assert "8 clips seen" in card
     assert '"filters": 2,' in card
     assert "- the other: 4 clips seen; `context_frames` = 2, `forecast_frames` = 5, `filters` = 1" in card
@@ -96,6 +119,54 @@ def test_card_curve_and_samples(tiny_zoo, tiny_run):
         assert samples.n_frames == 3 + 4
     with Image.open(folder / "curve.png") as curve:
         curve.verify()
+
+
+def test_weights_are_stored_in_half_precision_and_are_single_when_loaded(tiny_zoo, tiny_run):
+    folder = tiny_zoo / NAME / "1"
+    with h5py.File(folder / "model.weights.h5") as file:
+        kinds = set()
+        file.visititems(lambda name, value: kinds.add(getattr(value, "dtype", None)))
+    assert np.dtype("float16") in kinds
+    assert np.dtype("float32") not in kinds
+    checkpoint = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    kinds = set(checkpoint.get_variable_to_dtype_map().values())
+    assert tf.float16 in kinds
+    assert tf.float32 not in kinds
+    exact = load_model(tiny_run).trainable_variables
+    for ours, theirs in zip(load_pretrained(NAME, tiny_zoo).trainable_variables, exact, strict=True):
+        assert ours.dtype == "float32"
+        np.testing.assert_allclose(ours, theirs, rtol=2**-11, atol=2**-25)
+
+
+@pytest.mark.parametrize("size", [65_519, 65_520, np.inf])
+def test_weights_too_large_for_half_precision_are_refused(size):
+    layer = keras.layers.Dense(1, name="large")
+    model = keras.Sequential([keras.Input((1,)), layer])
+    layer.bias.assign([size])
+    if size < 65_520:
+        adding._round_to_half(model)
+        assert layer.bias.numpy() == [65_504]
+        return
+    message = f"which float16 can hold. Received: {size:.6g} in {layer.bias.path}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        adding._round_to_half(model)
+
+
+def test_a_renewed_entry_is_scored_again_and_else_the_same(zoo, optdigits_dir):
+    before, folder = find_pretrained(NAME, zoo), zoo / NAME / "1"
+    kept = {name: (folder / name).read_bytes() for name in ("curve.csv", "config.json", "samples.gif")}
+    weights = [weight.numpy() for weight in load_pretrained(NAME, zoo).weights]
+    after = renew_pretrained(NAME, zoo=zoo, count=3, data_dir=optdigits_dir)
+    assert find_pretrained(NAME, zoo) == after
+    verify_pretrained(NAME, zoo)
+    assert after.scores["clips"] == 3
+    clips = split_clips(OPTDIGITS, "test", optdigits_dir)
+    assert after.scores == evaluate(load_pretrained(NAME, zoo), clips, count=3)
+    changed = {"scores": before.scores, "cost": before.cost, "files": before.files}
+    assert dataclasses.replace(after, **changed) == before
+    assert {name: (folder / name).read_bytes() for name in kept} == kept
+    for one, other in zip(load_pretrained(NAME, zoo).weights, weights, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow
@@ -139,7 +210,7 @@ def test_another_process_serves_trains_and_forecasts_with_it(tiny_zoo, tmp_path,
 def quick(tiny_zoo, monkeypatch):
     """Adds without scores, SavedModel and pictures of its own, for tests about something else."""
 
-    def export(model, folder, *, scale):
+    def export(model, folder, *, scale, half):
         folder.mkdir(parents=True)
         (folder / "saved_model.pb").write_text("enough for a test")
 
@@ -164,9 +235,11 @@ def test_entries_stay_beside_new_ones_and_are_replaced(zoo, other_run, optdigits
     assert replaced.recipe.name == "other"
     for name in (NAME, "other"):
         for ours, theirs in zip(
-            load_pretrained(name, zoo).weights, load_model(other_run).weights, strict=True
+            load_pretrained(name, zoo).trainable_variables,
+            load_model(other_run).trainable_variables,
+            strict=True,
         ):
-            np.testing.assert_array_equal(ours, theirs)
+            np.testing.assert_array_equal(ours, theirs.numpy().astype("float16").astype("float32"))
     assert sorted(path.name for path in zoo.iterdir()) == ["index.json", NAME, "other"]
 
 

@@ -104,6 +104,30 @@ def test_scores_stand_beside_persistence(tmp_path):
     ]
 
 
+def test_intervals_stand_behind_scores(tmp_path):
+    changed = scored()
+    changed["model"]["mse"]["interval"] = [19.5, 20.755]
+    text = card(tmp_path, scores=changed)
+    assert "| walkers | 20.12 (19.50 to 20.75) | 30.50 |" in text
+    assert "95 % intervals by the bootstrap over clips, which takes clips as independent" in text
+
+
+def test_says_how_it_was_trained_and_what_it_costs(tmp_path):
+    text = card(tmp_path)
+    assert "On what it was trained, and how long that took, was not recorded. `curve.csv`" in text
+    assert "## Cost" not in text
+    assert "Made by `mslstm train recipe.json`, where" in text
+    training = {"device": "NVIDIA H200, then A Processor (2 cores)", "seconds": 7230.4}
+    cost = {"macs": 1_234_000_000, "seconds": 0.1234, "device": "A Processor (2 cores)"}
+    text = card(tmp_path, training=training, cost=cost, recipe=dataclasses.replace(RECIPE, initial="w.keras"))
+    assert "Trained in 121 minutes on NVIDIA H200, then A Processor (2 cores), seed 0." in text
+    assert "Made by `mslstm train recipe.json --initial w.keras`, where" in text
+    assert (
+        "98,765 parameters; 1.23 G multiply-accumulates for a forecast, which took 0.12 s (one clip, A Processor (2 "
+        "cores))."
+    ) in text
+
+
 def test_names_the_frames_that_were_scored(tmp_path):
     assert "\nThe predicted frames of the first" in card(tmp_path, scores=scored(frames="all"))
 

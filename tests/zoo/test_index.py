@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from mslstm_keras.forecasting.forecaster import forecast
-from mslstm_keras.zoo.index import find_pretrained, list_pretrained, verify_pretrained, zoo_folder
+from mslstm_keras.zoo.index import (
+    find_pretrained,
+    holds_saved_model,
+    list_pretrained,
+    verify_pretrained,
+    zoo_folder,
+)
 from mslstm_keras.zoo.loading import load_model, load_pretrained
 from tests.support.equations import assert_close
 from tests.support.zoos import NAME, index_of
@@ -61,6 +68,23 @@ def test_the_zoo_of_the_package_is_whole():
         assert entry.scores["clips"] == TEST_CLIPS[entry.recipe.data]
     stray = {path.name for path in zoo_folder().iterdir()} - {"index.json", *entries}
     assert stray == set()
+
+
+def test_a_zoo_may_be_installed_without_saved_models(zoo):
+    folder = zoo / NAME / "1"
+    shutil.rmtree(folder / "variables")
+    (folder / "saved_model.pb").unlink()
+    message = re.escape(f"{folder / 'saved_model.pb'} is missing")
+    with pytest.raises(ValueError, match=message):  # half of one is damage
+        verify_pretrained(NAME, zoo)
+    assert holds_saved_model(folder)
+    (folder / "fingerprint.pb").unlink()
+    assert not holds_saved_model(folder)
+    assert verify_pretrained(NAME, zoo) == folder
+    load_pretrained(NAME, zoo)
+    (folder / "README.md").unlink()
+    with pytest.raises(ValueError, match=r"README\.md is missing"):
+        verify_pretrained(NAME, zoo)
 
 
 def test_the_trained_model_beats_persistence_and_the_promise():
