@@ -28,7 +28,7 @@ from mslstm_keras.training.devices import alone, place
 from mslstm_keras.training.feeding import scoring_batches, training_batches, training_clips, validation_clips
 from mslstm_keras.training.losses import FrameL1L2
 from mslstm_keras.training.machine import device
-from mslstm_keras.training.optimizers import Adam, LossScaleOptimizer, RateOfUpdates
+from mslstm_keras.training.optimizers import Adam, LossScaleOptimizer, RateOfUpdates, WarmUp
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.training.sampling import sampling_schedule
 
@@ -111,7 +111,6 @@ def train(
                 first_step, restored = _restore_newest(model, saved, recipe)
             elif initial is not None:
                 _start_from(model, initial)
-            batches = training_batches(clips, recipe, first_step, placement.share)
             callbacks = [
                 _StopOnNonFiniteLoss(recipe.interval_steps, recipe.gradient_accumulation_steps or 1),
                 _Progress(recipe),
@@ -127,18 +126,35 @@ def train(
                     # Last: a line of the log without its checkpoint is written again.
                     _Checkpoint(run_dir, model, restored),
                 ]
-            if first_step < recipe.steps:  # with no batch left, some backends fail
-                _told(model, recipe).fit(
-                    batches,
+            for l1_weight, last_step in _parts(recipe):
+                if first_step >= last_step:  # with no batch left, some backends fail
+                    continue
+                averaged = [] if recipe.ema_momentum is None else [_LastWeights(model)]
+                _told(model, dataclasses.replace(recipe, l1_weight=l1_weight)).fit(
+                    training_batches(clips, recipe, first_step, placement.share),
                     initial_epoch=first_step // recipe.interval_steps,
-                    epochs=recipe.steps // recipe.interval_steps,
+                    epochs=last_step // recipe.interval_steps,
                     steps_per_epoch=recipe.interval_steps * (recipe.gradient_accumulation_steps or 1),
                     validation_data=validation,
                     shuffle=False,  # the batches come in the order of their step numbers
                     verbose=verbose if placement.share.number == 0 else 0,
-                    callbacks=callbacks,
+                    callbacks=[*callbacks, *averaged],
                 )
+                for each in averaged:
+                    each.put_back()
+                first_step = last_step
+            if recipe.ema_momentum is not None:
+                model.optimizer.finalize_variable_values(model.trainable_variables)
+                if placement.share.number == 0:
+                    with alone(), replacing(run_dir / CHECKPOINT) as temporary:
+                        _save(model, recipe.steps, temporary)
     return model
+
+
+def _parts(recipe):
+    """Returns the parts of a training, (weight of the absolute error, step at which it ends)."""
+    first = [(0.0, recipe.l1_from)] if recipe.l1_from else []
+    return [*first, (recipe.l1_weight, recipe.steps)]
 
 
 def _with_facts(recipe, clips):
@@ -254,6 +270,8 @@ def compiled_model(recipe: Recipe) -> keras.Model:
         learning_rate_schedule(recipe),
         global_clipnorm=recipe.clip_norm,
         gradient_accumulation_steps=recipe.gradient_accumulation_steps,
+        use_ema=recipe.ema_momentum is not None,
+        ema_momentum=recipe.ema_momentum or 0.99,  # of no account where it is None
     )
     if recipe.dtype == "mixed_float16":
         optimizer = LossScaleOptimizer(optimizer)
@@ -281,7 +299,7 @@ def _told(model, recipe):
 
 
 def learning_rate_schedule(recipe: Recipe) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns the learning rate by step: constant, then a cosine to zero over the last `decay_steps`."""
+    """Returns the learning rate by step: a warm-up, constant, then a cosine to zero over the last `decay_steps`."""
     schedule: keras.optimizers.schedules.LearningRateSchedule
     if recipe.decay_steps:
         # Keras' warm-up from a rate to the same rate is the constant part.
@@ -295,6 +313,8 @@ def learning_rate_schedule(recipe: Recipe) -> keras.optimizers.schedules.Learnin
         schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
             [recipe.steps], [recipe.learning_rate] * 2
         )
+    if recipe.warmup_steps:
+        schedule = WarmUp(schedule, recipe.warmup_steps)
     pieces = recipe.gradient_accumulation_steps
     return RateOfUpdates(schedule, pieces) if pieces else schedule
 
@@ -421,14 +441,32 @@ class _Checkpoint(keras.callbacks.Callback):
         if not all(np.isfinite(weight).all() for weight in self.trained.get_weights()):
             raise FloatingPointError(_not_finite("A weight", logs["step"]))
         with alone(), replacing(self.path) as temporary:
-            self.trained.save(temporary)
-            with zipfile.ZipFile(temporary, "a") as archive:
-                # A comment: Keras unpacks archives that have more files than its own.
-                archive.comment = json.dumps({"step": logs["step"]}).encode()
+            _save(self.trained, logs["step"], temporary)
             if self.path.exists() and self.readable:
                 with replacing(self.before) as kept:
                     _duplicate(self.path, kept)
         self.readable = True
+
+
+class _LastWeights(keras.callbacks.Callback):
+    """Keeps the weights of the last step: `fit` puts their moving averages in their place whenever it ends."""
+
+    def __init__(self, trained: keras.Model):
+        super().__init__()
+        self.trained = trained
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.values = self.trained.get_weights()
+
+    def put_back(self):
+        self.trained.set_weights(self.values)
+
+
+def _save(model, step, path):
+    model.save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        # A comment: Keras unpacks archives that have more files than its own.
+        archive.comment = json.dumps({"step": step}).encode()
 
 
 def _duplicate(path, other):

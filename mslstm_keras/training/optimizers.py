@@ -90,6 +90,36 @@ class RateOfUpdates(keras.optimizers.schedules.LearningRateSchedule):
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["parts"])
 
 
+@keras.saving.register_keras_serializable(package="mslstm_keras")
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate that rises linearly over the first steps to that of another schedule.
+
+        rate(k) = schedule(k) min(1, (k + 1) / steps)                       k = 0, 1, ...
+
+    Adam's first steps rest on the squares of few gradients: at a large rate they may throw weights far off.
+
+    Args:
+        schedule: `keras.optimizers.schedules.LearningRateSchedule`.
+        steps: int. Steps over which the rate rises; at least 1.
+    """
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int):
+        super().__init__()
+        self.schedule = schedule
+        self.steps = steps
+
+    def __call__(self, step: int | Tensor) -> Tensor:
+        risen = (ops.cast(step, "float32") + 1) / self.steps
+        return self.schedule(step) * ops.minimum(1.0, risen)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "WarmUp":
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["steps"])
+
+
 def _is_shared():
     return keras.backend.backend() == "tensorflow" and tf.distribute.has_strategy()
 

@@ -44,14 +44,19 @@ class Recipe:
         steps: int. Optimiser steps in all.
         interval_steps: int. Steps between two checkpoints, and two lines of the log; divides `steps`.
         l1_weight: float. Weight of the absolute error beside the squared error in the loss; 1 in the paper.
+        l1_from: int. Step from which the absolute error counts, until then the squared error alone; a multiple of
+            `interval_steps`. A late start sharpens forecasts at little loss of squared error.
         balance: float. How much more a bright pixel counts in the loss than a black one, see `FrameL1L2`.
         learning_rate: float. Of Adam.
+        warmup_steps: int. Over how many steps at the beginning the learning rate rises linearly, `WarmUp`; 0 for none.
         decay_steps: int. Over how many steps at the end the learning rate falls to zero along a cosine; 0 keeps
             it constant.
         sampling: "scheduled" or "reverse". Schedule by which a model in training is fed the truth,
             `ScheduledSampling` or `ReverseScheduledSampling`.
         sampling_steps: int. Steps of that schedule, from the beginning; after them the model is fed as in a forecast.
         clip_norm: float or None. Largest norm of all gradients together.
+        ema_momentum: float or None. Momentum of a moving average of the weights, as `use_ema` of Keras' optimisers
+            makes it. A training that has ended has the averages as its weights, one under way those of its last step.
         validation_clips: int. Clips scored at each interval; 0 for none.
         validation_split: "test" or "train". Where those clips come from: the first of the test split, or clips held out
             of training, the last of the train split or, where clips are streamed, others of the generator.
@@ -88,12 +93,15 @@ class Recipe:
     steps: int = 1000
     interval_steps: int = 100
     l1_weight: float = 1.0
+    l1_from: int = 0
     balance: float = 0.0
     learning_rate: float = 3e-4
+    warmup_steps: int = 0
     decay_steps: int = 0
     sampling: str = "scheduled"
     sampling_steps: int = 1000
     clip_norm: float | None = None
+    ema_momentum: float | None = None
     validation_clips: int = 0
     validation_split: str = "test"
     gradient_accumulation_steps: int | None = None
@@ -118,6 +126,20 @@ class Recipe:
         if not 0 <= self.decay_steps <= self.steps:
             raise ValueError(
                 f"`decay_steps` must lie in 0 .. steps={self.steps}. Received: decay_steps={self.decay_steps}"
+            )
+        if not 0 <= self.warmup_steps <= self.steps - self.decay_steps:
+            raise ValueError(
+                f"`warmup_steps` must lie in 0 .. {self.steps - self.decay_steps}, before the learning rate falls. "
+                f"Received: warmup_steps={self.warmup_steps}"
+            )
+        if not 0 <= self.l1_from < self.steps or self.l1_from % self.interval_steps:
+            raise ValueError(
+                f"`l1_from` must be a multiple of interval_steps={self.interval_steps} in 0 .. steps={self.steps}, "
+                f"which is not reached. Received: l1_from={self.l1_from}"
+            )
+        if self.ema_momentum is not None and not 0 < self.ema_momentum < 1:
+            raise ValueError(
+                f"`ema_momentum` must lie between 0 and 1. Received: ema_momentum={self.ema_momentum}"
             )
         for name in ("learning_rate", "clip_norm", "interval_minutes", "spacing_metres"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:

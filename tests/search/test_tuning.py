@@ -1,6 +1,7 @@
 """A search: caps, resumption, failures; with trainings that only say their score, but for the last tests."""
 
 import csv
+import dataclasses
 import json
 import os
 import re
@@ -184,6 +185,8 @@ def test_hyperband_goes_on_with_the_better_ones(recipe, trained, tmp_path):
 
 def test_schedules_of_a_shortened_training_take_the_same_part_of_it():
     recipe = Recipe("long", steps=400, interval_steps=50, decay_steps=200, sampling_steps=130)
+    late = dataclasses.replace(recipe, warmup_steps=41, l1_from=350)
+    assert (shortened(late, 2).warmup_steps, shortened(late, 2).l1_from) == (10, 50)
     short = shortened(recipe, 2)
     assert (short.steps, short.decay_steps, short.sampling_steps, short.interval_steps) == (100, 50, 32, 50)
     assert shortened(recipe, 8) == recipe

@@ -477,6 +477,61 @@ def test_learning_rate_is_constant_and_then_a_cosine(clips, decay_steps, rates):
     np.testing.assert_allclose(received, 0.02 * np.array(list(rates.values())), atol=1e-8)
 
 
+def test_a_warm_up_multiplies_the_learning_rate(clips):
+    fields = tiny(clips, steps=100, interval_steps=50, decay_steps=40, learning_rate=0.02)
+    plain = learning_rate_schedule(fields)
+    schedule = learning_rate_schedule(dataclasses.replace(fields, warmup_steps=8))
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    for step in (0, 1, 6, 7, 8, 60, 80, 100):
+        expected = float(plain(step)) * min(1, (step + 1) / 8)
+        assert float(schedule(step)) == float(again(step)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_absolute_error_counts_from_its_step_on(clips, tmp_path):
+    """As if the training had been ended there, and gone on with by another recipe."""
+    train(tiny(clips, l1_from=2, l1_weight=0.7), tmp_path / "late", verbose=0)
+    train(tiny(clips, steps=2, l1_weight=0.0), tmp_path / "parts", verbose=0)
+    expected = train(tiny(clips, l1_weight=0.7), tmp_path / "parts", resume=True, verbose=0)
+    late = keras.models.load_model(tmp_path / "late" / "checkpoint.keras")
+    np.testing.assert_array_equal(state(late), state(expected))
+    assert log(tmp_path / "late") == log(tmp_path / "parts")
+    without = train(tiny(clips, l1_weight=0.0), tmp_path / "without", verbose=0)
+    assert not np.allclose(state(without), state(expected), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def steps_of_a_training(clips, tmp_path_factory):
+    """Weights after each step of four, the loss changing behind the second."""
+    weights, folder = [], tmp_path_factory.mktemp("steps") / "run"
+    for steps, l1_weight in ((1, 0.0), (2, 0.0), (3, 1.0), (4, 1.0)):
+        fields = tiny(clips, steps=steps, interval_steps=1, l1_weight=l1_weight)
+        model = train(fields, folder, resume=steps > 1, verbose=0)
+        weights.append([weight.numpy() for weight in model.trainable_variables])
+    return weights
+
+
+def test_a_training_ends_with_the_averages_of_its_weights(clips, steps_of_a_training, tmp_path):
+    fields = tiny(clips, ema_momentum=0.6, l1_from=2)
+    returned = train(fields, tmp_path / "run", verbose=0)
+    expected = steps_of_a_training[0]
+    for weights in steps_of_a_training[1:]:
+        expected = [0.6 * mean + 0.4 * new for mean, new in zip(expected, weights, strict=True)]
+    saved = keras.models.load_model(tmp_path / "run" / "checkpoint.keras")
+    for model in (returned, saved):
+        for weight, mean in zip(model.trainable_variables, expected, strict=True):
+            np.testing.assert_allclose(weight, mean, rtol=0, atol=1e-6)
+    # One that goes on from its middle has the weights of the last step there, and ends with the same averages.
+    before = keras.models.load_model(tmp_path / "run" / "checkpoint-before.keras")
+    for weight, last in zip(before.trainable_variables, steps_of_a_training[1], strict=True):
+        np.testing.assert_allclose(weight, last, rtol=0, atol=1e-6)
+    shutil.copyfile(tmp_path / "run" / "checkpoint-before.keras", tmp_path / "run" / "checkpoint.keras")
+    resumed = train(fields, tmp_path / "run", resume=True, verbose=0)
+    np.testing.assert_array_equal(state(resumed), state(returned))
+    # A second call finds the averages and leaves them.
+    again = train(fields, tmp_path / "run", resume=True, verbose=0)
+    np.testing.assert_array_equal(state(again), state(returned))
+
+
 def test_reverse_sampling_is_trained_by_and_logged(clips, tmp_path, monkeypatch):
     fields = tiny(clips, sampling="reverse", sampling_steps=6)
     fed, call = [], Rollout.call

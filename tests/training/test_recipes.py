@@ -140,6 +140,20 @@ def test_recipes_are_frozen():
         ),
         ({"decay_steps": 1001}, "`decay_steps` must lie in 0 .. steps=1000. Received: decay_steps=1001"),
         ({"decay_steps": -1}, "`decay_steps` must lie in 0 .. steps=1000. Received: decay_steps=-1"),
+        (
+            {"decay_steps": 900, "warmup_steps": 101},
+            "`warmup_steps` must lie in 0 .. 100, before the learning rate falls. Received: warmup_steps=101",
+        ),
+        ({"warmup_steps": -1}, "`warmup_steps` must lie in 0 .. 1000, before"),
+        (
+            {"l1_from": 150},
+            "`l1_from` must be a multiple of interval_steps=100 in 0 .. steps=1000, which is not reached. Received: "
+            "l1_from=150",
+        ),
+        ({"l1_from": 1000}, "Received: l1_from=1000"),
+        ({"l1_from": -100}, "Received: l1_from=-100"),
+        ({"ema_momentum": 1.0}, "`ema_momentum` must lie between 0 and 1. Received: ema_momentum=1.0"),
+        ({"ema_momentum": 0.0}, "Received: ema_momentum=0.0"),
         ({"learning_rate": 0.0}, "`learning_rate` must be positive. Received: learning_rate=0.0"),
         ({"learning_rate": float("nan")}, "`learning_rate` must be positive. Received: learning_rate=nan"),
         ({"clip_norm": 0.0}, "`clip_norm` must be positive. Received: clip_norm=0.0"),
