@@ -15,6 +15,10 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("name")
     add_zoo(command)
+    command = add_command(
+        group, "table", _table, "print the models of each data set as a Markdown table", "mslstm zoo table"
+    )
+    add_zoo(command)
     command = add_command(group, "verify", _verify, "check every file of the models", "mslstm zoo verify")
     command.add_argument("names", nargs="*", help="models (default: all)")
     add_zoo(command)
@@ -73,6 +77,14 @@ def _show(options):
     entry = find_pretrained(options.name, options.zoo)
     card = verify_pretrained(options.name, options.zoo) / "README.md"
     show(options, dataclasses.asdict(entry), lambda: [card.read_text().rstrip()])
+
+
+def _table(options):
+    from mslstm_keras.zoo.index import list_pretrained, zoo_folder
+    from mslstm_keras.zoo.table import zoo_tables
+
+    lines = list(zoo_tables(list_pretrained(options.zoo), (options.zoo or zoo_folder()).name))
+    show(options, lines, lambda: lines)
 
 
 def _verify(options):

@@ -21,6 +21,7 @@ def test_zoo_is_listed_shown_and_verified(succeed, tiny_zoo):
     assert facts["recipe"]["name"] == "tiny"
     card = (tiny_zoo / NAME / "1" / "README.md").read_text()
     assert succeed("zoo", "show", NAME, "--zoo", tiny_zoo) == card
+    assert f"| `{NAME}` | 8 |" in succeed("zoo", "table", "--zoo", tiny_zoo)
     assert succeed("zoo", "verify", "--zoo", tiny_zoo) == f"{NAME}: every file is as listed\n"
     folders = json.loads(succeed("zoo", "verify", NAME, "--zoo", tiny_zoo, "--json"))
     assert folders == {NAME: str(tiny_zoo / NAME / "1")}
