@@ -135,8 +135,8 @@ def read_in_units(
     place = split_data_set(Path(path))[0]
     if not coded and (_reader_of_sequences(place) or unpacked_suffix(place) in ARRAYS):
         warnings.warn(
-            f"`{path}` holds uint8, which is read as levels 0 .. 255 of pixels, not as numbers in the range of the model's "
-            f"data, {scale}; the same range given by hand (`--range`) reads numbers",
+            f"`{path}` holds uint8, which is read as levels 0 .. 255 of pixels, not as numbers in the range of the "
+            f"model's data, {scale}; the same range given by hand (`--range`) reads numbers",
             stacklevel=2,
         )
     return clip, scale if coded else None

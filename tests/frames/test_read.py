@@ -286,7 +286,9 @@ def test_the_scale_of_a_model_is_none_of_levels(tmp_path, suffix):
             file["levels"] = levels
     else:
         xarray.DataArray(levels, dims=("time", "y", "x"), name="levels").to_netcdf(path, engine="h5netcdf")
-    with pytest.warns(UserWarning, match=r"a\.\w+` holds uint8, .* levels 0 \.\. 255 .* data, 0:100 cars; .*`--range`"):
+    with pytest.warns(
+        UserWarning, match=r"a\.\w+` holds uint8, .* levels 0 \.\. 255 .* data, 0:100 cars; .*`--range`"
+    ):
         clip, scale = read_in_units(path, 1, "0:100 cars")
     assert scale is None
     np.testing.assert_allclose(clip[..., 0], levels / 255, rtol=1e-6)

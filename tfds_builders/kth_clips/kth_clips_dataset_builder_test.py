@@ -147,15 +147,21 @@ def write_list(place, *lines):
     [
         (lambda place: (place / "running.zip").write_bytes(b"PK"), "running.zip: "),
         (
-            lambda place: write_list(place, "person01_running_d1 frames 1-65", "person17_running_d1 frames 1-30"),
+            lambda place: write_list(
+                place, "person01_running_d1 frames 1-65", "person17_running_d1 frames 1-30"
+            ),
             f"person01_running_d1_uncomp.avi, frames 1-65 of {FRAMES}",
         ),
         (
-            lambda place: write_list(place, "person09_walking_d1 frames 1-30", "person17_walking_d1 frames 1-30"),
+            lambda place: write_list(
+                place, "person09_walking_d1 frames 1-30", "person17_walking_d1 frames 1-30"
+            ),
             "without person09",
         ),
         (  # 19 frames are no window
-            lambda place: write_list(place, "person01_walking_d1 frames 1-30", "person17_walking_d1 frames 2-20"),
+            lambda place: write_list(
+                place, "person01_walking_d1 frames 1-30", "person17_walking_d1 frames 2-20"
+            ),
             "must hold a window of 20 frames for each split. Received: none of walking, jogging, running by persons "
             "17 to 25, the test split",
         ),

@@ -1,0 +1,128 @@
+"""What `docs/traffic.md` says, done on a small array that is made up."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mslstm_keras.cli import main
+from mslstm_keras.data.catalogue import find_builder
+from mslstm_keras.data.splits import split_clips
+from tests.support.examples import commands_of
+from tfds_builders.random_access import random_access
+
+PAGE = (Path(__file__).parents[1] / "docs" / "traffic.md").read_text()
+HOURS, HIGH = 1369, 250
+SMALLER = {"steps": 2, "interval_steps": 1, "decay_steps": 0, "sampling_steps": 1}
+FASTER = ["--set", "filters=2", "--set", "layers=4"]
+
+
+def made_up_flows():
+    """Counts (hours, cells, 2) of two waves, of a day and of a week, and of chance; the peak is early."""
+    random, time = np.random.default_rng(0), np.arange(HOURS)[:, np.newaxis, np.newaxis]
+    busy = random.uniform(0, 40, (128, 2))
+    waves = (1 + np.sin(2 * np.pi * time / 24)) * (1.5 + np.sin(2 * np.pi * time / 168))
+    flows = np.minimum(random.poisson(busy * waves), HIGH - 20)
+    flows[500, 0] = HIGH
+    return flows
+
+
+def run_smaller(words):
+    """Runs a command with one seed of a training of two steps, whatever the page says."""
+    if words[0] == "train":
+        settings = [re.sub(r"^(\w+)=.*", _smaller, word) for word in words]
+        assert sum(one != two for one, two in zip(words, settings, strict=True)) == len(SMALLER)
+        words = [*settings, *FASTER, "--seeds", "1"]
+    assert main(words) == 0, words
+
+
+def _smaller(setting):
+    return f"{setting[1]}={SMALLER[setting[1]]}" if setting[1] in SMALLER else setting[0]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Folder in which every block of the page has been run, in order, and the names of its Python."""
+    folder, names = tmp_path_factory.mktemp("traffic"), {}
+    np.save(folder / "nycbike.npy", made_up_flows())
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        for language, example in re.findall(r"```(python|bash)\n(.*?)```", PAGE, re.DOTALL):
+            if language == "python":
+                exec(example, names)
+            else:
+                for words in commands_of(example):
+                    run_smaller(words)
+    return folder, names
+
+
+@pytest.fixture(scope="module")
+def test_clips(done):
+    """The test clips of the page in bikes/h, and the hours that they begin with."""
+    folder, _ = done
+    source = random_access(find_builder("frames_from_folder/bikes", folder / "data"), "test")
+    return np.stack([clip["frames"] * HIGH for clip in source]), [clip["first_frame"] for clip in source]
+
+
+@pytest.mark.slow
+def test_clips_are_split_by_time(done, test_clips):
+    folder, names = done
+    _, firsts = test_clips
+    assert (firsts[0], len(firsts)) == (HOURS - 274, 267)
+    trained = split_clips("frames_from_folder/bikes", "train", folder / "data")
+    assert (trained.count, trained.scale, trained.interval) == (1088, f"0:{HIGH} bikes/h", 60)
+    last = trained.frames(np.array([1087]))[0] * HIGH
+    np.testing.assert_allclose(last, names["flows"][HOURS - 274 - 8 : HOURS - 274], atol=1e-4)
+    changes = [
+        split_clips("frames_from_folder/change", split, folder / "data") for split in ("train", "test")
+    ]
+    assert [clips.count for clips in changes] == [920, 267]
+
+
+@pytest.mark.slow
+def test_baselines_are_those_of_the_test_clips(done, test_clips):
+    _, names = done
+    clips, firsts = test_clips
+    np.testing.assert_allclose(names["truth"], clips[:, 4:], atol=1e-4)
+    before = [[names["flows"][first + 4 + lead - 7 * 24] for lead in range(4)] for first in firsts]
+    np.testing.assert_array_equal(names["baselines"]["a week before"], before)
+    expected = np.mean([abs(each - clip[4:]).mean() for each, clip in zip(before, clips, strict=True)])
+    assert names["scores"]["a week before"]["value_mae"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_scores_on_the_array_are_those_of_the_command(done):
+    folder, names = done
+    evaluation = json.loads((folder / "scores.json").read_text())
+    assert list(evaluation["models"]) == ["ms_lstm", "conv_lstm", "pred_rnn", "persistence"]
+    for metric, score in names["scores"]["persistence"].items():
+        assert evaluation["models"]["persistence"][metric]["mean"] == pytest.approx(score, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_errors_of_the_change_are_errors_of_the_flow(done):
+    """Persistence of the change, on the week before, has the error that `mslstm evaluate` says."""
+    folder, names = done
+    flows, starts, ahead = names["flows"], names["starts"], names["ahead"]
+    last_change = flows[starts - 1] - flows[starts - 1 - 168]
+    error = flows[ahead - 168] + last_change[:, np.newaxis] - names["truth"]
+    scores = json.loads((folder / "change.json").read_text())["models"]["persistence"]
+    assert scores["value_mae"]["mean"] == pytest.approx(np.abs(error).mean(), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_forecasts_are_in_bikes_an_hour(done):
+    folder, names = done
+    assert names["next_hours"].shape == names["by_week"].shape == (4, 16, 8, 2)
+    assert names["next_hours"].min() >= 0 and 1 < names["next_hours"].max() <= HIGH
+    change = np.load(folder / "next_change.npy")
+    assert change.min() < 0
+    a_week_before = names["flows"][HOURS - 168 : HOURS - 164]
+    np.testing.assert_array_equal(names["by_week"], np.maximum(a_week_before + change, 0))
+
+
+def test_links_lead_somewhere():
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", PAGE):
+        assert (Path(__file__).parents[1] / "docs" / link).exists(), link
