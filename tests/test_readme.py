@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import threading
@@ -19,12 +18,9 @@ from mslstm_keras.cli import main
 from mslstm_keras.cost.counting import Count
 from mslstm_keras.search.results import read_results
 from mslstm_keras.zoo.table import zoo_tables
+from tests.support.examples import blocks, run_commands
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-
-
-def blocks(language, text=README):
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def section(heading):
@@ -40,13 +36,6 @@ def test_python_example_runs():
     assert names["future"].shape == (20, 64, 64, 1)
     assert names["next_frame"].shape == (64, 64, 1)
     assert names["later"].shape == (5, 64, 64, 1)
-
-
-def run_commands(example):
-    """Runs the commands of a block in this process, as the shell would read them."""
-    for line in example.splitlines():
-        command, *words = shlex.split(line, comments=True)
-        assert (command, main(words)) == ("mslstm", 0), line
 
 
 class Server(BaseHTTPRequestHandler):
@@ -174,7 +163,7 @@ def test_zoo_tables_are_what_the_zoo_holds():
 
 
 @pytest.mark.parametrize(
-    "command", re.findall(r"^mslstm ([^\n\\#]+)", "\n".join(blocks("bash")), re.MULTILINE)
+    "command", re.findall(r"^mslstm ([^\n\\#]+)", "\n".join(blocks("bash", README)), re.MULTILINE)
 )
 def test_commands_exist(command, capsys):
     words = [word for word in command.split() if not word.startswith("--")]

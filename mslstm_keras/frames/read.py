@@ -121,7 +121,8 @@ def read_in_units(
 
     Returns:
         The clip, and the scale by which its numbers were read. None where they were levels, as in pictures, films and
-        arrays of uint8, which are pixels already; or where the model has no scale.
+        arrays of uint8, which are pixels already, of arrays with a warning, as they might be counts; or where the model
+        has no scale.
 
     Raises:
         ValueError, ImportError: as `read_clip`.
@@ -131,6 +132,13 @@ def read_in_units(
     coder = Coder(parse_scale(scale), str(path))
     clip, coded = _read(path, channels, coder, levels_too=False, **options)
     coder.report()
+    place = split_data_set(Path(path))[0]
+    if not coded and (_reader_of_sequences(place) or unpacked_suffix(place) in ARRAYS):
+        warnings.warn(
+            f"`{path}` holds uint8, which is read as levels 0 .. 255 of pixels, not as numbers in the range of the "
+            f"model's data, {scale}; the same range given by hand (`--range`) reads numbers",
+            stacklevel=2,
+        )
     return clip, scale if coded else None
 
 

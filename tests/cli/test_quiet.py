@@ -1,5 +1,6 @@
 """What a command costs to start, and what it leaves unsaid."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -76,6 +77,22 @@ def test_a_warning_is_one_line(capsys):
             warnings.warn("two\nlines", stacklevel=1)
     assert capsys.readouterr().err == "mslstm: warning: two lines\n"
     assert warnings.showwarning == before
+
+
+@pytest.mark.parametrize(
+    ("level", "heard"), [(None, ["fault"]), ("2", ["fault"]), ("1", ["traced", "fault"])]
+)
+def test_the_log_in_python_is_of_errors(monkeypatch, caplog, level, heard):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    if level:
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
+    log = logging.getLogger("tensorflow")
+    with quiet_libraries():
+        log.warning("traced")
+        log.error("fault")
+    assert caplog.messages == heard
+    log.warning("behind it")
+    assert caplog.messages == [*heard, "behind it"]
 
 
 SILENT = """

@@ -286,10 +286,18 @@ def test_the_scale_of_a_model_is_none_of_levels(tmp_path, suffix):
             file["levels"] = levels
     else:
         xarray.DataArray(levels, dims=("time", "y", "x"), name="levels").to_netcdf(path, engine="h5netcdf")
-    clip, scale = read_in_units(path, 1, "0:100 cars")
+    with pytest.warns(
+        UserWarning, match=r"a\.\w+` holds uint8, .* levels 0 \.\. 255 .* data, 0:100 cars; .*`--range`"
+    ):
+        clip, scale = read_in_units(path, 1, "0:100 cars")
     assert scale is None
     np.testing.assert_allclose(clip[..., 0], levels / 255, rtol=1e-6)
     np.testing.assert_allclose(read_clip(path, scale="0:100")[..., 0], levels / 100, rtol=1e-6)
+
+
+def test_pictures_are_levels_without_a_word(tmp_path):
+    save_frames(tmp_path / "a.gif", random_levels(3, 5, 4))
+    assert read_in_units(tmp_path / "a.gif", 1, "0:100 cars")[1] is None
 
 
 def test_numbers_are_read_in_the_units_of_a_model(tmp_path):

@@ -132,6 +132,12 @@ class Builder(PartBuilder):
         for split in SPLIT_PERSONS:
             grouped = by_video(ranges, actions=config.actions, split=split)
             videos[split] = [each for of_action in grouped.values() for each in of_action.items()]
+            if not any(self._firsts(*each) for each in videos[split]):
+                persons = SPLIT_PERSONS[split]
+                raise ValueError(
+                    f"Frame lists must hold a window of {config.window} frames for each split. Received: none of "
+                    f"{', '.join(config.actions)} by persons {persons[0]} to {persons[-1]}, the {split} split"
+                )
         return self.of_part(
             videos,
             lambda _, of_part: self._generate_examples(of_part, places),
@@ -141,22 +147,24 @@ class Builder(PartBuilder):
         self, videos: Sequence[tuple[str, list[FrameRange]]], places: Mapping[str, Any]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         config, key = self.builder_config, 0
-        strides = dict(zip(config.actions, config.strides, strict=True))
         for action, of_action in itertools.groupby(videos, lambda each: action_of(each[0])):
-            wanted, place, stride = dict(of_action), places[action], strides[action]
+            wanted, place = dict(of_action), places[action]
             read = (
                 _synthetic_frames(wanted, config.size)
                 if place is None
                 else read_frames(place, wanted, config.size)
             )
             for video, frames in read:
-                firsts = window_firsts(
-                    wanted[video], window=config.window, stride=stride, from_end=config.from_end
-                )
-                for first in firsts:
+                for first in self._firsts(video, wanted[video]):
                     window = frames[first - 1 : first - 1 + config.window]
                     yield key, {"frames": window, "video": video, "first_frame": first}
                     key += 1
+
+    def _firsts(self, video: str, ranges: Sequence[FrameRange]) -> list[int]:
+        """Returns the first frames of the windows of a video."""
+        config = self.builder_config
+        stride = config.strides[config.actions.index(action_of(video))]
+        return window_firsts(ranges, window=config.window, stride=stride, from_end=config.from_end)
 
 
 def _synthetic_frames(videos: Mapping[str, Any], size: int) -> Iterator[tuple[str, np.ndarray]]:

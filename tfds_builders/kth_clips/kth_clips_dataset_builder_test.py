@@ -138,17 +138,32 @@ def test_synthetic_clips_are_the_figures_scaled(tmp_path, dummy_files):
             np.testing.assert_array_equal(frame[..., 0], resized(source, (128, 128)))
 
 
+def write_list(place, *lines):
+    (place / "00sequences.txt").write_text("\n".join(lines))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda place: (place / "running.zip").write_bytes(b"PK"), "running.zip: "),
         (
-            lambda place: (place / "00sequences.txt").write_text("person01_running_d1 frames 1-65"),
+            lambda place: write_list(
+                place, "person01_running_d1 frames 1-65", "person17_running_d1 frames 1-30"
+            ),
             f"person01_running_d1_uncomp.avi, frames 1-65 of {FRAMES}",
         ),
         (
-            lambda place: (place / "00sequences.txt").write_text("person09_walking_d1 frames 1-30"),
+            lambda place: write_list(
+                place, "person09_walking_d1 frames 1-30", "person17_walking_d1 frames 1-30"
+            ),
             "without person09",
+        ),
+        (  # 19 frames are no window
+            lambda place: write_list(
+                place, "person01_walking_d1 frames 1-30", "person17_walking_d1 frames 2-20"
+            ),
+            "must hold a window of 20 frames for each split. Received: none of walking, jogging, running by persons "
+            "17 to 25, the test split",
         ),
     ],
 )

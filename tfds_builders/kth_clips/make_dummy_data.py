@@ -18,11 +18,11 @@ FRAMES = 64
 
 
 def avi(frames: np.ndarray) -> bytes:
-    """Content of an AVI of grey frames, uint8 (time, height, width), coded as KTH's are (MPEG-4, DIVX)."""
+    """Content of an AVI of grey frames, uint8 (time, height, width), coded as KTH's are (MPEG-4, DX50)."""
     content = io.BytesIO()
     with av.open(content, "w", format="avi") as container:
         stream = container.add_stream("mpeg4", rate=25)
-        stream.codec_context.codec_tag = "DIVX"
+        stream.codec_context.codec_tag = "DX50"
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:], "yuv420p"
         stream.codec_context.qmin = stream.codec_context.qmax = 2
         for frame in frames:
