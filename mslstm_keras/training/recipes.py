@@ -282,6 +282,22 @@ RECIPES = {
             Recipe(f"{model}_moving_mnist", model, patch_size=4, stream=True, validation_clips=64, **_SMALL)
             for model in ("conv_lstm", "sms_lstm", "tms_lstm", "ms_lstm")
         ),
+        Recipe(
+            "ms_lstm_large_moving_mnist",
+            patch_size=2,
+            stream=True,
+            batch_size=32,
+            steps=10_000,
+            l1_weight=0.0,
+            learning_rate=2e-3,
+            warmup_steps=200,
+            decay_steps=7000,
+            sampling_steps=1500,
+            clip_norm=100.0,
+            validation_clips=64,
+            validation_split="train",
+            dtype="mixed_bfloat16",
+        ),  # ten minutes on a large GPU, a day and more on two cores
         *(
             Recipe(
                 f"{model}_moving_fashion",
