@@ -8,20 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.processes import WITHOUT_TENSORFLOW
+
 ROOT = Path(__file__).parents[1]
 SETTINGS = {
     **{"model": "ms_lstm", "filters": 2, "layers": 3, "patch_size": 8, "context_frames": 2},
     **{"forecast_frames": 2, "batch_size": 2, "steps": 4, "interval_steps": 2, "sampling_steps": 4},
     **{"decay_steps": 0, "validation_clips": 3},
 }
-BLOCKED = """
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("tensorflow", "tensorflow_datasets"):
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Block())
-"""
 SCRIPT = """
 import numpy as np
 import mslstm_keras as ms
@@ -50,7 +44,7 @@ def run_on_jax(folder, blocked):
     """Returns what the script printed to stdout and to stderr, run in a folder."""
     np.save(folder / "clips.npy", np.zeros((10, 4, 8, 8, 1), "uint8"))
     words = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
-    script = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n" + BLOCKED * blocked + SCRIPT
+    script = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n" + WITHOUT_TENSORFLOW * blocked + SCRIPT
     command = [sys.executable, "-c", script, *words]
     child = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     assert child.returncode == 0, child.stderr
