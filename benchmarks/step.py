@@ -1,7 +1,7 @@
 """Speed of the training step and of the forward pass.
 
-In turns: our network with its fast paths, the same without them ("plain"), where there is one the stack of stock
-`keras.layers.ConvLSTM2D`, and the roofline: the convolutions of the network alone.
+In turns: our network with its fast paths, the same without them ("plain"), with them in mixed_bfloat16 ("bfloat16"),
+where there is one the stack of stock `keras.layers.ConvLSTM2D`, and the roofline: the network's convolutions alone.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from benchmarks.report import Report, cells, draw_bars
 from benchmarks.workload import STOCK, STOCK_MODELS, VARIANTS, Workload
 
 ROOFLINE = "roofline"
+HALF = "bfloat16"
 REFERENCES = ("plain", STOCK, ROOFLINE)
-CONTESTANTS = (*VARIANTS, STOCK, ROOFLINE)
+CONTESTANTS = (*VARIANTS, HALF, STOCK, ROOFLINE)
 PASSES = ("training", "forward")
 NOTES = (
     "x NAME: how many times as fast as NAME, by the ratio of medians; measured in turns (A B C A B C ...).",
@@ -117,12 +118,15 @@ def _contestants(
             convolutions = find_convolutions(workload)
             found |= {(name, ROOFLINE): roofline(convolutions, workload, name) for name in passes}
             continue
-        model = compiled(workload, contestant)
+        variant, made = contestant, workload
+        if contestant == HALF:
+            variant, made = "fast", dataclasses.replace(workload, dtype="mixed_bfloat16")
+        model = compiled(made, variant)
         if "training" in passes:
             found["training", contestant] = training_step(model, workload)
-        keeps_all = "checkpoint" not in VARIANTS.get(contestant, {})  # of no account without a backward pass
+        keeps_all = "checkpoint" not in VARIANTS.get(variant, {})  # of no account without a backward pass
         if "forward" in passes and keeps_all:
-            found["forward", contestant] = forward_pass(model, workload, contestant)
+            found["forward", contestant] = forward_pass(model, workload, variant)
     return found
 
 
