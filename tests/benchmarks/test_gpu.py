@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gpu
-from tests.support.processes import WITHOUT_TENSORFLOW
+from tests.support.processes import WITHOUT_TENSORFLOW, run_script
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--side 8 --filters 1 --layers 1 --context-frames 1 --forecast-frames 2 --steps 2 --repetitions 2"
@@ -106,6 +106,34 @@ def test_help_has_an_example_that_can_be_run(capsys):
     with pytest.raises(SystemExit):
         gpu.make_parser().parse_args(["--help"])
     assert gpu.make_parser().parse_args(capsys.readouterr().out.split("benchmarks.gpu ")[-1].split())
+
+
+UNROLLED = """
+import jax
+from benchmarks.gpu import Case, _functions
+from benchmarks.workload import Workload
+
+loops, scan = set(), jax.lax.scan
+def recorded(*arguments, unroll=1, **options):
+    loops.add((jax.tree.leaves(options["xs"])[0].shape[0], unroll))
+    return scan(*arguments, unroll=unroll, **options)
+
+jax.lax.scan = recorded
+for unroll in (1, 2, 3):
+    loops.clear()
+    workload = Workload("conv_lstm", 1, 8, 1, 1, 3, 1, 1, 2)
+    assert _functions(Case(workload, unroll=unroll), 1)["first"]() > 0
+    print(unroll, loops)
+"""
+
+
+@pytest.mark.slow
+def test_the_loop_over_time_copies_its_step():
+    """Three steps: one by one, in pairs, and no loop at all."""
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    child = run_script(UNROLLED, ROOT, env=environment)
+    assert child.returncode == 0, child.stderr
+    assert child.stdout.splitlines() == ["1 {(3, 1)}", "2 {(3, 2)}", "3 set()"]
 
 
 @pytest.mark.slow
