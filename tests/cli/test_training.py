@@ -102,6 +102,7 @@ SLOWER = (
 )
 
 
+@pytest.mark.filterwarnings("default:this processor does not compute in bfloat16")
 @pytest.mark.parametrize(
     ("native", "settings", "told", "warned"),
     [
