@@ -7,6 +7,7 @@ Run from the root of the project; each has `--help`, `--json FILE` and `--figure
 - `python -m benchmarks.compile`: time until the first training step, the first forecast, the end of small commands.
 - `python -m benchmarks.scaling`: growth with frames, pixels, filters, batch and layers.
 - `python -m benchmarks.grids`: time and memory of a forecast as the grid grows.
+- `python -m benchmarks.gpu`: training step on a GPU without TensorFlow: dtypes, XLA's flags, batches, unrolling.
 - `python -m benchmarks.input`: clips per second of the input pipeline beside what a training step takes.
 
 What is compared is measured in turns (A B C A B C ...): shared machines change their speed within minutes, so

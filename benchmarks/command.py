@@ -5,7 +5,7 @@ import dataclasses
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +88,7 @@ def add_workload(parser: argparse.ArgumentParser, *, several_threads: bool = Fal
     parser.add_argument(
         "--models", nargs="+", default=models, metavar="MODEL", help=f"default: {' '.join(models)}"
     )
-    for name, purpose in WORKLOAD_HELP.items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=positive,
-            default=fields[name],
-            metavar="N",
-            help=f"{purpose} (default: %(default)s)",
-        )
+    add_sizes(parser, fields)
     parser.add_argument("--dtype", default=fields["dtype"], help="Keras dtype policy (default: %(default)s)")
     parser.add_argument(
         "--threads",
@@ -113,6 +106,18 @@ def add_workload(parser: argparse.ArgumentParser, *, several_threads: bool = Fal
     if "jit_compile" not in defaults:
         parser.add_argument(
             "--jit-compile", action="store_true", help="let XLA compile the steps, as JAX always does"
+        )
+
+
+def add_sizes(parser: argparse.ArgumentParser, sizes: Mapping[str, Any]) -> None:
+    """Adds an option for each of the sizes of a `Workload` that a mapping has, with its value as the default."""
+    for name in [name for name in WORKLOAD_HELP if name in sizes]:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=positive,
+            default=sizes[name],
+            metavar="N",
+            help=f"{WORKLOAD_HELP[name]} (default: %(default)s)",
         )
 
 
@@ -168,14 +173,15 @@ def run(
 
     Args:
         parser: of `make_parser`.
-        measure: function of the parsed options.
+        measure: function of the parsed options, which also hold the whole `command`.
         arguments: words behind the module's name; those of the process by default.
 
     Returns:
         Exit status: 0, or 2 if an argument or a file was at fault (one line on stderr says which).
     """
     options = parser.parse_args(arguments)
-    command = shlex.join([*parser.prog.split(), *(sys.argv[1:] if arguments is None else arguments)])
+    words = sys.argv[1:] if arguments is None else arguments
+    options.command = shlex.join([*parser.prog.split(), *words])
     try:
         for path in filter(None, (options.json, options.figure)):
             if not path.parent.is_dir():
@@ -185,7 +191,7 @@ def run(
             raise ValueError(
                 f"`--models` must hold one that there is something to measure of. Received: {options.models}"
             )
-        report.publish(command, options)
+        report.publish(options)
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

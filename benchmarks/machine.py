@@ -1,5 +1,7 @@
 """The machine and the software that a measurement was taken on."""
 
+import contextlib
+import importlib
 import os
 import platform
 from typing import Any
@@ -59,22 +61,21 @@ def has_gpu() -> bool:
 
 def _versions():
     import keras
-    import tensorflow as tf
 
-    versions = {"tensorflow": tf.__version__}
-    if keras.config.backend() == "jax":
-        import jax
-
-        versions["jax"] = jax.__version__
+    versions = {}
+    for name in dict.fromkeys(("tensorflow", keras.config.backend())):
+        with contextlib.suppress(ImportError):  # JAX works where there is no TensorFlow
+            versions[name] = importlib.import_module(name).__version__
     return versions
 
 
 def _threads():
     import keras
-    import tensorflow as tf
 
     if keras.config.backend() != "tensorflow":
         return {}
+    import tensorflow as tf
+
     return {
         "intra_op": tf.config.threading.get_intra_op_parallelism_threads() or "automatic",
         "inter_op": tf.config.threading.get_inter_op_parallelism_threads() or "automatic",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).parents[1]
 
@@ -83,33 +84,61 @@ class Worker:
     Args:
         build: function of a module that returns key -> function; it runs in the process.
         *arguments: its arguments, plain data.
-
-    Attributes:
-        functions: key -> function that has the process call its own, and returns when that has returned.
+        environment: variables that the process has besides those of this one.
     """
 
-    def __init__(self, build: Callable[..., Mapping[Any, Callable[[], Any]]], *arguments: Any):
+    def __init__(
+        self,
+        build: Callable[..., Mapping[Any, Callable[[], Any]]],
+        *arguments: Any,
+        environment: Mapping[str, str] | None = None,
+    ):
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, build, arguments), daemon=True)
-        self._process.start()
+        with mock.patch.dict(os.environ, environment or {}):
+            self._process.start()
         other.close()
-        self.functions = {key: functools.partial(self._call, key) for key in self._receive()}
+
+    @functools.cached_property
+    def functions(self) -> dict[Any, Callable[[], Any]]:
+        """Key -> function that has the process call its own, and returns what that returned."""
+        return {key: functools.partial(self._call, key) for key in self.result()}
+
+    def begin(self, key: Any) -> None:
+        """Has the process call a function, and does not wait for it; may be called before the functions are built."""
+        with contextlib.suppress(ConnectionError):  # if it has ended, `result` says so
+            self._connection.send(key)
+
+    def result(self, limit: float | None = None) -> Any:
+        """Waits for what the process sends next: first the keys of its functions, then one result for each call.
+
+        Args:
+            limit: float. Seconds to wait at most.
+
+        Raises:
+            ChildProcessError: if the process has ended, or nothing comes in time.
+        """
+        if limit is not None and not self._connection.poll(max(limit, 0)):
+            raise ChildProcessError("a process that is measured took too long")
+        try:
+            return self._connection.recv()
+        except (EOFError, ConnectionError):
+            raise ChildProcessError("a process that is measured ended; stderr says why") from None
 
     def close(self) -> None:
-        """Ends the process."""
+        """Ends the process when it has done what it was told."""
         self._connection.close()
         self._process.join()
 
-    def _call(self, key):
-        self._connection.send(key)
-        self._receive()
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self._process.kill()
+        self.close()
 
-    def _receive(self):
-        try:
-            return self._connection.recv()
-        except EOFError:
-            raise ChildProcessError("a process that is measured ended; stderr says why") from None
+    def _call(self, key):
+        self.begin(key)
+        return self.result()
 
 
 def _serve(connection, build, arguments):
@@ -117,8 +146,7 @@ def _serve(connection, build, arguments):
     connection.send(list(functions))
     with contextlib.suppress(EOFError):
         while True:
-            functions[connection.recv()]()
-            connection.send(None)
+            connection.send(functions[connection.recv()]())
 
 
 def speeds(samples: Mapping[str, Sample], references: Iterable[str]) -> dict[str, dict[str, float]]:

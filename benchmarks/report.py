@@ -36,29 +36,37 @@ class Report:
     drawings: list[Callable[[Any], None]] = field(default_factory=list)
     columns: int = 1
 
-    def publish(self, command: str, options: argparse.Namespace) -> None:
+    def publish(self, options: argparse.Namespace) -> None:
         """Prints the tables; writes the files that the options ask for, whole or not at all.
 
         Raises:
             OSError: if a file cannot be written.
         """
+        machine = describe_machine()
+        for line in self._lines(machine, options.command):
+            print(line)
+        self.save_results(options, machine)
+        if options.figure:
+            save_figure(self.drawings, self.columns, options.figure)
+
+    def save_results(self, options: argparse.Namespace, machine: Mapping[str, Any]) -> None:
+        """Writes what has been found so far as JSON, whole or not at all, if the options ask for it.
+
+        Raises:
+            OSError: if the file cannot be written.
+        """
         from mslstm_keras.files import replacing
 
-        machine = describe_machine()
-        for line in self._lines(machine, command):
-            print(line)
         if options.json:
             content = {
                 "benchmark": self.name,
-                "command": command,
+                "command": options.command,
                 "machine": machine,
                 "notes": self.notes,
                 "results": self.results,
             }
             with replacing(options.json) as temporary:
                 temporary.write_text(json.dumps(content, indent=1) + "\n")
-        if options.figure:
-            save_figure(self.drawings, self.columns, options.figure)
 
     def _lines(self, machine, command):
         yield f"command: {command}"

@@ -1,7 +1,7 @@
 """Speed of the training step and of the forward pass.
 
-In turns: our network with its fast paths, the same without them ("plain"), where there is one the stack of stock
-`keras.layers.ConvLSTM2D`, and the roofline: the convolutions of the network alone.
+In turns: our network with its fast paths, the same without them ("plain"), with them in mixed_bfloat16 ("bfloat16"),
+where there is one the stack of stock `keras.layers.ConvLSTM2D`, and the roofline: the network's convolutions alone.
 """
 
 import argparse
@@ -13,13 +13,14 @@ from functools import partial
 
 from benchmarks import command
 from benchmarks.account import account_for, check_profiler
-from benchmarks.measure import Worker, progress, speeds, time_in_turns
+from benchmarks.measure import Worker, progress, seconds, speeds, time_in_turns
 from benchmarks.report import Report, cells, draw_bars
 from benchmarks.workload import STOCK, STOCK_MODELS, VARIANTS, Workload
 
 ROOFLINE = "roofline"
+HALF = "bfloat16"
 REFERENCES = ("plain", STOCK, ROOFLINE)
-CONTESTANTS = (*VARIANTS, STOCK, ROOFLINE)
+CONTESTANTS = (*VARIANTS, HALF, STOCK, ROOFLINE)
 PASSES = ("training", "forward")
 NOTES = (
     "x NAME: how many times as fast as NAME, by the ratio of medians; measured in turns (A B C A B C ...).",
@@ -93,7 +94,7 @@ def _functions(
         for setting in settings:
             progress(f"process with threads {setting}")
             own = dataclasses.replace(workload, threads=setting)
-            worker = Worker(_contestants, own, options.contestants, options.passes)
+            worker = Worker(_timed_contestants, own, options.contestants, options.passes)
             built[f" {setting}"] = stack.enter_context(contextlib.closing(worker)).functions
     found = {name: {} for name in options.passes}
     for suffix, functions in built.items():
@@ -117,13 +118,21 @@ def _contestants(
             convolutions = find_convolutions(workload)
             found |= {(name, ROOFLINE): roofline(convolutions, workload, name) for name in passes}
             continue
-        model = compiled(workload, contestant)
+        variant, made = contestant, workload
+        if contestant == HALF:
+            variant, made = "fast", dataclasses.replace(workload, dtype="mixed_bfloat16")
+        model = compiled(made, variant)
         if "training" in passes:
             found["training", contestant] = training_step(model, workload)
-        keeps_all = "checkpoint" not in VARIANTS.get(contestant, {})  # of no account without a backward pass
+        keeps_all = "checkpoint" not in VARIANTS.get(variant, {})  # of no account without a backward pass
         if "forward" in passes and keeps_all:
-            found["forward", contestant] = forward_pass(model, workload, contestant)
+            found["forward", contestant] = forward_pass(model, workload, variant)
     return found
+
+
+def _timed_contestants(*arguments) -> dict[tuple[str, str], Callable[[], float]]:
+    """Returns the same of functions that return seconds: what a process sends of each call is small."""
+    return {key: partial(seconds, function) for key, function in _contestants(*arguments).items()}
 
 
 def _compare(

@@ -5,6 +5,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,6 +13,12 @@ import keras
 from mslstm_keras.integers import is_whole
 from mslstm_keras.training.feeding import WHOLE, Share
 from mslstm_keras.training.recipes import Recipe
+
+CPU_INFO = Path("/proc/cpuinfo")
+_BFLOAT16 = {
+    "avx512_bf16",
+    "amx_bf16",
+}  # each multiplies and adds in bfloat16, and oneDNN convolves with either
 
 
 @dataclass(frozen=True)
@@ -224,3 +231,26 @@ def set_threads(batch_size: int) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def native_bfloat16() -> bool | None:
+    """Whether TensorFlow convolves in bfloat16 by the processor's own instructions, AVX512-BF16 or AMX-BF16.
+
+    Returns:
+        None where that is not known or does not matter: where a GPU computes, on another backend, which does not
+        convolve by oneDNN, and where Linux names no flags of an x86 processor.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return None
+    try:
+        lines = CPU_INFO.read_text().splitlines()
+    except OSError:
+        return None
+    flags = [
+        set(line.partition(":")[2].split()) for line in lines if line.partition(":")[0].strip() == "flags"
+    ]
+    return bool(_BFLOAT16 & flags[0]) if flags else None  # all processors of a machine have the same

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import compile, convolutions, grids, input, memory, precision, probes, scaling, step
+from benchmarks.workload import Workload
 
 COMMANDS = {
     module.__name__.split(".")[-1]: module
@@ -56,14 +57,27 @@ def run(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_step(run):
-    found = run("step", "--contestants fast plain checkpoint_step stock roofline")
+    found = run("step", "--contestants fast plain bfloat16 checkpoint_step stock roofline")
     assert [(one["pass"], one["contestant"]) for one in found] == [
-        *(("training", name) for name in ("fast", "plain", "checkpoint_step", "stock", "roofline")),
-        *(("forward", name) for name in ("fast", "plain", "stock", "roofline")),
+        *(
+            ("training", name)
+            for name in ("fast", "plain", "bfloat16", "checkpoint_step", "stock", "roofline")
+        ),
+        *(("forward", name) for name in ("fast", "plain", "bfloat16", "stock", "roofline")),
     ]
     for one in found:
         assert one["times_as_fast_as"].keys() == {"plain", "stock", "roofline"}
         assert one["seconds"]["min"] == one["seconds"]["median"] > 0
+
+
+def test_step_in_bfloat16_is_that_of_the_fast_network(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        "benchmarks.networks.compiled", lambda workload, variant: made.append((workload.dtype, variant))
+    )
+    found = step._contestants(Workload("ms_lstm"), ["fast", "bfloat16"], ["training"])
+    assert list(found) == [("training", "fast"), ("training", "bfloat16")]
+    assert made == [("float32", "fast"), ("mixed_bfloat16", "fast")]
 
 
 @pytest.mark.slow

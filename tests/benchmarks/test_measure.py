@@ -1,5 +1,8 @@
 """Turns, ratios, fits, and processes of their own."""
 
+import os
+import time
+
 import pytest
 
 from benchmarks.account import group, own_times
@@ -83,6 +86,23 @@ def test_worker_calls_in_a_process_of_its_own():
     with pytest.raises(ChildProcessError, match="a process that is measured ended"):
         tick()
     worker.close()
+
+
+def environment():
+    """Returns functions of a process that says what surrounds it, or waits."""
+    return {"variable": lambda: os.environ.get("OF_THE_TEST"), "wait": lambda: time.sleep(600)}
+
+
+def test_worker_has_an_environment_of_its_own_and_a_limit():
+    worker = Worker(environment, environment={"OF_THE_TEST": "told"})
+    worker.begin("variable")  # while the functions are built
+    assert "OF_THE_TEST" not in os.environ
+    assert worker.result(60) == ["variable", "wait"]
+    assert worker.result(60) == "told"
+    worker.begin("wait")
+    with pytest.raises(ChildProcessError, match="a process that is measured took too long"):
+        worker.result(0.1)
+    worker.kill()
 
 
 @pytest.mark.slow

@@ -20,6 +20,17 @@ sys.path.insert(0, sys.argv[1])
 sys.modules.update(dict.fromkeys(["keras", "tensorflow", "tensorflow_datasets", "jax", "torch"]))
 """
 
+WITHOUT_TENSORFLOW = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "tensorflow_datasets"):
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Block())
+"""
+
 
 def run_without_keras(script, folder):
     """Returns the lines that a script prints, run in `folder`, where Keras and its backends cannot be imported."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import keras
 import pytest
 
-from mslstm_keras.training.devices import Placement, connect_hosts, place
+from mslstm_keras.training import devices
+from mslstm_keras.training.devices import Placement, connect_hosts, native_bfloat16, place
 from mslstm_keras.training.feeding import WHOLE
 from mslstm_keras.training.recipes import Recipe
 from tests.support.processes import run_script
@@ -130,16 +131,16 @@ def test_a_batch_that_devices_do_not_divide_is_refused():
     Placement(2, WHOLE).check(recipe())
 
 
-@pytest.mark.parametrize("devices", [0, 2, True, "two", ["CPU:7"], []])
-def test_devices_that_are_not_there_are_refused(devices):
+@pytest.mark.parametrize("wanted", [0, 2, True, "two", ["CPU:7"], []])
+def test_devices_that_are_not_there_are_refused(wanted):
     message = "`devices` must be 'all', at most as many as there are, or their names: CPU:0. Received: "
-    with pytest.raises(ValueError, match=re.escape(f"{message}devices={devices!r}")):
-        place(devices)
+    with pytest.raises(ValueError, match=re.escape(f"{message}devices={wanted!r}")):
+        place(wanted)
 
 
-@pytest.mark.parametrize("devices", [1, "all", ["CPU:0"]])
-def test_one_device_may_be_named(devices):
-    assert place(devices).replicas == 1
+@pytest.mark.parametrize("wanted", [1, "all", ["CPU:0"]])
+def test_one_device_may_be_named(wanted):
+    assert place(wanted).replicas == 1
 
 
 def test_without_devices_there_is_no_strategy():
@@ -190,3 +191,38 @@ def test_threads_are_set_where_the_batch_can_be_cut_and_tensorflow_has_not_begun
     refused, *rest = done.stdout.splitlines()
     assert refused in ("False 0", "True 0")
     assert rest == ["True 1", "True", "True"]  # set to what they are: nothing to refuse
+
+
+X86 = "processor\t: 0\nmodel name\t: A processor with avx512_bf16\nflags\t\t: fpu avx512f{0}\nbogomips\t: 4600\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "native"),
+    [
+        (X86.format(" avx512_bf16 avx512vl"), True),
+        (X86.format(" amx_bf16 amx_tile"), True),
+        (X86.format(""), False),  # a name is no flag
+        (X86.format(" avx512_bf16_of_another_kind"), False),
+        ("processor\t: 0\nFeatures\t: fp asimd bf16\n", None),  # ARM
+        ("", None),
+    ],
+)
+def test_native_bfloat16_is_a_flag_of_the_processor(text, native, tmp_path, monkeypatch):
+    path = tmp_path / "cpuinfo"
+    path.write_text(text)
+    monkeypatch.setattr(devices, "CPU_INFO", path)
+    assert native_bfloat16() is native
+
+
+def test_nothing_is_known_of_bfloat16_without_a_list_of_flags_on_gpus_and_on_other_backends(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "cpuinfo"
+    monkeypatch.setattr(devices, "CPU_INFO", path)
+    assert native_bfloat16() is None
+    path.write_text(X86.format(" avx512_bf16"))
+    with monkeypatch.context() as patch:
+        patch.setattr("tensorflow.config.list_physical_devices", lambda kind: [kind])
+        assert native_bfloat16() is None
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert native_bfloat16() is None
