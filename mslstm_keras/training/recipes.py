@@ -28,6 +28,7 @@ class Recipe:
         layers: int. Number of levels.
         scales: ints or None. Reduction at each level; None for the model's own.
         patch_size: int. Side, in pixels, of the patches that become channels.
+        motion: bool. Whether the next frame is this one along a flow, plus a change; see `build_step`.
         options: further arguments of the cells, such as {"kernel_size": 5}.
         data: str. What is learned from: TFDS data set and config, "name/config", or a `.npy` file of uint8 clips
             (number, time, height, width, channels), whose last tenth is kept for tests.
@@ -80,6 +81,7 @@ class Recipe:
     layers: int = 6
     scales: tuple[int, ...] | None = None
     patch_size: int = 1
+    motion: bool = False
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data: str = "moving_mnist_clips/paper"
     scale: str | None = None
@@ -188,7 +190,7 @@ class Recipe:
 
     def model_options(self) -> dict[str, Any]:
         """Returns the keyword arguments of `create_model`."""
-        names = ("filters", "layers", "scales", "patch_size", "fast", "checkpoint", "seed")
+        names = ("filters", "layers", "scales", "patch_size", "motion", "fast", "checkpoint", "seed")
         return {name: getattr(self, name) for name in names} | dict(self.options)
 
     def to_dict(self) -> dict[str, Any]:
