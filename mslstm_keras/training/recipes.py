@@ -249,7 +249,7 @@ _GERMANY: dict[str, Any] = {
     "forecast_frames": 4,
 }
 _KNMI: dict[str, Any] = {**_GERMANY, "data": "dwd_radar_clips/knmi_hours", "frame_shape": (152, 140, 1)}
-# An hour of rain in steps of 5 minutes. Heavy rain is rare: it counts more, or it fades.
+# An hour of rain in steps of 5 minutes. Rain mostly moves. Heavy rain is rare: it counts more, or it fades.
 _RADAR: dict[str, Any] = {
     **_SMALL,
     "data": "radar_maps/europe",
@@ -257,6 +257,7 @@ _RADAR: dict[str, Any] = {
     "context_frames": 6,
     "forecast_frames": 12,
     "patch_size": 4,
+    "motion": True,
     "steps": 2000,
     "decay_steps": 1500,
     "sampling_steps": 300,
