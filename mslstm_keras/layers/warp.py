@@ -33,11 +33,14 @@ def warp(maps: Tensor, flow: Tensor, half_pixel_offset: bool = False) -> Tensor:
     pixels = ops.reshape(maps, (-1, channels))
     # Symbolic maps have no batch size to count to.
     sample = ops.cumsum(ops.ones_like(flow[:, :1, :1, :1, 0], dtype="int32"), axis=0) - 1
+    top, left = ops.floor(y), ops.floor(x)
+    # Not as distances |y - row|, whose slope is 0 where y is a whole number, as it is where a flow begins at zero.
+    below, right = y - top, x - left
     sampled = 0
-    for row in (ops.floor(y), ops.floor(y) + 1):
-        for column in (ops.floor(x), ops.floor(x) + 1):
+    for row, part_of_row in ((top, 1 - below), (top + 1, below)):
+        for column, part_of_column in ((left, 1 - right), (left + 1, right)):
             inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            weight = ops.where(inside, (1 - ops.abs(y - row)) * (1 - ops.abs(x - column)), 0.0)
+            weight = ops.where(inside, part_of_row * part_of_column, 0.0)
             pixel = ops.cast(ops.where(inside, row * width + column, 0.0), "int32")
             corner = ops.take(pixels, sample * (height * width) + pixel, axis=0)
             sampled += ops.cast(weight, maps.dtype)[..., None] * corner

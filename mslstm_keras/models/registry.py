@@ -64,6 +64,7 @@ def create_model(
     layers: int = 6,
     scales: Sequence[int] | None = None,
     patch_size: int = 1,
+    motion: bool = False,
     unroll: bool = False,
     fast: bool = True,
     checkpoint: str | None = None,
@@ -86,6 +87,7 @@ def create_model(
         scales: ints. Reduction of height and width at each level; (1, 1, ...) for a plain stack and
             (1, 2, 4, 4, 2, 1) for a pyramid of six by default.
         patch_size: int. Side, in pixels, of the square patches that become channels before the embedding.
+        motion: bool. The next frame is this one along a flow, plus a change; see `build_step`.
         unroll: bool. Copies the step for each frame instead of looping; slower to compile, needed by some
             exports.
         fast: bool. Takes the faster ways of `Rollout`; False turns them all off.
@@ -119,7 +121,9 @@ def create_model(
             f"`options` must be arguments of the cells of {name!r}. Received: options={options} ({error})"
         ) from None
     penalty = penalty and penalty()
-    step = build_step(frame_shape, filters, levels, scales, patch_size=patch_size, penalty=penalty)
+    step = build_step(
+        frame_shape, filters, levels, scales, patch_size=patch_size, motion=motion, penalty=penalty
+    )
     frames = keras.Input((None, *frame_shape), name="frames")
     observed = ObservedFrames(context_frames, forecast_frames, seed=seed, name="observed")(frames)
     rollout = Rollout(

@@ -7,6 +7,7 @@ import keras
 
 from mslstm_keras.cells.registry import Level
 from mslstm_keras.integers import is_whole
+from mslstm_keras.layers.advection import Advection
 from mslstm_keras.layers.patch import DepthToSpace, SpaceToDepth
 
 PENALTY = "penalty"  # name of the state that sums it
@@ -20,6 +21,7 @@ def build_step(
     scales: Sequence[int],
     *,
     patch_size: int = 1,
+    motion: bool = False,
     penalty: keras.layers.Layer | None = None,
 ) -> keras.Model:
     """Draws one time step: embed, the cells at their scales, head.
@@ -35,6 +37,9 @@ def build_step(
         levels: list of cells or of tuples of cells, which run one after the other.
         scales: ints, one for each level: how many times smaller its maps are than the patched frame.
         patch_size: int. Side, in pixels, of the square patches that become channels before the embedding.
+        motion: bool. The step tells where things move, and what changes on their way: the next frame is this one along
+            a flow, one vector for each patch, plus the output of the head (`Advection`). Both begin at zero, which is
+            persistence. False, as in the papers, leaves the whole next frame to the head.
         penalty: layer whose `reads` names states; called with a list of them, over all cells that have them, for
             each name, it returns what a step adds to the loss of a sample: (batch, 1, 1, 1).
 
@@ -69,8 +74,20 @@ def build_step(
     states.check_zigzag()
     if penalty:
         states.add_penalty(penalty)
-    x = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head", dtype=single, **MAPS)(x)
-    x = DepthToSpace(patch_size, name="unpatch", dtype=single)(x) if patch_size > 1 else x
+    start = {"kernel_initializer": "zeros"} if motion else {}
+    head = keras.layers.Conv2D(frame_shape[-1] * patch_size**2, 1, name="head", dtype=single, **start, **MAPS)
+    next_frame = head(x)
+    if patch_size > 1:
+        next_frame = DepthToSpace(patch_size, name="unpatch", dtype=single)(next_frame)
+    if motion:
+        flow = keras.layers.Conv2D(2, 1, name="motion", dtype=single, **start, **MAPS)(x)
+        if patch_size > 1:
+            flow = keras.layers.UpSampling2D(
+                patch_size, interpolation="bilinear", name="flow", dtype=single, **MAPS
+            )(flow)
+        moved = Advection(name="moved", dtype=single)(frame, flow)
+        next_frame = keras.layers.Add(name="next_frame", dtype=single)([moved, next_frame])
+    x = next_frame
     return keras.Model([frame, *states.inputs.values()], [x, *states.now.values()], name="step")
 
 

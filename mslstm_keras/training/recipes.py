@@ -28,6 +28,7 @@ class Recipe:
         layers: int. Number of levels.
         scales: ints or None. Reduction at each level; None for the model's own.
         patch_size: int. Side, in pixels, of the patches that become channels.
+        motion: bool. Whether the next frame is this one along a flow, plus a change; see `build_step`.
         options: further arguments of the cells, such as {"kernel_size": 5}.
         data: str. What is learned from: TFDS data set and config, "name/config", or a `.npy` file of uint8 clips
             (number, time, height, width, channels), whose last tenth is kept for tests.
@@ -80,6 +81,7 @@ class Recipe:
     layers: int = 6
     scales: tuple[int, ...] | None = None
     patch_size: int = 1
+    motion: bool = False
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data: str = "moving_mnist_clips/paper"
     scale: str | None = None
@@ -188,7 +190,7 @@ class Recipe:
 
     def model_options(self) -> dict[str, Any]:
         """Returns the keyword arguments of `create_model`."""
-        names = ("filters", "layers", "scales", "patch_size", "fast", "checkpoint", "seed")
+        names = ("filters", "layers", "scales", "patch_size", "motion", "fast", "checkpoint", "seed")
         return {name: getattr(self, name) for name in names} | dict(self.options)
 
     def to_dict(self) -> dict[str, Any]:
@@ -247,7 +249,7 @@ _GERMANY: dict[str, Any] = {
     "forecast_frames": 4,
 }
 _KNMI: dict[str, Any] = {**_GERMANY, "data": "dwd_radar_clips/knmi_hours", "frame_shape": (152, 140, 1)}
-# An hour of rain in steps of 5 minutes. Heavy rain is rare: it counts more, or it fades.
+# An hour of rain in steps of 5 minutes. Rain mostly moves. Heavy rain is rare: it counts more, or it fades.
 _RADAR: dict[str, Any] = {
     **_SMALL,
     "data": "radar_maps/europe",
@@ -255,6 +257,7 @@ _RADAR: dict[str, Any] = {
     "context_frames": 6,
     "forecast_frames": 12,
     "patch_size": 4,
+    "motion": True,
     "steps": 2000,
     "decay_steps": 1500,
     "sampling_steps": 300,

@@ -127,3 +127,15 @@ def test_in_a_graph_of_any_batch_size(dtype, jit_compile):
 
 def test_symbolic_shape():
     assert warp(keras.Input((5, 7, 3)), keras.Input((5, 7, 4))).shape == (None, 5, 7, 2, 3)
+
+
+def test_the_slope_at_a_pixel_is_the_difference_to_the_next_one():
+    """Where a flow begins at zero, every place is a whole number."""
+    maps, flow = random_maps_and_flow(flows=1)
+    flow = tf.Variable(0 * flow)
+    with tf.GradientTape() as tape:
+        y = tf.reduce_sum(warp(maps, flow))
+    slope = tape.gradient(y, flow).numpy()
+    right, down = (np.diff(maps, axis=axis).sum(axis=-1) for axis in (2, 1))
+    np.testing.assert_allclose(slope[:, :, :-1, 0], right, atol=1e-5)
+    np.testing.assert_allclose(slope[:, :-1, :, 1], down, atol=1e-5)

@@ -10,9 +10,13 @@ import tensorflow as tf
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.cells.conv_lstm import ConvLSTMCell
 from mslstm_keras.cells.mk_lstm import MKLSTMCell
-from mslstm_keras.layers.patch import SpaceToDepth
+from mslstm_keras.cost.account import count_cost
+from mslstm_keras.layers.patch import DepthToSpace, SpaceToDepth
+from mslstm_keras.models.registry import create_model
+from mslstm_keras.models.resizing import resized_model
 from mslstm_keras.models.step import build_step
-from tests.support.equations import assert_close
+from tests.layers.test_advection import advected
+from tests.support.equations import assert_close, randomise
 from tests.support.golden import load_golden
 
 
@@ -325,3 +329,44 @@ def test_sides_must_divide(frame_shape):
 def test_zigzag_state_must_leave_as_it_enters(levels, scales, sizes):
     with pytest.raises(ValueError, match=rf"`levels` must hand up .* Received: 'm' of shape {sizes}$"):
         build_step((4, 8, 1), 2, levels, scales)
+
+
+@pytest.mark.parametrize("patch_size", [1, 2])
+def test_with_motion_the_next_frame_is_this_one_moved_and_changed(patch_size):
+    step = build_step((4, 6, 2), 3, [ConvLSTMCell(3)], (1,), patch_size=patch_size, motion=True)
+    frame = np.random.default_rng(0).random((2, 4, 6, 2), "float32")
+    states = [np.zeros((2, *state.shape[1:]), "float32") for state in step.inputs[1:]]
+    np.testing.assert_array_equal(step([frame, *states])[0], frame)  # untrained it is persistence
+    for name in ("head", "motion"):
+        for weight in step.get_layer(name).weights:
+            weight.assign(np.random.default_rng(1).normal(size=weight.shape))
+    seen = keras.Model(
+        step.inputs, [step.outputs[0], *(step.get_layer(name).output for name in ("head", "motion"))]
+    )
+    moved, change, motion = map(np.asarray, seen([frame, *states]))
+    assert np.abs(motion).max() > 0.5
+    # A vector for each patch, enlarged bilinearly to pixels; a change for each pixel.
+    flow = motion if patch_size == 1 else enlarge(motion)
+    if patch_size > 1:
+        change = np.asarray(DepthToSpace(patch_size)(change))
+    assert_close(moved, advected(frame, flow) + change)
+
+
+def test_a_model_with_motion_is_saved_resized_and_counted(tmp_path):
+    options = {"filters": 2, "layers": 2, "patch_size": 2, "motion": True}
+    model = create_model("ms_lstm", (8, 12, 1), 3, 2, **options)
+    randomise(model, seed=3, scale=0.3)
+    frames = np.random.default_rng(0).random((2, 3, 8, 12, 1), "float32")
+    expected = model.predict(frames, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict(frames, verbose=0), expected)
+    larger = resized_model(model, (16, 12, 1))
+    tall = np.concatenate([frames, frames[:, :, ::-1]], axis=2)
+    made = create_model("ms_lstm", (16, 12, 1), 3, 2, **options)
+    made.set_weights(model.get_weights())
+    assert_close(larger.predict(tall, verbose=0), made.predict(tall, verbose=0))
+    plain = count_cost("ms_lstm", (8, 12, 1), 3, 2, **{**options, "motion": False})
+    moving = count_cost("ms_lstm", (8, 12, 1), 3, 2, **options)
+    assert moving.parameters - plain.parameters == 2 * 2 + 2  # of the 1x1 convolution that makes the flow
+    assert moving.total_macs > plain.total_macs
