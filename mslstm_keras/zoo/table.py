@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 
 from mslstm_keras.evaluation.protocols import VALUE_SCORES, data_scale, metric_label, score_text
+from mslstm_keras.evaluation.published_scores import published_scores
 from mslstm_keras.frames.scales import parse_scale
 from mslstm_keras.zoo.entry import ZooEntry
 from mslstm_keras.zoo.index import VERSION
@@ -19,7 +20,8 @@ def zoo_tables(entries: Mapping[str, ZooEntry], folder: str) -> Iterator[str]:
         folder: str. Folder of the zoo, as the links to the cards begin.
 
     Yields:
-        Lines of tables of name, clips seen, parameters, scores and card, with an empty line between two tables.
+        Lines of tables of name, clips seen, parameters, scores, the paper's MSE where it has one for the data, and
+        card, with an empty line between two tables. The paper's models are larger and have seen more clips.
     """
     by_data = sorted(entries.values(), key=lambda entry: (entry.recipe.data, _mse(entry)))
     for number, (data, group) in enumerate(itertools.groupby(by_data, lambda entry: entry.recipe.data)):
@@ -28,16 +30,19 @@ def zoo_tables(entries: Mapping[str, ZooEntry], folder: str) -> Iterator[str]:
         models = list(group)
         first = models[0]
         metrics = list(first.scores["model"])
-        heads = [f"`{data}`", *BEHIND_NAME, *(_label(metric, first) for metric in metrics), "card"]
+        papers = {name: scores["mse"] for name, scores in published_scores(data).items() if "mse" in scores}
+        paper = ["the paper's MSE"] if papers else []
+        heads = [f"`{data}`", *BEHIND_NAME, *(_label(metric, first) for metric in metrics), *paper, "card"]
         yield f"| {' | '.join(heads)} |"
         yield "|---" * len(heads) + "|"
         for entry in models:
             scores = [score_text(entry.scores["model"][metric]["mean"]) for metric in metrics]
             facts = f"{entry.clips_seen:,}", f"{entry.parameters:,}"
+            scores += [score_text(papers.get(entry.recipe.model, {}).get("mean")) for _ in paper]
             card = f"[card]({folder}/{entry.name}/{VERSION}/README.md)"
             yield f"| {' | '.join([f'`{entry.name}`', *facts, *scores, card])} |"
         scores = [score_text(first.scores["persistence"][metric]["mean"]) for metric in metrics]
-        yield f"| {' | '.join(['persistence', '-', '-', *scores, '-'])} |"
+        yield f"| {' | '.join(['persistence', '-', '-', *scores, *('-' for _ in paper), '-'])} |"
 
 
 def _mse(entry):

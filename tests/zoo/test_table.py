@@ -7,6 +7,7 @@ from mslstm_keras.zoo.entry import ZooEntry
 from mslstm_keras.zoo.table import zoo_tables
 
 MNIST = Recipe("mnist", data="moving_mnist_clips/paper")
+OWN = Recipe("own", "conv_lstm", data="clips.npy")
 RAIN = Recipe("rain", data="radar_maps/europe", scale="log:0:100 mm/h")
 
 
@@ -23,14 +24,20 @@ def test_each_data_set_has_a_table_the_best_first_and_persistence_last():
         "worse": entry("worse", MNIST, 20.5, ssim=0.5),
         "rain": entry("rain", RAIN, 12.0, value_mae=0.25),
         "better": entry("better", MNIST, 10.25, ssim=0.75),
+        "own": entry("own", OWN, 3.0),
     }
     facts = "1,234,567 | 98,765"
     assert list(zoo_tables(entries, "my_zoo")) == [
-        "| `moving_mnist_clips/paper` | clips seen | parameters | MSE | SSIM | card |",
-        "|---|---|---|---|---|---|",
-        f"| `better` | {facts} | 10.25 | 0.750 | [card](my_zoo/better/1/README.md) |",
-        f"| `worse` | {facts} | 20.50 | 0.500 | [card](my_zoo/worse/1/README.md) |",
-        "| persistence | - | - | 20.50 | 1.500 | - |",
+        "| `clips.npy` | clips seen | parameters | MSE | card |",
+        "|---|---|---|---|---|",
+        f"| `own` | {facts} | 3.000 | [card](my_zoo/own/1/README.md) |",
+        "| persistence | - | - | 6.000 | - |",
+        "",
+        "| `moving_mnist_clips/paper` | clips seen | parameters | MSE | SSIM | the paper's MSE | card |",
+        "|---|---|---|---|---|---|---|",
+        f"| `better` | {facts} | 10.25 | 0.750 | 52.63 | [card](my_zoo/better/1/README.md) |",
+        f"| `worse` | {facts} | 20.50 | 0.500 | 52.63 | [card](my_zoo/worse/1/README.md) |",
+        "| persistence | - | - | 20.50 | 1.500 | - | - |",
         "",
         "| `radar_maps/europe` | clips seen | parameters | MSE | MAE (mm/h) | card |",
         "|---|---|---|---|---|---|",
