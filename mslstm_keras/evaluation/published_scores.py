@@ -15,6 +15,8 @@ Reference:
     https://arxiv.org/abs/2304.07724 (the version of 2023, with eight baselines; v3 of 2024 compares twelve).
 """
 
+from typing import Any
+
 MOVING_MNIST_SCORES = "ssim", "mse", "mae"
 MOVING_MNIST = {  # Table 3
     "conv_lstm": (0.810, 90.36, 142.5),
@@ -86,7 +88,7 @@ _NOTES = {
 }
 
 
-def published_scores(data: str) -> dict[str, dict[str, dict[str, float | list[float] | None]]]:
+def published_scores(data: str) -> dict[str, dict[str, dict[str, Any]]]:
     """Returns the scores that the paper prints for a data set.
 
     Args:

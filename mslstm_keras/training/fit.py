@@ -111,6 +111,10 @@ def train(
                 first_step, restored = _restore_newest(model, saved, recipe)
             elif initial is not None:
                 _start_from(model, initial)
+            parts = [
+                (training_batches(clips, recipe, begin, placement.share), *part)
+                for begin, *part in _parts(recipe, first_step)
+            ]
             callbacks = [
                 _StopOnNonFiniteLoss(recipe.interval_steps, recipe.gradient_accumulation_steps or 1),
                 _Progress(recipe),
@@ -126,14 +130,12 @@ def train(
                     # Last: a line of the log without its checkpoint is written again.
                     _Checkpoint(run_dir, model, restored),
                 ]
-            for l1_weight, last_step in _parts(recipe):
-                if first_step >= last_step:  # with no batch left, some backends fail
-                    continue
+            for batches, end, l1_weight in parts:
                 averaged = [] if recipe.ema_momentum is None else [_LastWeights(model)]
                 _told(model, dataclasses.replace(recipe, l1_weight=l1_weight)).fit(
-                    training_batches(clips, recipe, first_step, placement.share),
+                    batches,
                     initial_epoch=first_step // recipe.interval_steps,
-                    epochs=last_step // recipe.interval_steps,
+                    epochs=end // recipe.interval_steps,
                     steps_per_epoch=recipe.interval_steps * (recipe.gradient_accumulation_steps or 1),
                     validation_data=validation,
                     shuffle=False,  # the batches come in the order of their step numbers
@@ -142,7 +144,7 @@ def train(
                 )
                 for each in averaged:
                     each.put_back()
-                first_step = last_step
+                first_step = end
             if recipe.ema_momentum is not None:
                 model.optimizer.finalize_variable_values(model.trainable_variables)
                 if placement.share.number == 0:
@@ -151,10 +153,11 @@ def train(
     return model
 
 
-def _parts(recipe):
-    """Returns the parts of a training, (weight of the absolute error, step at which it ends)."""
-    first = [(0.0, recipe.l1_from)] if recipe.l1_from else []
-    return [*first, (recipe.l1_weight, recipe.steps)]
+def _parts(recipe, first_step):
+    """Returns what is left of the parts of a training: first step, last step, weight of the absolute error."""
+    parts = [(0, recipe.l1_from, 0.0), (recipe.l1_from, recipe.steps, recipe.l1_weight)]
+    left = [(max(begin, first_step), end, l1_weight) for begin, end, l1_weight in parts]
+    return [part for part in left if part[0] < part[1]]  # with no batch left, some backends fail
 
 
 def _with_facts(recipe, clips):

@@ -78,6 +78,7 @@ def add_pretrained(
         OSError: if the zoo cannot be written; it is then left as it was.
     """
     model, recipe, seen = read_run(run_dir)
+    check_name(recipe.name if name is None else name)  # before what takes long
     clips = split_clips(recipe.data, "test", data_dir)
     entry = ZooEntry(
         name=recipe.name if name is None else name,
@@ -127,7 +128,6 @@ def renew_pretrained(
 
 def _put(entry, model, clips, log, zoo, count):
     """Scores a model and writes its entry, with the curve of a log, into a zoo; returns the entry."""
-    check_name(entry.name)
     zoo = Path(zoo_folder() if zoo is None else zoo)
     _round_to_half(model)
     scores = evaluate(model, clips, count=count, protocol=find_protocol(entry.recipe.data))

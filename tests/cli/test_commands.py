@@ -38,7 +38,7 @@ COMMANDS = dict(parsers())
 
 
 def test_these_are_the_commands():
-    zoo = {("zoo", name) for name in ("list", "show", "verify", "add")}
+    zoo = {("zoo", name) for name in ("list", "table", "show", "verify", "add", "renew")}
     data = {("data", name) for name in ("list", "prepare", "info", "show")}
     study = {("study", name) for name in ("receptive-field", "layers", "architecture", "compare", "curves")}
     names = (
