@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import shlex
+import sys
 import tomllib
 
 import numpy as np
@@ -194,6 +195,24 @@ def test_faults_of_the_other_commands(
         *words.format(run=tiny_run, zoo=tiny_zoo, data=data, digits=OPTDIGITS, folder=optdigits_dir).split()
     )
     assert message in error
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "extra"),
+    [
+        ("tune optdigits_quick --run-dir search", "keras_tuner", "tuner"),
+        ("train optdigits_quick --run-dir run", "sklearn.datasets", "digits"),
+        ("demo --zoo {zoo} --output new", "sklearn.datasets", "digits"),
+        ("study architecture {run} --output step.png", "pydot", "study"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_its_extra(
+    fail, tiny_zoo, tiny_run, tmp_path, monkeypatch, words, module, extra
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    said = f"needs pip install 'mslstm_keras[{extra}]' ({module} is not there)\n"
+    assert fail(*words.format(run=tiny_run, zoo=tiny_zoo).split()).endswith(said)
 
 
 def test_what_keras_wraps_is_one_line(fail, tiny_run, files, monkeypatch):

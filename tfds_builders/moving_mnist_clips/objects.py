@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mslstm_keras.importing import needed
+
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
@@ -127,7 +129,9 @@ def _load_idx(source: str, split: str, manual_dir, dl_manager) -> np.ndarray:
 
 def _load_optdigits(split: str) -> np.ndarray:
     from PIL import Image
-    from sklearn.datasets import load_digits
+
+    with needed("scikit-learn's digits", "digits"):
+        from sklearn.datasets import load_digits
 
     digits = (load_digits().images * (255 / 16)).round().astype(np.uint8)
     digits = digits[:_OPTDIGITS_TRAIN] if split == "train" else digits[_OPTDIGITS_TRAIN:]
