@@ -23,6 +23,9 @@ INDIRECT_IN_TESTS = {
     "dill": "tfds.testing imports it",
     "pytest-xdist": "`pytest -n`",
     "ruff": "run as a command",
+    "build": "run as a command",
+    "hatchling": "builds the wheel",
+    "twine": "run as a command",
 }
 WITHOUT = {"nowcast", "torch", "lpips"}
 """Extras without which the tests run: pysteps has to be compiled, and PyTorch is large."""
