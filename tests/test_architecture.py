@@ -27,7 +27,7 @@ FLOORS = (
     ("cells",),
     ("models",),
     ("metrics", "data"),
-    ("training",),
+    ("training", "datasets"),
     ("figures",),
     ("evaluation",),
     ("forecasting",),
