@@ -18,6 +18,7 @@ from mslstm_keras.cli.arguments import (
     one_line,
     show,
 )
+from mslstm_keras.cli.completion import any_of, completed, file_names, zoo_names
 
 
 def add_commands(commands: Commands) -> None:
@@ -39,7 +40,7 @@ def _add_forecast_command(commands):
         "forecast the frames that follow a clip of yours",
         "mslstm forecast --model ms_lstm_moving_mnist --input clip.gif --horizon 20 --output out.gif",
     )
-    command.add_argument("--model", required=True, help=MODEL)
+    completed(command.add_argument("--model", required=True, help=MODEL), any_of(zoo_names, file_names))
     given = command.add_mutually_exclusive_group(required=True)
     given.add_argument("--input", type=Path, help=CLIP)
     given.add_argument(

@@ -27,6 +27,7 @@ from mslstm_keras.cli.arguments import (
     setting,
     show,
 )
+from mslstm_keras.cli.completion import any_of, completed, data_names, file_names, recipe_names, zoo_names
 
 SAMPLES = 2  # in a report
 OF_DATASET = ("clips", "all_frames", "samples", "data_dir")
@@ -50,7 +51,7 @@ def _add_train_command(commands):
         "mslstm train optdigits_quick --set filters=16",
         json=False,
     )
-    command.add_argument("recipe", help=NAMED_RECIPE)
+    completed(command.add_argument("recipe", help=NAMED_RECIPE), any_of(recipe_names, file_names))
     command.add_argument("--run-dir", type=Path, help="folder of the run (default: runs/RECIPE)")
     command.add_argument("--set", type=setting, action="append", metavar="FIELD=VALUE", help="change a field")
     command.add_argument(
@@ -62,7 +63,12 @@ def _add_train_command(commands):
     command.add_argument(
         "--resume", action="store_true", help="go on with the run in the folder, by its own recipe"
     )
-    command.add_argument("--initial", metavar="MODEL", help=f"start from the weights of this model: {MODEL}")
+    completed(
+        command.add_argument(
+            "--initial", metavar="MODEL", help=f"start from the weights of this model: {MODEL}"
+        ),
+        any_of(zoo_names, file_names),
+    )
     command.add_argument(
         "--devices",
         type=_devices,
@@ -103,12 +109,18 @@ def _add_evaluate_command(commands):
         "score models on test clips or an archive of rain maps, beside baselines and the paper's figures",
         "mslstm evaluate --model ms_lstm_moving_mnist --dataset moving_mnist_clips/paper --output scores.json",
     )
-    command.add_argument("--model", nargs="+", required=True, metavar="MODEL", help=RUNS)
+    completed(
+        command.add_argument("--model", nargs="+", required=True, metavar="MODEL", help=RUNS),
+        any_of(zoo_names, file_names),
+    )
     scored = command.add_mutually_exclusive_group(required=True)
-    scored.add_argument(
-        "--dataset",
-        metavar="DATA",
-        help="prepared data set, or a .npy file of clips; `mslstm data list` lists them",
+    completed(
+        scored.add_argument(
+            "--dataset",
+            metavar="DATA",
+            help="prepared data set, or a .npy file of clips; `mslstm data list` lists them",
+        ),
+        any_of(data_names, file_names),
     )
     scored.add_argument(
         "--input",

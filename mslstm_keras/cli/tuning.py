@@ -14,6 +14,7 @@ from mslstm_keras.cli.arguments import (
     setting,
     show,
 )
+from mslstm_keras.cli.completion import any_of, completed, file_names, recipe_names
 
 DISTRIBUTED = """
 With KERASTUNER_TUNER_ID (chief, or a name for each worker), KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT set, the
@@ -30,7 +31,7 @@ def add_commands(commands: Commands) -> None:
         'mslstm tune optdigits_quick --trials 9 --vary "filters=[4,8]" --vary "options.kernel_sizes=[[3],[3,5]]"',
     )
     command.description = f"{command.description}{DISTRIBUTED}"
-    command.add_argument("recipe", help=NAMED_RECIPE)
+    completed(command.add_argument("recipe", help=NAMED_RECIPE), any_of(recipe_names, file_names))
     command.add_argument("--searcher", default="random", help="random (default), hyperband, bayesian or grid")
     command.add_argument(
         "--trials",

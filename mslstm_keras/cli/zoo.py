@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from mslstm_keras.cli.arguments import DATA_DIR, Commands, add_command, add_zoo, setting, show
+from mslstm_keras.cli.completion import completed, zoo_names
 
 
 def add_commands(commands: Commands) -> None:
@@ -13,14 +14,14 @@ def add_commands(commands: Commands) -> None:
     command = add_command(
         group, "show", _show, "print the card of a model", "mslstm zoo show ms_lstm_moving_mnist"
     )
-    command.add_argument("name")
+    completed(command.add_argument("name"), zoo_names)
     add_zoo(command)
     command = add_command(
         group, "table", _table, "print the models of each data set as a Markdown table", "mslstm zoo table"
     )
     add_zoo(command)
     command = add_command(group, "verify", _verify, "check every file of the models", "mslstm zoo verify")
-    command.add_argument("names", nargs="*", help="models (default: all)")
+    completed(command.add_argument("names", nargs="*", help="models (default: all)"), zoo_names)
     add_zoo(command)
     command = add_command(
         group,
@@ -51,7 +52,7 @@ def add_commands(commands: Commands) -> None:
         "score models of a zoo again and write their files anew",
         "mslstm zoo renew ms_lstm_moving_mnist --zoo my_zoo",
     )
-    command.add_argument("names", nargs="+", help="models")
+    completed(command.add_argument("names", nargs="+", help="models"), zoo_names)
     command.add_argument("--clips", type=int, help="test clips to score (default: all)")
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     add_zoo(command)

@@ -39,7 +39,7 @@ COMMANDS = dict(parsers())
 
 
 def test_these_are_the_commands():
-    zoo = {("zoo", name) for name in ("list", "show", "verify", "add")}
+    zoo = {("zoo", name) for name in ("list", "show", "table", "verify", "add", "renew")}
     data = {("data", name) for name in ("list", "prepare", "info", "show")}
     study = {("study", name) for name in ("receptive-field", "layers", "architecture", "compare", "curves")}
     names = (
@@ -54,6 +54,7 @@ def test_these_are_the_commands():
         "cost",
         "export",
         "serving",
+        "completion",
     )
     assert set(COMMANDS) == zoo | data | study | {(name,) for name in names}
 
