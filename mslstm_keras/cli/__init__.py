@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mslstm_keras import __version__
 from mslstm_keras.cli import completion, data, forecasting, models, study, training, tuning, zoo
 from mslstm_keras.cli.arguments import one_line
-from mslstm_keras.cli.quiet import quiet_libraries
+from mslstm_keras.cli.quiet import hide_progress, quiet_libraries
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(50_000)
     try:
         with quiet_libraries():
+            if options.quiet:
+                hide_progress()
             options.run(options)
     except _faults() as error:
         print(f"mslstm: {one_line(error)}", file=sys.stderr)

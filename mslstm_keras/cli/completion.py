@@ -82,5 +82,5 @@ def file_names(prefix: str, **_: Any) -> Iterable[str]:
 
 def _completion(options):
     with needed("Completion", "completion"):
-        import argcomplete
-    print(argcomplete.shellcode(["mslstm"], shell=options.shell))
+        from argcomplete.shell_integration import shellcode
+    print(shellcode(["mslstm"], shell=options.shell))

@@ -10,6 +10,7 @@ from mslstm_keras.cli.arguments import (
     Commands,
     add_command,
     output_file,
+    say,
     setting,
     show,
 )
@@ -112,7 +113,7 @@ def _prepare(options):
         facts["missing_parts"] = [part.number for part in missing_parts(builder, count)]
         numbers = ", ".join(map(str, facts["missing_parts"]))
         made = f"part {number} of {count} is made; missing: {numbers or 'none, another process joins them'}"
-    show(options, facts, lambda: [f"{builder.data_dir}: {made}"])
+    show(options, facts, lambda: [f"{builder.data_dir}: {made}"], remark=True)
 
 
 def _part(text):
@@ -194,4 +195,4 @@ def _show(options):
         title=f"{options.data}, {options.split}",
         synthetic=is_synthetic(options.data),
     )
-    print(f"{options.output}: {len(numbers)} of {count:,} {options.split} clips")
+    say(options, f"{options.output}: {len(numbers)} of {count:,} {options.split} clips")

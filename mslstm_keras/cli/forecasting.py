@@ -16,6 +16,7 @@ from mslstm_keras.cli.arguments import (
     add_range,
     add_zoo,
     one_line,
+    say,
     show,
 )
 from mslstm_keras.cli.completion import any_of, completed, file_names, zoo_names
@@ -156,7 +157,7 @@ def _write(options, facts, write):
         options.output.parent.mkdir(parents=True)
     write()
     frames, *size = facts["shape"]
-    show(options, facts, lambda: [f"{options.output}: {frames} frames of {tuple(size)}"])
+    show(options, facts, lambda: [f"{options.output}: {frames} frames of {tuple(size)}"], remark=True)
 
 
 def _is_radar(options):
@@ -270,7 +271,10 @@ def _show_new(options, output, last, new, seconds):
         (unit for unit in (("days", 86400), ("h", 3600), ("min", 60)) if abs(age) >= 2 * unit[1]), ("s", 1)
     )
     line = f"{facts['time']}: {output}, {seconds:.2f} s, the map is {age / length:.0f} {unit} old"
-    print(json.dumps(facts) if options.json else line, flush=True)
+    if options.json:
+        print(json.dumps(facts), flush=True)
+    else:
+        say(options, line)
 
 
 @contextlib.contextmanager
@@ -314,7 +318,8 @@ def _demo(options):
     def lines():
         yield f"{scores['clips']} clips, forecast frames"
         yield from score_table({NAME: scores["model"], "persistence": scores["persistence"]})
-        yield f"Wrote {options.output / 'demo.png'} and demo.gif"
+        if not options.quiet:
+            yield f"Wrote {options.output / 'demo.png'} and demo.gif"
 
     scores = demo(load_pretrained(NAME, options.zoo), options.output)
     show(options, scores, lines)

@@ -15,6 +15,7 @@ from mslstm_keras.cli.arguments import (
     frame_shape,
     frame_size,
     output_file,
+    say,
     setting,
     show,
 )
@@ -77,7 +78,7 @@ def _export(options):
     model = load_model(options.model, options.zoo)
     deviation = export_model(model, options.output, options.format, scale=scale)
     facts = {"path": str(options.output), "format": options.format, "deviation": deviation}
-    show(options, facts, lambda: [f"{options.output}: {deviation:.1e} from Keras at most"])
+    show(options, facts, lambda: [f"{options.output}: {deviation:.1e} from Keras at most"], remark=True)
 
 
 def _serving(options):
@@ -189,7 +190,7 @@ def _convert(options):
     model = convert(parameters, options.model, options.frame, options.context, options.forecast, **settings)
     with replacing(options.output) as temporary:
         model.save(temporary)
-    print(f"{options.output}: {options.model}, {model.count_params():,} parameters")
+    say(options, f"{options.output}: {options.model}, {model.count_params():,} parameters")
 
 
 def _value(text):

@@ -19,6 +19,7 @@ from mslstm_keras.cli.arguments import (
     frame_shape,
     load_models,
     output_file,
+    say,
     show,
 )
 from mslstm_keras.cli.completion import any_of, completed, data_names, file_names, model_names, zoo_names
@@ -193,14 +194,14 @@ def _layers(options):
     layers_figure(
         outputs, options.output, context_frames=context, step=options.step, title=str(options.model)
     )
-    print(f"{options.output}: {len(outputs) - 2} cells, {len(outputs['input'])} steps")
+    say(options, f"{options.output}: {len(outputs) - 2} cells, {len(outputs['input'])} steps")
 
 
 def _architecture(options):
     from mslstm_keras.insight.architecture import draw_architecture
 
     draw_architecture(_named_model(options.model, options), options.output)
-    print(options.output)
+    say(options, str(options.output))
 
 
 def _named_model(name, options):
@@ -234,7 +235,7 @@ def _compare(options):
         comparison_animation(
             sample["truth"], sample["forecasts"], options.output, context=sample["context"], **look
         )
-    print(options.output)
+    say(options, str(options.output))
 
 
 def _curves(options):
@@ -247,4 +248,4 @@ def _curves(options):
             f"`scores` must be JSON of `mslstm evaluate`. Received: {options.scores} ({error})"
         ) from error
     lead_time_figure(evaluation, options.output, metrics=options.metrics, cumulative=options.cumulative)
-    print(options.output)
+    say(options, str(options.output))

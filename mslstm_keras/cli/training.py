@@ -24,6 +24,7 @@ from mslstm_keras.cli.arguments import (
     load_models,
     one_line,
     output_file,
+    say,
     setting,
     show,
 )
@@ -210,7 +211,12 @@ def _train(options):
     elif recipe.fast and options.devices is None:
         set_threads(recipe.batch_size)
     _warn_of_memory(recipe)
-    sources = {"resume": options.resume, "data_dir": options.data_dir, "manual_dir": options.manual_dir}
+    sources = {
+        "verbose": 0 if options.quiet else "auto",
+        "resume": options.resume,
+        "data_dir": options.data_dir,
+        "manual_dir": options.manual_dir,
+    }
     if options.initial and not resumed:
         recipe, sources["initial"] = _initial(options.initial, recipe)
     try:
@@ -222,7 +228,7 @@ def _train(options):
         if not options.hosts:
             raise
         _leave_hosts(error)
-    print(f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
+    say(options, f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
 
 
 def _leave_hosts(error):
@@ -353,7 +359,7 @@ def _hindcast(options):
         maps,
         options.input,
         ranges={label: facts.scale for label, facts in data.items()},
-        progress=_Progress(),
+        progress=_Progress(options),
         **{name: value for name, value in given.items() if value is not None},
     )
 
@@ -361,13 +367,14 @@ def _hindcast(options):
 class _Progress:
     """Says every few seconds how far a hindcast is."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: argparse.Namespace):
+        self._options = options
         self._last = time.monotonic()
 
     def __call__(self, done: int, count: int) -> None:
         if time.monotonic() - self._last >= PATIENCE:
             self._last = time.monotonic()
-            print(f"{done:,} of {count:,} start times", file=sys.stderr, flush=True)
+            say(self._options, f"{done:,} of {count:,} start times", file=sys.stderr)
 
 
 def _command(options):

@@ -11,6 +11,7 @@ from mslstm_keras.cli.arguments import (
     NAMED_RECIPE,
     Commands,
     add_command,
+    say,
     setting,
     show,
 )
@@ -91,11 +92,12 @@ def _tune(options):
         resume=options.resume,
         data_dir=options.data_dir,
         manual_dir=options.manual_dir,
-        progress=lambda line: print(line, file=sys.stderr if options.json else sys.stdout, flush=True),
+        progress=lambda line: say(options, line, file=sys.stderr if options.json else sys.stdout),
     )
 
     def lines():
         yield from results_table(results)
-        yield f"{run_dir / BEST}: the recipe of trial {results['best']}"
+        if not options.quiet:
+            yield f"{run_dir / BEST}: the recipe of trial {results['best']}"
 
     show(options, results, lines)

@@ -99,7 +99,7 @@ def _verify(options):
             without = "" if holds_saved_model(folder) else f" (no SavedModel; mslstm export {name} writes it)"
             yield f"{name}: every file is as listed{without}"
 
-    show(options, {name: str(folder) for name, folder in folders.items()}, lines)
+    show(options, {name: str(folder) for name, folder in folders.items()}, lines, remark=True)
 
 
 def _add(options):
@@ -114,7 +114,7 @@ def _add(options):
         beside=dict(options.beside or ()),
         note="" if options.note is None else options.note.read_text(encoding="utf-8"),
     )
-    show(options, dataclasses.asdict(entry), lambda: [_line(entry)])
+    show(options, dataclasses.asdict(entry), lambda: [_line(entry)], remark=True)
 
 
 def _renew(options):
@@ -125,4 +125,4 @@ def _renew(options):
         for name in options.names
     }
     facts = {name: dataclasses.asdict(entry) for name, entry in renewed.items()}
-    show(options, facts, lambda: map(_line, renewed.values()))
+    show(options, facts, lambda: map(_line, renewed.values()), remark=True)

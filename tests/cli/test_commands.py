@@ -71,6 +71,12 @@ def test_help_has_an_example_that_is_a_command(words, capsys):
     assert cli._parser().parse_args(example).run
 
 
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_can_be_quiet(words):
+    (quiet,) = [action for action in COMMANDS[words]._actions if action.dest == "quiet"]
+    assert quiet.option_strings == ["-q", "--quiet"]
+
+
 @pytest.mark.parametrize("words", [[], ["zoo"], ["data"], ["study"]])
 def test_groups_name_their_commands(words, capsys):
     with pytest.raises(SystemExit) as stop:

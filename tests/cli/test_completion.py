@@ -99,8 +99,8 @@ def test_the_script_is_printed_for_each_shell(succeed, shell):
 
 
 def test_without_argcomplete_the_extra_is_named(fail, monkeypatch):
-    monkeypatch.setitem(sys.modules, "argcomplete", None)
-    said = "needs pip install 'mslstm_keras[completion]' (argcomplete is not there)"
+    monkeypatch.setitem(sys.modules, "argcomplete.shell_integration", None)
+    said = "needs pip install 'mslstm_keras[completion]' (argcomplete.shell_integration is not there)"
     assert said in fail("completion", "bash")
 
 
