@@ -10,6 +10,25 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
+
+@contextlib.contextmanager
+def needed(what: str, extra: str) -> Iterator[None]:
+    """Turns the error of a package that is not installed into one line that says how to install it.
+
+    Args:
+        what: what the packages that are imported within the context are needed for: the beginning of the line.
+        extra: the extra of this package that brings them, as pyproject.toml lists it.
+
+    Raises:
+        ImportError: if a package is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        reason = f"{error.name} is not there" if isinstance(error, ModuleNotFoundError) else error
+        raise ImportError(f"{what} needs pip install 'mslstm_keras[{extra}]' ({reason})") from error
+
+
 Context = Callable[[], AbstractContextManager[Any]]
 
 

@@ -84,7 +84,10 @@ def test_tensorflow_is_never_imported(without):
 def test_what_is_left_out_is_said_in_one_line(without):
     folder, _, errors = without
     lines = [line for line in errors.splitlines() if line.startswith("mslstm: ")]
-    assert lines[0] == "mslstm: warning: TensorFlow is not installed: run/tensorboard is not written"
+    assert lines[0] == (
+        "mslstm: warning: TensorBoard's log needs pip install 'mslstm_keras[tensorboard]' (tensorflow is blocked): "
+        "run/tensorboard is not written"
+    )
     assert re.fullmatch(
         r"mslstm: Prepared data sets are read by TensorFlow Datasets: pip install .*", lines[-1]
     )

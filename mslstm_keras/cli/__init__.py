@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from mslstm_keras import __version__
-from mslstm_keras.cli import data, forecasting, models, study, training, tuning, zoo
+from mslstm_keras.cli import completion, data, forecasting, models, study, training, tuning, zoo
 from mslstm_keras.cli.arguments import one_line
-from mslstm_keras.cli.quiet import quiet_libraries
+from mslstm_keras.cli.quiet import hide_progress, quiet_libraries
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,12 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0, or 2 if an argument, a file or the disk was at fault (one line on stderr says which), or
         130 if it was interrupted.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    completion.complete(parser)
+    options = parser.parse_args(arguments)
     # What is imported and traced are millions of objects that stay. To look through the newest for garbage as often as
     # Python does by default takes a tenth of a command's start.
     gc.set_threshold(50_000)
     try:
         with quiet_libraries():
+            if options.quiet:
+                hide_progress()
             options.run(options)
     except _faults() as error:
         print(f"mslstm: {one_line(error)}", file=sys.stderr)
@@ -55,6 +59,6 @@ def _parser():
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (forecasting, models, training, tuning, data, zoo, study):
+    for group in (forecasting, models, training, tuning, data, zoo, study, completion):
         group.add_commands(commands)
     return parser

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 if TYPE_CHECKING:
     import keras
@@ -40,6 +40,12 @@ def add_command(
         description=f"{purpose[0].upper()}{purpose[1:]}.",
         epilog=f"example: {example}",
     )
+    command.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print results, warnings and errors, but no progress or remarks",
+    )
     if json:
         command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=run)
@@ -73,13 +79,27 @@ def add_range(command: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def show(options: argparse.Namespace, facts: Any, lines: Callable[[], Iterable[str]]) -> None:
-    """Prints facts as JSON where a program asked for it, else as lines for a person."""
+def show(
+    options: argparse.Namespace, facts: Any, lines: Callable[[], Iterable[str]], *, remark: bool = False
+) -> None:
+    """Prints facts as JSON where a program asked for it, else as lines for a person.
+
+    The facts are the result of the command, or else a `remark` on what it has done, which `--quiet` leaves out.
+    """
     if options.json:
         print(json.dumps(facts))
-    else:
+    elif not remark:
         for line in lines():
             print(line)
+    elif not options.quiet:
+        say(options, *lines())
+
+
+def say(options: argparse.Namespace, *remarks: str, file: TextIO | None = None) -> None:
+    """Prints remarks or progress at once, but nothing with `--quiet`."""
+    if not options.quiet:
+        for line in remarks:
+            print(line, file=file, flush=True)
 
 
 def output_file(*suffixes: str) -> Callable[[str], Path]:

@@ -10,9 +10,11 @@ from mslstm_keras.cli.arguments import (
     Commands,
     add_command,
     output_file,
+    say,
     setting,
     show,
 )
+from mslstm_keras.cli.completion import any_of, completed, data_names, file_names
 
 NAME = "data set and config; `mslstm data list` lists them"
 
@@ -30,7 +32,7 @@ def add_commands(commands: Commands) -> None:
         "make a data set ready to be read",
         "mslstm data prepare frames_from_folder --manual-dir my_clips/ --variant mine --set window=8",
     )
-    command.add_argument("data", help=NAME)
+    completed(command.add_argument("data", help=NAME), data_names)
     command.add_argument("--variant", metavar="NAME", help="prepare a variant of the config under this name")
     command.add_argument(
         "--set", type=setting, action="append", metavar="FIELD=VALUE", help="change a field, for a variant"
@@ -51,7 +53,7 @@ def add_commands(commands: Commands) -> None:
     command = add_command(
         group, "info", _info, "tell what a data set holds", "mslstm data info taxibj_clips/synthetic --json"
     )
-    command.add_argument("data", help=NAME)
+    completed(command.add_argument("data", help=NAME), data_names)
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     command = add_command(
         group,
@@ -61,7 +63,9 @@ def add_commands(commands: Commands) -> None:
         "mslstm data show dwd_radar_clips/synthetic --clips 4 --output clips.png",
         json=False,
     )
-    command.add_argument("data", help=f"{NAME}, or a .npy file of clips")
+    completed(
+        command.add_argument("data", help=f"{NAME}, or a .npy file of clips"), any_of(data_names, file_names)
+    )
     command.add_argument("--split", default="train", choices=["train", "test"], help="default: %(default)s")
     command.add_argument("--clips", type=int, default=6, help="how many (default: %(default)s)")
     command.add_argument("--first", type=int, default=0, help="number of the first (default: 0)")
@@ -109,7 +113,7 @@ def _prepare(options):
         facts["missing_parts"] = [part.number for part in missing_parts(builder, count)]
         numbers = ", ".join(map(str, facts["missing_parts"]))
         made = f"part {number} of {count} is made; missing: {numbers or 'none, another process joins them'}"
-    show(options, facts, lambda: [f"{builder.data_dir}: {made}"])
+    show(options, facts, lambda: [f"{builder.data_dir}: {made}"], remark=True)
 
 
 def _part(text):
@@ -191,4 +195,4 @@ def _show(options):
         title=f"{options.data}, {options.split}",
         synthetic=is_synthetic(options.data),
     )
-    print(f"{options.output}: {len(numbers)} of {count:,} {options.split} clips")
+    say(options, f"{options.output}: {len(numbers)} of {count:,} {options.split} clips")

@@ -16,8 +16,10 @@ from mslstm_keras.cli.arguments import (
     add_range,
     add_zoo,
     one_line,
+    say,
     show,
 )
+from mslstm_keras.cli.completion import any_of, completed, file_names, zoo_names
 
 
 def add_commands(commands: Commands) -> None:
@@ -39,7 +41,7 @@ def _add_forecast_command(commands):
         "forecast the frames that follow a clip of yours",
         "mslstm forecast --model ms_lstm_moving_mnist --input clip.gif --horizon 20 --output out.gif",
     )
-    command.add_argument("--model", required=True, help=MODEL)
+    completed(command.add_argument("--model", required=True, help=MODEL), any_of(zoo_names, file_names))
     given = command.add_mutually_exclusive_group(required=True)
     given.add_argument("--input", type=Path, help=CLIP)
     given.add_argument(
@@ -155,7 +157,7 @@ def _write(options, facts, write):
         options.output.parent.mkdir(parents=True)
     write()
     frames, *size = facts["shape"]
-    show(options, facts, lambda: [f"{options.output}: {frames} frames of {tuple(size)}"])
+    show(options, facts, lambda: [f"{options.output}: {frames} frames of {tuple(size)}"], remark=True)
 
 
 def _is_radar(options):
@@ -269,7 +271,10 @@ def _show_new(options, output, last, new, seconds):
         (unit for unit in (("days", 86400), ("h", 3600), ("min", 60)) if abs(age) >= 2 * unit[1]), ("s", 1)
     )
     line = f"{facts['time']}: {output}, {seconds:.2f} s, the map is {age / length:.0f} {unit} old"
-    print(json.dumps(facts) if options.json else line, flush=True)
+    if options.json:
+        print(json.dumps(facts), flush=True)
+    else:
+        say(options, line)
 
 
 @contextlib.contextmanager
@@ -313,7 +318,8 @@ def _demo(options):
     def lines():
         yield f"{scores['clips']} clips, forecast frames"
         yield from score_table({NAME: scores["model"], "persistence": scores["persistence"]})
-        yield f"Wrote {options.output / 'demo.png'} and demo.gif"
+        if not options.quiet:
+            yield f"Wrote {options.output / 'demo.png'} and demo.gif"
 
     scores = demo(load_pretrained(NAME, options.zoo), options.output)
     show(options, scores, lines)

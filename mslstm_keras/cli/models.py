@@ -15,9 +15,11 @@ from mslstm_keras.cli.arguments import (
     frame_shape,
     frame_size,
     output_file,
+    say,
     setting,
     show,
 )
+from mslstm_keras.cli.completion import any_of, completed, file_names, model_names, zoo_names
 from mslstm_keras.files import replacing
 
 
@@ -32,7 +34,9 @@ def add_commands(commands: Commands) -> None:
         "write a folder of models for TensorFlow Serving, and print the command that starts it",
         "mslstm serving ms_lstm_moving_mnist --output serving",
     )
-    command.add_argument("models", nargs="+", metavar="model", help=MODEL)
+    completed(
+        command.add_argument("models", nargs="+", metavar="model", help=MODEL), any_of(zoo_names, file_names)
+    )
     command.add_argument("--output", required=True, type=Path, help="new folder")
     add_zoo(command)
     _add_convert_command(commands)
@@ -47,7 +51,7 @@ def _add_export_command(commands):
         "put a model into the form that a server or another runtime loads",
         "mslstm export ms_lstm_moving_mnist --format onnx --output model.onnx",
     )
-    command.add_argument("model", help=MODEL)
+    completed(command.add_argument("model", help=MODEL), any_of(zoo_names, file_names))
     command.add_argument(
         "--format",
         default="saved_model",
@@ -74,7 +78,7 @@ def _export(options):
     model = load_model(options.model, options.zoo)
     deviation = export_model(model, options.output, options.format, scale=scale)
     facts = {"path": str(options.output), "format": options.format, "deviation": deviation}
-    show(options, facts, lambda: [f"{options.output}: {deviation:.1e} from Keras at most"])
+    show(options, facts, lambda: [f"{options.output}: {deviation:.1e} from Keras at most"], remark=True)
 
 
 def _serving(options):
@@ -101,7 +105,10 @@ def _add_convert_command(commands):
     )
     command.add_argument("checkpoint", type=Path, help="state dict saved by PyTorch; nothing in it is run")
     command.add_argument("output", type=output_file(".keras"), help=".keras file to write")
-    command.add_argument("--model", required=True, help="name of the model; `mslstm models` lists them")
+    completed(
+        command.add_argument("--model", required=True, help="name of the model; `mslstm models` lists them"),
+        model_names,
+    )
     command.add_argument("--frame", type=frame_size, required=True, metavar="HxW", help="size of a frame")
     command.add_argument(
         "--context", type=int, default=CONTEXT_FRAMES, help="frames given (default: %(default)s)"
@@ -133,8 +140,11 @@ def _add_cost_command(commands):
     frames.add_argument("--frame", type=frame_shape, metavar="HxWxC", help="other frames, such as 128x96x3")
     command.add_argument("--context", type=int, metavar="N", help="frames given, with --frame")
     command.add_argument("--forecast", type=int, metavar="N", help="frames to forecast, with --frame")
-    command.add_argument(
-        "--models", nargs="+", metavar="NAME", help="models (default: those of the paper's tables)"
+    completed(
+        command.add_argument(
+            "--models", nargs="+", metavar="NAME", help="models (default: those of the paper's tables)"
+        ),
+        model_names,
     )
     command.add_argument("--filters", type=int, default=32, help="channels of the cells (default: 32)")
     command.add_argument("--batch-size", type=int, default=1, help="clips in a training step (default: 1)")
@@ -180,7 +190,7 @@ def _convert(options):
     model = convert(parameters, options.model, options.frame, options.context, options.forecast, **settings)
     with replacing(options.output) as temporary:
         model.save(temporary)
-    print(f"{options.output}: {options.model}, {model.count_params():,} parameters")
+    say(options, f"{options.output}: {options.model}, {model.count_params():,} parameters")
 
 
 def _value(text):

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 
 from mslstm_keras.cli.arguments import one_line
-from mslstm_keras.importing import around_import
+from mslstm_keras.importing import after_import, around_import
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
@@ -33,6 +33,20 @@ def quiet_libraries() -> Iterator[None]:
             yield
     finally:
         log.removeFilter(_is_error)
+
+
+def hide_progress() -> None:
+    """Keeps the progress bars of TensorFlow Datasets away, of this process and for good."""
+    if "tensorflow_datasets" in sys.modules:
+        _hide_bars()
+    else:
+        after_import("tensorflow_datasets", _hide_bars, user="mslstm_keras")
+
+
+def _hide_bars() -> None:
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
 
 
 def _is_error(record: logging.LogRecord) -> bool:

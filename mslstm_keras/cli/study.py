@@ -19,8 +19,10 @@ from mslstm_keras.cli.arguments import (
     frame_shape,
     load_models,
     output_file,
+    say,
     show,
 )
+from mslstm_keras.cli.completion import any_of, completed, data_names, file_names, model_names, zoo_names
 
 MODELS = f"name of `mslstm models` (untrained), {MODEL}"
 
@@ -37,7 +39,10 @@ def add_commands(commands: Commands) -> None:
         "tell what the encoder of a model sees of a frame, by its kernels and by gradients",
         "mslstm study receptive-field conv_lstm sms_lstm ms_lstm --input clip.npy --output fields.png",
     )
-    command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
+    completed(
+        command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS),
+        any_of(model_names, zoo_names, file_names),
+    )
     command.add_argument(
         "--input", type=Path, nargs="+", help="clips to average gradients over (default: none)"
     )
@@ -53,7 +58,7 @@ def add_commands(commands: Commands) -> None:
         "mslstm study layers ms_lstm_moving_mnist --input clip.npy --output layers.png",
         json=False,
     )
-    command.add_argument("model", help=MODELS)
+    completed(command.add_argument("model", help=MODELS), any_of(model_names, zoo_names, file_names))
     command.add_argument("--input", required=True, type=Path, help=CLIP)
     add_fitting(command)
     command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
@@ -71,7 +76,7 @@ def add_commands(commands: Commands) -> None:
         "mslstm study architecture ms_lstm --output ms_lstm.png",
         json=False,
     )
-    command.add_argument("model", help=MODELS)
+    completed(command.add_argument("model", help=MODELS), any_of(model_names, zoo_names, file_names))
     command.add_argument("--output", required=True, type=Path, help=".png, .svg or .pdf file to write")
     _add_model_source(command)
 
@@ -84,8 +89,16 @@ def add_commands(commands: Commands) -> None:
         "--dataset moving_mnist_clips/paper --output compare.png",
         json=False,
     )
-    command.add_argument("--model", nargs="+", required=True, metavar="MODEL", help=RUNS)
-    command.add_argument("--dataset", required=True, metavar="DATA", help="prepared data set, or a .npy file")
+    completed(
+        command.add_argument("--model", nargs="+", required=True, metavar="MODEL", help=RUNS),
+        any_of(zoo_names, file_names),
+    )
+    completed(
+        command.add_argument(
+            "--dataset", required=True, metavar="DATA", help="prepared data set, or a .npy file"
+        ),
+        any_of(data_names, file_names),
+    )
     command.add_argument("--clip", type=int, default=0, help="number of the test clip (default: 0)")
     command.add_argument(
         "--output",
@@ -181,14 +194,14 @@ def _layers(options):
     layers_figure(
         outputs, options.output, context_frames=context, step=options.step, title=str(options.model)
     )
-    print(f"{options.output}: {len(outputs) - 2} cells, {len(outputs['input'])} steps")
+    say(options, f"{options.output}: {len(outputs) - 2} cells, {len(outputs['input'])} steps")
 
 
 def _architecture(options):
     from mslstm_keras.insight.architecture import draw_architecture
 
     draw_architecture(_named_model(options.model, options), options.output)
-    print(options.output)
+    say(options, str(options.output))
 
 
 def _named_model(name, options):
@@ -222,7 +235,7 @@ def _compare(options):
         comparison_animation(
             sample["truth"], sample["forecasts"], options.output, context=sample["context"], **look
         )
-    print(options.output)
+    say(options, str(options.output))
 
 
 def _curves(options):
@@ -235,4 +248,4 @@ def _curves(options):
             f"`scores` must be JSON of `mslstm evaluate`. Received: {options.scores} ({error})"
         ) from error
     lead_time_figure(evaluation, options.output, metrics=options.metrics, cumulative=options.cumulative)
-    print(options.output)
+    say(options, str(options.output))

@@ -25,9 +25,11 @@ from mslstm_keras.cli.arguments import (
     load_models,
     one_line,
     output_file,
+    say,
     setting,
     show,
 )
+from mslstm_keras.cli.completion import any_of, completed, data_names, file_names, recipe_names, zoo_names
 
 SAMPLES = 2  # in a report
 OF_DATASET = ("clips", "all_frames", "samples", "data_dir")
@@ -51,7 +53,7 @@ def _add_train_command(commands):
         "mslstm train optdigits_quick --set filters=16",
         json=False,
     )
-    command.add_argument("recipe", help=NAMED_RECIPE)
+    completed(command.add_argument("recipe", help=NAMED_RECIPE), any_of(recipe_names, file_names))
     command.add_argument("--run-dir", type=Path, help="folder of the run (default: runs/RECIPE)")
     command.add_argument("--set", type=setting, action="append", metavar="FIELD=VALUE", help="change a field")
     command.add_argument(
@@ -63,7 +65,12 @@ def _add_train_command(commands):
     command.add_argument(
         "--resume", action="store_true", help="go on with the run in the folder, by its own recipe"
     )
-    command.add_argument("--initial", metavar="MODEL", help=f"start from the weights of this model: {MODEL}")
+    completed(
+        command.add_argument(
+            "--initial", metavar="MODEL", help=f"start from the weights of this model: {MODEL}"
+        ),
+        any_of(zoo_names, file_names),
+    )
     command.add_argument(
         "--devices",
         type=_devices,
@@ -104,12 +111,18 @@ def _add_evaluate_command(commands):
         "score models on test clips or an archive of rain maps, beside baselines and the paper's figures",
         "mslstm evaluate --model ms_lstm_moving_mnist --dataset moving_mnist_clips/paper --output scores.json",
     )
-    command.add_argument("--model", nargs="+", required=True, metavar="MODEL", help=RUNS)
+    completed(
+        command.add_argument("--model", nargs="+", required=True, metavar="MODEL", help=RUNS),
+        any_of(zoo_names, file_names),
+    )
     scored = command.add_mutually_exclusive_group(required=True)
-    scored.add_argument(
-        "--dataset",
-        metavar="DATA",
-        help="prepared data set, or a .npy file of clips; `mslstm data list` lists them",
+    completed(
+        scored.add_argument(
+            "--dataset",
+            metavar="DATA",
+            help="prepared data set, or a .npy file of clips; `mslstm data list` lists them",
+        ),
+        any_of(data_names, file_names),
     )
     scored.add_argument(
         "--input",
@@ -199,8 +212,13 @@ def _train(options):
     elif recipe.fast and options.devices is None:
         set_threads(recipe.batch_size)
     _warn_of_memory(recipe)
-    _tell_of_bfloat16(recipe)
-    sources = {"resume": options.resume, "data_dir": options.data_dir, "manual_dir": options.manual_dir}
+    _tell_of_bfloat16(options, recipe)
+    sources = {
+        "verbose": 0 if options.quiet else "auto",
+        "resume": options.resume,
+        "data_dir": options.data_dir,
+        "manual_dir": options.manual_dir,
+    }
     if options.initial and not resumed:
         recipe, sources["initial"] = _initial(options.initial, recipe)
     try:
@@ -212,7 +230,7 @@ def _train(options):
         if not options.hosts:
             raise
         _leave_hosts(error)
-    print(f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
+    say(options, f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
 
 
 def _leave_hosts(error):
@@ -269,16 +287,17 @@ def _warn_of_memory(recipe):
         )
 
 
-def _tell_of_bfloat16(recipe):
+def _tell_of_bfloat16(options, recipe):
     """Says which dtype the processor is faster in, where the recipe has the other one."""
     from mslstm_keras.training.devices import native_bfloat16
 
     native = native_bfloat16()
     onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0" and not recipe.jit_compile  # it was measured with
     if native and onednn and recipe.dtype == "float32":
-        print(
+        say(
+            options,
             "mslstm: this processor computes in bfloat16: --set dtype=mixed_bfloat16 takes about 0.6 of the time (the "
-            "full MS-LSTM on such a processor: 4.2 s a step, not 7.1)"
+            "full MS-LSTM on such a processor: 4.2 s a step, not 7.1)",
         )
     if native is False and recipe.dtype.endswith("bfloat16"):
         warnings.warn(
@@ -361,7 +380,7 @@ def _hindcast(options):
         maps,
         options.input,
         ranges={label: facts.scale for label, facts in data.items()},
-        progress=_Progress(),
+        progress=_Progress(options),
         **{name: value for name, value in given.items() if value is not None},
     )
 
@@ -369,13 +388,14 @@ def _hindcast(options):
 class _Progress:
     """Says every few seconds how far a hindcast is."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: argparse.Namespace):
+        self._options = options
         self._last = time.monotonic()
 
     def __call__(self, done: int, count: int) -> None:
         if time.monotonic() - self._last >= PATIENCE:
             self._last = time.monotonic()
-            print(f"{done:,} of {count:,} start times", file=sys.stderr, flush=True)
+            say(self._options, f"{done:,} of {count:,} start times", file=sys.stderr)
 
 
 def _command(options):

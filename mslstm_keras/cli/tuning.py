@@ -11,9 +11,11 @@ from mslstm_keras.cli.arguments import (
     NAMED_RECIPE,
     Commands,
     add_command,
+    say,
     setting,
     show,
 )
+from mslstm_keras.cli.completion import any_of, completed, file_names, recipe_names
 
 DISTRIBUTED = """
 With KERASTUNER_TUNER_ID (chief, or a name for each worker), KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT set, the
@@ -30,7 +32,7 @@ def add_commands(commands: Commands) -> None:
         'mslstm tune optdigits_quick --trials 9 --vary "filters=[4,8]" --vary "options.kernel_sizes=[[3],[3,5]]"',
     )
     command.description = f"{command.description}{DISTRIBUTED}"
-    command.add_argument("recipe", help=NAMED_RECIPE)
+    completed(command.add_argument("recipe", help=NAMED_RECIPE), any_of(recipe_names, file_names))
     command.add_argument("--searcher", default="random", help="random (default), hyperband, bayesian or grid")
     command.add_argument(
         "--trials",
@@ -90,11 +92,12 @@ def _tune(options):
         resume=options.resume,
         data_dir=options.data_dir,
         manual_dir=options.manual_dir,
-        progress=lambda line: print(line, file=sys.stderr if options.json else sys.stdout, flush=True),
+        progress=lambda line: say(options, line, file=sys.stderr if options.json else sys.stdout),
     )
 
     def lines():
         yield from results_table(results)
-        yield f"{run_dir / BEST}: the recipe of trial {results['best']}"
+        if not options.quiet:
+            yield f"{run_dir / BEST}: the recipe of trial {results['best']}"
 
     show(options, results, lines)

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from mslstm_keras.cli.arguments import DATA_DIR, Commands, add_command, add_zoo, setting, show
+from mslstm_keras.cli.completion import completed, zoo_names
 
 
 def add_commands(commands: Commands) -> None:
@@ -13,14 +14,14 @@ def add_commands(commands: Commands) -> None:
     command = add_command(
         group, "show", _show, "print the card of a model", "mslstm zoo show ms_lstm_moving_mnist"
     )
-    command.add_argument("name")
+    completed(command.add_argument("name"), zoo_names)
     add_zoo(command)
     command = add_command(
         group, "table", _table, "print the models of each data set as a Markdown table", "mslstm zoo table"
     )
     add_zoo(command)
     command = add_command(group, "verify", _verify, "check every file of the models", "mslstm zoo verify")
-    command.add_argument("names", nargs="*", help="models (default: all)")
+    completed(command.add_argument("names", nargs="*", help="models (default: all)"), zoo_names)
     add_zoo(command)
     command = add_command(
         group,
@@ -51,7 +52,7 @@ def add_commands(commands: Commands) -> None:
         "score models of a zoo again and write their files anew",
         "mslstm zoo renew ms_lstm_moving_mnist --zoo my_zoo",
     )
-    command.add_argument("names", nargs="+", help="models")
+    completed(command.add_argument("names", nargs="+", help="models"), zoo_names)
     command.add_argument("--clips", type=int, help="test clips to score (default: all)")
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     add_zoo(command)
@@ -98,7 +99,7 @@ def _verify(options):
             without = "" if holds_saved_model(folder) else f" (no SavedModel; mslstm export {name} writes it)"
             yield f"{name}: every file is as listed{without}"
 
-    show(options, {name: str(folder) for name, folder in folders.items()}, lines)
+    show(options, {name: str(folder) for name, folder in folders.items()}, lines, remark=True)
 
 
 def _add(options):
@@ -113,7 +114,7 @@ def _add(options):
         beside=dict(options.beside or ()),
         note="" if options.note is None else options.note.read_text(encoding="utf-8"),
     )
-    show(options, dataclasses.asdict(entry), lambda: [_line(entry)])
+    show(options, dataclasses.asdict(entry), lambda: [_line(entry)], remark=True)
 
 
 def _renew(options):
@@ -124,4 +125,4 @@ def _renew(options):
         for name in options.names
     }
     facts = {name: dataclasses.asdict(entry) for name, entry in renewed.items()}
-    show(options, facts, lambda: map(_line, renewed.values()))
+    show(options, facts, lambda: map(_line, renewed.values()), remark=True)

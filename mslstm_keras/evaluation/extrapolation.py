@@ -10,6 +10,7 @@ import numpy as np
 
 from mslstm_keras.cells.base import require_positive_integers
 from mslstm_keras.frames.rain import RAIN_SCALES
+from mslstm_keras.importing import needed
 
 # What pysteps' own examples take: rates below `WET` mm/h are no rain, and their dBR is `DRY`.
 WET = 0.1
@@ -85,15 +86,13 @@ def load_pysteps() -> tuple[ModuleType, ModuleType, ModuleType]:
     Raises:
         ImportError: if pysteps or OpenCV is not installed.
     """
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            importlib.import_module("cv2")  # the motion needs it, and pysteps does not declare it
-            from pysteps import motion, nowcasts
-            from pysteps.utils import transformation
-    except ImportError as error:
-        raise ImportError(
-            "pysteps and OpenCV must be installed for the optical flow: pip install 'mslstm_keras[nowcast]'. "
-            f"Received: {error}"
-        ) from error
+    with (
+        needed("Extrapolation by pysteps", "nowcast"),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        importlib.import_module("cv2")  # the motion needs it, and pysteps does not declare it
+        from pysteps import motion, nowcasts
+        from pysteps.utils import transformation
     return motion, nowcasts, transformation

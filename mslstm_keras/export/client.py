@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mslstm_keras.importing import needed
 from mslstm_keras.integers import is_whole
 
 FLOATS, BYTES = "serving_default", "uint8"  # signatures of `export_saved_model`
@@ -176,14 +177,10 @@ def _error_message(content):
 
 def _grpc(address, frames, signature, timeout):
     """Returns a function as `_rest` does."""
-    try:
+    with needed("grpc://", "serving"):
         import grpc
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-    except ImportError as error:
-        raise ImportError(
-            f"grpc:// needs pip install 'mslstm_keras[serving]' ({error.name} is not there)"
-        ) from error
 
     url = address.string
     request = predict_pb2.PredictRequest()

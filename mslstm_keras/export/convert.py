@@ -20,6 +20,7 @@ from mslstm_keras.cells.pred_rnn import PredRNNCell
 from mslstm_keras.cells.pred_rnn_plus_plus import CausalLSTMCell, GradientHighwayUnit
 from mslstm_keras.cells.pred_rnn_v2 import Decoupling
 from mslstm_keras.cells.traj_gru import TrajGRUCell
+from mslstm_keras.importing import needed
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.rollout import Rollout, find_layer
 
@@ -316,12 +317,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         ValueError: if the file is no state dict, or would need more than tensors to be unpickled.
         ImportError: if PyTorch is not installed.
     """
-    try:
+    with needed("A file of PyTorch", "torch"):
         import torch
-    except ImportError:
-        raise ImportError(
-            "PyTorch must be installed to read its files: pip install 'mslstm_keras[torch]'"
-        ) from None
     import pickle
 
     try:

@@ -15,6 +15,7 @@ import numpy as np
 
 from mslstm_keras.export.saved_model import check_new, export_saved_model
 from mslstm_keras.files import replacing
+from mslstm_keras.importing import needed
 from mslstm_keras.models.rollout import Rollout, find_layer
 
 TOLERANCE = 1e-4
@@ -69,9 +70,10 @@ def export_model(
         check_new(path)
     if not path.parent.is_dir():  # a move would make it
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
-    for module in kind.modules:
-        if importlib.util.find_spec(module) is None:
-            raise ImportError(f"{format} needs pip install 'mslstm_keras[{format}]' ({module} is not there)")
+    with needed(format, format):
+        for module in kind.modules:
+            if importlib.util.find_spec(module) is None:
+                raise ModuleNotFoundError(name=module)
     rollout = find_layer(model, Rollout)
     frames = np.random.default_rng(0).random((1, rollout.context_frames, *_frame_shape(rollout)), "float32")
     expected = keras.ops.convert_to_numpy(model(frames))[:, -rollout.forecast_frames :]

@@ -11,6 +11,7 @@ import numpy as np
 
 from mslstm_keras.export.saved_model import check_new, export_saved_model
 from mslstm_keras.files import replacing
+from mslstm_keras.importing import needed
 from mslstm_keras.naming import is_plain
 
 WARM_UP = Path("assets.extra", "tf_serving_warmup_requests")  # where a server looks for them
@@ -142,11 +143,9 @@ def _batching():
 
 
 def _protos():
-    try:
+    with needed("TensorFlow Serving", "serving"):
         from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
         from tensorflow_serving.config import model_server_config_pb2
-    except ImportError as error:
-        raise ImportError("TensorFlow Serving needs pip install 'mslstm_keras[serving]'") from error
     return _Protos(
         predict_pb2.PredictRequest,
         prediction_log_pb2.PredictionLog,

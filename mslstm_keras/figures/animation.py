@@ -9,6 +9,7 @@ import numpy as np
 
 from mslstm_keras.files import replacing
 from mslstm_keras.frames.write import write_gif
+from mslstm_keras.importing import needed
 
 ANIMATIONS = (".gif", ".mp4")
 
@@ -49,10 +50,8 @@ def _suffix(path: str | os.PathLike[str]) -> str:
 
 def _write_mp4(path: str | os.PathLike[str], images: np.ndarray, fps: float) -> None:
     """Writes pictures as a video."""
-    try:
+    with needed("MP4", "video"):
         import av
-    except ImportError as error:
-        raise ImportError("MP4 needs PyAV: pip install 'mslstm_keras[video]'") from error
     odd = [(0, side % 2) for side in images.shape[1:3]]
     images = np.pad(images, [(0, 0), *odd, (0, 0)], constant_values=255)
     rate = fractions.Fraction(fps).limit_denominator(1000)

@@ -24,6 +24,7 @@ from mslstm_keras.formats.checks import (
 )
 from mslstm_keras.formats.packing import PACKED, are_values, stored_dtype, units_of, unpack
 from mslstm_keras.formats.sequence import Sequence
+from mslstm_keras.importing import needed
 from mslstm_keras.timing.times import interval_of, time_order
 
 if TYPE_CHECKING:
@@ -78,12 +79,10 @@ def read_netcdf(path: Path, name: str | None) -> Sequence:
         ValueError: if the file is damaged or has another content.
         ImportError: if xarray, or what it reads the file by, is not installed.
     """
-    try:
+    with needed("NetCDF or Zarr", "netcdf"):
         import h5netcdf  # noqa: F401
         import xarray  # noqa: F401
         import zarr  # noqa: F401
-    except ImportError as error:
-        raise ImportError("NetCDF and Zarr are read by xarray: pip install 'mslstm_keras[netcdf]'") from error
 
     with contextlib.ExitStack() as stack:
         with reading(path):

@@ -12,6 +12,7 @@ import numpy as np
 
 from mslstm_keras.formats.checks import damage_of
 from mslstm_keras.formats.fitting import cut_out
+from mslstm_keras.importing import needed
 from mslstm_keras.integers import is_whole
 from mslstm_keras.timing.durations import MOST_REPEATS, repeats
 
@@ -70,10 +71,8 @@ def frames_of(
         FileNotFoundError: if there is no such file.
         ImportError: if PyAV is not installed.
     """
-    try:
+    with needed("A video", "video"):
         import av
-    except ImportError as error:
-        raise ImportError("Videos are read by PyAV: pip install 'mslstm_keras[video]'") from error
 
     sides = None if size is None else tuple(size) if isinstance(size, tuple | list) else (size, size)
     if sides is not None and (len(sides) != 2 or not all(map(is_whole, sides))):

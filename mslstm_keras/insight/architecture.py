@@ -1,6 +1,5 @@
 """Drawings of the graph of a step."""
 
-import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import keras
 
 from mslstm_keras.files import replacing
+from mslstm_keras.importing import needed
 from mslstm_keras.models.rollout import Rollout, find_layer
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -21,16 +21,15 @@ def draw_architecture(model: keras.Model, path: str | os.PathLike[str]) -> None:
         path: file to write, ending in `.png`, `.svg` or `.pdf`.
 
     Raises:
-        ValueError: if the model has no roll-out, for another suffix, or if pydot or Graphviz is not installed.
+        ValueError: if the model has no roll-out, for another suffix, or if Graphviz is not installed.
+        ImportError: if pydot is not installed.
         OSError: if the file cannot be written; what was there before stays.
     """
     step, path = find_layer(model, Rollout).step, Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"`path` must end in .png, .svg or .pdf. Received: {path}")
-    if importlib.util.find_spec("pydot") is None:
-        raise ValueError(
-            "`pydot` must be installed to draw a graph: pip install 'mslstm-keras[study]'. Received: no such package"
-        )
+    with needed("A drawing of a graph", "study"):
+        import pydot  # noqa: F401
     if shutil.which("dot") is None:
         raise ValueError(
             "`dot` must be installed to draw a graph: Graphviz (graphviz.org). Received: no such command"

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mslstm_keras.importing import needed
+
 
 def lpips_distance(y_true: np.ndarray, y_pred: np.ndarray, net: str = "alex") -> np.ndarray:
     """Measures the perceptual distance (LPIPS) of every predicted frame from the true one, 0 at best.
@@ -30,11 +32,9 @@ def lpips_distance(y_true: np.ndarray, y_pred: np.ndarray, net: str = "alex") ->
             "`y_true` and `y_pred` must have one shape (batch, time, height, width, channels) with 1 or 3 "
             f"channels. Received: y_true {shapes[0]}, y_pred {shapes[1]}"
         )
-    try:
+    with needed("LPIPS", "lpips"):
         import lpips
         import torch
-    except ImportError as error:
-        raise ImportError("LPIPS needs an extra package: pip install 'mslstm_keras[lpips]'") from error
     distance = lpips.LPIPS(net=net, verbose=False)
     with torch.no_grad():
         values = distance(*(torch.from_numpy(_images(frames)) for frames in (y_true, y_pred)))

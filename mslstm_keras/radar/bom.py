@@ -12,10 +12,10 @@ import h5py
 import numpy as np
 
 from mslstm_keras.formats.checks import whole_data_set
+from mslstm_keras.importing import needed
 from mslstm_keras.radar.grids import Grid
 from mslstm_keras.radar.maps import DEPTH, RadarMap, check_shape
 from mslstm_keras.radar.odim import text
-from mslstm_keras.radar.packages import needed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,7 +28,7 @@ def is_rainfields(file: h5py.File) -> bool:
 
 def read_rainfields(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
     """Reads a map of rain depth in mm; see `formats.Reader`."""
-    with needed("a NetCDF map"):
+    with needed("A NetCDF map", "radar"):
         import xarray as xr
     with h5py.File(path, "r") as file:
         for name in ("precipitation", "x", "y"):
@@ -71,7 +71,7 @@ def _items(mapping: "xr.DataArray") -> tuple[tuple[str, str | tuple[float, ...]]
 
 @functools.lru_cache(maxsize=64)  # as pyproj takes longer for it than everything else takes
 def _projection(items: tuple[tuple[str, str | tuple[float, ...]], ...]) -> str:
-    with needed("the projection of a radar map"):
+    with needed("The projection of a radar map", "radar"):
         import pyproj
     mapping = {
         name: value if isinstance(value, str) else list(value) if len(value) > 1 else value[0]

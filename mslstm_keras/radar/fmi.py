@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mslstm_keras.importing import needed
 from mslstm_keras.radar.grids import Grid, projected
 from mslstm_keras.radar.maps import DEPTH, LICENCES, RATE, REFLECTIVITY, RadarMap, check_shape
-from mslstm_keras.radar.packages import needed
 
 _LONGEST_HEADER = 16384  # bytes; real ones have 1,500
 _NO_DATA = 255
@@ -105,7 +105,7 @@ def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
 
     Quantity, unit, time and codes are those that FMI writes into `GDAL_METADATA`.
     """
-    with needed("a GeoTIFF"):
+    with needed("A GeoTIFF", "radar"):
         import rasterio
     with rasterio.open(path, driver="GTiff") as file:
         said, units = _items(file.tags())

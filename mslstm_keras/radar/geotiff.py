@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mslstm_keras.files import replacing
+from mslstm_keras.importing import needed
 from mslstm_keras.radar.grids import pixel_steps
-from mslstm_keras.radar.packages import needed
 
 if TYPE_CHECKING:
     import xarray
@@ -47,7 +47,7 @@ def write_geotiff(path: str | os.PathLike[str], maps: "xarray.Dataset") -> None:
             "`maps` must hold rain_rate (time, y, x) with times, none empty. Received: "
             f"{dict(rates.sizes)}, coordinates {[*rates.coords]}"
         )
-    with needed("a GeoTIFF"):
+    with needed("A GeoTIFF", "radar"):
         import pyproj  # noqa: F401
         import rasterio  # noqa: F401
     for axis, rises in (("y", False), ("x", True)):

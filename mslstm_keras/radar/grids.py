@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mslstm_keras.radar.packages import needed
+from mslstm_keras.importing import needed
 
 if TYPE_CHECKING:
     import rasterio
@@ -224,7 +224,7 @@ def _side(dy, dx):
 
 @functools.lru_cache(maxsize=64)
 def _crs(projection: str) -> Any:
-    with needed("the projection of a radar map"):
+    with needed("The projection of a radar map", "radar"):
         import pyproj
     return pyproj.CRS.from_user_input(projection)
 
@@ -235,7 +235,7 @@ def projected(projection: str, longitude: float, latitude: float) -> tuple[float
     Raises:
         ValueError: if the place cannot be projected.
     """
-    with needed("the projection of a radar map"):
+    with needed("The projection of a radar map", "radar"):
         import pyproj
     if _crs(projection).is_geographic:
         return longitude, latitude

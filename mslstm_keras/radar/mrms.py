@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mslstm_keras.importing import needed
 from mslstm_keras.radar.grids import Grid
 from mslstm_keras.radar.maps import LICENCES, RATE, RadarMap, check_shape
-from mslstm_keras.radar.packages import needed
 
 _RAIN_RATE = ("209", "6", "1")  # MRMS's own discipline, category and number
 
@@ -31,7 +31,7 @@ def read_mrms(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]
 
     Reference: Zhang et al., "Multi-Radar Multi-Sensor (MRMS) quantitative precipitation estimation", BAMS 97 (2016).
     """
-    with needed("a GRIB map"):
+    with needed("A GRIB map", "radar"):
         import rasterio
     with rasterio.open(path, driver="GRIB") as file:
         said = file.tags(1)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mslstm_keras.importing import needed
 from mslstm_keras.radar.grids import Grid
 from mslstm_keras.radar.maps import DEPTH, LICENCES, REFLECTIVITY, RadarMap, check_shape
-from mslstm_keras.radar.packages import needed
 
 _LONGEST_HEADER = 1024  # bytes; real ones have up to 400
 _REFLECTIVITY = {"RX": 1, "EX": 1, "WX": 1, "WN": 2}  # bytes of a pixel
@@ -41,7 +41,7 @@ def read_radolan(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
     Reference: Deutscher Wetterdienst, RADOLAN/RADVOR composite format; Heistermann, Jacobi & Pfaff, "An open
     source library for processing weather radar data (wradlib)", HESS 17 (2013).
     """
-    with needed("a RADOLAN composite"):
+    with needed("A RADOLAN composite", "radar"):
         from wradlib.io.radolan import parse_dwd_composite_header, read_radolan_composite
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
@@ -100,7 +100,7 @@ def read_ascii_grid(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray |
     named = re.search(r"(?<![A-Z])([A-Z]{2})_(\d{4})(\d{2})(\d{2})-(\d{2})(\d{2})", path.name)
     if not named or named[1] not in _NAMED:
         raise ValueError(f"an ASCII grid must be named as DWD does, RW_20221018-0050.asc, is {path.name}")
-    with needed("an ASCII grid"):
+    with needed("An ASCII grid", "radar"):
         import rasterio
         import wradlib  # noqa: F401, for its grids
     with rasterio.open(path, driver="AAIGrid") as file:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mslstm_keras.importing import needed
 from mslstm_keras.radar.files import Source, find_sources, is_archive, members
 from mslstm_keras.radar.formats import DECODING, UnknownFormatError, read_map
 from mslstm_keras.radar.maps import DEPTH, HIGHEST_RATE, MARSHALL_PALMER, REFLECTIVITY, WHOLE_FILE, RadarMap
-from mslstm_keras.radar.packages import needed
 from mslstm_keras.radar.sequence import kind_of_name, runs, shown, times_in, timetable
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def read_radar(
         )
     if len(z_r) != 2 or not all(0 < number < np.inf for number in z_r):
         raise ValueError(f"`z_r` must be (a, b) of Z = a R^b, both above 0. Received: z_r={z_r}")
-    with needed("reading radar maps"):
+    with needed("Reading radar maps", "radar"):
         import dask.array  # noqa: F401
         import xarray  # noqa: F401
     maps = open_maps(path, product=product, z_r=z_r)

@@ -4,11 +4,14 @@ This module imports KerasTuner, which takes seconds. Import it inside functions.
 """
 
 import keras
-import keras_tuner
 
+from mslstm_keras.importing import needed
 from mslstm_keras.search.space import Space, checked_space, declare, default_space, varied
 from mslstm_keras.training.fit import compiled_model
 from mslstm_keras.training.recipes import Recipe
+
+with needed("A search", "tuner"):
+    import keras_tuner
 
 
 def build_hypermodel(recipe: Recipe, space: Space | None = None) -> keras_tuner.HyperModel:

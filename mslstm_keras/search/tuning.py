@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mslstm_keras.files import remove_partial
+from mslstm_keras.importing import needed
 from mslstm_keras.integers import is_whole
 from mslstm_keras.locks import claimed
 from mslstm_keras.search import chief
@@ -84,6 +85,7 @@ def tune(
     Raises:
         ValueError: if an argument breaks its rule, if `run_dir` holds another search, or a search although `resume` is
             False, if another process is searching there, or if no trial could be trained.
+        ImportError: if KerasTuner is not installed.
         OSError: if the run folder cannot be written, or the chief does not answer.
     """
     run_dir = Path(run_dir)
@@ -92,6 +94,8 @@ def tune(
     _check_numbers(max_trials=max_trials, **caps)
     folders = {"data_dir": data_dir, "manual_dir": manual_dir}
     space = _space_to_search(recipe, space, searcher)
+    with needed("A search", "tuner"):  # before the folder is made
+        import keras_tuner  # noqa: F401
     search = Search(_held_out(recipe, **folders), space, searcher, caps)
     role = chief.find_role()
     if role == "worker" and not chief.wait_for_chief(run_dir):

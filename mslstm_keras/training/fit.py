@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.importing import needed
 from mslstm_keras.locks import claimed
 from mslstm_keras.metrics.frame import FrameMSE
 from mslstm_keras.models.registry import create_model, dtype_policy
@@ -179,11 +180,16 @@ def _with_facts(recipe, clips):
 
 
 def _tensorboard(folder):
-    """Returns the callback that writes TensorBoard's log, or none where TensorFlow, which writes it, is missing."""
+    """Returns the callback that writes TensorBoard's log, or none where TensorFlow or TensorBoard is missing.
+
+    Keras writes it by TensorFlow, and TensorFlow by TensorBoard, for which it looks in the midst of the training.
+    """
     try:
-        importlib.import_module("tensorflow")
-    except ImportError:
-        warnings.warn(f"TensorFlow is not installed: {folder} is not written", stacklevel=3)
+        with needed("TensorBoard's log", "tensorboard"):
+            importlib.import_module("tensorflow")
+            importlib.import_module("tensorboard")
+    except ImportError as error:
+        warnings.warn(f"{error}: {folder} is not written", stacklevel=3)
         return []
     return [keras.callbacks.TensorBoard(folder, write_graph=False)]
 

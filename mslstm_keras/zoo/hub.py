@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.importing import needed
 from mslstm_keras.locks import locked
 from mslstm_keras.naming import is_plain
 from mslstm_keras.zoo.checksums import CHECKSUMS, PRESET_FILES, verify_preset
@@ -81,12 +82,8 @@ def _cache(cache_dir):
 
 
 def _library(scheme):
-    try:
+    with needed(f"{scheme}://", scheme):
         return importlib.import_module(_HOSTS[scheme].library)
-    except ImportError as error:
-        raise ImportError(
-            f"{scheme}:// needs pip install 'mslstm_keras[{scheme}]' ({error.name} is not there)"
-        ) from error
 
 
 def _is_whole(folder):

@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import shlex
+import sys
 import tomllib
 
 import numpy as np
@@ -53,6 +54,7 @@ def test_these_are_the_commands():
         "cost",
         "export",
         "serving",
+        "completion",
     )
     assert set(COMMANDS) == zoo | data | study | {(name,) for name in names}
 
@@ -67,6 +69,12 @@ def test_help_has_an_example_that_is_a_command(words, capsys):
     assert program == "mslstm"
     assert tuple(example[: len(words)]) == words
     assert cli._parser().parse_args(example).run
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_can_be_quiet(words):
+    (quiet,) = [action for action in COMMANDS[words]._actions if action.dest == "quiet"]
+    assert quiet.option_strings == ["-q", "--quiet"]
 
 
 @pytest.mark.parametrize("words", [[], ["zoo"], ["data"], ["study"]])
@@ -194,6 +202,22 @@ def test_faults_of_the_other_commands(
         *words.format(run=tiny_run, zoo=tiny_zoo, data=data, digits=OPTDIGITS, folder=optdigits_dir).split()
     )
     assert message in error
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "extra"),
+    [
+        ("tune optdigits_quick --run-dir search", "keras_tuner", "tuner"),
+        ("study architecture {run} --output step.png", "pydot", "study"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_its_extra(
+    fail, tiny_zoo, tiny_run, tmp_path, monkeypatch, words, module, extra
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    said = f"needs pip install 'mslstm_keras[{extra}]' ({module} is not there)\n"
+    assert fail(*words.format(run=tiny_run, zoo=tiny_zoo).split()).endswith(said)
 
 
 def test_what_keras_wraps_is_one_line(fail, tiny_run, files, monkeypatch):

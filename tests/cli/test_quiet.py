@@ -1,5 +1,6 @@
 """What a command costs to start, and what it leaves unsaid."""
 
+import json
 import logging
 import os
 import subprocess
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from mslstm_keras.cli.quiet import quiet_libraries
-from tests.support.processes import run_without_keras
+from mslstm_keras.zoo.index import list_pretrained
+from tests.support.commands import ROOT, SETTINGS
+from tests.support.processes import run_script, run_without_keras
 
 LIGHT = """
 from mslstm_keras.cli import main
@@ -118,3 +121,67 @@ def test_what_is_said_while_importing_is_heard_where_it_fails(tmp_path, fails, h
     script = "os.dup2(1, 2)\n" + SILENT.replace("import os\n", "")
     lines = run_without_keras("import os\n" + script, tmp_path)
     assert [line for line in lines if line != "broken"] == heard
+
+
+QUIET_BARS = """
+import sys
+import mslstm_keras.cli.quiet as quiet
+
+if {before}:
+    import tensorflow_datasets
+quiet.hide_progress()
+import tensorflow_datasets as tfds
+bar = tfds.core.utils.tqdm_utils.tqdm(range(2), desc="bar")
+print(list(bar))
+"""
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_progress_bars_of_data_sets_are_hidden(before):
+    child = run_script(QUIET_BARS.format(before=before), ROOT)
+    assert (child.returncode, child.stdout) == (0, "[0, 1]\n"), child.stderr
+    assert "bar" not in child.stderr
+
+
+@pytest.fixture
+def no_bars(monkeypatch):
+    """Lets the progress bars of this process stay; that they are hidden is shown above."""
+    monkeypatch.setattr("mslstm_keras.cli.hide_progress", lambda: None)
+
+
+@pytest.mark.usefixtures("no_bars")
+def test_quiet_leaves_out_progress_and_remarks(succeed, tmp_path):
+    run = tmp_path / "run"
+    assert "8 clips" in succeed("train", "optdigits_quick", *SETTINGS, "--run-dir", run)
+    assert succeed("train", "optdigits_quick", "--resume", "--set", "steps=6", "--run-dir", run, "-q") == ""
+    np.save(tmp_path / "clip.npy", np.zeros((3, 64, 64, 1), "float32"))
+    words = ["forecast", "--model", run, "--input", tmp_path / "clip.npy", "--output", tmp_path / "out.npy"]
+    assert succeed(*words) == f"{tmp_path / 'out.npy'}: 2 frames of (64, 64, 1)\n"
+    assert succeed(*words, "--quiet") == ""
+    assert (
+        succeed(
+            "study", "layers", run, "--input", tmp_path / "clip.npy", "--output", tmp_path / "a.png", "-q"
+        )
+        == ""
+    )
+
+
+@pytest.mark.usefixtures("no_bars")
+def test_quiet_keeps_what_was_asked_for(succeed, tmp_path):
+    assert succeed("zoo", "verify", "--quiet") == ""
+    assert json.loads(succeed("zoo", "verify", "--quiet", "--json")).keys() == list_pretrained().keys()
+    for words in (["models"], ["recipes"], ["zoo", "list"], ["data", "list"]):
+        assert succeed(*words, "-q") == succeed(*words) != ""
+
+
+@pytest.mark.usefixtures("no_bars")
+def test_quiet_keeps_warnings_and_errors(mslstm, fail, monkeypatch):
+    assert "`recipe` must be a known recipe" in fail("train", "optdigits_quik", "--quiet")
+    monkeypatch.setattr(
+        "mslstm_keras.data.catalogue.list_data",
+        lambda: warnings.warn("one is skipped", stacklevel=1) or ["two"],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        ended = mslstm("data", "list", "-q")
+    assert (ended.out, ended.error) == ("two\n", "mslstm: warning: one is skipped\n")

@@ -257,7 +257,7 @@ def test_video_without_an_encoder_of_h264(tmp_path, monkeypatch):
 
 def test_video_needs_pyav(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ImportError, match=r"MP4 needs PyAV: pip install 'mslstm_keras\[video\]'"):
+    with pytest.raises(ImportError, match=r"MP4 needs pip install 'mslstm_keras\[video\]'"):
         comparison_animation(flat([1]), {"a": flat([1])}, tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []
 

@@ -339,7 +339,7 @@ def test_drawing_leaves_pyplot_alone(tmp_path):
         from mslstm_keras.frames.write import write_clip
         from mslstm_keras.figures.plots import curve_figure, forecast_animation, forecast_figure
 
-        print(sorted({"matplotlib", "PIL", "imageio"} & set(sys.modules)))
+        print(sorted({"matplotlib", "PIL"} & set(sys.modules)))
         frames = np.zeros((2, 8, 8, 1), "float32")
         forecast_figure(frames, frames, frames, "a.png")
         forecast_animation(frames, frames, frames, "a.gif")

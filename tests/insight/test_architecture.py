@@ -1,4 +1,5 @@
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,9 @@ def test_what_is_missing_is_named(model, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(ValueError, match=r"`dot` must be installed .* Graphviz .* Received: no such command"):
         draw_architecture(model, tmp_path / "a.png")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "pydot", None)
     with pytest.raises(
-        ValueError, match=r"`pydot` must be installed .*mslstm-keras\[study\].* no such package"
+        ImportError, match=r"needs pip install 'mslstm_keras\[study\]' \(pydot is not there\)"
     ):
         draw_architecture(model, tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"`path` must end in .png, .svg or .pdf. Received: .*a.jpg"):

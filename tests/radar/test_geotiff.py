@@ -166,6 +166,6 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
 def test_the_package_that_is_needed_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "rasterio", None)
     with pytest.raises(
-        ImportError, match=r"A GeoTIFF needs the package rasterio: pip install 'mslstm_keras\[radar\]'"
+        ImportError, match=r"A GeoTIFF needs pip install 'mslstm_keras\[radar\]' \(rasterio is not there\)"
     ):
         write_geotiff(tmp_path / "out.tif", maps_on(METRES))

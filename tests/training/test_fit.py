@@ -7,6 +7,7 @@ import json
 import re
 import resource
 import shutil
+import sys
 import zipfile
 
 import keras
@@ -119,6 +120,26 @@ def test_a_run_folder_holds_recipe_checkpoint_log_and_events(run, recipe):
     assert Recipe.from_dict(json.loads((run / "recipe.json").read_text())) == recipe
     events = EventAccumulator(str(run / "tensorboard" / "train")).Reload()
     assert set(events.Tags()["tensors"]) == {f"epoch_{name}" for name in log(run)[0] if name != "epoch"}
+
+
+def test_without_tensorboard_a_training_says_that_its_log_is_not_written(
+    recipe, clips, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    message = (
+        rf"^TensorBoard's log needs pip install 'mslstm_keras\[tensorboard\]' \(tensorboard is not there\): "
+        rf"{tmp_path / 'run' / 'tensorboard'} is not written$"
+    )
+    with pytest.warns(UserWarning, match=message):
+        train(recipe, tmp_path / "run", data_dir=clips)
+    assert set(contents(tmp_path / "run")) == {
+        "recipe.json",
+        "checkpoint.keras",
+        "checkpoint-before.keras",
+        "log.csv",
+    }
+    assert column(tmp_path / "run", "step") == [2, 4]
+    assert not (tmp_path / "run" / "tensorboard").exists()
 
 
 def test_log_has_a_line_for_each_interval(run):

@@ -1,0 +1,26 @@
+"""What happens around the import of another package."""
+
+import pytest
+
+from mslstm_keras.importing import needed
+
+
+def test_a_missing_package_says_how_to_install_it():
+    with (
+        pytest.raises(
+            ImportError,
+            match=r"^A GRIB map needs pip install 'mslstm_keras\[radar\]' \(no_such is not there\)$",
+        ),
+        needed("A GRIB map", "radar"),
+    ):
+        __import__("no_such.inside")
+
+
+def test_a_package_that_is_there_and_broken_is_not_called_missing():
+    with (
+        pytest.raises(
+            ImportError, match=r"^MP4 needs pip install .* \(cannot import name 'no_such' from 're'"
+        ),
+        needed("MP4", "video"),
+    ):
+        from re import no_such  # noqa: F401
