@@ -34,13 +34,14 @@ def warp(maps: Tensor, flow: Tensor, half_pixel_offset: bool = False) -> Tensor:
     # Symbolic maps have no batch size to count to.
     sample = ops.cumsum(ops.ones_like(flow[:, :1, :1, :1, 0], dtype="int32"), axis=0) - 1
     top, left = ops.floor(y), ops.floor(x)
-    # Not as distances |y - row|, whose slope is 0 where y is a whole number, as it is where a flow begins at zero.
-    below, right = y - top, x - left
+    # Not 1 - |y - row|, whose slope is 0 where y is a whole number, as it is where a flow begins at zero.
+    rows = ((top, 1 - (y - top)), (top + 1, 1 - (top + 1 - y)))
+    columns = ((left, 1 - (x - left)), (left + 1, 1 - (left + 1 - x)))
     sampled = 0
-    for row, part_of_row in ((top, 1 - below), (top + 1, below)):
-        for column, part_of_column in ((left, 1 - right), (left + 1, right)):
+    for row, share_of_row in rows:
+        for column, share_of_column in columns:
             inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            weight = ops.where(inside, part_of_row * part_of_column, 0.0)
+            weight = ops.where(inside, share_of_row * share_of_column, 0.0)
             pixel = ops.cast(ops.where(inside, row * width + column, 0.0), "int32")
             corner = ops.take(pixels, sample * (height * width) + pixel, axis=0)
             sampled += ops.cast(weight, maps.dtype)[..., None] * corner
