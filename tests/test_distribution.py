@@ -20,7 +20,7 @@ import mslstm_keras as ms
 print(ms.__file__)
 print(*ms.list_pretrained())
 model = ms.load_pretrained("ms_lstm_moving_mnist")
-print(model.count_params())
+print(sum(weight.numpy().size for weight in model.trainable_variables))
 """
 
 
