@@ -5,16 +5,15 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from mslstm_keras.integers import is_whole
 from mslstm_keras.training.feeding import WHOLE, Share
+from mslstm_keras.training.machine import processor_fact
 from mslstm_keras.training.recipes import Recipe
 
-CPU_INFO = Path("/proc/cpuinfo")
 _BFLOAT16 = {
     "avx512_bf16",
     "amx_bf16",
@@ -246,11 +245,5 @@ def native_bfloat16() -> bool | None:
 
     if tf.config.list_physical_devices("GPU"):
         return None
-    try:
-        lines = CPU_INFO.read_text().splitlines()
-    except OSError:
-        return None
-    flags = [
-        set(line.partition(":")[2].split()) for line in lines if line.partition(":")[0].strip() == "flags"
-    ]
-    return bool(_BFLOAT16 & flags[0]) if flags else None  # all processors of a machine have the same
+    flags = processor_fact("flags")  # all processors of a machine have the same
+    return None if flags is None else bool(_BFLOAT16 & set(flags.split()))

@@ -6,15 +6,25 @@ from pathlib import Path
 
 import keras
 
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def processor_fact(name: str) -> str | None:
+    """Returns what Linux says of the first processor under a name, such as "model name" or "flags"; None if nothing."""
+    try:
+        lines = CPU_INFO.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return None
+
 
 def processor() -> str:
     """Returns the name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.machine()
+    return processor_fact("model name") or platform.processor() or platform.machine()
 
 
 def usable_cores() -> int:

@@ -4,27 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy.ndimage import map_coordinates
 
 from mslstm_keras.layers.advection import Advection
 from tests.support.equations import assert_close
-
-
-def advected(maps, flow):
-    """Every map sampled where its flow points to; SciPy's "nearest" repeats the edge."""
-    rows, columns = np.mgrid[: maps.shape[1], : maps.shape[2]].astype("float32")
-    return np.stack(
-        [
-            np.stack(
-                [
-                    map_coordinates(each[..., channel], [rows + v, columns + u], order=1, mode="nearest")
-                    for channel in range(each.shape[-1])
-                ],
-                axis=-1,
-            )
-            for each, (u, v) in zip(maps, np.moveaxis(flow, -1, 1), strict=True)
-        ]
-    )
+from tests.support.slow_layers import advected
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(5, 7, 1), (6, 4, 3), (1, 3, 2), (3, 1, 1)])

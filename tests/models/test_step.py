@@ -15,9 +15,9 @@ from mslstm_keras.layers.patch import DepthToSpace, SpaceToDepth
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.resizing import resized_model
 from mslstm_keras.models.step import build_step
-from tests.layers.test_advection import advected
 from tests.support.equations import assert_close, randomise
 from tests.support.golden import load_golden
+from tests.support.slow_layers import advected
 
 
 class EchoCell(SpatiotemporalCell):

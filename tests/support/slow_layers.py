@@ -1,6 +1,7 @@
-"""Warp and attention written a second time, in NumPy: every pixel against every other."""
+"""Warp and attention written a second time, in NumPy: every pixel against every other; advection by SciPy."""
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 
 def softmax(scores):
@@ -51,3 +52,20 @@ def block_attention(one, other, query, key, value, blocks):
     scores = np.where(block[:, None] == block, q @ k.swapaxes(1, 2), -np.inf)
     y = x + softmax(scores) @ v
     return [half.reshape(shape) for half in np.split(y, 2, axis=1)]
+
+
+def advected(maps, flow):
+    """Every map sampled where its flow points to; SciPy's "nearest" repeats the edge."""
+    rows, columns = np.mgrid[: maps.shape[1], : maps.shape[2]].astype("float32")
+    return np.stack(
+        [
+            np.stack(
+                [
+                    map_coordinates(each[..., channel], [rows + v, columns + u], order=1, mode="nearest")
+                    for channel in range(each.shape[-1])
+                ],
+                axis=-1,
+            )
+            for each, (u, v) in zip(maps, np.moveaxis(flow, -1, 1), strict=True)
+        ]
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from mslstm_keras.training import devices
+from mslstm_keras.training import machine
 from mslstm_keras.training.devices import Placement, connect_hosts, native_bfloat16, place
 from mslstm_keras.training.feeding import WHOLE
 from mslstm_keras.training.recipes import Recipe
@@ -214,7 +214,7 @@ X86 = "processor\t: 0\nmodel name\t: A processor with avx512_bf16\nflags\t\t: fp
 def test_native_bfloat16_is_a_flag_of_the_processor(text, native, tmp_path, monkeypatch):
     path = tmp_path / "cpuinfo"
     path.write_text(text)
-    monkeypatch.setattr(devices, "CPU_INFO", path)
+    monkeypatch.setattr(machine, "CPU_INFO", path)
     assert native_bfloat16() is native
 
 
@@ -222,7 +222,7 @@ def test_nothing_is_known_of_bfloat16_without_a_list_of_flags_on_gpus_and_on_oth
     tmp_path, monkeypatch
 ):
     path = tmp_path / "cpuinfo"
-    monkeypatch.setattr(devices, "CPU_INFO", path)
+    monkeypatch.setattr(machine, "CPU_INFO", path)
     assert native_bfloat16() is None
     path.write_text(X86.format(" avx512_bf16"))
     with monkeypatch.context() as patch:

@@ -23,9 +23,11 @@ def test_a_device_is_a_processor_with_its_cores_or_gpus(monkeypatch):
 )
 def test_the_name_of_the_processor(monkeypatch, tmp_path, content, expected):
     (tmp_path / "cpuinfo").write_text(content)
-    monkeypatch.setattr(machine, "Path", lambda path: tmp_path / path.rpartition("/")[2])
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(machine.platform, "machine", lambda: "arm64")
-    monkeypatch.setattr(machine.platform, "processor", lambda: "old and slow")
+    monkeypatch.setattr(machine.platform, "processor", lambda: "")
     assert machine.processor() == expected
     (tmp_path / "cpuinfo").unlink()
+    assert machine.processor() == "arm64"
+    monkeypatch.setattr(machine.platform, "processor", lambda: "old and slow")
     assert machine.processor() == "old and slow"
