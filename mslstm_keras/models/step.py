@@ -87,8 +87,7 @@ def build_step(
             )(flow)
         moved = Advection(name="moved", dtype=single)(frame, flow)
         next_frame = keras.layers.Add(name="next_frame", dtype=single)([moved, next_frame])
-    x = next_frame
-    return keras.Model([frame, *states.inputs.values()], [x, *states.now.values()], name="step")
+    return keras.Model([frame, *states.inputs.values()], [next_frame, *states.now.values()], name="step")
 
 
 class _States:

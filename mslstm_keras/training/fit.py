@@ -113,8 +113,8 @@ def train(
             elif initial is not None:
                 _start_from(model, initial)
             parts = [
-                (training_batches(clips, recipe, begin, placement.share), *part)
-                for begin, *part in _parts(recipe, first_step)
+                (training_batches(clips, recipe, part[0], placement.share), *part)
+                for part in _parts(recipe, first_step)
             ]
             callbacks = [
                 _StopOnNonFiniteLoss(recipe.interval_steps, recipe.gradient_accumulation_steps or 1),
@@ -131,11 +131,11 @@ def train(
                     # Last: a line of the log without its checkpoint is written again.
                     _Checkpoint(run_dir, model, restored),
                 ]
-            for batches, end, l1_weight in parts:
+            for batches, begin, end, l1_weight in parts:
                 averaged = [] if recipe.ema_momentum is None else [_LastWeights(model)]
                 _told(model, dataclasses.replace(recipe, l1_weight=l1_weight)).fit(
                     batches,
-                    initial_epoch=first_step // recipe.interval_steps,
+                    initial_epoch=begin // recipe.interval_steps,
                     epochs=end // recipe.interval_steps,
                     steps_per_epoch=recipe.interval_steps * (recipe.gradient_accumulation_steps or 1),
                     validation_data=validation,
@@ -145,7 +145,6 @@ def train(
                 )
                 for each in averaged:
                     each.put_back()
-                first_step = end
             if recipe.ema_momentum is not None:
                 model.optimizer.finalize_variable_values(model.trainable_variables)
                 if placement.share.number == 0:
