@@ -76,7 +76,7 @@ def test_a_new_cell(tmp_path):
     assert ("tests/cells/test_base.py", "test_states_start_at_zero[FooCell]") in passed
     for name in ("foo", "ms_foo"):
         files = {file for file, case in passed if case.endswith(f"[{name}]")}
-        contracts = {"tests/models/test_contracts.py", "tests/models/test_frozen.py", "tests/test_readme.py"}
+        contracts = {"tests/models/test_contracts.py", "tests/models/test_frozen.py", "tests/test_docs.py"}
         assert contracts <= files and "tests/export/test_convert.py" not in files
     assert {file for file, _ in passed} >= {"tests/test_architecture.py", "tests/export/test_convert.py"}
     # The linter has found nothing to change in the text's code.

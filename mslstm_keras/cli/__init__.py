@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0, or 2 if an argument, a file or the disk was at fault (one line on stderr says which), or
         130 if it was interrupted.
     """
-    parser = _parser()
+    parser = make_parser()
     completion.complete(parser)
     options = parser.parse_args(arguments)
     # What is imported and traced are millions of objects that stay. To look through the newest for garbage as often as
@@ -53,7 +53,8 @@ def _faults():
     )
 
 
-def _parser():
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="mslstm", description="Video prediction: train, score, forecast, share."
     )

@@ -29,12 +29,8 @@ class SpatiotemporalRNN(keras.layers.RNN):
     """`keras.layers.RNN` for cells whose states and outputs are maps.
 
     Stock `RNN` derives the output shape from a number of units; here the cell is asked for it. All else
-    (arguments, states, unrolling) is Keras' own.
-
-    Args:
-        cell: `SpatiotemporalCell`, or any RNN cell whose `compute_output_shape(inputs_shape)` returns
-            (output shape, list of state shapes).
-        **kwargs: arguments of `keras.layers.RNN`.
+    (arguments, states, unrolling) is Keras' own. `cell` is a `SpatiotemporalCell`, or any RNN cell whose
+    `compute_output_shape(inputs_shape)` returns (output shape, list of state shapes).
 
     Call arguments:
         sequences: tensor (batch, time, height, width, channels).

@@ -24,7 +24,7 @@ from tests.support.processes import run_script
 
 def parsers(parser=None, words=()):
     """Yields the words of every sub-command, and its parser."""
-    parser = cli._parser() if parser is None else parser
+    parser = cli.make_parser() if parser is None else parser
     groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     for name, child in ((name, child) for group in groups for name, child in group.choices.items()):
         yield from parsers(child, (*words, name))
@@ -68,7 +68,7 @@ def test_help_has_an_example_that_is_a_command(words, capsys):
     program, *example = shlex.split(text.partition("example: ")[2])
     assert program == "mslstm"
     assert tuple(example[: len(words)]) == words
-    assert cli._parser().parse_args(example).run
+    assert cli.make_parser().parse_args(example).run
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -17,7 +17,7 @@ import xarray
 from PIL import Image
 
 import mslstm_keras
-from mslstm_keras.cli import _parser
+from mslstm_keras.cli import make_parser
 from mslstm_keras.figures.rain import NO_RAIN, RAIN_COLOURS, RAIN_LEVELS
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.frames.read import read_clip
@@ -444,7 +444,7 @@ def test_help_shows_how_to_watch(mslstm, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         mslstm("forecast", "--help")
     example = re.search(r"such as: mslstm (forecast .*)", capsys.readouterr().out)[1]
-    options = _parser().parse_args(example.split())
+    options = make_parser().parse_args(example.split())
     assert (str(options.watch), str(options.output), options.kind) == ("maps", "forecasts", "png")
 
 

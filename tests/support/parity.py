@@ -1,7 +1,7 @@
 """Prints, for named models, their costs beside the paper's and how near they come to the public implementation.
 
-`python -m tests.support.parity [NAME ...]`: rows of the README's table, all of it by default. Models of the public code
-need the golden files (see `tests/support/golden.py`).
+`python -m tests.support.parity [NAME ...]`: rows of the table of `docs/models.md`, all of it by default. Models of the
+public code need the golden files (see `tests/support/golden.py`).
 """
 
 import sys

@@ -1,0 +1,2 @@
+# %% [markdown]
+# # A cell of your own
