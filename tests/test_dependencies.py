@@ -27,8 +27,15 @@ INDIRECT_IN_TESTS = {
     "hatchling": "builds the wheel",
     "twine": "run as a command",
 }
-WITHOUT = {"nowcast", "torch", "lpips"}
-"""Extras without which the tests run: pysteps has to be compiled, and PyTorch is large."""
+OF_SITE = {
+    "mkdocs": "imported by `.ci/site.py`",
+    "mkdocs-material": "the theme",
+    "mkdocs-jupyter": "a plugin",
+    "mkdocstrings": "a plugin",
+    "ipykernel": "runs the notebooks",
+}
+WITHOUT = {"nowcast", "torch", "lpips", "docs"}
+"""Extras without which the tests run: pysteps has to be compiled, PyTorch is large, and the site is built alone."""
 
 
 DISTRIBUTIONS = packages_distributions()
@@ -45,7 +52,7 @@ def declared(lists):
 
 
 CORE = declared([PROJECT["dependencies"]])
-ANY = CORE | declared(texts for extra, texts in EXTRAS.items() if extra != "test")
+ANY = CORE | declared(texts for extra, texts in EXTRAS.items() if extra not in ("test", "docs"))
 
 
 def is_test(path):
@@ -91,6 +98,7 @@ def test_what_is_imported_is_declared():
 def test_what_is_declared_is_imported():
     assert ANY - imported(INSTALLED) == set(INDIRECT)
     assert declared([EXTRAS["test"]]) - imported(OF_TESTS) == set(INDIRECT_IN_TESTS)
+    assert declared([EXTRAS["docs"]]) == set(OF_SITE)
 
 
 def test_the_core_starts_without_any_extra():

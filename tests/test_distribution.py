@@ -1,6 +1,7 @@
 """What is uploaded: the wheel and the sdist, and what works where the wheel alone is."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -58,6 +59,20 @@ def alone(built, tmp_path_factory):
 
 def test_both_can_be_uploaded(built, tmp_path):
     assert run("-m", "twine", "check", "--strict", *built, folder=tmp_path).count("PASSED") == 2
+
+
+def test_the_page_of_an_index_has_absolute_links(tmp_path):
+    address = "https://example.org/mslstm_keras"
+    words = "-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path, ROOT
+    run(*words, folder=tmp_path, MSLSTM_KERAS_REPOSITORY=address)
+    with zipfile.ZipFile(*tmp_path.glob("*.whl")) as wheel:
+        (name,) = [name for name in wheel.namelist() if name.endswith("dist-info/METADATA")]
+        said = wheel.read(name).decode()
+    links = re.findall(r"\]\(([^)]*)\)", said)
+    assert links and not [link for link in links if not link.startswith("https://")]
+    assert f"![input, truth, forecast and difference]({address}/raw/main/docs/demo.png)" in said
+    assert f"Project-URL: Source, {address}\n" in said
+    assert [link for link in links if link.startswith(f"{address}/blob/main/docs/")]
 
 
 def test_the_wheel_holds_package_builders_and_zoo(alone):
