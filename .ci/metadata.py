@@ -1,7 +1,7 @@
 """What a distribution says of itself and the tree does not: where the project is.
 
-hatchling runs this hook. Where `MSLSTM_KERAS_REPOSITORY` names the address of the repository, the README's links and pictures
-are absolute, as an index of packages shows it away from its files, and the project's links are given.
+hatchling runs this hook. Where `MSLSTM_KERAS_REPOSITORY` names the address of the repository, the README's links and
+pictures are absolute, as an index of packages shows it away from its files, and the project's links are given.
 """
 
 import os

@@ -2,8 +2,8 @@
 # # Compare models
 #
 # Two models of the zoo are scored on the same clips, beside persistence (the last frame repeated), and drawn side by side. The clips
-# are a few hundred of moving handwritten digits, made here without a download: too few, and of other digits than the zoo's own table,
-# to be quoted.
+# are sixteen of moving handwritten digits, made here without a download: too few, and of other digits than the zoo's own table, to be
+# quoted.
 
 # %%
 import json
