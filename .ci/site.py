@@ -72,27 +72,31 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     os.chdir(ROOT)
 
     def led(match):
-        target = posixpath.normpath(posixpath.join("tutorials", match[1]))
-        if files.get_file_from_path(target) is None:
+        page_of_link = _page(match[1], page)
+        if files.get_file_from_path(posixpath.normpath(posixpath.join("tutorials", page_of_link))) is None:
             raise PluginError(f"{page.file.src_uri}: no page {match[1]}")
-        return f'href="{Path(match[1]).with_suffix(".html")}'
+        return f'href="{Path(page_of_link).with_suffix(".html")}'
 
     return re.sub(r'href="([^"#:]+\.(?:md|py))(?=["#])', led, html)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Points links at the pages that were made of the files they name."""
-    origins = {made: source for source, made in MADE.items()}
-    here = posixpath.dirname(origins.get(page.file.src_uri, f"docs/{page.file.src_uri}"))
-
-    def led(match):
-        target = posixpath.normpath(posixpath.join(here, match[2]))
-        target = MADE.get(target, target.removeprefix("docs/"))
-        return match[1] + posixpath.relpath(target, posixpath.dirname(page.file.src_uri) or ".")
-
     if page.file.src_uri == "zoo.md":
         markdown = markdown.replace("<!-- gallery -->", "\n".join(_gallery(ms.list_pretrained(ROOT / "zoo"))))
-    return markdown if page.file.src_uri.startswith("reference/") else LINK.sub(led, markdown)
+    if page.file.src_uri.startswith("reference/"):
+        return markdown
+    return LINK.sub(lambda match: match[1] + _page(match[2], page), markdown)
+
+
+def _page(link, page):
+    """Returns where a link of a page leads within the site; it names a file of the repository."""
+    origins = {made: source for source, made in MADE.items()}
+    here = posixpath.dirname(origins.get(page.file.src_uri, f"docs/{page.file.src_uri}"))
+    target = posixpath.normpath(posixpath.join(here, link))
+    return posixpath.relpath(
+        MADE.get(target, target.removeprefix("docs/")), posixpath.dirname(page.file.src_uri) or "."
+    )
 
 
 def _gallery(entries):
