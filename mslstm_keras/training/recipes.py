@@ -242,7 +242,10 @@ def rescaled(recipe: Recipe, steps: int, **given: Any) -> Recipe:
         ValueError: if fields do not fit each other.
     """
     part = steps / recipe.steps
-    fields = {"interval_steps": recipe.interval_steps, "steps_per_execution": recipe.steps_per_execution} | given
+    fields = {
+        "interval_steps": recipe.interval_steps,
+        "steps_per_execution": recipe.steps_per_execution,
+    } | given
     interval = fields["interval_steps"]
     if "interval_steps" not in given and steps % interval:
         wanted = max(1, min(interval, steps // 10))
