@@ -88,7 +88,7 @@ def _prepare(options):
     data, variant, settings, plan = options.data, options.variant, dict(options.set or ()), None
     if data == FOLDERS and options.manual_dir is not None:  # without a config the clips say what they are
         plan = plan_folder(options.manual_dir, options.data_dir, variant=variant, settings=settings)
-        data, variant, settings = plan.data, plan.variant, plan.settings
+        data, variant, settings = plan.data, plan.variant, dict(plan.settings)
         if not options.json:
             say(options, plan.remark)
     before = not variant and bool(describe(data, options.data_dir)["clips"])

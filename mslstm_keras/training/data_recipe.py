@@ -127,7 +127,7 @@ def _patch_size(recipe, sides, named):
         near = "x".join(str(max(1, round(side / step)) * step) for side in sides)
         raise ValueError(
             "`frame_shape` must have sides that patches and the model's largest scale divide into maps of some 16 to "
-            f"32 pixels (--size {near} resizes the clips of a folder; --set patch_size or scales takes them as they are). "
+            f"32 pixels (--size {near} resizes the clips of a folder; --set patch_size or scales takes others). "
             f"Received: {sides[0]} x {sides[1]} pixels, largest scale {scale}"
         )
     return min(good, key=lambda patch: abs(math.log(map_side(patch) / _MAPS)))
