@@ -57,7 +57,7 @@ def _add_train_command(commands):
         "train",
         _train,
         "train on clips of your own, or by a recipe",
-        "mslstm train --data my_clips/, or mslstm train optdigits_quick --set filters=16",
+        "mslstm train --data my_clips/ --context 8 --forecast 12",
         json=False,
     )
     completed(
@@ -297,9 +297,8 @@ def _named_recipe(options):
         if options.recipe is None and options.resume and options.run_dir is not None:
             return read_recipe(next(iter(seed_folders(options.run_dir)), options.run_dir))
         if options.recipe is None:
-            raise ValueError(
-                "`recipe` must be named (`mslstm recipes` lists them), or `--data` say what to learn from: a folder of "
-                "clips, a .npy file or a prepared data set. Received: neither"
+            options.refuse(
+                "give a recipe (`mslstm recipes` lists them), or --data: a folder of clips, a .npy file, a data set"
             )
         if options.size is not None:
             raise ValueError(f"`--size` must come with `--data FOLDER`. Received: size={options.size}")

@@ -8,9 +8,7 @@ from mslstm_keras.data.own_clips import OwnClips
 from mslstm_keras.models.registry import default_scales
 from mslstm_keras.training.recipes import Recipe
 
-_MAPS = math.sqrt(
-    16 * 32
-)  # side of maps that is aimed at: small enough for a first try, and they show something
+_MAPS = 22  # side of maps that is aimed at, between 16 and 32 and nearer to the cheaper one
 _LEAST, _MOST = 8, 128  # sides that patches may leave where the frames allow no better
 _EXAMPLE = 20  # frames of an example of long clips
 

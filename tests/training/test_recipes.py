@@ -215,7 +215,7 @@ def test_all_fields_that_break_a_rule_are_named_at_once():
         "`interval_steps` must divide `steps`",
         "`sampling` must be one of",
         "`decay_steps` must lie in",
-        "scale",
+        "`range` must be LOW:HIGH",
     )
     assert all(rule in str(refused.value) for rule in rules)
     assert str(refused.value).count("Received: ") == 4
