@@ -83,6 +83,7 @@ def _add_train_command(commands):
         metavar="HxW",
         help="with a folder as --data: size to bring frames to (default: as in the files)",
     )
+    command.set_defaults(refuse=command.error)
     command.add_argument(
         "--run-dir", type=Path, help="folder of the run (default: runs/ and the name of recipe or data)"
     )
@@ -231,9 +232,8 @@ def _train(options):
                 f"`recipe` must be that of the run, {recipe.name!r}, as {started / RECIPE} is. "
                 f"Received: {named.name!r}"
             )
-        recipe = recipe.with_settings(
-            settings
-        )  # nothing follows `steps`: its past was trained by what it has
+        # Nothing follows `steps`: the past of the run was trained by what it has.
+        recipe = recipe.with_settings(settings)
     else:
         recipe = with_settings(options, named, settings)
     if (options.hosts is None) != (options.rank is None):
@@ -257,6 +257,8 @@ def _train(options):
                     f"`--manual-dir` must be left out with a folder as `--data`. Received: {options.manual_dir}"
                 )
             sources["manual_dir"] = Path(options.data)  # a training looks whether its clips are still those
+        elif resumed and recipe.data != options.data:
+            raise ValueError(f"`--data` must be that of the run, {recipe.data}. Received: {options.data}")
         if not resumed:
             recipe = _recipe_of_data(options, recipe, settings)
     _warn_of_memory(recipe)

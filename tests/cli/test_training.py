@@ -159,6 +159,21 @@ def test_a_file_of_clips_is_enough(succeed, trained, tmp_path):
     assert (second.patch_size, second.batch_size) == (4, 3)
 
 
+def test_a_run_goes_on_with_its_own_file(mslstm, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("first"), Path("second")):
+        folder.mkdir()
+        np.save(folder / "cars.npy", np.zeros((20, 4, 8, 8), "uint8"))
+    mslstm("train", "--data", "first/cars.npy", *SMALL_WORDS)
+    Path("runs", "cars").mkdir(parents=True)
+    Path("runs", "cars", "recipe.json").write_text(json.dumps(trained[0].to_dict()))
+    assert mslstm("train", "--data", "first/cars.npy", *SMALL_WORDS, "--resume").status == 0
+    assert trained[1] == trained[0]
+    ended = mslstm("train", "--data", "second/cars.npy", *SMALL_WORDS, "--resume")
+    assert ended.status == 2
+    assert "`--data` must be that of the run, first/cars.npy. Received: second/cars.npy" in ended.error
+
+
 def test_a_recipe_takes_other_data(succeed, trained, optdigits_dir):
     words = ["train", "paper_taxibj", "--data", OPTDIGITS, "--data-dir", optdigits_dir, *SMALL_WORDS]
     succeed(*words)
