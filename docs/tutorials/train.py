@@ -11,7 +11,7 @@ import numpy as np
 from IPython.display import Image
 
 random = np.random.default_rng(0)
-Path("clips").mkdir()
+Path("squares").mkdir()
 for number in range(10):
     place, speed = random.uniform(8, 40, 2), random.uniform(-4, 4, 2)
     clip = np.zeros((16, 48, 64), "uint8")  # (time, height, width)
@@ -20,13 +20,13 @@ for number in range(10):
         frame[top : top + 8, left : left + 8] = 255
         speed = np.where((place + speed < 0) | (place + speed > (40, 56)), -speed, speed)
         place = place + speed
-    np.save(f"clips/{number}.npy", clip)
+    np.save(f"squares/{number}.npy", clip)
 
 # %% [markdown]
 # Sizes, channels and lengths are found, and what was assumed is said. `--set` changes any field of the recipe.
 
 # %%
-# !mslstm train --data clips/ --run-dir runs/mine --set steps=60 --set filters=8 --set layers=4 --quiet
+# !mslstm train --data squares/ --run-dir runs/mine --set steps=60 --set filters=8
 
 # %% [markdown]
 # The run folder holds the recipe, the weights and the log. A training that was stopped, by Ctrl-C or by a power cut, goes on with
@@ -36,13 +36,13 @@ for number in range(10):
 # !ls runs/mine
 
 # %%
-# !mslstm evaluate --model runs/mine --dataset frames_from_folder/clips
+# !mslstm evaluate --model runs/mine --dataset frames_from_folder/squares
 
 # %% [markdown]
 # ## Forecast with it
 
 # %%
-# !mslstm forecast --model runs/mine --input clips/9.npy --output forecast.png
+# !mslstm forecast --model runs/mine --input squares/9.npy --output forecast.png
 
 # %%
 Image("forecast.png")

@@ -3,12 +3,15 @@
 import argparse
 import json
 import re
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 if TYPE_CHECKING:
     import keras
+
+    from mslstm_keras.training.recipes import Recipe
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What adds commands to a parser; argparse has no public name for it."""
@@ -139,6 +142,21 @@ def setting(text: str) -> tuple[str, str]:
     if not equals:
         raise argparse.ArgumentTypeError(f"must be name=value. Received: {text!r}")
     return name, value
+
+
+def with_settings(options: argparse.Namespace, recipe: "Recipe", settings: Mapping[str, str]) -> "Recipe":
+    """Returns a recipe with settings, and says which other fields follow a new number of steps."""
+    before, changed = recipe.to_dict(), recipe.with_settings(settings, rescale=True)
+    after = changed.to_dict()
+    followed = ", ".join(
+        f"{name} {before[name]:,} -> {after[name]:,}"
+        for name in after
+        if name not in settings and after[name] != before[name]
+    )
+    if followed:
+        line = f"steps {before['steps']:,} -> {after['steps']:,}, and with them: {followed}"
+        say(options, line, file=sys.stderr if getattr(options, "json", False) else None)
+    return changed
 
 
 def load_models(options: argparse.Namespace) -> "dict[str, list[keras.Model]]":

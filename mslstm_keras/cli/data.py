@@ -82,15 +82,22 @@ def _list(options):
 
 def _prepare(options):
     from mslstm_keras.data.catalogue import describe
+    from mslstm_keras.data.own_clips import FOLDERS, plan_folder
     from mslstm_keras.data.preparation import prepare
 
-    before = not options.variant and bool(describe(options.data, options.data_dir)["clips"])
+    data, variant, settings, plan = options.data, options.variant, dict(options.set or ()), None
+    if data == FOLDERS and options.manual_dir is not None:  # without a config the clips say what they are
+        plan = plan_folder(options.manual_dir, options.data_dir, variant=variant, settings=settings)
+        data, variant, settings = plan.data, plan.variant, dict(plan.settings)
+        if not options.json:
+            say(options, plan.remark)
+    before = not variant and bool(describe(data, options.data_dir)["clips"])
     builder = prepare(
-        options.data,
+        data,
         options.data_dir,
         options.manual_dir,
-        variant=options.variant,
-        settings=dict(options.set or ()),
+        variant=variant,
+        settings=settings,
         part=options.part,
         processes=options.processes,
     )
@@ -100,11 +107,12 @@ def _prepare(options):
         "folder": str(builder.data_dir),
         "clips": splits,
         "prepared_before": before,
+        **({"assumed": plan.assumed} if plan else {}),
     }
     if splits:
         made = ", ".join(f"{count:,} {name} clips" for name, count in splits.items())
         if before:
-            sources = describe(options.data, options.data_dir)["sources"] or {}
+            sources = describe(data, options.data_dir)["sources"] or {}
             made += ", prepared before" + (f" from {sources['folder']}" if sources.get("folder") else "")
     else:
         from tfds_builders.parts import missing_parts

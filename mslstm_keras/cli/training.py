@@ -28,6 +28,7 @@ from mslstm_keras.cli.arguments import (
     say,
     setting,
     show,
+    with_settings,
 )
 from mslstm_keras.cli.completion import any_of, completed, data_names, file_names, recipe_names, zoo_names
 
@@ -41,7 +42,13 @@ def add_commands(commands: Commands) -> None:
     """Adds the parsers of these commands."""
     _add_train_command(commands)
     _add_evaluate_command(commands)
-    add_command(commands, "recipes", _recipes, "list the recipes", "mslstm recipes")
+    command = add_command(
+        commands, "recipes", _recipes, "list the recipes, or show one", "mslstm recipes optdigits_quick"
+    )
+    completed(
+        command.add_argument("recipe", nargs="?", help=f"{NAMED_RECIPE}: show its fields and what they mean"),
+        any_of(recipe_names, file_names),
+    )
 
 
 def _add_train_command(commands):
@@ -49,12 +56,37 @@ def _add_train_command(commands):
         commands,
         "train",
         _train,
-        "train by a recipe",
-        "mslstm train optdigits_quick --set filters=16",
+        "train on clips of your own, or by a recipe",
+        "mslstm train --data my_clips/ --context 8 --forecast 12",
         json=False,
     )
-    completed(command.add_argument("recipe", help=NAMED_RECIPE), any_of(recipe_names, file_names))
-    command.add_argument("--run-dir", type=Path, help="folder of the run (default: runs/RECIPE)")
+    completed(
+        command.add_argument("recipe", nargs="?", help=f"{NAMED_RECIPE}; with --data none is needed"),
+        any_of(recipe_names, file_names),
+    )
+    completed(
+        command.add_argument(
+            "--data",
+            metavar="DATA",
+            help="what to learn from: a folder of clips, which is prepared; a .npy file of uint8 clips; or a prepared "
+            "data set. Frames, lengths and patches are found in it",
+        ),
+        any_of(data_names, file_names),
+    )
+    command.add_argument("--context", type=int, metavar="M", help="frames given (default: half of a clip)")
+    command.add_argument(
+        "--forecast", type=int, metavar="N", help="frames to forecast (default: the rest of a clip)"
+    )
+    command.add_argument(
+        "--size",
+        type=frame_size,
+        metavar="HxW",
+        help="with a folder as --data: size to bring frames to (default: as in the files)",
+    )
+    command.set_defaults(refuse=command.error)
+    command.add_argument(
+        "--run-dir", type=Path, help="folder of the run (default: runs/ and the name of recipe or data)"
+    )
     command.add_argument("--set", type=setting, action="append", metavar="FIELD=VALUE", help="change a field")
     command.add_argument(
         "--seeds",
@@ -185,24 +217,25 @@ def _train(options):
         _choose_backend(options.backend)
     from mslstm_keras.training.devices import connect_hosts, set_threads, split_processor
     from mslstm_keras.training.fit import RECIPE, read_recipe, seed_folders, train, train_seeds
-    from mslstm_keras.training.recipes import find_recipe
 
     if options.end_with_input:
         threading.Thread(target=_end_with_input, daemon=True).start()
-    settings = dict(options.set or ())
-    recipe = named = find_recipe(options.recipe)
-    run = Path("runs", recipe.name) if options.run_dir is None else options.run_dir
+    settings = _settings(options)
+    named = _named_recipe(options)
+    run = Path("runs", named.name) if options.run_dir is None else options.run_dir
     started = run if options.seeds is None else next(iter(seed_folders(run)), run)
     resumed = options.resume and (started / RECIPE).exists()
     if resumed:
-        run_recipe = read_recipe(started)
-        if run_recipe.name not in (named.name, settings.get("name")):
+        recipe = read_recipe(started)
+        if recipe.name not in (named.name, settings.get("name")):
             raise ValueError(
-                f"`recipe` must be that of the run, {run_recipe.name!r}, as {started / RECIPE} is. "
+                f"`recipe` must be that of the run, {recipe.name!r}, as {started / RECIPE} is. "
                 f"Received: {named.name!r}"
             )
-        recipe = run_recipe
-    recipe = recipe.with_settings(settings)
+        # Nothing follows `steps`: the past of the run was trained by what it has.
+        recipe = recipe.with_settings(settings)
+    else:
+        recipe = with_settings(options, named, settings)
     if (options.hosts is None) != (options.rank is None):
         raise ValueError(f"`--rank` must be given with `--hosts`. Received: rank={options.rank}")
     if options.hosts:
@@ -211,14 +244,25 @@ def _train(options):
         split_processor(options.devices)
     elif recipe.fast and options.devices is None:
         set_threads(recipe.batch_size)
-    _warn_of_memory(recipe)
-    _tell_of_bfloat16(options, recipe)
     sources = {
         "verbose": 0 if options.quiet else "auto",
         "resume": options.resume,
         "data_dir": options.data_dir,
         "manual_dir": options.manual_dir,
     }
+    if options.data is not None:
+        if Path(options.data).is_dir():
+            if options.manual_dir is not None:
+                raise ValueError(
+                    f"`--manual-dir` must be left out with a folder as `--data`. Received: {options.manual_dir}"
+                )
+            sources["manual_dir"] = Path(options.data)  # a training looks whether its clips are still those
+        elif resumed and recipe.data != options.data:
+            raise ValueError(f"`--data` must be that of the run, {recipe.data}. Received: {options.data}")
+        if not resumed:
+            recipe = _recipe_of_data(options, recipe, settings)
+    _warn_of_memory(recipe)
+    _tell_of_bfloat16(options, recipe)
     if options.initial and not resumed:
         recipe, sources["initial"] = _initial(options.initial, recipe)
     try:
@@ -231,6 +275,96 @@ def _train(options):
             raise
         _leave_hosts(error)
     say(options, f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
+
+
+def _settings(options):
+    """Returns the fields that are given as words of their own or by `--set`, as text."""
+    words = {"context_frames": options.context, "forecast_frames": options.forecast}
+    settings = dict(options.set or ())
+    for name, value in words.items():
+        if value is not None and settings.setdefault(name, str(value)) != str(value):
+            raise ValueError(
+                f"`{name}` must be given once. Received: {value} and --set {name}={settings[name]}"
+            )
+    return settings
+
+
+def _named_recipe(options):
+    """Returns the recipe of a name, or that of a first try, under a name that says which data it is for."""
+    from mslstm_keras.data.own_clips import label_of
+    from mslstm_keras.training.fit import read_recipe, seed_folders
+    from mslstm_keras.training.recipes import FIRST_TRY, find_recipe
+
+    if options.data is None:
+        if options.recipe is None and options.resume and options.run_dir is not None:
+            return read_recipe(next(iter(seed_folders(options.run_dir)), options.run_dir))
+        if options.recipe is None:
+            options.refuse(
+                "give a recipe (`mslstm recipes` lists them), or --data: a folder of clips, a .npy file, a data set"
+            )
+        if options.size is not None:
+            raise ValueError(f"`--size` must come with `--data FOLDER`. Received: size={options.size}")
+        return find_recipe(options.recipe)
+    label = label_of(options.data)
+    if options.recipe is None:
+        return dataclasses.replace(FIRST_TRY, name=label)
+    recipe = find_recipe(options.recipe)
+    return dataclasses.replace(recipe, name=f"{recipe.name}_{label}")
+
+
+def _recipe_of_data(options, recipe, settings):
+    """Returns the recipe with what the data tell, and says what that is."""
+    from mslstm_keras.data.own_clips import find_clips
+    from mslstm_keras.training.data_recipe import frames_wanted, recipe_of_clips
+
+    given, named = {*settings}, options.recipe is not None
+    if clash := {"data", "stream"} & given:
+        raise ValueError(f"`--data` must not come with --set of the same. Received: --set {', '.join(clash)}")
+    window, longest = frames_wanted(recipe, given, named=named)
+    of_folder = {}
+    if Path(options.data).is_dir():
+        taken = {"scale": "range", "interval_minutes": "interval", "spacing_metres": "spacing"}
+        of_folder = {field: settings[name] for name, field in taken.items() if name in given}
+        if "frame_shape" in given:
+            *size, channels = recipe.frame_shape
+            of_folder |= {"size": json.dumps(size), "channels": str(channels)}
+        given -= {*taken, "frame_shape"}
+        if window is not None:
+            of_folder["window"] = str(window)
+    if options.size is not None:
+        of_folder["size"] = json.dumps(options.size)
+    clips = find_clips(
+        options.data,
+        options.data_dir,
+        settings=of_folder,
+        longest=longest,
+        tell=lambda line: say(options, line),
+    )
+    recipe = recipe_of_clips(recipe, clips, given, named=named)
+    say(options, _told(options.data, clips, recipe))
+    return recipe
+
+
+def _told(data, clips, recipe):
+    """Returns a line on what was found in the data, and what a training makes of it."""
+    height, width, channels = recipe.frame_shape
+    facts = [recipe.quantity, recipe.scale and f"pixels 0 and 1 stand for {recipe.scale}"]
+    if recipe.interval_minutes is not None:
+        facts.append(f"{recipe.interval_minutes:g} minutes between frames")
+    count = clips.train.count
+    return "; ".join(
+        [
+            f"{data}: {_number(count + clips.held_out, 'clip')}, {height} x {width}, {_number(channels, 'channel')}",
+            *filter(None, facts),
+            f"{recipe.context_frames} frames given, {recipe.forecast_frames} forecast",
+            f"{_number(count, 'clip')} to train, {clips.held_out:,} held out",
+            f"patches of {recipe.patch_size}, {recipe.steps:,} steps of {recipe.batch_size}",
+        ]
+    )
+
+
+def _number(count, noun):
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _leave_hosts(error):
@@ -410,11 +544,31 @@ def _command(options):
 
 
 def _recipes(options):
-    from mslstm_keras.training.recipes import RECIPES
+    from mslstm_keras.training.recipes import RECIPES, Recipe, field_meanings, find_recipe
 
-    fields = {name: recipe.to_dict() for name, recipe in RECIPES.items()}
-    show(
-        options,
-        fields,
-        lambda: (f"{name:<32}{recipe.model} on {recipe.data}" for name, recipe in RECIPES.items()),
-    )
+    if options.recipe is None:
+        fields = {name: recipe.to_dict() for name, recipe in RECIPES.items()}
+        show(
+            options,
+            fields,
+            lambda: (f"{name:<32}{recipe.model} on {recipe.data}" for name, recipe in RECIPES.items()),
+        )
+        return
+    recipe = find_recipe(options.recipe)
+    values, defaults = recipe.to_dict(), Recipe(recipe.name).to_dict()
+    facts = {
+        name: {"value": values[name], "default": defaults[name], "meaning": meaning}
+        for name, meaning in field_meanings().items()
+    }
+    show(options, facts, lambda: _field_lines(facts))
+
+
+def _field_lines(facts):
+    yield "* is not the default, which stands behind it; `mslstm train` takes --set FIELD=VALUE"
+    for name, fact in facts.items():
+        value, default = (
+            fact[key] if isinstance(fact[key], str) else json.dumps(fact[key]) for key in ("value", "default")
+        )
+        mark, behind = (" ", "") if value == default else ("*", f"  (default: {default})")
+        yield f"{mark} {name} = {value}{behind}"
+        yield f"      {fact['meaning']}"

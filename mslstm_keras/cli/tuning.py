@@ -14,6 +14,7 @@ from mslstm_keras.cli.arguments import (
     say,
     setting,
     show,
+    with_settings,
 )
 from mslstm_keras.cli.completion import any_of, completed, file_names, recipe_names
 
@@ -77,7 +78,7 @@ def _tune(options):
     from mslstm_keras.search.tuning import tune
     from mslstm_keras.training.recipes import find_recipe
 
-    recipe = find_recipe(options.recipe).with_settings(dict(options.set or ()))
+    recipe = with_settings(options, find_recipe(options.recipe), dict(options.set or ()))
     run_dir = options.run_dir or Path("runs", f"{recipe.name}_search")
     hide_gpus()  # the trials have them
     results = tune(

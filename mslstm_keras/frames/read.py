@@ -157,6 +157,49 @@ def scale_in(path: str | os.PathLike[str]) -> str | None:
     return None if scale is None else str(scale)
 
 
+def clip_shape(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
+    """Returns the (time, height, width, channels) of a clip as it is stored.
+
+    Of pictures and videos, channels are 3, or 1 where every pixel is grey. They are 1, too, where the colours are those
+    of a scale: `read_clip` refuses them until somebody says what they stand for.
+
+    Args:
+        path: file or folder, see `read_clip`.
+
+    Raises:
+        ValueError, ImportError: as `read_clip`, but for what it says of values.
+    """
+    path, data_set = split_data_set(Path(path))
+    with reading(path):
+        path.stat()
+    read_sequence, suffix = _reader_of_sequences(path), unpacked_suffix(path)
+    if read_sequence is not None:
+        time, height, width, channels = read_sequence(path, data_set).values.shape
+        return time, height, width, channels
+    pictured = path.is_dir() or suffix in PICTURES
+    frames: Iterable[np.ndarray]
+    if path.is_dir():
+        frames = (picture for _, picture in _read_folder(path, False))
+    elif pictured:
+        frames = read_pictures(path)
+    elif suffix in VIDEOS:
+        from mslstm_keras.formats.videos import frames_of
+
+        frames = frames_of(path, grey=False)
+    else:
+        time, height, width, channels = read_array(path, any_numbers=True).shape
+        return time, height, width, channels
+    time, coloured, colours = 0, False, ColoursSeen()
+    for frame in frames:
+        coloured = coloured or bool((frame[..., 1:] != frame[..., :1]).any())
+        if pictured:
+            colours.add(frame)
+        if not time:
+            height, width = frame.shape[:2]
+        time += 1
+    return time, height, width, 3 if coloured and not colours.are_scale() else 1
+
+
 def data_range(
     path: str | os.PathLike[str], channels: int = 1, *, share: float = 1.0, **options: Any
 ) -> tuple[float, float]:

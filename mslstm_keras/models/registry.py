@@ -54,6 +54,18 @@ def pyramid_scales(layers: int) -> tuple[int, ...]:
     return tuple(2 ** min(layer, layers - 1 - layer) for layer in range(layers))
 
 
+def default_scales(name: str, layers: int) -> tuple[int, ...]:
+    """Returns the scales that a named model of so many layers has where none are given.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    if name not in ARCHITECTURES:
+        near = nearest(name, list_models())
+        raise ValueError(f"`name` must be a known model, such as {near}. Received: name={name!r}")
+    return pyramid_scales(layers) if ARCHITECTURES[name].pyramid else (1,) * layers
+
+
 def create_model(
     name: str,
     frame_shape: Sequence[int],
@@ -101,9 +113,7 @@ def create_model(
     Raises:
         ValueError: if the name is unknown, an argument breaks its rule, or a cell does not take an option.
     """
-    if name not in ARCHITECTURES:
-        near = nearest(name, list_models())
-        raise ValueError(f"`name` must be a known model, such as {near}. Received: name={name!r}")
+    usual_scales = default_scales(name, layers)
     if layers < 1:
         raise ValueError(f"`layers` must be at least 1. Received: layers={layers}")
     context_frames, forecast_frames, filters, layers = map(
@@ -111,9 +121,8 @@ def create_model(
     )
     scales, patch_size, seed = map(plain, (scales, patch_size, seed))
     options = {option: plain(value) for option, value in options.items()}
-    stack, is_pyramid, penalty = ARCHITECTURES[name]
-    if scales is None:
-        scales = pyramid_scales(layers) if is_pyramid else (1,) * layers
+    stack, _, penalty = ARCHITECTURES[name]
+    scales = usual_scales if scales is None else scales
     try:
         levels = stack(filters, layers, **options)
     except TypeError as error:

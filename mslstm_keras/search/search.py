@@ -11,7 +11,7 @@ import keras
 from mslstm_keras.cost.account import count_cost
 from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.search.space import Space, varied, varied_values
-from mslstm_keras.training.recipes import Recipe
+from mslstm_keras.training.recipes import Recipe, rescaled
 
 CAPS = {"max_parameters": "parameters", "max_macs": "macs", "max_memory": "training_memory"}  # cap -> cost
 
@@ -80,19 +80,5 @@ class Search:
 
 
 def shortened(recipe: Recipe, intervals: int) -> Recipe:
-    """Returns a recipe of that many intervals, whose schedules take the same part of the training as before.
-
-    `warmup_steps`, `decay_steps`, `sampling_steps` and `l1_from` shrink with `steps`. A short training then also ends
-    with a low learning rate and with a model that is fed its own predictions. Otherwise its score would say little
-    about the long training.
-    """
-    steps = intervals * recipe.interval_steps
-    part = steps / recipe.steps
-    return dataclasses.replace(
-        recipe,
-        steps=steps,
-        warmup_steps=int(part * recipe.warmup_steps),
-        l1_from=int(part * recipe.l1_from) // recipe.interval_steps * recipe.interval_steps,
-        decay_steps=round(part * recipe.decay_steps),
-        sampling_steps=max(1, round(part * recipe.sampling_steps)),
-    )
+    """Returns a recipe of that many intervals, whose schedules take the same part of the training as before."""
+    return rescaled(recipe, intervals * recipe.interval_steps)

@@ -1,7 +1,10 @@
 """Everything that a training depends on, as plain data."""
 
 import dataclasses
+import inspect
 import json
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -115,78 +118,88 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "interval_steps", "batch_size", "sampling_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {name}={getattr(self, name)}")
+        if broken := [*self._broken_rules()]:
+            raise ValueError("; ".join(broken))
+
+    def _broken_rules(self):
+        """Yields a message for every rule that the fields break."""
+        counts = ("steps", "interval_steps", "batch_size", "sampling_steps")
+        few = [name for name in counts if getattr(self, name) < 1]
+        for name in few:
+            yield f"`{name}` must be at least 1. Received: {name}={getattr(self, name)}"
+        if not few:
+            yield from self._broken_divisions()
         if self.sampling not in SAMPLINGS:
-            raise ValueError(f"`sampling` must be one of {SAMPLINGS}. Received: sampling={self.sampling!r}")
-        if self.steps % self.interval_steps:
-            raise ValueError(
-                "`interval_steps` must divide `steps`, so that the last step is a checkpoint. Received: "
-                f"interval_steps={self.interval_steps}, steps={self.steps}"
-            )
+            yield f"`sampling` must be one of {SAMPLINGS}. Received: sampling={self.sampling!r}"
         if not 0 <= self.decay_steps <= self.steps:
-            raise ValueError(
-                f"`decay_steps` must lie in 0 .. steps={self.steps}. Received: decay_steps={self.decay_steps}"
-            )
-        if not 0 <= self.warmup_steps <= self.steps - self.decay_steps:
-            raise ValueError(
+            yield f"`decay_steps` must lie in 0 .. steps={self.steps}. Received: decay_steps={self.decay_steps}"
+        elif not 0 <= self.warmup_steps <= self.steps - self.decay_steps:
+            yield (
                 f"`warmup_steps` must lie in 0 .. {self.steps - self.decay_steps}, before the learning rate falls. "
                 f"Received: warmup_steps={self.warmup_steps}"
             )
-        if not 0 <= self.l1_from < self.steps or self.l1_from % self.interval_steps:
-            raise ValueError(
-                f"`l1_from` must be a multiple of interval_steps={self.interval_steps} in 0 .. steps={self.steps}, "
-                f"which is not reached. Received: l1_from={self.l1_from}"
-            )
         if self.ema_momentum is not None and not 0 < self.ema_momentum < 1:
-            raise ValueError(
-                f"`ema_momentum` must lie between 0 and 1. Received: ema_momentum={self.ema_momentum}"
-            )
+            yield f"`ema_momentum` must lie between 0 and 1. Received: ema_momentum={self.ema_momentum}"
         for name in ("learning_rate", "clip_norm", "interval_minutes", "spacing_metres"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must be positive. Received: {name}={getattr(self, name)}")
+                yield f"`{name}` must be positive. Received: {name}={getattr(self, name)}"
         if self.dtype == "float16":
-            raise ValueError(
-                "`dtype` must keep the weights in float32, as mixed_float16 does. Received: dtype='float16'"
-            )
-        self._check_divisions()
-        if self.scale is not None:
-            parse_scale(self.scale)
-        if self.validation_clips < 0:
-            raise ValueError(
-                f"`validation_clips` must be 0 or more. Received: validation_clips={self.validation_clips}"
-            )
-        if self.validation_split not in SPLITS:
-            raise ValueError(
-                f"`validation_split` must be one of {SPLITS}. Received: validation_split={self.validation_split!r}"
-            )
-
-    def _check_divisions(self):
+            yield "`dtype` must keep the weights in float32, as mixed_float16 does. Received: dtype='float16'"
         pieces = self.gradient_accumulation_steps
-        if pieces is not None and (pieces < 2 or self.batch_size % pieces):
-            raise ValueError(
-                "`gradient_accumulation_steps` must be at least 2 and divide `batch_size`. Received: "
-                f"gradient_accumulation_steps={pieces}, batch_size={self.batch_size}"
-            )
         if pieces is not None and self.dtype == "mixed_float16":
-            raise ValueError(
+            yield (
                 "`gradient_accumulation_steps` must be None in mixed_float16, where a part that overflows is left out "
                 f"and the parts of other batches would come together. Received: gradient_accumulation_steps={pieces}"
             )
+        if self.scale is not None:
+            try:
+                parse_scale(self.scale)
+            except ValueError as error:
+                yield str(error)
+        if self.validation_clips < 0:
+            yield f"`validation_clips` must be 0 or more. Received: validation_clips={self.validation_clips}"
+        if self.validation_split not in SPLITS:
+            yield f"`validation_split` must be one of {SPLITS}. Received: validation_split={self.validation_split!r}"
+
+    def _broken_divisions(self):
+        if self.steps % self.interval_steps:
+            yield (
+                "`interval_steps` must divide `steps`, so that the last step is a checkpoint. Received: "
+                f"interval_steps={self.interval_steps}, steps={self.steps}"
+            )
+        if not 0 <= self.l1_from < self.steps or self.l1_from % self.interval_steps:
+            yield (
+                f"`l1_from` must be a multiple of interval_steps={self.interval_steps} in 0 .. steps={self.steps}, "
+                f"which is not reached. Received: l1_from={self.l1_from}"
+            )
+        pieces = self.gradient_accumulation_steps
+        if pieces is not None and (pieces < 2 or self.batch_size % pieces):
+            yield (
+                "`gradient_accumulation_steps` must be at least 2 and divide `batch_size`. Received: "
+                f"gradient_accumulation_steps={pieces}, batch_size={self.batch_size}"
+            )
         if self.steps_per_execution < 1 or self.interval_steps % self.steps_per_execution:
-            raise ValueError(
+            yield (
                 "`steps_per_execution` must be at least 1 and divide `interval_steps`. Received: "
                 f"steps_per_execution={self.steps_per_execution}, interval_steps={self.interval_steps}"
             )
 
-    def with_settings(self, settings: Mapping[str, str]) -> "Recipe":
+    def with_settings(self, settings: Mapping[str, str], *, rescale: bool = False) -> "Recipe":
         """Returns a recipe with some fields read from text, as `mslstm train --set field=value` gives them.
 
+        Args:
+            settings: name of a field -> text.
+            rescale: bool. Where `steps` is set, fields that are counted in steps and are not set follow it, see
+                `rescaled`. A run that goes on keeps them, as its past was trained by them.
+
         Raises:
-            ValueError: if a field is unknown (with the nearest names) or a text is no value of its type.
+            ValueError: if a field is unknown (with the nearest names), a text is no value of its type, or fields do not
+                fit each other; it names all of them that do not.
         """
-        return dataclasses.replace(self, **read_settings(Recipe, settings, "recipe"))
+        values = read_settings(Recipe, settings, "recipe")
+        if rescale and values.get("steps", 0) > 0:
+            return rescaled(self, **values)
+        return dataclasses.replace(self, **values)
 
     def model_options(self) -> dict[str, Any]:
         """Returns the keyword arguments of `create_model`."""
@@ -209,6 +222,50 @@ class Recipe:
         if "name" not in fields:
             raise ValueError(f"`fields` must hold the name of the recipe. Received: {dict(fields)}")
         return cls(**tuples(fields))
+
+
+def rescaled(recipe: Recipe, steps: int, **given: Any) -> Recipe:
+    """Returns a recipe of another number of steps, whose course takes the same part of them as before.
+
+        n' = n steps' / steps                     n: warmup_steps, decay_steps, sampling_steps, l1_from; rounded
+
+    A short training then also ends with a low learning rate and with a model that is fed its own predictions.
+    `interval_steps` stays where it divides the new steps. Elsewhere it is their divisor that is nearest to it, or to a
+    tenth of the steps if that is less.
+
+    Args:
+        recipe: the recipe.
+        steps: int, at least 1.
+        **given: other fields of the new recipe, which stay as they are given.
+
+    Raises:
+        ValueError: if fields do not fit each other.
+    """
+    part = steps / recipe.steps
+    fields = {
+        "interval_steps": recipe.interval_steps,
+        "steps_per_execution": recipe.steps_per_execution,
+    } | given
+    interval = fields["interval_steps"]
+    if "interval_steps" not in given and steps % interval:
+        wanted = max(1, min(interval, steps // 10))
+        small = [count for count in range(1, math.isqrt(steps) + 1) if not steps % count]
+        divisors = [
+            count
+            for count in [*small, *(steps // count for count in small)]
+            if fields["steps_per_execution"] > 0 and not count % fields["steps_per_execution"]
+        ]
+        interval = min(divisors, key=lambda count: abs(math.log(count / wanted)), default=interval)
+    decay_steps = given.get("decay_steps", round(part * recipe.decay_steps))
+    course = {
+        "interval_steps": interval,
+        "decay_steps": decay_steps,
+        "warmup_steps": max(0, min(int(part * recipe.warmup_steps), steps - decay_steps)),
+        "sampling_steps": max(1, round(part * recipe.sampling_steps)),
+    }
+    if interval > 0:
+        course["l1_from"] = min(int(part * recipe.l1_from), steps - 1) // interval * interval
+    return dataclasses.replace(recipe, steps=steps, **{**course, **given})
 
 
 # Small maps and a large learning rate: hours on two cores instead of days. The squared error alone, because in a
@@ -326,6 +383,17 @@ RECIPES = {
         Recipe("rain_synthetic", patch_size=5, **{**_GERMANY, "data": "dwd_radar_clips/synthetic"}, **_QUICK),
     )
 }
+
+
+# Where nobody has written a recipe for the data. Patches, sizes and frames are those of the data.
+FIRST_TRY = Recipe("first_try", **{**_SMALL, "steps": 2000, "decay_steps": 1500, "sampling_steps": 300})
+
+
+def field_meanings() -> dict[str, str]:
+    """Returns each field of `Recipe` and what it means, as the docstring of the class says."""
+    _, _, attributes = (inspect.getdoc(Recipe) or "").partition("Attributes:\n")
+    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", attributes, re.MULTILINE)
+    return {name: " ".join(meaning.split()) for name, meaning in entries}
 
 
 def list_recipes() -> list[str]:

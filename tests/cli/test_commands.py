@@ -16,7 +16,7 @@ from mslstm_keras import cli
 from mslstm_keras.cli import main
 from mslstm_keras.data.catalogue import list_data
 from mslstm_keras.forecasting.forecaster import forecast
-from mslstm_keras.training.recipes import RECIPES
+from mslstm_keras.training.recipes import RECIPES, Recipe
 from mslstm_keras.zoo.loading import load_model
 from tests.support.commands import OPTDIGITS, ROOT, SETTINGS
 from tests.support.processes import run_script
@@ -124,6 +124,23 @@ def test_models_recipes_and_data_are_listed(succeed):
     assert [line.split()[0] for line in succeed("recipes").splitlines()] == list(RECIPES)
     assert json.loads(succeed("recipes", "--json")) == {name: one.to_dict() for name, one in RECIPES.items()}
     assert succeed("data", "list").split() == json.loads(succeed("data", "list", "--json")) == list_data()
+
+
+def test_a_recipe_is_shown_with_what_its_fields_mean(succeed, fail):
+    recipe = RECIPES["optdigits_quick"]
+    lines = succeed("recipes", "optdigits_quick").splitlines()
+    assert lines[lines.index("* filters = 8  (default: 32)") + 1] == "      int. Channels of every cell."
+    assert "  motion = false" in lines and "  scales = null" in lines
+    marked = {line.split()[1] for line in lines[1:] if line.startswith("* ")}
+    plain = Recipe(recipe.name)
+    assert marked == {name for name, value in recipe.to_dict().items() if value != plain.to_dict()[name]}
+    facts = json.loads(succeed("recipes", "optdigits_quick", "--json"))
+    assert {name: fact["value"] for name, fact in facts.items()} == recipe.to_dict()
+    assert {name: fact["default"] for name, fact in facts.items()} == plain.to_dict()
+    assert facts["layers"]["meaning"] == "int. Number of levels."
+    assert fail("recipes", "optdigits_quik") == (
+        "mslstm: `recipe` must be a known recipe, such as optdigits_quick. Received: 'optdigits_quik'\n"
+    )
 
 
 def test_the_console_script(tiny_run, files, clip, tmp_path):

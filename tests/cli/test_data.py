@@ -105,6 +105,30 @@ def prepared(mslstm, tmp_path):
     return words
 
 
+def test_a_folder_says_itself_how_it_is_prepared(mslstm, tmp_path):
+    folder = write_clips(tmp_path / "street", 50)
+    words = ["data", "prepare", "frames_from_folder", "--manual-dir", folder, "--data-dir", tmp_path / "data"]
+    place = tmp_path / "data" / "frames_from_folder" / "street" / "1.0.0"
+    first = mslstm(*words)
+    assert first.status == 0
+    assert (
+        f"{folder}, as frames_from_folder/street: 3 clips of 6 frames, 16 x 16, 1 channel; 2 to train, 1 for tests; "
+        "examples of 6 frames, one every 6 (assumed: window=6, channels=1, test_share=0.1)" in first.out
+    )
+    assert first.out.splitlines()[-1] == f"{place}: 2 train clips, 1 test clips"
+    again = mslstm(*words)
+    assert again.out.splitlines() == [
+        f"{folder}: prepared before, as frames_from_folder/street",
+        f"{place}: 2 train clips, 1 test clips, prepared before from {folder}",
+    ]
+    other = mslstm(*words, "--set", "window=3", "--variant", "short", "--json")
+    facts = json.loads(other.out.splitlines()[-1])
+    assert (facts["data"], facts["clips"]) == ("frames_from_folder/short", {"train": 4, "test": 2})
+    assert facts["assumed"] == {"channels": 1, "test_share": 0.1}
+    fixed = mslstm("data", "prepare", "frames_from_folder/clips", *words[3:])  # a config is what it is
+    assert fixed.status == 2 and "must have at least `window` = 20 frames" in fixed.error
+
+
 def test_sources_that_were_prepared_before_are_named(prepared, succeed, tmp_path):
     place = tmp_path / "data" / "frames_from_folder" / "mine" / "1.0.0"
     line = f"{place}: 2 train clips, 1 test clips, prepared before from {tmp_path / 'first'}\n"

@@ -1,5 +1,6 @@
 """Commands that train and score."""
 
+import dataclasses
 import html
 import json
 import re
@@ -19,6 +20,7 @@ from mslstm_keras.radar.read import read_radar
 from mslstm_keras.training.fit import read_recipe
 from mslstm_keras.training.recipes import RECIPES
 from mslstm_keras.zoo.loading import load_model
+from tests.support.clip_files import save_folder, save_frames
 from tests.support.commands import OPTDIGITS, SETTINGS, TINY, TINY_TEXT, width_of
 from tests.support.processes import no_file_larger_than
 from tests.support.radar_files import write_knmi_maps
@@ -68,6 +70,165 @@ def test_training_starts_from_another_model(mslstm, tmp_path, monkeypatch):
     assert (recipe["initial"], recipe["initial_clips"]) == ("first", 8)
     assert Path("second", "log.csv").read_text().splitlines()[-1].split(",")[1] == "16"  # clips, of both
     assert mslstm(*words, "--resume").status == 0
+
+
+SMALL = {"model": "conv_lstm", "layers": "1", "filters": "1"}
+SMALL_WORDS = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
+
+
+@pytest.fixture
+def street(tmp_path, monkeypatch):
+    """Folder of a GIF, an array and a folder of images, 8 x 12 pixels, grey, 6 frames and more."""
+    monkeypatch.chdir(tmp_path)
+    folder, random = Path("street"), np.random.default_rng(0)
+    folder.mkdir()
+    clips = [random.integers(0, 256, (count, 8, 12), dtype="uint8") for count in (6, 7, 8)]
+    np.save(folder / "a.npy", clips[0])
+    save_frames(folder / "b.gif", clips[1])
+    save_folder(folder / "c", clips[2], [f"{number}.png" for number in range(8)])
+    return folder
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The recipes of trainings that are asked for; none is trained."""
+    recipes = []
+    monkeypatch.setattr("mslstm_keras.training.fit.train", lambda recipe, *_, **__: recipes.append(recipe))
+    return recipes
+
+
+@pytest.mark.slow
+def test_one_command_trains_on_a_folder_of_clips(mslstm, street, tmp_path):
+    words = ["train", "--data", street, "--data-dir", "data", *SMALL_WORDS, "--set", "steps=2"]
+    ended = mslstm(*words)
+    assert ended.status == 0, ended.error
+    lines = ended.out.splitlines()
+    assert (
+        "steps 2,000 -> 2, and with them: interval_steps 100 -> 1, decay_steps 1,500 -> 2, sampling_steps 300 -> 1"
+        in (lines)
+    )
+    found = "street: 3 clips, 8 x 12, 1 channel; 3 frames given, 3 forecast; 2 clips to train, 1 held out; "
+    assert f"{found}patches of 1, 2 steps of 2" in lines
+    assert lines[-1] == f"{Path('runs', 'street')}: 2 steps, 4 clips"
+    run = Path("runs", "street")
+    recipe = read_recipe(run)
+    assert (recipe.name, recipe.data, recipe.frame_shape) == (
+        "street",
+        "frames_from_folder/street",
+        (8, 12, 1),
+    )
+    for more in (["--data", street], []):  # by the same words, and by what the run knows
+        resumed = mslstm(
+            "train", *more, "--run-dir", run, "--data-dir", "data", "--resume", "--set", "steps=3"
+        )
+        assert (resumed.status, resumed.out.splitlines()[-1]) == (0, f"{run}: 3 steps, 6 clips")
+    assert read_recipe(run) == dataclasses.replace(recipe, steps=3)
+    ended = mslstm(
+        "forecast", "--model", run, "--input", street / "b.gif", "--horizon", 4, "--output", "next.npy"
+    )
+    assert ended.status == 0 and np.load("next.npy").shape[:3] == (4, 8, 12)
+    ended = mslstm("evaluate", "--model", run, "--dataset", recipe.data, "--data-dir", "data", "--json")
+    assert json.loads(ended.out)["clips"] == 1
+    np.save(street / "d.npy", np.zeros((6, 8, 12), "uint8"))
+    for more in (["--resume"], ["--run-dir", "other"]):
+        ended = mslstm(*words, *more)
+        assert ended.status == 2 and re.search("prepared from before, .* d.npy is new", ended.error)
+
+
+def test_a_file_of_clips_is_enough(succeed, trained, tmp_path):
+    path = tmp_path / "cars.npy"
+    np.save(path, np.zeros((20, 9, 16, 24, 3), "uint8"))
+    line = f"{path}: 20 clips, 16 x 24, 3 channels; 5 frames given, 4 forecast; 18 clips to train, 2 held out; patches "
+    line += "of 1, 2,000 steps of 8"
+    assert line in succeed("train", "--data", path, *SMALL_WORDS).splitlines()
+    succeed(
+        "train",
+        "--data",
+        path,
+        *SMALL_WORDS,
+        "--context",
+        2,
+        "--set",
+        "patch_size=4",
+        "--set",
+        "batch_size=3",
+    )
+    first, second = trained
+    assert (first.name, first.data, first.validation_clips) == ("cars", str(path), 0)
+    assert (second.context_frames, second.forecast_frames) == (2, 7)
+    assert (second.patch_size, second.batch_size) == (4, 3)
+
+
+def test_a_run_goes_on_with_its_own_file(mslstm, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("first"), Path("second")):
+        folder.mkdir()
+        np.save(folder / "cars.npy", np.zeros((20, 4, 8, 8), "uint8"))
+    mslstm("train", "--data", "first/cars.npy", *SMALL_WORDS)
+    Path("runs", "cars").mkdir(parents=True)
+    Path("runs", "cars", "recipe.json").write_text(json.dumps(trained[0].to_dict()))
+    assert mslstm("train", "--data", "first/cars.npy", *SMALL_WORDS, "--resume").status == 0
+    assert trained[1] == trained[0]
+    ended = mslstm("train", "--data", "second/cars.npy", *SMALL_WORDS, "--resume")
+    assert ended.status == 2
+    assert "`--data` must be that of the run, first/cars.npy. Received: second/cars.npy" in ended.error
+
+
+def test_a_recipe_takes_other_data(succeed, trained, optdigits_dir):
+    words = ["train", "paper_taxibj", "--data", OPTDIGITS, "--data-dir", optdigits_dir, *SMALL_WORDS]
+    succeed(*words)
+    (recipe,) = trained
+    assert recipe.name == "paper_taxibj_moving_mnist_clips_optdigits"
+    assert (recipe.data, recipe.frame_shape, recipe.stream) == (OPTDIGITS, (64, 64, 1), False)
+    paper = RECIPES["paper_taxibj"]
+    assert (recipe.context_frames, recipe.forecast_frames, recipe.steps) == (4, 4, paper.steps)
+
+
+def test_a_folder_whose_frames_are_brought_to_a_size_and_a_range(mslstm, trained, street):
+    words = ["train", "--data", street, "--data-dir", "data", *SMALL_WORDS]
+    given = ["--set", "frame_shape=[4,4,3]", "--set", "interval_minutes=5", "--context", 2, "--forecast", 2]
+    assert mslstm(*words, *given, "--set", "scale=0:255 bikes/h").status == 0
+    (recipe,) = trained
+    assert (recipe.frame_shape, recipe.context_frames, recipe.forecast_frames) == ((4, 4, 3), 2, 2)
+    assert (recipe.scale, recipe.interval_minutes) == ("0:255 bikes/h", 5)
+    other = mslstm(*words, "--size", "8x8")
+    assert other.status == 2 and "as it was prepared before, size=(4, 4)" in other.error
+
+
+def test_data_that_cannot_be_known_is_asked_for_in_one_line(fail, street, tmp_path):
+    words = ["train", "--data", street, "--data-dir", "data"]
+    assert "`window`, the frames given and to forecast, must not be above 6" in fail(
+        *words, "--context", 4, "--forecast", 3
+    )
+    assert "`--manual-dir` must be left out" in fail(*words, "--manual-dir", "street")
+    assert "must not come with --set of the same. Received: --set data" in fail(*words, "--set", "data=a.npy")
+    assert "`context_frames` must be given once. Received: 3 and --set context_frames=2" in fail(
+        *words, "--context", 3, "--set", "context_frames=2"
+    )
+    assert "`--size` must come with `--data FOLDER`" in fail("train", "optdigits_quick", "--size", "8x8")
+    np.save(street / "wide.npy", np.zeros((6, 8, 20), "uint8"))
+    assert "several sizes, such as --size 8x12 of `mslstm train`" in fail(*words)
+    np.save(tmp_path / "odd.npy", np.zeros((4, 4, 30, 30), "uint8"))
+    assert "(--size 32x32 resizes the clips of a folder" in fail("train", "--data", tmp_path / "odd.npy")
+
+
+def test_fields_that_do_not_fit_a_number_of_steps_are_refused_at_once(fail):
+    given = [f"--set={name}" for name in ("steps=20", "interval_steps=7", "decay_steps=30", "sampling=none")]
+    error = fail("train", "optdigits_quick", *given)
+    assert all(f"`{name}` must" in error for name in ("interval_steps", "decay_steps", "sampling"))
+
+
+def test_a_run_that_goes_on_keeps_its_course(mslstm, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    recipe = RECIPES["optdigits_quick"].with_settings(SMALL)
+    Path("run", "recipe.json").write_text(json.dumps(recipe.to_dict()))
+    words = ["train", "optdigits_quick", "--run-dir", "run", "--resume"]
+    ended = mslstm(*words, "--set", "steps=800", "--set", "decay_steps=100")
+    assert (ended.status, "and with them" in ended.out) == (0, False)
+    assert trained == [dataclasses.replace(recipe, steps=800, decay_steps=100)]
+    refused = mslstm(*words, "--set", "steps=410")  # not by rescaling what it was trained by
+    assert refused.status == 2 and "`interval_steps` must divide `steps`" in refused.error
 
 
 def test_training_by_a_file(succeed, tmp_path):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mslstm_keras.formats import checks
 from mslstm_keras.frames.rain import RAIN_SCALES
-from mslstm_keras.frames.read import data_range, read_clip, read_in_units, scale_in
+from mslstm_keras.frames.read import clip_shape, data_range, read_clip, read_in_units, scale_in
 from tests.support.clip_files import random_frames, random_levels, save_folder, save_frames, save_hdf5
 
 MPEG4 = {".avi": "mpeg4", ".mp4": "mpeg4", ".mov": "mpeg4", ".mkv": "mpeg4", ".webm": "libvpx"}
@@ -32,6 +32,30 @@ def ramps(frames, height=32, width=48):
     """Grey that brightens to the right and with time, uint8 (frames, height, width, 3)."""
     levels = np.linspace(20, 180, width)[None, None, :, None] + 8 * np.arange(frames)[:, None, None, None]
     return np.broadcast_to(np.rint(levels), (frames, height, width, 3)).astype("uint8")
+
+
+def test_the_shape_of_a_clip_before_it_is_read(tmp_path):
+    grey = random_levels(3, 6, 8)
+    colour = random_levels(3, 6, 8, 3)
+    strong = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [0, 0, 0]], "uint8")[grey % 4]  # of a scale
+    for name, levels, channels in (("grey", grey, 1), ("colour", colour, 3), ("scale", strong, 1)):
+        save_folder(tmp_path / name, levels, ["1.png", "2.png", "3.png"])
+        save_frames(tmp_path / f"{name}.tif", levels)
+        for path in (tmp_path / name, tmp_path / f"{name}.tif"):
+            assert clip_shape(path) == (3, 6, 8, channels)
+    np.save(tmp_path / "a.npy", random_frames(3, 6, 8, 2) * 300)  # whatever the numbers stand for
+    assert clip_shape(tmp_path / "a.npy") == (3, 6, 8, 2)
+    save_hdf5(tmp_path / "a.h5", one=random_frames(3, 6, 8), two=random_frames(5, 6, 8))
+    assert clip_shape(f"{tmp_path / 'a.h5'}:two") == (5, 6, 8, 1)
+    with pytest.raises(ValueError, match=r"missing.gif"):
+        clip_shape(tmp_path / "missing.gif")
+
+
+def test_the_shape_of_a_video_before_it_is_read(tmp_path):
+    save_video(tmp_path / "grey.mp4", ramps(4))
+    assert clip_shape(tmp_path / "grey.mp4") == (4, 32, 48, 1)
+    save_video(tmp_path / "red.mp4", ramps(4) * np.array([1, 0, 0], "uint8"))
+    assert clip_shape(tmp_path / "red.mp4") == (4, 32, 48, 3)
 
 
 def test_colour_becomes_grey_by_its_brightness(tmp_path):

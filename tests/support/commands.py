@@ -15,7 +15,7 @@ TINY = {
     "context_frames": 2,
     "forecast_frames": 2,
 }
-TINY |= {"batch_size": 2, "steps": 4, "interval_steps": 2, "decay_steps": 0}
+TINY |= {"batch_size": 2, "steps": 4, "interval_steps": 2, "decay_steps": 0, "sampling_steps": 130}
 TINY_TEXT = {name: str(value) for name, value in TINY.items()}
 SETTINGS = [word for name, value in TINY.items() for word in ("--set", f"{name}={value}")]
 

@@ -9,7 +9,15 @@ import pytest
 from mslstm_keras.cost.published import DATA_SETS
 from mslstm_keras.data.catalogue import list_data
 from mslstm_keras.models.registry import create_model, list_models
-from mslstm_keras.training.recipes import RECIPES, Recipe, find_recipe, list_recipes
+from mslstm_keras.training.recipes import (
+    FIRST_TRY,
+    RECIPES,
+    Recipe,
+    field_meanings,
+    find_recipe,
+    list_recipes,
+    rescaled,
+)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +204,102 @@ def test_fields_that_break_a_rule_are_refused(fields, message):
 def test_settings_obey_the_rules_too():
     with pytest.raises(ValueError, match="`interval_steps` must divide `steps`"):
         Recipe("test").with_settings({"steps": "150"})
+
+
+def test_all_fields_that_break_a_rule_are_named_at_once():
+    with pytest.raises(ValueError, match="decay_steps") as refused:
+        Recipe("test").with_settings(
+            {"steps": "150", "decay_steps": "151", "sampling": "none", "scale": "a:b"}
+        )
+    rules = (
+        "`interval_steps` must divide `steps`",
+        "`sampling` must be one of",
+        "`decay_steps` must lie in",
+        "`range` must be LOW:HIGH",
+    )
+    assert all(rule in str(refused.value) for rule in rules)
+    assert str(refused.value).count("Received: ") == 4
+
+
+COURSE = Recipe(
+    "course",
+    steps=4800,
+    interval_steps=100,
+    warmup_steps=480,
+    decay_steps=3600,
+    sampling_steps=600,
+    l1_from=4300,
+)
+
+
+def course_of(recipe):
+    names = ("steps", "interval_steps", "warmup_steps", "decay_steps", "sampling_steps", "l1_from")
+    return tuple(getattr(recipe, name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("settings", "course"),
+    [
+        ({"steps": "2400"}, (2400, 100, 240, 1800, 300, 2100)),  # a hundred divides them, and stays
+        ({"steps": "9600"}, (9600, 100, 960, 7200, 1200, 8600)),
+        ({"steps": "20"}, (20, 2, 2, 15, 2, 16)),
+        ({"steps": "250"}, (250, 25, 25, 188, 31, 200)),  # rounded, and down to whole intervals
+        ({"steps": "1"}, (1, 1, 0, 1, 1, 0)),
+        ({"steps": "4801"}, (4801, 4801, 480, 3601, 600, 0)),  # a prime number
+        ({"steps": "4800"}, course_of(COURSE)),
+        ({"steps": "240", "interval_steps": "60"}, (240, 60, 24, 180, 30, 180)),
+        ({"steps": "240", "decay_steps": "230"}, (240, 24, 10, 230, 30, 192)),  # no room for more warm-up
+        (
+            {
+                "steps": "240",
+                "interval_steps": "1",
+                "sampling_steps": "7",
+                "l1_from": "3",
+                "warmup_steps": "0",
+            },
+            (240, 1, 0, 180, 7, 3),
+        ),
+        ({"steps": "240", "steps_per_execution": "8", "filters": "3"}, (240, 24, 24, 180, 30, 192)),
+        ({"interval_steps": "50"}, (4800, 50, *course_of(COURSE)[2:])),  # no other length
+    ],
+)
+def test_what_is_counted_in_steps_follows_them(settings, course):
+    changed = COURSE.with_settings(settings, rescale=True)
+    assert course_of(changed) == course
+    names = ("steps", "interval_steps", "warmup_steps", "decay_steps", "sampling_steps", "l1_from")
+    given = {name: getattr(changed, name) for name in settings}
+    assert changed == dataclasses.replace(COURSE, **given | dict(zip(names, course, strict=True)))
+
+
+def test_what_is_given_and_does_not_fit_is_refused_together():
+    given = {"steps": "20", "interval_steps": "7", "decay_steps": "30", "l1_from": "20"}
+    with pytest.raises(ValueError, match="Received") as refused:
+        COURSE.with_settings(given, rescale=True)
+    assert str(refused.value).split(". Received")[0].startswith("`interval_steps` must divide `steps`")
+    for received in ("interval_steps=7, steps=20", "decay_steps=30", "l1_from=20"):
+        assert f"Received: {received}" in str(refused.value)
+    for steps in ("0", "-3"):
+        with pytest.raises(ValueError, match=f"`steps` must be at least 1. Received: steps={steps}"):
+            COURSE.with_settings({"steps": steps}, rescale=True)
+    with pytest.raises(ValueError, match="`interval_steps` must be at least 1"):
+        COURSE.with_settings({"steps": "20", "interval_steps": "0"}, rescale=True)
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), FIRST_TRY], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("steps", [1, 2, 20, 997, 1000, 123_456])
+def test_every_recipe_can_have_any_length(recipe, steps):
+    changed = rescaled(recipe, steps)
+    assert changed.steps == steps
+    assert rescaled(recipe, recipe.steps) == recipe
+    assert abs(changed.decay_steps / steps - recipe.decay_steps / recipe.steps) <= 0.5 / steps
+
+
+def test_every_field_has_a_meaning_and_no_other_name():
+    meanings = field_meanings()
+    assert list(meanings) == [field.name for field in dataclasses.fields(Recipe)]
+    assert meanings["filters"] == "int. Channels of every cell."
+    assert meanings["decay_steps"].endswith("along a cosine; 0 keeps it constant.")  # two lines
+    assert all("  " not in meaning for meaning in meanings.values())
 
 
 def test_named_recipes():

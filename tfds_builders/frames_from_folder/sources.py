@@ -13,7 +13,7 @@ from mslstm_keras.formats.arrays import HDF5
 from mslstm_keras.formats.folders import is_companion, is_system_file
 from mslstm_keras.formats.netcdf import NETCDF, is_zarr
 from mslstm_keras.formats.pictures import ANIMATIONS
-from mslstm_keras.frames.read import CLIPS, data_range, read_clip, scale_in
+from mslstm_keras.frames.read import CLIPS, clip_shape, data_range, read_clip, scale_in
 from mslstm_keras.timing.names import counting_order
 from tfds_builders.windows import window_starts
 
@@ -171,6 +171,10 @@ class WindowReader:
         share = 1 - (self.test_share or 0)
         lows, highs = zip(*(data_range(*self._place(source), share=share) for source in sources), strict=True)
         return min(lows), max(highs)
+
+    def shape(self, source: Path) -> tuple[int, int, int, int]:
+        """Returns the shape of the frames of a source, before they are resized; see `clip_shape`."""
+        return clip_shape(self._place(source)[0])
 
     def scale_in(self, source: Path) -> str | None:
         """Returns the scale that the attributes of a source say, or None; see `mslstm_keras.frames.read.scale_in`."""
