@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ import tensorflow as tf
 import mslstm_keras
 from mslstm_keras.cli import make_parser
 from mslstm_keras.cost.counting import Count
+from mslstm_keras.forecasting import watch
 from mslstm_keras.search.results import read_results
 from tests.support.examples import blocks, commands_of, run_commands
+from tests.support.radar_files import write_knmi_maps
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -80,6 +83,32 @@ def test_example_of_presets_runs(tmp_path, monkeypatch):
     exec(block("python", "docs/serving.md", "save_to_preset"), names)
     for one, two in zip(names["model"].weights, names["again"].weights, strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_python_of_grids_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_knmi_maps(tmp_path / "maps", 6, (24, 32))
+    names = {}
+    exec(block("python", "docs/grids.md", "ms.forecast"), names)
+    assert names["future"].shape == (10, 120, 90, 1)
+    exec(block("python", "docs/grids.md", "warn_of_other_data"), {})
+
+
+@pytest.mark.filterwarnings("ignore:maps are drawn without some or all coasts:UserWarning")
+def test_python_of_radar_runs(tmp_path, monkeypatch, capsys):
+    """The last block waits for maps for ever; here a second one would not come."""
+    monkeypatch.chdir(tmp_path)
+    write_knmi_maps(tmp_path / "maps", 31, (24, 32))
+    monkeypatch.setattr(
+        watch, "watch", lambda *words, real=watch.watch, **named: islice(real(*words, **named), 1)
+    )
+    names = {}
+    for code in blocks("python", PAGES["docs/radar.md"]):
+        exec(code, names)
+    assert names["future"].rain_rate.shape == (12, 24, 32)
+    for name in ("rain.png", "future.png", "future.html"):
+        assert Path(name).stat().st_size > 1000, name
+    assert capsys.readouterr().out.startswith("2010-08-26T02:30")
 
 
 def run_as_printed(words, folder):

@@ -76,11 +76,12 @@ import mslstm_keras as ms
 
 rain = ms.read_radar("maps/").rain_rate  # xarray, mm/h
 model = ms.load_pretrained("ms_lstm_radar")
-future = ms.forecast(model, rain, scale="log:0:100 mm/h")  # the range that the model was trained on
+scale = ms.zoo.data_of("ms_lstm_radar").scale  # how its pixels stand for mm/h
+future = ms.forecast(model, rain, scale=scale)
 future
 
 # %% [markdown]
-# ## How good is it?
+# ## How good it is
 #
 # `mslstm evaluate --input` forecasts from every time of an archive and scores each lead time beside persistence and, with the extra
 # `nowcast`, optical flow. Eight maps are no archive; the scores of real events are in [radar](../radar.md#a-model-of-rain).
