@@ -10,6 +10,7 @@ from mslstm_keras.cli.arguments import (
     MODEL,
     Commands,
     add_command,
+    add_imports,
     add_range,
     add_zoo,
     frame_shape,
@@ -39,6 +40,7 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("--output", required=True, type=Path, help="new folder")
     add_zoo(command)
+    add_imports(command)
     _add_convert_command(commands)
     _add_cost_command(commands)
 
@@ -66,6 +68,7 @@ def _add_export_command(commands):
     )
     add_range(command, "that of the model's data, for the signature in units")
     add_zoo(command)
+    add_imports(command)
 
 
 def _export(options):
@@ -151,6 +154,7 @@ def _add_cost_command(commands):
     command.add_argument(
         "--measure", action="store_true", help="also run each model, in a process of its own, where it fits"
     )
+    add_imports(command)
 
 
 def _models(options):
