@@ -1,4 +1,4 @@
-"""Commands about models: models, export, serving, convert, cost."""
+"""Commands about models: models, check, export, serving, convert, cost."""
 
 import json
 from collections.abc import Iterable
@@ -15,6 +15,7 @@ from mslstm_keras.cli.arguments import (
     add_zoo,
     frame_shape,
     frame_size,
+    one_line,
     output_file,
     say,
     setting,
@@ -27,6 +28,14 @@ from mslstm_keras.files import replacing
 def add_commands(commands: Commands) -> None:
     """Adds the parsers of these commands."""
     add_command(commands, "models", _models, "list the models", "mslstm models --json")
+    command = add_command(
+        commands,
+        "check",
+        _check,
+        "run the contracts of the cells and models that a file of yours registers",
+        "mslstm check my_cells.py",
+    )
+    command.add_argument("file", type=Path, metavar="FILE.py", help="a file as for --import (docs/cells.md)")
     _add_export_command(commands)
     command = add_command(
         commands,
@@ -161,6 +170,27 @@ def _models(options):
     from mslstm_keras.models.names import MODELS
 
     show(options, MODELS, lambda: MODELS)
+
+
+def _check(options):
+    from mslstm_keras.contracts.files import check_file
+    from mslstm_keras.contracts.rules import BrokenContract
+
+    facts = []
+    for name, contract, error in check_file(options.file):
+        reason = None if error is None else one_line(error)
+        if error is not None and not isinstance(error, BrokenContract):
+            reason = f"{type(error).__name__}: {reason}"
+        facts.append({"name": name, "contract": contract, "error": reason})
+        if not options.json:
+            print(f"{name} {contract}: {'passed' if reason is None else f'FAILED, {reason}'}", flush=True)
+    if options.json:
+        print(json.dumps(facts))
+    failed = sum(fact["error"] is not None for fact in facts)
+    if failed:
+        raise ValueError(
+            f"`file` must keep every contract. Received: {options.file}, which breaks {failed} of {len(facts)}"
+        )
 
 
 def _cost(options):

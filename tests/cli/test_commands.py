@@ -49,6 +49,7 @@ def test_these_are_the_commands():
         "tune",
         "evaluate",
         "models",
+        "check",
         "recipes",
         "convert",
         "cost",

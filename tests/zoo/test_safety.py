@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from mslstm_keras import FrameL1L2, FrameMSE
+from mslstm_keras.contracts.models import random_frames, small_model
 from mslstm_keras.zoo.index import INDEX
 from mslstm_keras.zoo.loading import load_model, load_pretrained
 from mslstm_keras.zoo.safety import CONFIG, METADATA, WEIGHTS, build_safely, load_safely
-from tests.support.contracts import PARTS, random_frames, small_model
+from tests.support.contracts import PARTS
 
 pytestmark = pytest.mark.usefixtures("many_models")
 
