@@ -68,8 +68,8 @@ IMPORTED_AS = "mslstm_keras.imported."  # no package that is installed has a mod
 def import_file(file: str | os.PathLike[str]) -> ModuleType:
     """Runs a file of Python as a module, so that the cells and models that it registers are known.
 
-    The processes that `tune` and `count_cost(measure=True)` start import the same files. A file runs once, however often
-    it is named; where a module has been imported from it in another way, that is taken.
+    The processes that `tune` and `count_cost(measure=True)` start import the same files. A file runs once, however
+    often it is named; where a module has been imported from it in another way, that is taken.
 
     Args:
         file: path of a `.py` file.
@@ -79,8 +79,8 @@ def import_file(file: str | os.PathLike[str]) -> ModuleType:
 
     Raises:
         ValueError: if it is no such file, if a file of the same name was imported from another folder, if it raises an
-            error, such as that of an `architecture` whose name is taken, or if it registers an object with Keras under a
-            name that is taken.
+            error, such as that of an `architecture` whose name is taken, or if it registers an object with Keras under
+            a name that is taken.
     """
     path = Path(file).resolve()
     if path.suffix != ".py" or not path.is_file():
@@ -107,7 +107,8 @@ def _run_as_module(path):
     name = f"{IMPORTED_AS}{path.stem}"
     if name in sys.modules:
         raise ValueError(
-            f"`file` must have another name than files of other folders. Received: {path} and {sys.modules[name].__file__}"
+            "`file` must have another name than files of other folders. Received: "
+            f"{path} and {sys.modules[name].__file__}"
         )
     loader = SourceFileLoader(name, os.fspath(path))
     spec = ModuleSpec(name, loader, origin=os.fspath(path))

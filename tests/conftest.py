@@ -1,5 +1,6 @@
 """Small runs, a small data set and a small zoo that several files read. Tests copy what they change."""
 
+import sys
 from unittest import mock
 
 import keras
@@ -9,6 +10,7 @@ import tensorflow as tf
 from mslstm_keras.cells.registry import ARCHITECTURES
 from mslstm_keras.data.catalogue import find_builder
 from mslstm_keras.data.preparation import prepare
+from mslstm_keras.importing import IMPORTED, IMPORTED_AS
 from mslstm_keras.training.fit import train
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.zoo.adding import add_pretrained
@@ -40,9 +42,12 @@ def no_coasts(monkeypatch):
 
 @pytest.fixture
 def own_registry():
-    """A registry of models that forgets what the test adds."""
-    with mock.patch.dict(ARCHITECTURES):
+    """A registry of models, and of files that were imported, that forgets what the test adds."""
+    classes = keras.saving.get_custom_objects()
+    with mock.patch.dict(ARCHITECTURES), mock.patch.dict(classes), mock.patch.dict(IMPORTED):
         yield
+    for name in [name for name in sys.modules if name.startswith(IMPORTED_AS)]:
+        del sys.modules[name]
 
 
 @pytest.fixture

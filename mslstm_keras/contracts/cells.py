@@ -49,13 +49,18 @@ def check_configuration(cell: SpatiotemporalCell) -> None:
 
 def check_initial_states(cell_class: CellClass) -> None:
     """Before the first frame every state is zero, and has the shape that the cell declares."""
-    cell = _built(cell_class)
-    states = cell.get_initial_state(batch_size=BATCH)
+    cell = cell_class(FILTERS)
     shapes = cell.state_shapes((BATCH, *MAP_SHAPE))
     require(
-        len(states) == len(shapes) == len(cell.state_names),
-        "`state_names`, `state_shapes` and `get_initial_state` must be of the same states. Received: "
-        f"{len(cell.state_names)} names, {len(shapes)} shapes and {len(states)} states",
+        len(shapes) == len(cell.state_names),
+        "`state_names` and `state_shapes` must be of the same states. Received: "
+        f"{len(cell.state_names)} names and {len(shapes)} shapes",
+    )
+    cell.build((None, *MAP_SHAPE))
+    states = cell.get_initial_state(batch_size=BATCH)
+    require(
+        len(states) == len(shapes),
+        f"`get_initial_state` must return {len(shapes)} states, one for each name. Received: {len(states)}",
     )
     for name, state, shape in zip(cell.state_names, states, shapes, strict=True):
         require_close(
@@ -68,7 +73,7 @@ def check_weights_are_made_in_build(cell_class: CellClass) -> None:
     cell = _built(cell_class)
     before = [weight.path for weight in cell.weights]
     require(before, "a cell must have weights. Received: none")
-    unused = [layer.path for layer in cell._flatten_layers() if not layer.built]
+    unused = [layer.name for layer in cell._flatten_layers() if not layer.built]
     require(
         not unused,
         f"`call` must use every layer that the constructor makes. Received: {', '.join(unused)}, never used",

@@ -68,8 +68,8 @@ def check_file(file: str | os.PathLike[str]) -> Iterator[Checked]:
         if made.error:
             continue  # and of a model that is not there no more is said
         used |= {type(layer) for layer in find_layer(small_model(name), Rollout).step.layers}
-        for contract, check in model_contracts(name).items():
-            yield _checked(name, contract, check)
+        for contract, holds in model_contracts(name).items():
+            yield _checked(name, contract, holds)
     for cell in set(cells) - used:
         warnings.warn(
             f"{cell.__name__} is in no model that could be made: what only models show was not checked. A function "

@@ -106,8 +106,9 @@ def loss_and_gradients(
 
     frames, targets = (tf.constant(random_frames(seed=seed)) for seed in (0, 1))
     results = (function or tf.function)(differentiate)(frames, targets)
-    loss, predictions, frames, *weights = (None if each is None else np.array(each) for each in results)
-    return Gradients(loss, predictions, frames, weights)
+    loss, predictions, of_frames, *of_weights = results
+    weights = [None if each is None else np.array(each) for each in of_weights]
+    return Gradients(np.array(loss), np.array(predictions), np.array(of_frames), weights)
 
 
 def untraced(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,7 +129,8 @@ def check_symbolic_and_eager_shapes(model: keras.Model, frame_shape: Sequence[in
     shapes = [tuple(each.shape) for each in predictions]
     require(
         shapes == [(2, STEPS, *frame_shape)] * 2,
-        f"predictions must have shape {(2, STEPS, *frame_shape)}, of the context and of a whole clip. Received: {shapes}",
+        f"predictions by the context, and by a whole clip, must have shape {(2, STEPS, *frame_shape)}. "
+        f"Received: {shapes}",
     )
     step = find_layer(model, Rollout).step
     eager = step([np.zeros((2, *tensor.shape[1:]), "float32") for tensor in step.inputs])
@@ -150,12 +152,12 @@ def check_any_height_and_width(model: keras.Model) -> None:
 
 def check_every_weight_has_a_gradient(model: keras.Model, gradients: Gradients) -> None:
     """Looks at the gradients of `loss_and_gradients(model, untraced)`."""
-    unused = [layer.path for layer in find_layer(model, Rollout).step._flatten_layers() if not layer.built]
+    unused = [layer.name for layer in find_layer(model, Rollout).step._flatten_layers() if not layer.built]
     require(not unused, f"every layer must be used. Received: {', '.join(unused)}, never called")
     for variable, gradient in zip(model.trainable_variables, gradients.weights, strict=True):
         rule = f"{variable.path} must have a gradient"
         if gradient is None:
-            require(False, f"{rule}. Received: none, it is never used")
+            require(False, f"{rule}. Received: none, no prediction depends on it")
             continue
         require(np.all(np.isfinite(gradient)), f"{rule} that is finite. Received: NaN or infinity")
         # An element may rest; a whole filter or bias of zeros would be a weight without effect.
@@ -302,11 +304,11 @@ def check_mixed_precision_is_kept(name: str, policy: str, folder: Path) -> None:
     check_streaming_is_the_roll_out(model, tolerance=tolerance)
     loaded = check_saved_and_loaded(model, folder)
     built, read = (
-        {layer.dtype_policy.name for layer in find_layer(each, Rollout).step.layers}
+        sorted({layer.dtype_policy.name for layer in find_layer(each, Rollout).step.layers})
         for each in (model, loaded)
     )
     require(
-        built == read >= {policy},
+        built == read and policy in built,
         f"layers must have the policy {policy!r}, in a model that is loaded too. Received: {built}, then {read}",
     )
 

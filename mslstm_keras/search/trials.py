@@ -60,8 +60,8 @@ def run_trial(
     ]
     for name, path in (("--data-dir", data_dir), ("--manual-dir", manual_dir)):
         words += [] if path is None else [name, path]
-    for file in IMPORTED:
-        words += ["--import", file]
+    for imported in IMPORTED:
+        words += ["--import", imported]
     command = [sys.executable, "-m", "mslstm_keras", *(os.fspath(word) for word in words)]
     with (
         (folder / OUTPUT).open("w") as output,
