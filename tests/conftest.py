@@ -1,6 +1,5 @@
 """Small runs, a small data set and a small zoo that several files read. Tests copy what they change."""
 
-import sys
 from unittest import mock
 
 import keras
@@ -10,11 +9,12 @@ import tensorflow as tf
 from mslstm_keras.cells.registry import ARCHITECTURES
 from mslstm_keras.data.catalogue import find_builder
 from mslstm_keras.data.preparation import prepare
-from mslstm_keras.importing import IMPORTED, IMPORTED_AS
+from mslstm_keras.importing import IMPORTED
 from mslstm_keras.training.fit import train
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.zoo.adding import add_pretrained
 from tests.support.optdigits import OPTDIGITS
+from tests.support.own_cells import forget_files
 from tests.support.processes import Command
 from tests.support.zoos import NAME
 
@@ -46,8 +46,7 @@ def own_registry():
     classes = keras.saving.get_custom_objects()
     with mock.patch.dict(ARCHITECTURES), mock.patch.dict(classes), mock.patch.dict(IMPORTED):
         yield
-    for name in [name for name in sys.modules if name.startswith(IMPORTED_AS)]:
-        del sys.modules[name]
+        forget_files()
 
 
 @pytest.fixture

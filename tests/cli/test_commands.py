@@ -78,6 +78,15 @@ def test_every_command_can_be_quiet(words):
     assert quiet.option_strings == ["-q", "--quiet"]
 
 
+def test_commands_that_make_or_load_models_import_files():
+    taking = {
+        words for words, parser in COMMANDS.items() for action in parser._actions if action.dest == "imports"
+    }
+    study = {("study", name) for name in ("receptive-field", "layers", "architecture", "compare")}
+    names = ("train", "tune", "evaluate", "cost", "forecast", "export", "serving")
+    assert taking == study | {("zoo", "add"), ("zoo", "renew")} | {(name,) for name in names}
+
+
 @pytest.mark.parametrize("words", [[], ["zoo"], ["data"], ["study"]])
 def test_groups_name_their_commands(words, capsys):
     with pytest.raises(SystemExit) as stop:

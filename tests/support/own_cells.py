@@ -1,11 +1,14 @@
-"""A cell that keeps every contract: those of the tests break one each."""
+"""A cell that keeps every contract: those of the tests break one each. Files of cells, and how they are forgotten."""
 
+import sys
 from pathlib import Path
 
 import keras
 from keras import ops
 
 from mslstm_keras import SpatiotemporalCell
+from mslstm_keras.cells.registry import ARCHITECTURES
+from mslstm_keras.importing import IMPORTED, IMPORTED_AS
 from mslstm_keras.layers.gates import memory
 from tests.support.examples import blocks
 
@@ -35,3 +38,18 @@ def write_my_cells(folder, name="my_cells.py", text=MY_CELLS):
     path = folder / name
     path.write_text(text)
     return path
+
+
+def forget_files():
+    """Makes this process as one that has imported no file of cells."""
+    IMPORTED.clear()
+    known = keras.saving.get_custom_objects()
+    stacks = {name: made.stack.__module__ for name, made in ARCHITECTURES.items()}
+    classes = {name: value.__module__ for name, value in known.items()}
+    for table, modules in (
+        (ARCHITECTURES, stacks),
+        (known, classes),
+        (sys.modules, {name: name for name in sys.modules}),
+    ):
+        for name in [name for name, module in modules.items() if module.startswith(IMPORTED_AS)]:
+            del table[name]

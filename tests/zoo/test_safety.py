@@ -96,6 +96,16 @@ def test_what_is_no_known_class_is_refused(folder, hostile, key):
     refused(folder, f"the class {hostile.get('module')}.{hostile['class_name']}, which is registered nowhere")
 
 
+def test_who_registers_a_class_is_asked_for(folder):
+    config = json.loads((folder / CONFIG).read_text())
+    config["config"] = layer("my_cells", "FooCell", "my_cells>FooCell", filters=2)
+    (folder / CONFIG).write_text(json.dumps(config))
+    refused(
+        folder,
+        "my_cells.FooCell, which is registered nowhere: give the file that registers it, --import FILE.py",
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     ["[" * 100_000, "{", "\xff", '{"class_name": "' + "x" * 2**24 + '"}'],
