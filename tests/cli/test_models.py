@@ -106,6 +106,7 @@ def test_a_model_whose_file_is_not_imported_says_so(succeed, fail, files, tmp_pa
     assert np.load(tmp_path / "out.npy").shape == (2, 64, 64, 1)
 
 
+@pytest.mark.filterwarnings("default:FooCell is in no model")
 @pytest.mark.usefixtures("own_registry", "many_models")
 def test_the_contracts_of_a_file_are_checked(succeed, mslstm, tmp_path):
     path = write_my_cells(tmp_path)

@@ -102,7 +102,7 @@ def test_who_registers_a_class_is_asked_for(folder):
     (folder / CONFIG).write_text(json.dumps(config))
     refused(
         folder,
-        "my_cells.FooCell, which is registered nowhere: give the file that registers it, --import FILE.py",
+        "the class my_cells.FooCell, which is registered nowhere: give the file that registers it, --import FILE.py",
     )
 
 
