@@ -27,6 +27,7 @@ from mslstm_keras.forecasting.forecaster import Forecaster as Forecaster
 from mslstm_keras.forecasting.forecaster import forecast as forecast
 from mslstm_keras.frames.read import read_clip as read_clip
 from mslstm_keras.frames.write import write_clip as write_clip
+from mslstm_keras.importing import import_file as import_file
 from mslstm_keras.metrics.frame import FrameMAE as FrameMAE
 from mslstm_keras.metrics.frame import FrameMSE as FrameMSE
 from mslstm_keras.metrics.frame import FramePSNR as FramePSNR

@@ -1,12 +1,15 @@
-"""What happens around the import of another package, whenever that is."""
+"""What happens around the import of another package, whenever that is, and the import of a file by its path."""
 
 import contextlib
 import importlib.util
+import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -54,6 +57,97 @@ def after_import(package: str, action: Callable[[], None], *, user: str) -> None
         user: name of a top-level package that imports `package`.
     """
     sys.meta_path.insert(0, _After(package, action, user))
+
+
+IMPORTED: dict[Path, ModuleType] = {}
+"""File -> its module, of all that `import_file` was asked for. Processes that the package starts import them, too."""
+
+IMPORTED_AS = "mslstm_keras.imported."  # no package that is installed has a module of such a name
+
+
+def import_file(file: str | os.PathLike[str]) -> ModuleType:
+    """Runs a file of Python as a module, so that the cells and models that it registers are known.
+
+    The processes that `tune` and `count_cost(measure=True)` start import the same files. A file runs once, however
+    often it is named; where a module has been imported from it in another way, that is taken.
+
+    Args:
+        file: path of a `.py` file.
+
+    Returns:
+        The module, called "mslstm_keras.imported." + the file's name without ".py".
+
+    Raises:
+        ValueError: if it is no such file, if a file of the same name was imported from another folder, if it raises an
+            error, such as that of an `architecture` whose name is taken, or if it registers an object with Keras under
+            a name that is taken.
+    """
+    path = Path(file).resolve()
+    if path.suffix != ".py" or not path.is_file():
+        raise ValueError(
+            f"`file` must be a Python file, .py, that exists. Received: file={os.fspath(file)!r}"
+        )
+    if path not in IMPORTED:
+        IMPORTED[path] = _module_of(path) or _run_as_module(path)
+    return IMPORTED[path]
+
+
+def _module_of(path):
+    """Returns the module that was imported from a file, None if there is none."""
+    for module in list(sys.modules.values()):
+        source = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+        if source and source.endswith(path.name) and Path(source).resolve() == path:
+            return module
+    return None
+
+
+def _run_as_module(path):
+    import keras  # first, so that it knows the package's own classes
+
+    name = f"{IMPORTED_AS}{path.stem}"
+    if name in sys.modules:
+        raise ValueError(
+            "`file` must have another name than files of other folders. Received: "
+            f"{path} and {sys.modules[name].__file__}"
+        )
+    loader = SourceFileLoader(name, os.fspath(path))
+    spec = ModuleSpec(name, loader, origin=os.fspath(path))
+    spec.has_location = True
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    known = dict(keras.saving.get_custom_objects())
+    try:
+        loader.exec_module(module)
+        _check_registered_names(known)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"`file` must be a Python file that runs. Received: {path}{_line_of(error, path)}: {reason}"
+        ) from error
+    return module
+
+
+def _check_registered_names(known):
+    """Raises ValueError, and undoes it, if an object was registered in the place of a known one."""
+    import keras
+
+    objects = keras.saving.get_custom_objects()
+    replaced = sorted(name for name, value in known.items() if objects.get(name) is not value)
+    objects.update(known)
+    if replaced:
+        raise ValueError(
+            f"`package` and name of a class that is registered with Keras must be new. Received: {', '.join(replaced)}"
+        )
+
+
+def _line_of(error, path):
+    """Returns where in a file an error was raised, as text."""
+    lines = [
+        each.lineno for each in traceback.extract_tb(error.__traceback__) if each.filename == os.fspath(path)
+    ]
+    if isinstance(error, SyntaxError) and error.filename == os.fspath(path):
+        lines.append(error.lineno)
+    return f", line {lines[-1]}" if lines else ""
 
 
 class _Around(MetaPathFinder):

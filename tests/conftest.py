@@ -9,10 +9,12 @@ import tensorflow as tf
 from mslstm_keras.cells.registry import ARCHITECTURES
 from mslstm_keras.data.catalogue import find_builder
 from mslstm_keras.data.preparation import prepare
+from mslstm_keras.importing import IMPORTED
 from mslstm_keras.training.fit import train
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.zoo.adding import add_pretrained
 from tests.support.optdigits import OPTDIGITS
+from tests.support.own_cells import forget_files
 from tests.support.processes import Command
 from tests.support.zoos import NAME
 
@@ -40,9 +42,11 @@ def no_coasts(monkeypatch):
 
 @pytest.fixture
 def own_registry():
-    """A registry of models that forgets what the test adds."""
-    with mock.patch.dict(ARCHITECTURES):
+    """A registry of models, and of files that were imported, that forgets what the test adds."""
+    classes = keras.saving.get_custom_objects()
+    with mock.patch.dict(ARCHITECTURES), mock.patch.dict(classes), mock.patch.dict(IMPORTED):
         yield
+        forget_files()
 
 
 @pytest.fixture

@@ -31,13 +31,14 @@ FLOORS = (
     ("figures",),
     ("evaluation",),
     ("forecasting",),
-    ("export", "cost", "insight"),
+    ("export", "cost", "insight", "contracts"),
     ("zoo", "deploy"),
     ("search",),
     ("cli",),
     ("__main__",),
 )
 TENSORFLOW = {
+    "contracts.models",
     "cost.counting",
     "cost.measurement",
     "cost.memory",

@@ -18,11 +18,7 @@ import pytest
 import tensorflow as tf
 
 from mslstm_keras import FrameL1L2, create_model, forecast
-from mslstm_keras.data.clips import Clips
-from mslstm_keras.models.rollout import told_model
-from mslstm_keras.training.feeding import batch_indices, training_batches
-from mslstm_keras.training.recipes import Recipe
-from tests.support.contracts import (
+from mslstm_keras.contracts.models import (
     CONTEXT_FRAMES,
     FORECAST_FRAMES,
     FRAME_SHAPE,
@@ -30,6 +26,10 @@ from tests.support.contracts import (
     layers_of,
     small_model,
 )
+from mslstm_keras.data.clips import Clips
+from mslstm_keras.models.rollout import told_model
+from mslstm_keras.training.feeding import batch_indices, training_batches
+from mslstm_keras.training.recipes import Recipe
 
 MODELS = {
     "conv_lstm": "a plain stack",

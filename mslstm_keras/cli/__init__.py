@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from mslstm_keras import __version__
 from mslstm_keras.cli import completion, data, forecasting, models, study, training, tuning, zoo
-from mslstm_keras.cli.arguments import one_line
+from mslstm_keras.cli.arguments import choose_backend, one_line
 from mslstm_keras.cli.quiet import hide_progress, quiet_libraries
+from mslstm_keras.importing import import_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with quiet_libraries():
             if options.quiet:
                 hide_progress()
+            if getattr(options, "backend", None):
+                choose_backend(options.backend)  # before a file imports Keras
+            for file in getattr(options, "imports", ()):
+                import_file(file)
             options.run(options)
     except _faults() as error:
         print(f"mslstm: {one_line(error)}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -57,6 +58,19 @@ def add_command(
 
 def add_zoo(command: argparse.ArgumentParser) -> None:
     command.add_argument("--zoo", type=Path, help=ZOO)
+
+
+def add_imports(command: argparse.ArgumentParser) -> None:
+    """Adds the files that `mslstm_keras.cli.main` imports before the command looks models up."""
+    command.add_argument(
+        "--import",
+        dest="imports",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="a file with cells and models of your own, which is run first; may be given several times (docs/cells.md)",
+    )
 
 
 def add_fitting(command: argparse.ArgumentParser) -> None:
@@ -157,6 +171,21 @@ def with_settings(options: argparse.Namespace, recipe: "Recipe", settings: Mappi
         line = f"steps {before['steps']:,} -> {after['steps']:,}, and with them: {followed}"
         say(options, line, file=sys.stderr if getattr(options, "json", False) else None)
     return changed
+
+
+def choose_backend(backend: str) -> None:
+    """Chooses Keras' backend, which it takes when it is imported and cannot change.
+
+    Raises:
+        ValueError: if Keras has been imported with another one.
+    """
+    os.environ["KERAS_BACKEND"] = backend
+    import keras
+
+    if keras.backend.backend() != backend:
+        raise ValueError(
+            f"`--backend` must be that of this process, whose Keras is in use. Received: backend={backend!r}"
+        )
 
 
 def load_models(options: argparse.Namespace) -> "dict[str, list[keras.Model]]":

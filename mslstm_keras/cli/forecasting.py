@@ -13,6 +13,7 @@ from mslstm_keras.cli.arguments import (
     Commands,
     add_command,
     add_fitting,
+    add_imports,
     add_range,
     add_zoo,
     one_line,
@@ -94,6 +95,7 @@ def _add_forecast_command(commands):
         help="carry the model's states on from map to map: faster, and another forecast than of the context alone",
     )
     add_zoo(command)
+    add_imports(command)
 
 
 def _forecast(options):

@@ -1,4 +1,4 @@
-"""Commands about models: models, export, serving, convert, cost."""
+"""Commands about models: models, check, export, serving, convert, cost."""
 
 import json
 from collections.abc import Iterable
@@ -10,10 +10,12 @@ from mslstm_keras.cli.arguments import (
     MODEL,
     Commands,
     add_command,
+    add_imports,
     add_range,
     add_zoo,
     frame_shape,
     frame_size,
+    one_line,
     output_file,
     say,
     setting,
@@ -26,6 +28,14 @@ from mslstm_keras.files import replacing
 def add_commands(commands: Commands) -> None:
     """Adds the parsers of these commands."""
     add_command(commands, "models", _models, "list the models", "mslstm models --json")
+    command = add_command(
+        commands,
+        "check",
+        _check,
+        "run the contracts of the cells and models that a file of yours registers",
+        "mslstm check my_cells.py",
+    )
+    command.add_argument("file", type=Path, metavar="FILE.py", help="a file as for --import (docs/cells.md)")
     _add_export_command(commands)
     command = add_command(
         commands,
@@ -39,6 +49,7 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("--output", required=True, type=Path, help="new folder")
     add_zoo(command)
+    add_imports(command)
     _add_convert_command(commands)
     _add_cost_command(commands)
 
@@ -66,6 +77,7 @@ def _add_export_command(commands):
     )
     add_range(command, "that of the model's data, for the signature in units")
     add_zoo(command)
+    add_imports(command)
 
 
 def _export(options):
@@ -151,12 +163,34 @@ def _add_cost_command(commands):
     command.add_argument(
         "--measure", action="store_true", help="also run each model, in a process of its own, where it fits"
     )
+    add_imports(command)
 
 
 def _models(options):
     from mslstm_keras.models.names import MODELS
 
     show(options, MODELS, lambda: MODELS)
+
+
+def _check(options):
+    from mslstm_keras.contracts.files import check_file
+    from mslstm_keras.contracts.rules import BrokenContract
+
+    facts = []
+    for name, contract, error in check_file(options.file):
+        reason = None if error is None else one_line(error)
+        if error is not None and not isinstance(error, BrokenContract):
+            reason = f"{type(error).__name__}: {reason}"
+        facts.append({"name": name, "contract": contract, "error": reason})
+        if not options.json:
+            print(f"{name} {contract}: {'passed' if reason is None else f'FAILED, {reason}'}", flush=True)
+    if options.json:
+        print(json.dumps(facts))
+    failed = sum(fact["error"] is not None for fact in facts)
+    if failed:
+        raise ValueError(
+            f"`file` must keep every contract. Received: {options.file}, which breaks {failed} of {len(facts)}"
+        )
 
 
 def _cost(options):

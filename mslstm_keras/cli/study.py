@@ -15,6 +15,7 @@ from mslstm_keras.cli.arguments import (
     Commands,
     add_command,
     add_fitting,
+    add_imports,
     add_zoo,
     frame_shape,
     load_models,
@@ -108,6 +109,7 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     add_zoo(command)
+    add_imports(command)
 
     command = add_command(
         group,
@@ -134,6 +136,7 @@ def _add_model_source(command):
         help="frame of a model that `mslstm models` lists (default: 64x64x1)",
     )
     add_zoo(command)
+    add_imports(command)
 
 
 def _read(path, model, options):

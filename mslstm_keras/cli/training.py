@@ -20,6 +20,7 @@ from mslstm_keras.cli.arguments import (
     RUNS,
     Commands,
     add_command,
+    add_imports,
     add_zoo,
     frame_size,
     load_models,
@@ -87,6 +88,7 @@ def _add_train_command(commands):
     command.add_argument(
         "--run-dir", type=Path, help="folder of the run (default: runs/ and the name of recipe or data)"
     )
+    add_imports(command)
     command.add_argument("--set", type=setting, action="append", metavar="FIELD=VALUE", help="change a field")
     command.add_argument(
         "--seeds",
@@ -210,11 +212,10 @@ def _add_evaluate_command(commands):
     command.add_argument("--samples", type=int, help=f"test clips drawn in the report (default: {SAMPLES})")
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     add_zoo(command)
+    add_imports(command)
 
 
 def _train(options):
-    if options.backend:
-        _choose_backend(options.backend)
     from mslstm_keras.training.devices import connect_hosts, set_threads, split_processor
     from mslstm_keras.training.fit import RECIPE, read_recipe, seed_folders, train, train_seeds
 
@@ -373,17 +374,6 @@ def _leave_hosts(error):
     rule = "" if known else "all hosts must stay until the end; start them again with --resume. Received: "
     print(f"mslstm: {rule}{one_line(error)}", file=sys.stderr, flush=True)
     os._exit(2)
-
-
-def _choose_backend(backend):
-    """Chooses Keras' backend, which it takes when it is imported and cannot change."""
-    os.environ["KERAS_BACKEND"] = backend
-    import keras
-
-    if keras.backend.backend() != backend:
-        raise ValueError(
-            f"`--backend` must be that of this process, whose Keras is in use. Received: backend={backend!r}"
-        )
 
 
 def _initial(name, recipe):

@@ -11,6 +11,7 @@ from mslstm_keras.cli.arguments import (
     NAMED_RECIPE,
     Commands,
     add_command,
+    add_imports,
     say,
     setting,
     show,
@@ -62,6 +63,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--resume", action="store_true", help="go on with the search in the folder")
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     command.add_argument("--manual-dir", type=Path, help=MANUAL_DIR)
+    add_imports(command)
 
 
 def _values(text):

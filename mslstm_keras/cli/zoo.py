@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from mslstm_keras.cli.arguments import DATA_DIR, Commands, add_command, add_zoo, setting, show
+from mslstm_keras.cli.arguments import DATA_DIR, Commands, add_command, add_imports, add_zoo, setting, show
 from mslstm_keras.cli.completion import completed, zoo_names
 
 
@@ -45,6 +45,7 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     add_zoo(command)
+    add_imports(command)
     command = add_command(
         group,
         "renew",
@@ -56,6 +57,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--clips", type=int, help="test clips to score (default: all)")
     command.add_argument("--data-dir", type=Path, help=DATA_DIR)
     add_zoo(command)
+    add_imports(command)
 
 
 def _list(options):

@@ -17,6 +17,7 @@ import psutil
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
+from mslstm_keras.importing import IMPORTED, import_file
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.training.losses import FrameL1L2
 
@@ -75,7 +76,8 @@ def measure_training(
     try:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             clips_shape = batch_size, context_frames + forecast_frames, *frame_shape
-            return pool.submit(_measure, name, context_frames, clips_shape, options, on_gpu).result()
+            files = list(IMPORTED)
+            return pool.submit(_measure, name, context_frames, clips_shape, options, on_gpu, files).result()
     except BrokenProcessPool:
         return None
 
@@ -86,7 +88,10 @@ def _measure(
     clips_shape: tuple[int, ...],
     options: Mapping[str, Any],
     on_gpu: bool,
+    files: Sequence[Path],
 ) -> Measurement:
+    for file in files:
+        import_file(file)
     _, length, *frame_shape = clips_shape
     model = create_model(name, frame_shape, context_frames, length - context_frames, **options)
     model.compile("adam", FrameL1L2(), jit_compile=False)

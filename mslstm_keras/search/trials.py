@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from mslstm_keras.files import replacing
+from mslstm_keras.importing import IMPORTED
 from mslstm_keras.search.results import write_json
 from mslstm_keras.training.fit import LOG, RECIPE
 from mslstm_keras.training.recipes import Recipe
@@ -26,6 +27,8 @@ def run_trial(
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> float:
     """Trains a recipe in a process of its own and returns its score. A training that has begun in the folder goes on.
+
+    The process imports the files that `import_file` has imported in this one.
 
     Args:
         recipe: the recipe.
@@ -57,6 +60,8 @@ def run_trial(
     ]
     for name, path in (("--data-dir", data_dir), ("--manual-dir", manual_dir)):
         words += [] if path is None else [name, path]
+    for imported in IMPORTED:
+        words += ["--import", imported]
     command = [sys.executable, "-m", "mslstm_keras", *(os.fspath(word) for word in words)]
     with (
         (folder / OUTPUT).open("w") as output,

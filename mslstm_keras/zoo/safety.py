@@ -148,12 +148,17 @@ def _check_classes(config: Any) -> None:
         if isinstance(value, dict):
             waiting += value.values()
             if "class_name" in value and not _is_known(value):
-                raise _unsafe(
-                    f"the class {value.get('module')}.{value['class_name']}, which is registered nowhere "
-                    "(keras.saving.register_keras_serializable)"
-                )
+                raise _unsafe(_unknown(value))
         elif isinstance(value, list):
             waiting += value
+
+
+def _unknown(config):
+    """Returns what is wrong with a class, and for one that somebody has registered how it becomes known."""
+    what = f"the class {config.get('module')}.{config['class_name']}, which is registered nowhere"
+    if ">" in str(config.get("registered_name")):
+        return f"{what}: give the file that registers it, --import FILE.py, or import that before"
+    return f"{what} (keras.saving.register_keras_serializable)"
 
 
 def _is_known(config):

@@ -8,10 +8,10 @@ import pytest
 
 from mslstm_keras import SpatiotemporalCell, cells
 from mslstm_keras.cells import ConvLSTMCell, MKLSTMCell
+from mslstm_keras.contracts import cells as contracts
 from tests.support.equations import assert_close, conv, random_cell, weights
 
 CELLS = [each for each in map(vars(cells).get, cells.__all__) if issubclass(each, SpatiotemporalCell)]
-MAP_SHAPE = (8, 12, 4)
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -56,34 +56,17 @@ def test_a_cell_may_give_its_states_other_shapes():
 
 @pytest.mark.parametrize("cell_class", CELLS)
 def test_states_start_at_zero(cell_class):
-    cell = cell_class(4)
-    cell.build((None, *MAP_SHAPE))
-    states = cell.get_initial_state(batch_size=2)
-    assert len(states) == len(cell.state_names)
-    for state, shape in zip(states, cell.state_shapes((2, *MAP_SHAPE)), strict=True):
-        np.testing.assert_array_equal(state, np.zeros(shape, "float32"))
+    contracts.check_initial_states(cell_class)
 
 
 @pytest.mark.parametrize("cell_class", CELLS)
 def test_build_makes_every_weight(cell_class):
-    cell = cell_class(4)
-    cell.build((None, *MAP_SHAPE))
-    before = [weight.path for weight in cell.weights]
-    assert before and all(layer.built for layer in cell._flatten_layers())
-    cell(np.zeros((2, *MAP_SHAPE), "float32"), cell.get_initial_state(2))
-    assert [weight.path for weight in cell.weights] == before
+    contracts.check_weights_are_made_in_build(cell_class)
 
 
 @pytest.mark.parametrize("cell_class", CELLS)
 def test_symbolic_shapes_are_the_eager_ones(cell_class):
-    cell = cell_class(4)
-    shapes = cell.state_shapes((2, *MAP_SHAPE))
-    symbolic, symbolic_states = cell(keras.Input(MAP_SHAPE), [keras.Input(shape[1:]) for shape in shapes])
-    eager, eager_states = cell(np.zeros((2, *MAP_SHAPE), "float32"), cell.get_initial_state(2))
-    assert symbolic.shape[1:] == tuple(eager.shape)[1:] == (8, 12, 4)
-    assert [state.shape[1:] for state in symbolic_states] == [shape[1:] for shape in shapes]
-    assert [tuple(state.shape) for state in eager_states] == shapes
-    assert cell.compute_output_shape((2, *MAP_SHAPE)) == ((2, 8, 12, 4), shapes)
+    contracts.check_shapes(cell_class)
 
 
 def test_conv_has_the_cell_s_sizes_unless_told_otherwise():
@@ -122,32 +105,20 @@ def test_own_cell_computes_what_it_says():
         (HalvedMemoryCell(4, gain=0.5), {"kernel_size": 3, "gain": 0.5}),
     ],
 )
-@pytest.mark.parametrize("copy_of", ["config", "serialised"])
-def test_configuration_is_derived(cell, options, copy_of):
-    config = cell.get_config()
-    assert options.items() <= config.items()
-    if copy_of == "config":
-        copy = type(cell).from_config(config)
-    else:
-        copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
-    assert type(copy) is type(cell)
-    assert copy.get_config() == config
+def test_configuration_is_derived(cell, options):
+    assert options.items() <= cell.get_config().items()
+    contracts.check_configuration(cell)
 
 
 @pytest.mark.parametrize("cell_class", CELLS)
 @pytest.mark.parametrize("dtype", ["float16", "mixed_bfloat16"])
 def test_dtype_reaches_every_part_and_the_copy(cell_class, dtype):
-    cell = cell_class(4, dtype=dtype)
-    for each in (cell, cell_class.from_config(cell.get_config())):
-        each.build((None, *MAP_SHAPE))
-        assert {layer.dtype_policy.name for layer in each._flatten_layers()} == {dtype}
-        dtypes = {
-            name: state.dtype.name
-            for name, state in zip(each.state_names, each.get_initial_state(1), strict=True)
-        }
-        half = {dtypes.pop(name) for name in each.half_states if name in dtypes}
-        assert half <= {each.compute_dtype}
-        assert set(dtypes.values()) <= {each.variable_dtype}
+    contracts.check_dtypes(cell_class, dtype)
+
+
+@pytest.mark.parametrize("cell_class", CELLS)
+def test_every_cell_is_registered(cell_class):
+    contracts.check_registration(cell_class)
 
 
 def test_registered_names():

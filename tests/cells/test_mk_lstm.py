@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 
 from mslstm_keras.cells.mk_lstm import MKLSTMCell, tms_lstm
+from mslstm_keras.contracts.models import (
+    check_every_weight_has_a_gradient,
+    check_streaming_is_the_roll_out,
+    loss_and_gradients,
+    random_frames,
+    small_model,
+    untraced,
+)
 from mslstm_keras.models.rollout import Rollout, find_layer
 from tests.support import contracts
-from tests.support.contracts import loss_and_gradients, small_model, untraced
 from tests.support.equations import assert_close, conv, random_cell, sigmoid, weights
 
 SIZES = [(3,), (5, 7), (3, 5, 7)]  # besides the paper's (3, 5)
@@ -39,9 +46,9 @@ def test_equations(kernel_sizes):
 def test_other_sizes_keep_the_promises_of_models(kernel_sizes, tmp_path):
     options = {"layers": 1, "kernel_sizes": kernel_sizes}
     model, plain = (small_model("tms_lstm", fast=fast, **options) for fast in (True, False))
-    frames = contracts.random_frames()
-    contracts.check_every_weight_has_a_gradient(model, loss_and_gradients(model, untraced))
-    contracts.check_streaming_is_the_roll_out(model)
+    frames = random_frames()
+    check_every_weight_has_a_gradient(model, loss_and_gradients(model, untraced))
+    check_streaming_is_the_roll_out(model)
     assert_close(model(frames), np.array(plain(frames)), 1e-6)
     contracts.check_same_gradients(model, loss_and_gradients(plain, untraced))
     model.save(tmp_path / "model.keras")

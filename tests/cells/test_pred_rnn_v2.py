@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from mslstm_keras.cells.pred_rnn import PredRNNCell
 from mslstm_keras.cells.pred_rnn_v2 import Decoupling, pred_rnn_v2
+from mslstm_keras.contracts import models as contracts
+from mslstm_keras.contracts.models import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
 from mslstm_keras.models.registry import dtype_policy
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.models.step import PENALTY, build_step
 from mslstm_keras.training.losses import FrameL1L2
-from tests.support import contracts
-from tests.support.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
 from tests.support.equations import assert_close, conv, randomise, weights
 
 OFFSET = 0.125

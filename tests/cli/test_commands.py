@@ -49,6 +49,7 @@ def test_these_are_the_commands():
         "tune",
         "evaluate",
         "models",
+        "check",
         "recipes",
         "convert",
         "cost",
@@ -75,6 +76,15 @@ def test_help_has_an_example_that_is_a_command(words, capsys):
 def test_every_command_can_be_quiet(words):
     (quiet,) = [action for action in COMMANDS[words]._actions if action.dest == "quiet"]
     assert quiet.option_strings == ["-q", "--quiet"]
+
+
+def test_commands_that_make_or_load_models_import_files():
+    taking = {
+        words for words, parser in COMMANDS.items() for action in parser._actions if action.dest == "imports"
+    }
+    study = {("study", name) for name in ("receptive-field", "layers", "architecture", "compare")}
+    names = ("train", "tune", "evaluate", "cost", "forecast", "export", "serving")
+    assert taking == study | {("zoo", "add"), ("zoo", "renew")} | {(name,) for name in names}
 
 
 @pytest.mark.parametrize("words", [[], ["zoo"], ["data"], ["study"]])

@@ -33,7 +33,7 @@ done
 
 @pytest.fixture
 def offered(tmp_path):
-    """Returns what bash offers behind each of several lines, in a folder that holds `clip.npy` and `runs/`."""
+    """Returns what bash offers behind each of several lines, in a folder of `clip.npy`, `my_cells.py` and `runs/`."""
     (tmp_path / "bin").mkdir()
     script = tmp_path / "bin" / "mslstm"
     # Where Keras cannot be imported: a Tab must not wait for it.
@@ -46,6 +46,7 @@ def offered(tmp_path):
     here = tmp_path / "here"
     (here / "runs").mkdir(parents=True)
     (here / "clip.npy").touch()
+    (here / "my_cells.py").touch()
 
     def offer(*lines):
         done = subprocess.run(
@@ -65,7 +66,7 @@ def offered(tmp_path):
 
 @bash
 def test_bash_completes_commands_options_names_and_files(offered):
-    commands, options, recipes, models, zoo, data, kinds, file = offered(
+    commands, options, recipes, models, zoo, data, kinds, file, imported = offered(
         "mslstm stu",
         "mslstm zoo list --j",
         "mslstm train optd",
@@ -74,6 +75,7 @@ def test_bash_completes_commands_options_names_and_files(offered):
         "mslstm data info kth_clips/",
         "mslstm export ms_lstm --format o",
         "mslstm study layers clip",
+        "mslstm cost --import my",
     )
     assert commands == {"study"}
     assert options == {"--json"}
@@ -83,6 +85,7 @@ def test_bash_completes_commands_options_names_and_files(offered):
     assert data == {name for name in list_data() if name.startswith("kth_clips/")}
     assert kinds == {"onnx", "openvino"}
     assert file == {"clip.npy"}
+    assert imported == {"my_cells.py"}
 
 
 @bash

@@ -5,12 +5,15 @@ import re
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import mslstm_keras
+from mslstm_keras.importing import import_file
 from mslstm_keras.zoo.loading import load_model
 from tests.export.test_convert import reference_parameters
 from tests.support.commands import NAME
+from tests.support.own_cells import MY_CELLS, forget_files, write_my_cells
 
 
 def test_a_model_is_exported(succeed, tiny_zoo, tmp_path):
@@ -68,3 +71,66 @@ def test_costs_of_the_papers_models_and_of_ones_own_frames(succeed):
     (found,) = json.loads(succeed("cost", *words, "--models", "conv_lstm", "--json"))
     expected = mslstm_keras.cost.count_cost("conv_lstm", (16, 8, 3), 2, 1, 4, 3).to_dict()
     assert found == json.loads(json.dumps(expected))
+
+
+SMALL = ["--frame", "8x8x1", "--context", "2", "--forecast", "2"]
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_model_of_an_own_file_is_counted(succeed, fail, tmp_path):
+    path = write_my_cells(tmp_path)
+    assert "`name` must be a known model" in fail("cost", "--models", "foo", *SMALL)
+    words = ["cost", "--import", path, "--import", path, "--models", "foo", "ms_foo", *SMALL, "--json"]
+    assert [cost["name"] for cost in json.loads(succeed(*words))] == ["foo", "ms_foo"]
+    forget_files()
+    wrong = write_my_cells(tmp_path, "wrong.py", "x = 1\n1 / 0\n")
+    said = fail("cost", "--import", wrong, "--models", "conv_lstm", *SMALL)
+    assert said.startswith("mslstm: `file` must be a Python file that runs. Received: ")
+    assert said.endswith("wrong.py, line 2: ZeroDivisionError: division by zero\n")
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_model_whose_file_is_not_imported_says_so(succeed, fail, files, tmp_path):
+    path = write_my_cells(tmp_path)
+    import_file(path)
+    model = mslstm_keras.create_model("foo", (64, 64, 1), 2, 2, filters=1, layers=1, patch_size=16)
+    model.save(tmp_path / "mine.keras")
+    forget_files()
+    words = ["forecast", "--model", tmp_path / "mine.keras", "--input", files / "clip.npy", "--output"]
+    said = fail(*words, tmp_path / "out.npy")
+    assert (
+        "the class mslstm_keras.imported.my_cells.FooCell, which is registered nowhere: give the file" in said
+    )
+    assert "--import FILE.py" in said
+    succeed(*words, tmp_path / "out.npy", "--import", path)
+    assert np.load(tmp_path / "out.npy").shape == (2, 64, 64, 1)
+
+
+@pytest.mark.filterwarnings("default:FooCell is in no model")
+@pytest.mark.usefixtures("own_registry", "many_models")
+def test_the_contracts_of_a_file_are_checked(succeed, mslstm, tmp_path):
+    path = write_my_cells(tmp_path)
+    lines = succeed("check", path, "--quiet").splitlines()
+    assert len(lines) > 20 and all(line.endswith(": passed") for line in lines)
+    assert lines[0] == "FooCell is registered with Keras: passed"
+    forget_files()
+    text = MY_CELLS.split("@architecture")[0].replace("return h, [h, c]", "return h, [h, c[..., :1]]")
+    narrow = write_my_cells(tmp_path, "narrow.py", text)
+    for more in ([], ["--json"]):
+        ended = mslstm("check", narrow, *more)
+        forget_files()
+        rule, warning = (
+            "mslstm: `file` must keep every contract. Received: ",
+            "mslstm: warning: FooCell is in no model",
+        )
+        assert ended.status == 2 and ended.error.startswith(warning)
+        assert ended.error.splitlines()[-1] == f"{rule}{narrow}, which breaks 1 of 6"
+        broken = "returns the shapes that it declares"
+        if more:
+            facts = {fact["contract"]: fact["error"] for fact in json.loads(ended.out)}
+            assert {contract for contract, error in facts.items() if error} == {broken}
+        else:
+            (line,) = [line for line in ended.out.splitlines() if not line.endswith(": passed")]
+            assert re.match(
+                rf"FooCell {broken}: FAILED, output and states of a real call .*\(8, 12, 1\)\]$", line
+            )

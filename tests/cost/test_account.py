@@ -20,7 +20,9 @@ from mslstm_keras.cost.account import cost_table, count_cost
 from mslstm_keras.cost.counting import Count, count
 from mslstm_keras.cost.measurement import measure_training
 from mslstm_keras.cost.published import DATA_SETS, Excess, excesses, find_data_set
+from mslstm_keras.importing import import_file
 from tests.support.golden import FOLDER, MODELS, OPTIONS, load_golden
+from tests.support.own_cells import write_my_cells
 
 STEPS, PIXELS, FILTERS = 4, 64, 4
 FRAMES = (8, 8, 1), 2, 3
@@ -288,6 +290,13 @@ def test_a_model_is_measured_in_a_process_of_its_own():
     assert found.measured.training_seconds > 0
     assert found.measured.forward_seconds > 0
     assert "forward, s" in list(cost_table([found]))[1]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_registry")
+def test_a_model_of_an_own_file_is_measured(tmp_path):
+    import_file(write_my_cells(tmp_path))
+    assert small_cost("foo", measure=True).measured.training_seconds > 0
 
 
 def test_what_does_not_fit_into_memory_is_not_run():

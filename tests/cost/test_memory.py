@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mslstm_keras import create_model
+from mslstm_keras.contracts.models import small_model
 from mslstm_keras.cost import training_memory
-from tests.support.contracts import small_model
 from tests.support.processes import run_script
 
 PEAK = """

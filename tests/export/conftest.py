@@ -7,8 +7,8 @@ from typing import NamedTuple
 import keras
 import pytest
 
+from mslstm_keras.contracts.models import small_model
 from mslstm_keras.export.formats import export_model
-from tests.support.contracts import small_model
 
 PATHS = {"saved_model": "model", "onnx": "model.onnx", "litert": "model.tflite", "openvino": "model.xml"}
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests.support.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, FRAME_SHAPE, random_frames
+from mslstm_keras.contracts.models import CONTEXT_FRAMES, FORECAST_FRAMES, FRAME_SHAPE, random_frames
 from tests.support.equations import assert_close
 
 LIBRARIES = [Path(tf.sysconfig.get_lib(), f"libtensorflow_{name}.so.2") for name in ("cc", "framework")]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from mslstm_keras.contracts.models import CONTEXT_FRAMES, random_frames
 from mslstm_keras.export.formats import FORMATS
-from tests.support.contracts import CONTEXT_FRAMES, random_frames
 from tests.support.equations import assert_close
 
 pytestmark = [pytest.mark.usefixtures("many_models"), pytest.mark.slow]

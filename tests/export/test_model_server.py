@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mslstm_keras.contracts.models import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
 from mslstm_keras.export.client import predict
 from mslstm_keras.export.serving import BATCHING, MODELS, write_serving_folder
-from tests.support.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
 from tests.support.equations import assert_close
 
 SERVER = os.environ.get("MSLSTM_MODEL_SERVER")

@@ -9,10 +9,10 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
+from mslstm_keras.contracts.models import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
 from mslstm_keras.export.saved_model import export_saved_model
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.frames.scales import LinearScale, LogScale
-from tests.support.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
 from tests.support.equations import assert_close
 from tests.support.processes import no_file_larger_than
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mslstm_keras.contracts.models import CONTEXT_FRAMES, FORECAST_FRAMES, random_frames, small_model
 from mslstm_keras.export.saved_model import export_saved_model
 from mslstm_keras.export.serving import WARM_UP, write_serving_folder, write_warm_up_requests
-from tests.support.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, random_frames, small_model
 from tests.support.equations import assert_close
 
 pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api is not installed")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.support.contracts import CONTEXT_FRAMES, FORECAST_FRAMES, random_frames
+from mslstm_keras.contracts.models import CONTEXT_FRAMES, FORECAST_FRAMES, random_frames
 from tests.support.equations import assert_close
 from tests.support.processes import run_script
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(4)
 from mslstm_keras.layers import lanes
-from tests.support.contracts import loss_and_gradients, small_model
+from mslstm_keras.contracts.models import (loss_and_gradients, small_model)
 import numpy as np, sys
 pixels = lanes.LANE_PIXELS
 assert [lanes.lanes(batch, pixels) for batch in (None, 1, 2, 3, 4, 6, 8)] == [1, 1, 2, 1, 4, 2, 4]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mslstm_keras import ObservedFrames, Rollout, ScheduledSampling
+from mslstm_keras.contracts.models import random_frames, small_model
 from mslstm_keras.models.rollout import find_layer
-from tests.support.contracts import PARTS, chosen_models, random_frames, small_model, trained_one_step
+from tests.support.contracts import PARTS, chosen_models, trained_one_step
 from tests.support.equations import randomise
 from tests.support.processes import run_script
 

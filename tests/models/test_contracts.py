@@ -1,4 +1,4 @@
-"""Every named model keeps the promises of `tests/support/contracts.py`; a new one is tested by being registered."""
+"""Every named model keeps its contracts; a new one is tested by being registered."""
 
 import functools
 
@@ -7,14 +7,23 @@ import pytest
 import tensorflow as tf
 
 from mslstm_keras import list_models
+from mslstm_keras.contracts import models as promised
+from mslstm_keras.contracts.models import (
+    SIGNIFICANT_BITS,
+    WIDE_SHAPE,
+    loss_and_gradients,
+    random_frames,
+    small_model,
+    traced,
+    untraced,
+    wide_model,
+)
 from tests.support import contracts
-from tests.support.contracts import loss_and_gradients, random_frames, small_model, untraced
 from tests.support.equations import assert_close
 
 pytestmark = pytest.mark.usefixtures("many_models")
 
 PLAIN = [name for name in list_models() if name not in contracts.PYRAMIDS]
-WIDE_SHAPE = (16, 32, 3)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +35,7 @@ def models():
 @pytest.fixture(scope="module")
 def traced_models(models):
     """Function of a name: the model as `predict` and `fit` run it, traced where it is first asked for."""
-    return functools.cache(lambda name: contracts.traced(models(name)))
+    return functools.cache(lambda name: traced(models(name)))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +47,7 @@ def gradients(models):
 @pytest.fixture(scope="module")
 def wide_models():
     """Function of a name: the model of rectangular frames of several channels, in patches."""
-    return functools.cache(lambda name: small_model(name, WIDE_SHAPE, patch_size=2))
+    return functools.cache(wide_model)
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +77,12 @@ def model(name, models):
 
 @pytest.mark.parametrize("name", list_models())
 def test_symbolic_and_eager_shapes(model):
-    contracts.check_symbolic_and_eager_shapes(model)
+    promised.check_symbolic_and_eager_shapes(model)
 
 
 @pytest.mark.parametrize("name", list_models())
 def test_rectangular_frames_of_several_channels(name, wide_models):
-    predictions = contracts.check_symbolic_and_eager_shapes(wide_models(name), WIDE_SHAPE)
-    contracts.check_streaming_is_the_roll_out(wide_models(name), lambda _: predictions)
+    promised.check_any_height_and_width(wide_models(name))
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -96,7 +104,7 @@ def test_export(name, model, traced_models, tmp_path):
 
 
 def test_every_weight_has_a_gradient(name, model, gradients):
-    contracts.check_every_weight_has_a_gradient(model, gradients(name))
+    promised.check_every_weight_has_a_gradient(model, gradients(name))
 
 
 def test_unrolled_is_the_loop(name, model):
@@ -130,23 +138,23 @@ def test_a_frozen_layer_stays_out_of_the_gradients(checkpoint):
 
 
 def test_streaming_is_the_roll_out(name, model, traced_models):
-    contracts.check_streaming_is_the_roll_out(model, traced_models(name).predict)
+    promised.check_streaming_is_the_roll_out(model, traced_models(name).predict)
 
 
 def test_causality(name, model, traced_models):
-    contracts.check_causality(model, traced_models(name).train)
+    promised.check_causality(model, traced_models(name).train)
 
 
 def test_inference_never_sees_the_future(name, model, traced_models):
-    contracts.check_inference_never_sees_the_future(model, *traced_models(name))
+    promised.check_inference_never_sees_the_future(model, *traced_models(name))
 
 
 def test_samples_do_not_mix(name, traced_models):
-    contracts.check_samples_do_not_mix(traced_models(name).predict)
+    promised.check_samples_do_not_mix(traced_models(name).predict)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", contracts.SIGNIFICANT_BITS)
+@pytest.mark.parametrize("policy", SIGNIFICANT_BITS)
 def test_mixed_precision(name, model, gradients, policy):
     contracts.check_mixed_precision(model, gradients(name), policy)
 
@@ -155,7 +163,12 @@ def test_mixed_precision(name, model, gradients, policy):
 @pytest.mark.parametrize("name", ["ms_lstm", "pred_rnn_v2", "traj_gru"])
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_is_kept(name, policy, tmp_path):
-    contracts.check_mixed_precision_is_kept(name, policy, tmp_path)
+    promised.check_mixed_precision_is_kept(name, policy, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_model(name):
+    promised.check_same_seed_same_model(name)
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -9,20 +9,19 @@ import pytest
 import tensorflow as tf
 
 from mslstm_keras import FrameL1L2, ObservedFrames, Recipe, Rollout
-from mslstm_keras.models.registry import dtype_policy
-from mslstm_keras.models.rollout import find_layer
-from mslstm_keras.training.fit import compiled_model
-from tests.support.contracts import (
+from mslstm_keras.contracts.models import (
     CONTEXT_FRAMES,
     FORECAST_FRAMES,
     FRAME_SHAPE,
-    PARTS,
     STEPS,
     layers_of,
     random_frames,
     small_model,
-    trained_one_step,
 )
+from mslstm_keras.models.registry import dtype_policy
+from mslstm_keras.models.rollout import find_layer
+from mslstm_keras.training.fit import compiled_model
+from tests.support.contracts import PARTS, trained_one_step
 from tests.support.equations import assert_close
 
 pytestmark = pytest.mark.usefixtures("many_models")

@@ -8,8 +8,7 @@ import pytest
 from keras import ops
 
 from mslstm_keras import FrameL1L2, SpatiotemporalCell, architecture, create_model, forecast
-from mslstm_keras.layers.gates import memory
-from tests.support.contracts import (
+from mslstm_keras.contracts.models import (
     check_causality,
     check_every_weight_has_a_gradient,
     check_streaming_is_the_roll_out,
@@ -17,6 +16,7 @@ from tests.support.contracts import (
     traced,
     untraced,
 )
+from mslstm_keras.layers.gates import memory
 from tests.support.equations import assert_close, randomise
 from tests.support.processes import run_script
 

@@ -8,19 +8,19 @@ import pytest
 import tensorflow as tf
 
 from mslstm_keras import FrameL1L2, FrameMSE, FrameSSIM, Rollout
-from mslstm_keras.layers.gates import GateConv
-from mslstm_keras.metrics.categorical import FSS
-from mslstm_keras.models.rollout import find_layer, told_model
-from mslstm_keras.training.optimizers import Adam
-from tests.support.contracts import (
+from mslstm_keras.contracts.models import (
     CONTEXT_FRAMES,
     FORECAST_FRAMES,
     FRAME_SHAPE,
-    PARTS,
     STEPS,
     random_frames,
     small_model,
 )
+from mslstm_keras.layers.gates import GateConv
+from mslstm_keras.metrics.categorical import FSS
+from mslstm_keras.models.rollout import find_layer, told_model
+from mslstm_keras.training.optimizers import Adam
+from tests.support.contracts import PARTS
 from tests.support.equations import assert_close
 
 pytestmark = pytest.mark.usefixtures("many_models")

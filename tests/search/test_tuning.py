@@ -509,3 +509,20 @@ def test_a_trial_is_a_process_of_its_own(recipe, tmp_path, monkeypatch):
         run_trial(recipe.with_settings({"steps": "6"}), folders[2])
     with pytest.raises(ChildProcessError, match=r"^val_frame_mse is nan$"):
         run_trial(recipe.with_settings({"steps": "8"}), folders[3])
+
+
+def test_the_process_of_a_trial_imports_the_same_files(recipe, tmp_path, monkeypatch):
+    started = []
+
+    def start(command, **options):
+        started.append(command)
+        raise OSError("not started")
+
+    monkeypatch.setattr("mslstm_keras.search.trials.subprocess.Popen", start)
+    monkeypatch.setattr(
+        "mslstm_keras.search.trials.IMPORTED", {tmp_path / "one.py": None, tmp_path / "two.py": None}
+    )
+    with pytest.raises(OSError, match=r"^not started$"):
+        run_trial(recipe, tmp_path)
+    words = started[0][started[0].index("--end-with-input") + 1 :]
+    assert words == ["--import", str(tmp_path / "one.py"), "--import", str(tmp_path / "two.py")]

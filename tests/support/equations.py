@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from mslstm_keras.contracts.models import randomise
+
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
@@ -27,14 +29,6 @@ def conv(x, kernel, bias=0.0):
 def weights(layer):
     """Returns the arrays of a layer, kernel before bias."""
     return [np.array(weight, "float64") for weight in layer.weights]
-
-
-def randomise(layer, seed=0, scale=1.5):
-    """Gives a layer weights that drive its activations well away from their linear part, biases included."""
-    rng = np.random.default_rng(seed)
-    for weight in layer.trainable_variables:
-        fan_in = np.prod(weight.shape[:-1]) if len(weight.shape) > 1 else 1
-        weight.assign(rng.normal(scale=scale / np.sqrt(fan_in), size=weight.shape))
 
 
 def random_cell(cell_class, filters=4, map_shape=(5, 7, 3), seed=0, **options):

@@ -23,7 +23,7 @@ SCRIPT = """
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     from mslstm_keras import FrameL1L2
     from mslstm_keras.training.optimizers import LossScaleOptimizer
-    from tests.support.contracts import random_frames, small_model
+    from mslstm_keras.contracts.models import (random_frames, small_model)
 
     keras.config.set_dtype_policy("mixed_float16")
     strategies = {

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from mslstm_keras import FrameL1L2, FrameMSE
+from mslstm_keras.contracts.models import random_frames, small_model
 from mslstm_keras.zoo.index import INDEX
 from mslstm_keras.zoo.loading import load_model, load_pretrained
 from mslstm_keras.zoo.safety import CONFIG, METADATA, WEIGHTS, build_safely, load_safely
-from tests.support.contracts import PARTS, random_frames, small_model
+from tests.support.contracts import PARTS
 
 pytestmark = pytest.mark.usefixtures("many_models")
 
@@ -93,6 +94,16 @@ def test_what_is_no_known_class_is_refused(folder, hostile, key):
     config[key] = {**(config[key] or {}), "more": [{"deeper": hostile}]}
     (folder / CONFIG).write_text(json.dumps(config))
     refused(folder, f"the class {hostile.get('module')}.{hostile['class_name']}, which is registered nowhere")
+
+
+def test_who_registers_a_class_is_asked_for(folder):
+    config = json.loads((folder / CONFIG).read_text())
+    config["config"] = layer("my_cells", "FooCell", "my_cells>FooCell", filters=2)
+    (folder / CONFIG).write_text(json.dumps(config))
+    refused(
+        folder,
+        "the class my_cells.FooCell, which is registered nowhere: give the file that registers it, --import FILE.py",
+    )
 
 
 @pytest.mark.parametrize(
