@@ -1,6 +1,7 @@
 """Commands on data sets: list, prepare, info, show."""
 
 import argparse
+import contextlib
 import re
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from mslstm_keras.cli.arguments import (
     say,
     setting,
     show,
+    suggest,
+    words_of,
 )
 from mslstm_keras.cli.completion import any_of, completed, data_names, file_names
+from mslstm_keras.cli.progress import Progress
 
 NAME = "data set and config; `mslstm data list` lists them"
 
@@ -85,15 +89,19 @@ def _prepare(options):
     from mslstm_keras.data.preparation import prepare
 
     before = not options.variant and bool(describe(options.data, options.data_dir)["clips"])
-    builder = prepare(
-        options.data,
-        options.data_dir,
-        options.manual_dir,
-        variant=options.variant,
-        settings=dict(options.set or ()),
-        part=options.part,
-        processes=options.processes,
-    )
+    # One process alone has the bars of TensorFlow Datasets.
+    several = options.processes > 1
+    shown = Progress(options, f"making {options.processes} parts") if several else contextlib.nullcontext()
+    with shown:
+        builder = prepare(
+            options.data,
+            options.data_dir,
+            options.manual_dir,
+            variant=options.variant,
+            settings=dict(options.set or ()),
+            part=options.part,
+            processes=options.processes,
+        )
     splits = {name: split.num_examples for name, split in builder.info.splits.items()}
     facts = {
         "data": _name(builder),
@@ -114,6 +122,13 @@ def _prepare(options):
         numbers = ", ".join(map(str, facts["missing_parts"]))
         made = f"part {number} of {count} is made; missing: {numbers or 'none, another process joins them'}"
     show(options, facts, lambda: [f"{builder.data_dir}: {made}"], remark=True)
+    if splits:
+        data_dir = words_of(options, "data_dir")
+        split = [] if "train" in splits else ["--split", next(iter(splits))]
+        suggest(
+            options,
+            ["mslstm", "data", "show", facts["data"], *data_dir, *split, "--output", "clips.png"],
+        )
 
 
 def _part(text):
@@ -188,11 +203,12 @@ def _show(options):
             f"Received: first={options.first}, clips={options.clips}"
         )
     numbers = range(options.first, last)
-    contact_sheet(
-        dict(zip(map(str, numbers), clips.frames(np.array(numbers)), strict=True)),
-        options.output,
-        rain_scale=find_protocol(options.data).scale,
-        title=f"{options.data}, {options.split}",
-        synthetic=is_synthetic(options.data),
-    )
+    with Progress(options, f"drawing {options.output}"):
+        contact_sheet(
+            dict(zip(map(str, numbers), clips.frames(np.array(numbers)), strict=True)),
+            options.output,
+            rain_scale=find_protocol(options.data).scale,
+            title=f"{options.data}, {options.split}",
+            synthetic=is_synthetic(options.data),
+        )
     say(options, f"{options.output}: {len(numbers)} of {count:,} {options.split} clips")

@@ -1,21 +1,23 @@
 """Commands run in the process of the test, and clips for them."""
 
 import re
+import shlex
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mslstm_keras.cli import main
+from mslstm_keras.cli import _parser, main, progress
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.frames.write import write_clip
 from tests.support.commands import OPTDIGITS, listing
 
 
 @pytest.fixture
-def mslstm(capsys):
-    """Runs a command line in this process."""
+def mslstm(capsys, monkeypatch):
+    """Runs a command line in this process; however long it takes, it does not say how far it is."""
+    monkeypatch.setattr(progress, "PATIENCE", 3600)
 
     def run(*words):
         capsys.readouterr()
@@ -26,11 +28,26 @@ def mslstm(capsys):
     return run
 
 
+def suggestions(error):
+    """Returns the commands that lines on stderr name, each of which the command line takes."""
+    lines = [line.removeprefix("next: ") for line in error.splitlines() if line.startswith("next: ")]
+    for line in lines:
+        program, *words = shlex.split(line)
+        assert program == "mslstm"
+        assert _parser().parse_args(words).run
+    return lines
+
+
+def without_suggestions(error):
+    suggestions(error)
+    return "".join(line for line in error.splitlines(keepends=True) if not line.startswith("next: "))
+
+
 @pytest.fixture
 def succeed(mslstm):
     def run(*words):
         ended = mslstm(*words)
-        assert (ended.status, ended.error) == (0, "")
+        assert (ended.status, without_suggestions(ended.error)) == (0, "")
         return ended.out
 
     return run

@@ -67,7 +67,7 @@ def test_libraries_are_quiet_unless_the_user_asks_for_their_log(tiny_zoo, tmp_pa
         "--input",
         tmp_path / "clip.npy",
     ]
-    words += ["--output", tmp_path / "future.npy"]
+    words += ["--output", tmp_path / "future.npy", "--quiet"]  # how far it is, where it takes long, is no log
     assert run(*words) == ""
     assert "oneDNN" in run(*words, TF_CPP_MIN_LOG_LEVEL="0", TF_ENABLE_ONEDNN_OPTS="1")
 

@@ -1,0 +1,82 @@
+"""How far a command is, on stderr: a bar on a terminal, elsewhere a line now and then."""
+
+import argparse
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+from mslstm_keras.cli.arguments import say
+
+PATIENCE = 2  # seconds before anything is said
+PAUSE = 10  # seconds between two lines where there is no terminal
+
+
+class Progress:
+    """Says what a command does, and how far that is, once it has taken two seconds.
+
+    It is entered where the work begins, and called with the numbers (done, count) while it goes on, from the same
+    thread; what is never called has no count. On a terminal it is a bar, which goes when the work ends. Elsewhere it is
+    a line of words, then one of numbers every ten seconds. `--quiet` leaves all of it out.
+
+    Args:
+        options: those of the command.
+        doing: what is done, in words, such as "scoring clips".
+    """
+
+    def __init__(self, options: argparse.Namespace, doing: str):
+        self._options, self._doing = options, doing
+        self._done, self._count = 0, 0
+        self._bar: Any = None  # of tqdm
+        self._last = 0.0
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(PATIENCE, self._begin)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "Progress":
+        self._last = time.monotonic()
+        if not self._options.quiet:
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            if self._bar is not None:
+                self._bar.close()
+
+    def __call__(self, done: int, count: int) -> None:
+        with self._lock:
+            self._done, self._count = done, count
+            if self._bar is not None:
+                self._draw()
+            elif time.monotonic() - self._last >= PAUSE:
+                self._last = time.monotonic()
+                say(self._options, f"{self._doing}: {done:,} of {count:,}", file=sys.stderr)
+
+    def _begin(self):
+        """Shows the first of it, from the thread of the timer."""
+        with self._lock:
+            if self._timer.finished.is_set():
+                return  # it ended meanwhile
+            if not sys.stderr.isatty():
+                say(self._options, f"{self._doing} ...", file=sys.stderr)
+                return
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                desc=self._doing,
+                initial=self._done,
+                total=self._count or None,
+                bar_format=None if self._count else "{desc} ...",
+                leave=False,
+                dynamic_ncols=True,
+                file=sys.stderr,
+            )
+
+    def _draw(self):
+        self._bar.total, self._bar.bar_format = self._count, None
+        self._bar.update(self._done - self._bar.n)
