@@ -224,7 +224,7 @@ def test_what_keras_wraps_is_one_line(fail, tiny_run, files, monkeypatch):
     """The model's own error about too few frames comes wrapped in colours and in the arguments of the layer."""
     monkeypatch.setattr(
         "mslstm_keras.forecasting.forecaster.forecast",
-        lambda model, frames, horizon: model(frames[np.newaxis, :2]),
+        lambda model, frames, horizon, progress: model(frames[np.newaxis, :2]),
     )
     error = fail(
         "forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", files / "out.npy"
