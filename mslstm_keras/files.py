@@ -34,7 +34,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
     made = [folder for folder in path.parents if not folder.exists()]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if made:
+            path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _flush(temporary)
         _rename(temporary, path)

@@ -151,18 +151,12 @@ def test_a_folder_that_somebody_else_uses_by_then_stays(tmp_path):
     assert names(tmp_path / "new") == ["other"]
 
 
-@pytest.mark.parametrize(
-    ("place", "kind", "reason"),
-    [
-        ("file/clip.npy", FileExistsError, "[Errno 17] File exists"),
-        ("file/deep/clip.npy", NotADirectoryError, "[Errno 20] Not a directory"),
-    ],
-)
-def test_the_system_error_names_the_target(tmp_path, place, kind, reason):
+@pytest.mark.parametrize("place", ["file/clip.npy", "file/deep/clip.npy"])
+def test_the_system_error_names_the_target(tmp_path, place):
     (tmp_path / "file").write_text("old")
-    with pytest.raises(kind) as caught, replacing(tmp_path / place) as temporary:
+    with pytest.raises(NotADirectoryError) as caught, replacing(tmp_path / place) as temporary:
         temporary.write_text("new")
-    assert str(caught.value) == f"{reason}: '{tmp_path / place}'"
+    assert str(caught.value) == f"[Errno 20] Not a directory: '{tmp_path / place}'"
 
 
 def test_a_disk_that_takes_no_more(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mslstm_keras.importing import needed
+from mslstm_keras.importing import check_installed, needed
 
 
 def test_a_missing_package_says_how_to_install_it():
@@ -14,6 +14,14 @@ def test_a_missing_package_says_how_to_install_it():
         needed("A GRIB map", "radar"),
     ):
         __import__("no_such.inside")
+
+
+def test_a_missing_package_is_found_before_it_is_used():
+    check_installed("Nothing", "radar", ["re", "math"])
+    with pytest.raises(
+        ImportError, match=r"^MP4 needs pip install 'mslstm_keras\[video\]' \(no_such is not there\)$"
+    ):
+        check_installed("MP4", "video", ["re", "no_such"])
 
 
 def test_a_package_that_is_there_and_broken_is_not_called_missing():

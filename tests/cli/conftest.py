@@ -14,6 +14,14 @@ from mslstm_keras.frames.write import write_clip
 from tests.support.commands import OPTDIGITS, listing
 
 
+def pasted(line):
+    """Returns the words of a command that a command has named, which the command line takes."""
+    program, *words = shlex.split(line)
+    assert program == "mslstm"
+    assert _parser().parse_args(words).run
+    return words
+
+
 @pytest.fixture
 def mslstm(capsys, monkeypatch):
     """Runs a command line in this process; however long it takes, it does not say how far it is."""
@@ -23,31 +31,23 @@ def mslstm(capsys, monkeypatch):
         capsys.readouterr()
         status = main([str(word) for word in words])
         out, error = capsys.readouterr()
-        return SimpleNamespace(status=status, out=out, error=error)
+        lines = error.splitlines(keepends=True)
+        suggested = [line for line in lines if line.startswith("next: ")]
+        return SimpleNamespace(
+            status=status,
+            out=out,
+            error="".join(line for line in lines if line not in suggested),
+            next=[pasted(line.removeprefix("next: ")) for line in suggested],
+        )
 
     return run
-
-
-def suggestions(error):
-    """Returns the commands that lines on stderr name, each of which the command line takes."""
-    lines = [line.removeprefix("next: ") for line in error.splitlines() if line.startswith("next: ")]
-    for line in lines:
-        program, *words = shlex.split(line)
-        assert program == "mslstm"
-        assert _parser().parse_args(words).run
-    return lines
-
-
-def without_suggestions(error):
-    suggestions(error)
-    return "".join(line for line in error.splitlines(keepends=True) if not line.startswith("next: "))
 
 
 @pytest.fixture
 def succeed(mslstm):
     def run(*words):
         ended = mslstm(*words)
-        assert (ended.status, without_suggestions(ended.error)) == (0, "")
+        assert (ended.status, ended.error) == (0, "")
         return ended.out
 
     return run

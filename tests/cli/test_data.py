@@ -47,6 +47,9 @@ def test_data_is_prepared(mslstm, tmp_path, monkeypatch):
     folder = tmp_path / OPTDIGITS / "1.0.0"
     assert first.status == 0
     assert first.out.splitlines()[-1] == f"{folder}: 3 train clips, 2 test clips"
+    monkeypatch.chdir(tmp_path)
+    (show,) = first.next
+    assert mslstm(*show).out == "clips.png: 3 of 3 train clips\n"
     again = mslstm("data", "prepare", OPTDIGITS, "--data-dir", tmp_path, "--json")
     expected = {"data": OPTDIGITS, "folder": str(folder), "clips": {"train": 3, "test": 2}}
     expected["prepared_before"] = True
