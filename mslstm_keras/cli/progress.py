@@ -53,8 +53,8 @@ class Progress:
             self._done, self._count = done, count
             if self._bar is not None:
                 self._draw()
-            elif time.monotonic() - self._last >= PAUSE:
-                self._last = time.monotonic()
+            elif (now := time.monotonic()) - self._last >= PAUSE:
+                self._last = now
                 say(self._options, f"{self._doing}: {done:,} of {count:,}", file=sys.stderr)
 
     def _begin(self):

@@ -34,7 +34,7 @@ def coast_lines(maps: "xarray.DataArray") -> list[np.ndarray]:
     Reference: Natural Earth, public domain, naturalearthdata.com.
     """
     try:
-        import cartopy  # noqa: F401
+        import cartopy.io.shapereader  # noqa: F401
         import shapely
     except ImportError:
         return []

@@ -32,6 +32,7 @@ def test_what_is_quick_says_nothing(monkeypatch, capsys):
         with Progress(LOUD, "scoring clips") as shown:
             for done in range(1, 4):
                 shown(done, 3)
+        shown._timer.join(10)
         assert not shown._timer.is_alive()
     assert sys.stderr.getvalue() == ""
     assert capsys.readouterr() == ("", "")
