@@ -189,7 +189,7 @@ def test_the_console_script(tiny_run, files, clip, tmp_path):
         ("serving {run} {run} --output new", "`models` must be models of different names. Received: models=["),
         ("serving {run} --output {folder}", "`folder` must be new or empty. Received: folder='"),
         ("demo --zoo missing", "`zoo` must be a folder with a readable index.json. Received: missing/index.json"),
-        ("demo --zoo {zoo} --output file", "File exists: 'file'"),
+        ("demo --zoo {zoo} --output file", "Not a directory: 'file/demo.png'"),
     ],
 )  # fmt: skip
 def test_faults_of_the_other_commands(
