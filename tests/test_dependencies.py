@@ -115,7 +115,7 @@ def test_tests_have_every_extra_but_those_that_are_named():
 
 
 def test_messages_name_extras_that_there_are():
-    """In every `needed(what, extra)` and `check_installed(what, extra, modules)`, and wherever else a text says what to install."""
+    """In every call of `needed` and `check_installed`, and wherever else a text says what to install."""
     texts = [path.read_text() for path in INSTALLED]
     named = {
         extra

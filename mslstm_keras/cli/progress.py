@@ -72,6 +72,7 @@ class Progress:
                 initial=self._done,
                 total=self._count or None,
                 bar_format=None if self._count else "{desc} ...",
+                miniters=1,
                 leave=False,
                 dynamic_ncols=True,
                 file=sys.stderr,
