@@ -1,7 +1,6 @@
 """Commands on data sets: list, prepare, info, show."""
 
 import argparse
-import contextlib
 import re
 from pathlib import Path
 
@@ -89,19 +88,15 @@ def _prepare(options):
     from mslstm_keras.data.preparation import prepare
 
     before = not options.variant and bool(describe(options.data, options.data_dir)["clips"])
-    # One process alone has the bars of TensorFlow Datasets.
-    several = options.processes > 1
-    shown = Progress(options, f"making {options.processes} parts") if several else contextlib.nullcontext()
-    with shown:
-        builder = prepare(
-            options.data,
-            options.data_dir,
-            options.manual_dir,
-            variant=options.variant,
-            settings=dict(options.set or ()),
-            part=options.part,
-            processes=options.processes,
-        )
+    builder = prepare(
+        options.data,
+        options.data_dir,
+        options.manual_dir,
+        variant=options.variant,
+        settings=dict(options.set or ()),
+        part=options.part,
+        processes=options.processes,
+    )
     splits = {name: split.num_examples for name, split in builder.info.splits.items()}
     facts = {
         "data": _name(builder),

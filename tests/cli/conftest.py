@@ -26,6 +26,8 @@ def pasted(line):
 def mslstm(capsys, monkeypatch):
     """Runs a command line in this process; however long it takes, it does not say how far it is."""
     monkeypatch.setattr(progress, "PATIENCE", 3600)
+    # With --quiet the bars of data sets would stay away from this process; `test_quiet.py` shows that they do.
+    monkeypatch.setattr("mslstm_keras.cli.hide_progress", lambda: None)
 
     def run(*words):
         capsys.readouterr()

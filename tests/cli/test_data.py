@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from mslstm_keras.data.catalogue import find_builder
 from mslstm_keras.data.splits import split_clips
@@ -70,7 +71,11 @@ def test_data_is_prepared_in_parts(mslstm, tmp_path):
     other = mslstm(*words, "--part", "1/2")
     assert (other.status, other.out, other.error.count("\n")) == (2, "", 1)
     assert other.error.startswith("mslstm: `part` must be one of 3, as the other parts are (or remove ")
-    rest = mslstm(*words, "--processes", "3")
+    tfds.disable_progress_bar()  # as --quiet does
+    try:
+        rest = mslstm(*words, "--processes", "3")
+    finally:
+        tfds.enable_progress_bar()
     assert (rest.status, rest.out) == (0, f"{folder}: 3 train clips, 2 test clips\n")
 
 

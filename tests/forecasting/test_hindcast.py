@@ -260,7 +260,7 @@ def test_models_of_other_sizes_and_seeds_stand_beside_each_other(model):
 
 
 def test_maps_of_another_kind_than_the_data_of_the_models_are_said(model):
-    given = in_memory(np.ones((5, *SIZE)))
+    given = in_memory(np.ones((5, *SIZE))).assign_attrs(interval_minutes=5.0)
     facts = {"one": DataFacts(scale="rain:dwd", interval_minutes=10.0), "absent": DataFacts("snow")}
     options = {name: value for name, value in STILL.items() if name != "ranges"}
     with pytest.warns(UserWarning) as said:
