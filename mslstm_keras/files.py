@@ -14,30 +14,39 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The block writes to the temporary path that it is given, which lies in the same folder and keeps the
     whole name as its end, so every suffix stays. When the block ends, what it wrote is flushed to the disk
-    and renamed to `path`. When it raises, the temporary is removed and `path` is what it was.
+    and renamed to `path`. When it raises, the temporary is removed and `path` is what it was. Folders above
+    that are missing are made, and taken away again when the block raises.
 
     A process killed inside the block leaves `.partial-*` behind and `path` as it was. A folder that exists
     already is swapped by two renames: killed between them, the old one is still there as `.replaced-*`.
 
     Args:
-        path: file or folder to write; its parent folder must exist.
+        path: file or folder to write.
 
     Yields:
         Path of the temporary, which does not exist yet: make a file or a folder of it.
 
     Raises:
-        OSError: if writing fails (no such folder, disk full), naming `path` where the system gives a reason.
+        OSError: if writing fails (a file where a folder must be, disk full), naming `path` where the system gives a
+            reason.
     """
     path = Path(path)
     temporary = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
+        if made:
+            path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _flush(temporary)
         _rename(temporary, path)
     except BaseException as error:
         with contextlib.suppress(OSError):  # what cannot be removed must not hide why it has to be
             _remove(temporary)
-        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary), temporary):
+        with contextlib.suppress(OSError):  # another process may have put something there
+            for folder in made:
+                folder.rmdir()
+        unknown = (None, str(temporary), temporary, str(path.parent), path.parent)
+        if isinstance(error, OSError) and error.errno and error.filename in unknown:
             with contextlib.suppress(AttributeError):  # errors of some libraries cannot be told it
                 error.filename = str(path)  # nobody knows the temporary name
         raise

@@ -32,6 +32,23 @@ def needed(what: str, extra: str) -> Iterator[None]:
         raise ImportError(f"{what} needs pip install 'mslstm_keras[{extra}]' ({reason})") from error
 
 
+def check_installed(what: str, extra: str, modules: Sequence[str]) -> None:
+    """Makes sure that packages are there, without importing them: before what takes long and ends with their use.
+
+    Args:
+        what: what they are needed for: the beginning of the line that is raised.
+        extra: the extra of this package that brings them, as pyproject.toml lists it.
+        modules: names of their modules.
+
+    Raises:
+        ImportError: if one is not installed.
+    """
+    with needed(what, extra):
+        for module in modules:
+            if importlib.util.find_spec(module) is None:
+                raise ModuleNotFoundError(name=module)
+
+
 Context = Callable[[], AbstractContextManager[Any]]
 
 

@@ -123,9 +123,13 @@ def test_tests_have_every_extra_but_those_that_are_named():
 
 
 def test_messages_name_extras_that_there_are():
-    """In every `needed(what, extra)`, and wherever else a text says what to install."""
+    """In every call of `needed` and `check_installed`, and wherever else a text says what to install."""
     texts = [path.read_text() for path in INSTALLED]
-    named = {extra for text in texts for extra in re.findall(r"needed\([^()]*, \"(\w+)\"\)", text)}
+    named = {
+        extra
+        for text in texts
+        for extra in re.findall(r"(?:needed|check_installed)\([^()]*, \"(\w+)\"\)", text)
+    }
     pages = [path.read_text() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
     written = {extra for text in texts + pages for extra in re.findall(r"mslstm_keras\[(\w+)\]", text)}
     assert len(named) > 8

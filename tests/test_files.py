@@ -127,11 +127,36 @@ def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):
     assert names(tmp_path / "entry" / "deep") == ["a"]
 
 
-def test_the_system_error_names_the_target(tmp_path):
-    target = tmp_path / "missing" / "clip.npy"
-    with pytest.raises(FileNotFoundError) as caught, replacing(target) as temporary:
+def test_missing_folders_above_are_made(tmp_path):
+    with replacing(tmp_path / "new" / "deep" / "file") as temporary:
         temporary.write_text("new")
-    assert str(caught.value) == f"[Errno 2] No such file or directory: '{target}'"
+    assert (tmp_path / "new" / "deep" / "file").read_text() == "new"
+    assert names(tmp_path / "new" / "deep") == ["file"]
+
+
+def test_folders_that_were_made_go_when_the_block_raises(tmp_path):
+    (tmp_path / "old").mkdir()
+    for target in ("new/deep/file", "old/deep/file"):
+        with pytest.raises(ValueError), replacing(tmp_path / target) as temporary:
+            temporary.write_text("half")
+            raise ValueError
+    assert names(tmp_path) == ["old"]
+    assert names(tmp_path / "old") == []
+
+
+def test_a_folder_that_somebody_else_uses_by_then_stays(tmp_path):
+    with pytest.raises(ValueError), replacing(tmp_path / "new" / "deep" / "file"):
+        (tmp_path / "new" / "other").write_text("theirs")
+        raise ValueError
+    assert names(tmp_path / "new") == ["other"]
+
+
+@pytest.mark.parametrize("place", ["file/clip.npy", "file/deep/clip.npy"])
+def test_the_system_error_names_the_target(tmp_path, place):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(NotADirectoryError) as caught, replacing(tmp_path / place) as temporary:
+        temporary.write_text("new")
+    assert str(caught.value) == f"[Errno 20] Not a directory: '{tmp_path / place}'"
 
 
 def test_a_disk_that_takes_no_more(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from mslstm_keras import import_file, list_models
 from mslstm_keras.cells import ConvLSTMCell
-from mslstm_keras.importing import IMPORTED, needed
+from mslstm_keras.importing import IMPORTED, check_installed, needed
 from tests.support.own_cells import write_my_cells
 
 
@@ -22,6 +22,14 @@ def test_a_missing_package_says_how_to_install_it():
         needed("A GRIB map", "radar"),
     ):
         __import__("no_such.inside")
+
+
+def test_a_missing_package_is_found_before_it_is_used():
+    check_installed("Nothing", "radar", ["re", "math"])
+    with pytest.raises(
+        ImportError, match=r"^MP4 needs pip install 'mslstm_keras\[video\]' \(no_such is not there\)$"
+    ):
+        check_installed("MP4", "video", ["re", "no_such"])
 
 
 def test_a_package_that_is_there_and_broken_is_not_called_missing():

@@ -39,6 +39,7 @@ def make_parts(builder: "PartBuilder", count: int, config: "tfds.download.Downlo
     context.set_forkserver_preload(["keras", "tensorflow_datasets", "tensorflow"])
     clips: list[Any] = []
     running: dict[Any, tuple[Any, Any, Any]] = {}  # sentinel -> part, process, receiver
+    shown = 0
     with tqdm(desc=f"Preparing in {count} processes...", unit=" clips", leave=False) as bar:
         try:
             for part in missing_parts(builder, count):
@@ -56,7 +57,9 @@ def make_parts(builder: "PartBuilder", count: int, config: "tfds.download.Downlo
                     process.join()
                     if process.exitcode:
                         raise _failure(part, process.exitcode, receiver)
-                bar.update(sum(each.value for each in clips) - bar.n)
+                made = sum(each.value for each in clips)
+                bar.update(made - shown)  # a bar that is turned off has no count of its own
+                shown = made
         finally:
             for _, process, _ in running.values():
                 process.terminate()

@@ -4,8 +4,9 @@ import argparse
 import json
 import os
 import re
+import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
@@ -117,6 +118,22 @@ def say(options: argparse.Namespace, *remarks: str, file: TextIO | None = None) 
     if not options.quiet:
         for line in remarks:
             print(line, file=file, flush=True)
+
+
+def suggest(options: argparse.Namespace, *commands: Sequence[object]) -> None:
+    """Names commands that may come next, on stderr, one a line that can be pasted into a shell."""
+    say(options, *(f"next: {shlex.join(map(str, command))}" for command in commands), file=sys.stderr)
+
+
+def words_of(options: argparse.Namespace, *names: str) -> list[object]:
+    """Returns those of these options that were given, as words of a command."""
+    values = {name: getattr(options, name) for name in names}
+    return [
+        word
+        for name, value in values.items()
+        if value is not None
+        for word in (f"--{name.replace('_', '-')}", value)
+    ]
 
 
 def output_file(*suffixes: str) -> Callable[[str], Path]:

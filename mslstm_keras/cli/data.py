@@ -13,8 +13,11 @@ from mslstm_keras.cli.arguments import (
     say,
     setting,
     show,
+    suggest,
+    words_of,
 )
 from mslstm_keras.cli.completion import any_of, completed, data_names, file_names
+from mslstm_keras.cli.progress import Progress
 
 NAME = "data set and config; `mslstm data list` lists them"
 
@@ -122,6 +125,13 @@ def _prepare(options):
         numbers = ", ".join(map(str, facts["missing_parts"]))
         made = f"part {number} of {count} is made; missing: {numbers or 'none, another process joins them'}"
     show(options, facts, lambda: [f"{builder.data_dir}: {made}"], remark=True)
+    if splits:
+        data_dir = words_of(options, "data_dir")
+        split = [] if "train" in splits else ["--split", next(iter(splits))]
+        suggest(
+            options,
+            ["mslstm", "data", "show", facts["data"], *data_dir, *split, "--output", "clips.png"],
+        )
 
 
 def _part(text):
@@ -196,11 +206,12 @@ def _show(options):
             f"Received: first={options.first}, clips={options.clips}"
         )
     numbers = range(options.first, last)
-    contact_sheet(
-        dict(zip(map(str, numbers), clips.frames(np.array(numbers)), strict=True)),
-        options.output,
-        rain_scale=find_protocol(options.data).scale,
-        title=f"{options.data}, {options.split}",
-        synthetic=is_synthetic(options.data),
-    )
+    with Progress(options, f"drawing {options.output}"):
+        contact_sheet(
+            dict(zip(map(str, numbers), clips.frames(np.array(numbers)), strict=True)),
+            options.output,
+            rain_scale=find_protocol(options.data).scale,
+            title=f"{options.data}, {options.split}",
+            synthetic=is_synthetic(options.data),
+        )
     say(options, f"{options.output}: {len(numbers)} of {count:,} {options.split} clips")

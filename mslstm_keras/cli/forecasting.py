@@ -19,8 +19,11 @@ from mslstm_keras.cli.arguments import (
     one_line,
     say,
     show,
+    suggest,
+    words_of,
 )
 from mslstm_keras.cli.completion import any_of, completed, file_names, zoo_names
+from mslstm_keras.cli.progress import Progress
 
 
 def add_commands(commands: Commands) -> None:
@@ -125,13 +128,15 @@ def _forecast(options):
         check_output(options.output, CLIP_SUFFIXES)  # before the forecast
     channels, scale = model.input_shape[-1], options.range
     fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
-    if scale is not None:
-        frames = read_clip(options.input, channels, scale=scale, **fitting)
-    else:
-        frames, scale = read_in_units(
-            options.input, channels, scale_of(options.model, options.zoo), **fitting
-        )
-    future = forecast(model, frames, options.horizon)
+    with Progress(options, f"reading {options.input}"):
+        if scale is not None:
+            frames = read_clip(options.input, channels, scale=scale, **fitting)
+        else:
+            frames, scale = read_in_units(
+                options.input, channels, scale_of(options.model, options.zoo), **fitting
+            )
+    with Progress(options, "forecasting") as progress:
+        future = forecast(model, frames, options.horizon, progress=progress)
     facts = {
         "output": str(options.output),
         "frames": len(future),
@@ -155,9 +160,8 @@ def _write(options, facts, write):
     if str(options.output) == "-":
         print(json.dumps(facts))
         return
-    if not options.output.parent.exists():
-        options.output.parent.mkdir(parents=True)
-    write()
+    with Progress(options, f"writing {options.output}"):
+        write()
     frames, *size = facts["shape"]
     show(options, facts, lambda: [f"{options.output}: {frames} frames of {tuple(size)}"], remark=True)
 
@@ -179,13 +183,15 @@ def _forecast_radar(options, model):
 
     if str(options.output) != "-":
         check_output(options.output)  # before the forecast
-    maps = read_radar(options.input, fill_gaps=options.fill_gaps, product=options.product)
-    maps = _fitted(options, maps)
+    with Progress(options, f"reading {options.input}"):
+        maps = read_radar(options.input, fill_gaps=options.fill_gaps, product=options.product)
+        maps = _fitted(options, maps)
     data = data_of(options.model, options.zoo)
     warn_of_other_data(maps, data, name_of(options.model))
     scale = options.range or data.scale
     seen = maps.isel(time=slice(-find_layer(model, Rollout).context_frames, None))
-    return seen, forecast(model, maps, options.horizon, scale=scale)
+    with Progress(options, "forecasting") as progress:
+        return seen, forecast(model, maps, options.horizon, scale=scale, progress=progress)
 
 
 def _fitted(options, maps):
@@ -323,5 +329,9 @@ def _demo(options):
         if not options.quiet:
             yield f"Wrote {options.output / 'demo.png'} and demo.gif"
 
-    scores = demo(load_pretrained(NAME, options.zoo), options.output)
+    model = load_pretrained(NAME, options.zoo)
+    with Progress(options, "forecasting and scoring digits"):
+        scores = demo(model, options.output)
     show(options, scores, lines)
+    forecast = ["mslstm", "forecast", "--model", NAME, *words_of(options, "zoo")]
+    suggest(options, [*forecast, "--input", "yourclip.gif", "--output", "forecast.gif"])

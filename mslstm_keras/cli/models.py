@@ -20,8 +20,11 @@ from mslstm_keras.cli.arguments import (
     say,
     setting,
     show,
+    suggest,
+    words_of,
 )
 from mslstm_keras.cli.completion import any_of, completed, file_names, model_names, zoo_names
+from mslstm_keras.cli.progress import Progress
 from mslstm_keras.files import replacing
 
 
@@ -88,9 +91,14 @@ def _export(options):
     if scale is None and options.format == "saved_model":
         scale = scale_of(options.model, options.zoo)
     model = load_model(options.model, options.zoo)
-    deviation = export_model(model, options.output, options.format, scale=scale)
+    with Progress(options, f"writing {options.output} and comparing its forecast with Keras'"):
+        deviation = export_model(model, options.output, options.format, scale=scale)
     facts = {"path": str(options.output), "format": options.format, "deviation": deviation}
     show(options, facts, lambda: [f"{options.output}: {deviation:.1e} from Keras at most"], remark=True)
+    if options.format == "saved_model":
+        suggest(
+            options, ["mslstm", "serving", options.model, *words_of(options, "zoo"), "--output", "serving"]
+        )
 
 
 def _serving(options):
@@ -102,7 +110,8 @@ def _serving(options):
         raise ValueError(f"`models` must be models of different names. Received: models={options.models}")
     models = {name: load_model(model, options.zoo) for name, model in names.items()}
     scales = {name: scale_of(model, options.zoo) for name, model in names.items()}
-    command = write_serving_folder(options.output, models, scales=scales)
+    with Progress(options, "exporting models") as progress:
+        command = write_serving_folder(options.output, models, scales=scales, progress=progress)
     show(options, {"path": str(options.output), "command": command}, lambda: [command])
 
 
@@ -204,15 +213,18 @@ def _cost(options):
         )
     if options.frame:
         frames = options.frame, options.context, options.forecast
-        names: Iterable[str] = [name for data_set in DATA_SETS.values() for name in data_set.table]
+        named: Iterable[str] = [name for data_set in DATA_SETS.values() for name in data_set.table]
     else:
         data_set = find_data_set(options.dataset)
         frames = data_set.frame_shape, data_set.context_frames, data_set.forecast_frames
-        names = data_set.table
-    costs = [
-        count_cost(name, *frames, options.filters, options.batch_size, measure=options.measure)
-        for name in dict.fromkeys(options.models or names)
-    ]
+        named = data_set.table
+    names, costs = list(dict.fromkeys(options.models or named)), []
+    with Progress(options, "measuring models" if options.measure else "counting models") as progress:
+        for name in names:
+            costs.append(
+                count_cost(name, *frames, options.filters, options.batch_size, measure=options.measure)
+            )
+            progress(len(costs), len(names))
     show(options, [each.to_dict() for each in costs], lambda: cost_table(costs))
 
 
@@ -220,10 +232,13 @@ def _convert(options):
     from mslstm_keras.export.convert import convert, read_checkpoint
 
     settings = {name: _value(text) for name, text in options.set or ()}
-    parameters = read_checkpoint(options.checkpoint)
-    model = convert(parameters, options.model, options.frame, options.context, options.forecast, **settings)
-    with replacing(options.output) as temporary:
-        model.save(temporary)
+    with Progress(options, f"converting {options.checkpoint}"):
+        parameters = read_checkpoint(options.checkpoint)
+        model = convert(
+            parameters, options.model, options.frame, options.context, options.forecast, **settings
+        )
+        with replacing(options.output) as temporary:
+            model.save(temporary)
     say(options, f"{options.output}: {options.model}, {model.count_params():,} parameters")
 
 

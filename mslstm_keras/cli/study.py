@@ -24,6 +24,7 @@ from mslstm_keras.cli.arguments import (
     show,
 )
 from mslstm_keras.cli.completion import any_of, completed, data_names, file_names, model_names, zoo_names
+from mslstm_keras.cli.progress import Progress
 
 MODELS = f"name of `mslstm models` (untrained), {MODEL}"
 
@@ -157,16 +158,18 @@ def _receptive_field(options):
     if options.output and not options.input:
         raise ValueError("`--input` must name a clip to draw by gradients. Received: --output alone")
     facts, drawn = {}, {}
-    for name in options.models:
-        model = _named_model(name, options)
-        field = theoretical_receptive_field(model)
-        facts[name] = {**dataclasses.asdict(field), "paper": field.paper, "side": field.side}
-        if options.input:
-            context = find_layer(model, Rollout).context_frames
-            clips = [_read(path, model, options)[-context:] for path in options.input]
-            dependence = effective_receptive_field(model, clips)
-            facts[name]["effective"] = effective_side(dependence[-1])
-            drawn[name] = dependence, field.cells[-1].box(*dependence.shape[1:])
+    with Progress(options, "looking into models") as progress:
+        for number, name in enumerate(options.models, 1):
+            model = _named_model(name, options)
+            field = theoretical_receptive_field(model)
+            facts[name] = {**dataclasses.asdict(field), "paper": field.paper, "side": field.side}
+            if options.input:
+                context = find_layer(model, Rollout).context_frames
+                clips = [_read(path, model, options)[-context:] for path in options.input]
+                dependence = effective_receptive_field(model, clips)
+                facts[name]["effective"] = effective_side(dependence[-1])
+                drawn[name] = dependence, field.cells[-1].box(*dependence.shape[1:])
+            progress(number, len(options.models))
     if options.output:
         receptive_field_figure(drawn, options.output, title="What the centre of the encoder depends on")
     show(options, facts, lambda: _receptive_field_table(facts))
@@ -192,18 +195,21 @@ def _layers(options):
     from mslstm_keras.models.rollout import Rollout, find_layer
 
     model = _named_model(options.model, options)
-    outputs = layer_outputs(model, _read(options.input, model, options), options.horizon)
+    frames = _read(options.input, model, options)
     context = find_layer(model, Rollout).context_frames
-    layers_figure(
-        outputs, options.output, context_frames=context, step=options.step, title=str(options.model)
-    )
+    with Progress(options, "forecasting and drawing every cell"):
+        outputs = layer_outputs(model, frames, options.horizon)
+        layers_figure(
+            outputs, options.output, context_frames=context, step=options.step, title=str(options.model)
+        )
     say(options, f"{options.output}: {len(outputs) - 2} cells, {len(outputs['input'])} steps")
 
 
 def _architecture(options):
     from mslstm_keras.insight.architecture import draw_architecture
 
-    draw_architecture(_named_model(options.model, options), options.output)
+    with Progress(options, f"drawing {options.output}"):
+        draw_architecture(_named_model(options.model, options), options.output)
     say(options, str(options.output))
 
 
@@ -220,24 +226,29 @@ def _compare(options):
     from mslstm_keras.data.splits import split_clips
     from mslstm_keras.evaluation.comparison import is_synthetic, sample_forecasts
     from mslstm_keras.evaluation.protocols import find_protocol
+    from mslstm_keras.figures.animation import check_animation
     from mslstm_keras.figures.comparison import comparison_animation, comparison_figure
 
+    if options.output.suffix != ".png":
+        check_animation(options.output)
     protocol = find_protocol(options.dataset)
     clips = split_clips(options.dataset, "test", options.data_dir)
     models = load_models(options)
-    sample = sample_forecasts(models, clips, options.clip)
+    with Progress(options, "forecasting by every model"):
+        sample = sample_forecasts(models, clips, options.clip)
     look: dict[str, Any] = {
         "rain_scale": protocol.scale,
         "title": f"{options.dataset}, test clip {options.clip}",
         "synthetic": is_synthetic(options.dataset),
         "interval": clips.interval,
     }
-    if options.output.suffix == ".png":
-        comparison_figure(sample["context"], sample["truth"], sample["forecasts"], options.output, **look)
-    else:
-        comparison_animation(
-            sample["truth"], sample["forecasts"], options.output, context=sample["context"], **look
-        )
+    with Progress(options, f"drawing {options.output}"):
+        if options.output.suffix == ".png":
+            comparison_figure(sample["context"], sample["truth"], sample["forecasts"], options.output, **look)
+        else:
+            comparison_animation(
+                sample["truth"], sample["forecasts"], options.output, context=sample["context"], **look
+            )
     say(options, str(options.output))
 
 
@@ -250,5 +261,6 @@ def _curves(options):
         raise ValueError(
             f"`scores` must be JSON of `mslstm evaluate`. Received: {options.scores} ({error})"
         ) from error
-    lead_time_figure(evaluation, options.output, metrics=options.metrics, cumulative=options.cumulative)
+    with Progress(options, f"drawing {options.output}"):
+        lead_time_figure(evaluation, options.output, metrics=options.metrics, cumulative=options.cumulative)
     say(options, str(options.output))

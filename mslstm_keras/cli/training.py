@@ -8,7 +8,6 @@ import re
 import shlex
 import sys
 import threading
-import time
 import warnings
 from pathlib import Path
 
@@ -29,14 +28,16 @@ from mslstm_keras.cli.arguments import (
     say,
     setting,
     show,
+    suggest,
     with_settings,
+    words_of,
 )
 from mslstm_keras.cli.completion import any_of, completed, data_names, file_names, recipe_names, zoo_names
+from mslstm_keras.cli.progress import Progress
 
 SAMPLES = 2  # in a report
 OF_DATASET = ("clips", "all_frames", "samples", "data_dir")
 OF_INPUT = ("every", "thresholds", "scales", "product", "size")
-PATIENCE = 10  # seconds between two lines about what is done
 
 
 def add_commands(commands: Commands) -> None:
@@ -276,6 +277,25 @@ def _train(options):
             raise
         _leave_hosts(error)
     say(options, f"{run}: {recipe.steps:,} steps, {recipe.steps * recipe.batch_size:,} clips")
+    if not (options.quiet or options.rank):
+        _suggest_use(options, recipe, run)
+
+
+def _suggest_use(options, recipe, run):
+    from mslstm_keras.data.catalogue import describe
+    from mslstm_keras.training.fit import seed_folders
+
+    folders = words_of(options, "data_dir")
+    if not recipe.data.endswith(".npy") and not describe(recipe.data, options.data_dir)["clips"]:
+        # It was trained on a stream.
+        sources = words_of(options, "data_dir", "manual_dir")
+        suggest(options, ["mslstm", "data", "prepare", recipe.data, *sources])
+    suggest(options, ["mslstm", "evaluate", "--model", run, "--dataset", recipe.data, *folders])
+    one = run if options.seeds is None else seed_folders(run)[0]
+    suggest(
+        options,
+        ["mslstm", "forecast", "--model", one, "--input", "yourclip.gif", "--output", "forecast.gif"],
+    )
 
 
 def _settings(options):
@@ -456,6 +476,9 @@ def _evaluate(options):
 
         write_report(evaluation, options.report, samples=samples, command=_command(options))
     show(options, evaluation, lambda: evaluation_table(evaluation))
+    if readable := [path for path in options.output if path.suffix == ".json"]:
+        curves = readable[0].with_name("curves.png")
+        suggest(options, ["mslstm", "study", "curves", readable[0], "--output", curves])
 
 
 def _evaluate_clips(options):
@@ -466,14 +489,16 @@ def _evaluate_clips(options):
 
     clips = split_clips(options.dataset, "test", options.data_dir)
     models = load_models(options)
-    evaluation = evaluate_models(
-        models,
-        clips,
-        options.dataset,
-        baselines=["persistence"] if options.baselines is None else options.baselines,
-        count=options.clips,
-        all_frames=bool(options.all_frames),
-    )
+    with Progress(options, "scoring clips") as progress:
+        evaluation = evaluate_models(
+            models,
+            clips,
+            options.dataset,
+            baselines=["persistence"] if options.baselines is None else options.baselines,
+            count=options.clips,
+            all_frames=bool(options.all_frames),
+            progress=progress,
+        )
     wanted = (SAMPLES if options.samples is None else options.samples) if options.report else 0
     scale = find_protocol(options.dataset).scale
     samples = [
@@ -486,7 +511,6 @@ def _evaluate_clips(options):
 def _hindcast(options):
     """Returns an evaluation of forecasts from the times of an archive of radar maps."""
     from mslstm_keras.forecasting.hindcast import hindcast
-    from mslstm_keras.forecasting.maps import warn_of_other_data
     from mslstm_keras.radar.read import read_radar
     from mslstm_keras.radar.resizing import resize_maps
     from mslstm_keras.zoo.loading import data_of
@@ -497,29 +521,15 @@ def _hindcast(options):
     models = load_models(options)
     given = {name: getattr(options, name) for name in ("every", "thresholds", "scales", "baselines")}
     data = {label: data_of(name, options.zoo) for label, name in zip(models, options.model, strict=True)}
-    for label, facts in data.items():
-        warn_of_other_data(maps, facts, label)
-    return hindcast(
-        models,
-        maps,
-        options.input,
-        ranges={label: facts.scale for label, facts in data.items()},
-        progress=_Progress(options),
-        **{name: value for name, value in given.items() if value is not None},
-    )
-
-
-class _Progress:
-    """Says every few seconds how far a hindcast is."""
-
-    def __init__(self, options: argparse.Namespace):
-        self._options = options
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, count: int) -> None:
-        if time.monotonic() - self._last >= PATIENCE:
-            self._last = time.monotonic()
-            say(self._options, f"{done:,} of {count:,} start times", file=sys.stderr)
+    with Progress(options, "scoring forecasts by start time") as progress:
+        return hindcast(
+            models,
+            maps,
+            options.input,
+            trained_on=data,
+            progress=progress,
+            **{name: value for name, value in given.items() if value is not None},
+        )
 
 
 def _command(options):

@@ -15,7 +15,9 @@ from mslstm_keras.cli.arguments import (
     say,
     setting,
     show,
+    suggest,
     with_settings,
+    words_of,
 )
 from mslstm_keras.cli.completion import any_of, completed, file_names, recipe_names
 
@@ -104,3 +106,5 @@ def _tune(options):
             yield f"{run_dir / BEST}: the recipe of trial {results['best']}"
 
     show(options, results, lines)
+    if results["best"] is not None:
+        suggest(options, ["mslstm", "train", run_dir / BEST, *words_of(options, "data_dir", "manual_dir")])

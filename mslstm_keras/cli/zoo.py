@@ -3,8 +3,19 @@
 import dataclasses
 from pathlib import Path
 
-from mslstm_keras.cli.arguments import DATA_DIR, Commands, add_command, add_imports, add_zoo, setting, show
+from mslstm_keras.cli.arguments import (
+    DATA_DIR,
+    Commands,
+    add_command,
+    add_imports,
+    add_zoo,
+    setting,
+    show,
+    suggest,
+    words_of,
+)
 from mslstm_keras.cli.completion import completed, zoo_names
+from mslstm_keras.cli.progress import Progress
 
 
 def add_commands(commands: Commands) -> None:
@@ -94,7 +105,11 @@ def _verify(options):
     from mslstm_keras.zoo.index import holds_saved_model, list_pretrained, verify_pretrained
 
     names = options.names or list(list_pretrained(options.zoo))
-    folders = {name: verify_pretrained(name, options.zoo) for name in names}
+    folders = {}
+    with Progress(options, "checking models") as progress:
+        for name in names:
+            folders[name] = verify_pretrained(name, options.zoo)
+            progress(len(folders), len(names))
 
     def lines():
         for name, folder in folders.items():
@@ -107,24 +122,30 @@ def _verify(options):
 def _add(options):
     from mslstm_keras.zoo.adding import add_pretrained
 
-    entry = add_pretrained(
-        options.run_dir,
-        name=options.name,
-        zoo=options.zoo,
-        count=options.clips,
-        data_dir=options.data_dir,
-        beside=dict(options.beside or ()),
-        note="" if options.note is None else options.note.read_text(encoding="utf-8"),
-    )
+    with Progress(options, "scoring clips") as progress:
+        entry = add_pretrained(
+            options.run_dir,
+            name=options.name,
+            zoo=options.zoo,
+            count=options.clips,
+            data_dir=options.data_dir,
+            beside=dict(options.beside or ()),
+            note="" if options.note is None else options.note.read_text(encoding="utf-8"),
+            progress=progress,
+        )
     show(options, dataclasses.asdict(entry), lambda: [_line(entry)], remark=True)
+    suggest(options, ["mslstm", "zoo", "verify", entry.name, *words_of(options, "zoo")])
+    suggest(options, ["mslstm", "zoo", "table", *words_of(options, "zoo")])
 
 
 def _renew(options):
     from mslstm_keras.zoo.adding import renew_pretrained
 
-    renewed = {
-        name: renew_pretrained(name, zoo=options.zoo, count=options.clips, data_dir=options.data_dir)
-        for name in options.names
-    }
+    renewed = {}
+    for name in options.names:
+        with Progress(options, f"scoring clips for {name}") as progress:
+            renewed[name] = renew_pretrained(
+                name, zoo=options.zoo, count=options.clips, data_dir=options.data_dir, progress=progress
+            )
     facts = {name: dataclasses.asdict(entry) for name, entry in renewed.items()}
     show(options, facts, lambda: map(_line, renewed.values()), remark=True)

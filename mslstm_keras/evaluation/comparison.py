@@ -18,6 +18,7 @@ from mslstm_keras.evaluation.published_scores import protocol_note, published_sc
 from mslstm_keras.evaluation.scores import clips_to_score, persistence, predictor, score, whole_clips
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.naming import nearest
+from mslstm_keras.typing import Progress
 
 
 def _persistence(rollout, protocol):
@@ -51,6 +52,7 @@ def evaluate_models(
     count: int | None = None,
     batch_size: int = 16,
     all_frames: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Scores models and baselines on the same clips, by the data set's own protocol.
 
@@ -62,6 +64,7 @@ def evaluate_models(
         count: int. How many clips; all by default.
         batch_size: int. Clips predicted at a time; does not change the scores.
         all_frames: bool. Scores every prediction, those inside the context too.
+        progress: function of the number of clips that are scored, and of all.
 
     Returns:
         {"data": data, "clips": count, "frames": "forecast" or "all", "first_lead": lead time of the first scored
@@ -95,6 +98,7 @@ def evaluate_models(
         batch_size=batch_size,
         all_frames=all_frames,
         protocol=protocol,
+        progress=progress,
     )
     return {
         "data": data,
@@ -209,16 +213,16 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> Iterator[str]:
         yield f"units: {evaluation['range']} for pixels 0 and 1"
     rows = rows_with_means(evaluation)
     columns = [
-        [metric_label(metric), *(_mean_text(scores.get(metric)) for _, _, scores in rows)]
+        [score_label(evaluation, metric), *(_mean_text(scores.get(metric)) for _, _, scores in rows)]
         for metric in protocol.metrics
     ]
     yield from _aligned([["", *(shown_name(source, name) for source, name, _ in rows)], *columns])
     for metric in protocol.by_lead_time:
         yield ""
-        yield f"{metric_label(metric)} by lead time ({'minutes' if evaluation['interval'] else 'frames'})"
+        yield f"{score_label(evaluation, metric)} by lead time ({'minutes' if evaluation['interval'] else 'frames'})"
         yield from _lead_table(evaluation, metric)
         if protocol.cumulative:
-            yield f"{metric_label(metric)}, mean over the lead times so far"
+            yield f"{score_label(evaluation, metric)}, mean over the lead times so far"
             yield from _lead_table(evaluation, metric, so_far=True)
     if evaluation["note"]:
         yield ""
@@ -252,6 +256,11 @@ def protocol_of(evaluation: Mapping[str, Any]) -> Protocol:
         metrics = tuple(evaluation["archive"]["metrics"])
         return Protocol(metrics, by_lead_time=metrics)
     return find_protocol(evaluation["data"]).in_units(evaluation.get("range"))
+
+
+def score_label(evaluation: Mapping[str, Any], metric: str) -> str:
+    """Returns what tables and curves call a score; errors in units name those of the data."""
+    return metric_label(metric, evaluation.get("range"))
 
 
 def counted_clips(evaluation: Mapping[str, Any]) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mslstm_keras.evaluation.comparison import BASELINES, by_lead_time, shown_name
-from mslstm_keras.evaluation.protocols import direction, metric_label
+from mslstm_keras.evaluation.comparison import BASELINES, by_lead_time, score_label, shown_name
+from mslstm_keras.evaluation.protocols import direction
 from mslstm_keras.figures.drawing import (
     FAINT,
     INK,
@@ -135,7 +135,7 @@ def _draw_lead_times(
         shown |= set(leads.tolist())
     if len(shown) <= MOST_TICKS:
         axes.set_xticks(sorted(shown))
-    heading = f"{metric_label(metric)}{', mean so far' if so_far else ''}{arrow(metric)}"
+    heading = f"{score_label(evaluation, metric)}{', mean so far' if so_far else ''}{arrow(metric)}"
     style = {"loc": "left", "fontsize": points(TEXT), "fontweight": "bold", "color": INK}
     axes.set_title(heading, **style, parse_math=False)
     axes.set_xlabel(f"lead time ({unit})", fontsize=points(TEXT - 2), color=INK)

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from mslstm_keras.frames.rain import RAIN_SCALES, RainScale
+from mslstm_keras.frames.scales import parse_scale
 from mslstm_keras.metrics.categorical import CSI, FAR, FSS, HSS, POD
 from mslstm_keras.metrics.frame import (
     BalancedMAE,
@@ -148,9 +149,16 @@ def data_scale(recipe: Recipe) -> str | None:
     return recipe.scale or (code and f"rain:{code}")
 
 
-def metric_label(name: str) -> str:
-    """Returns what a table calls a score, such as "CSI at 2 mm/h" for "csi_2"; the name of one that nobody knows."""
-    return _find_score(name)[2]
+def metric_label(name: str, scale: str | None = None) -> str:
+    """Returns what a table calls a score, such as "CSI at 2 mm/h" for "csi_2"; the name of one that nobody knows.
+
+    Args:
+        name: str. Name of the score.
+        scale: how pixels stand for numbers in units, see `mslstm_keras.frames.parse_scale`: errors in units name them.
+    """
+    label = _find_score(name)[2]
+    units = parse_scale(scale).units if scale and name in VALUE_SCORES else ""
+    return label.replace("in units", units) if units else label
 
 
 def direction(name: str) -> int:

@@ -19,10 +19,11 @@ from mslstm_keras.evaluation.comparison import (
     missing_note,
     protocol_of,
     rows_with_means,
+    score_label,
     shown_name,
 )
 from mslstm_keras.evaluation.curves import arrow, lead_time_figure, lead_time_metrics
-from mslstm_keras.evaluation.protocols import direction, metric_label, score_text
+from mslstm_keras.evaluation.protocols import direction, score_text
 from mslstm_keras.figures.comparison import comparison_animation, comparison_figure
 from mslstm_keras.figures.drawing import time_label
 from mslstm_keras.figures.markup import data_uri, fact_list, page
@@ -137,7 +138,7 @@ def _means(evaluation: Mapping[str, Any]) -> Iterator[str]:
     yield from _table(
         f"Means over {counted_frames(evaluation)}{_synthetic(evaluation)}; ↑ more is better, ↓ less is better, "
         "the best is bold",
-        [f"{metric_label(metric)}{arrow(metric)}" for metric in metrics],
+        [f"{score_label(evaluation, metric)}{arrow(metric)}" for metric in metrics],
         [
             (source, name, [_mean(scores.get(metric, {}), best[metric], source) for metric in metrics])
             for source, name, scores in rows
@@ -182,7 +183,7 @@ def _lead_time_table(evaluation: Mapping[str, Any], metric: str) -> Iterator[str
         (source, name, [_number(values.get(lead), best[lead], source) for lead in leads])
         for (source, name), values in found.items()
     ]
-    caption = f"{metric_label(metric)}{arrow(metric)} by lead time{_synthetic(evaluation)}"
+    caption = f"{score_label(evaluation, metric)}{arrow(metric)} by lead time{_synthetic(evaluation)}"
     yield from _table(caption, [time_label(lead, evaluation["interval"]) for lead in leads], rows)
 
 

@@ -15,6 +15,7 @@ from mslstm_keras.evaluation.protocols import Protocol
 from mslstm_keras.metrics.categorical import Contingency
 from mslstm_keras.metrics.frame import FrameMetric
 from mslstm_keras.models.rollout import Rollout, find_layer
+from mslstm_keras.typing import Progress
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -42,6 +43,7 @@ def evaluate(
     batch_size: int = 16,
     all_frames: bool = False,
     protocol: Protocol | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Scores a model and persistence on the first clips of a data set.
 
@@ -53,6 +55,7 @@ def evaluate(
         all_frames: bool. Scores every prediction, those inside the context too, as the public PyTorch
             implementation does, instead of the forecast alone.
         protocol: which scores; by default MSE, MAE, SSIM and PSNR. Of clips with a scale also errors in its units.
+        progress: function of the number of clips that are scored, and of all.
 
     Returns:
         {"clips": count, "frames": "forecast" or "all", "model": scores, "persistence": scores} where scores maps
@@ -77,6 +80,7 @@ def evaluate(
         batch_size=batch_size,
         all_frames=all_frames,
         protocol=(protocol or Protocol()).in_units(clips.scale),
+        progress=progress,
     )
     return {"clips": count, "frames": "all" if all_frames else "forecast", **scores, **missing}
 
@@ -110,7 +114,7 @@ def score(
     all_frames: bool = False,
     protocol: Protocol | None = None,
     any_size: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[dict[Name, dict[str, dict[str, Any]]], dict[str, dict[str, Any]]]:
     """Scores predictions of the first clips of a data set.
 
@@ -127,7 +131,7 @@ def score(
         all_frames: bool. Scores every prediction, those inside the context too.
         protocol: which scores; by default MSE, MAE, SSIM and PSNR.
         any_size: bool. Whether clips may have another height and width than the roll-out.
-        progress: function of the number of clips that are scored, called after each batch.
+        progress: function of the number of clips that are scored, and of all, called after each batch.
 
     Returns:
         (scores, missing): name -> {score: {"mean": float, "per_frame": [float, ...], "interval": [float, float]}},
@@ -165,7 +169,7 @@ def score(
                     numbers, weighed = map(keras.ops.convert_to_numpy, contributions)
                     added[metric].append((numbers, weighed))
         if progress:
-            progress(first + len(frames))
+            progress(first + len(frames), count)
     every = list(itertools.chain.from_iterable(counting.values()))
     for metric, counter in every:
         if metric is not counter:

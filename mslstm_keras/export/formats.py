@@ -1,7 +1,5 @@
 """Models in the forms that servers and other runtimes load, each compared with Keras before it is kept."""
 
-import errno
-import importlib
 import os
 import shutil
 import tempfile
@@ -15,7 +13,7 @@ import numpy as np
 
 from mslstm_keras.export.saved_model import check_new, export_saved_model
 from mslstm_keras.files import replacing
-from mslstm_keras.importing import needed
+from mslstm_keras.importing import check_installed
 from mslstm_keras.models.rollout import Rollout, find_layer
 
 TOLERANCE = 1e-4
@@ -68,12 +66,7 @@ def export_model(
         )
     if not kind.suffixes:
         check_new(path)
-    if not path.parent.is_dir():  # a move would make it
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
-    with needed(format, format):
-        for module in kind.modules:
-            if importlib.util.find_spec(module) is None:
-                raise ModuleNotFoundError(name=module)
+    check_installed(format, format, kind.modules)
     rollout = find_layer(model, Rollout)
     frames = np.random.default_rng(0).random((1, rollout.context_frames, *_frame_shape(rollout)), "float32")
     expected = keras.ops.convert_to_numpy(model(frames))[:, -rollout.forecast_frames :]

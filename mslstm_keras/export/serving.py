@@ -13,6 +13,7 @@ from mslstm_keras.export.saved_model import check_new, export_saved_model
 from mslstm_keras.files import replacing
 from mslstm_keras.importing import needed
 from mslstm_keras.naming import is_plain
+from mslstm_keras.typing import Progress
 
 WARM_UP = Path("assets.extra", "tf_serving_warmup_requests")  # where a server looks for them
 MODELS, BATCHING = "models.config", "batching.config"
@@ -27,6 +28,7 @@ def write_serving_folder(
     models: Mapping[str, keras.Model],
     *,
     scales: Mapping[str, str | None] | None = None,
+    progress: Progress | None = None,
 ) -> str:
     """Exports models into a folder that a TensorFlow Serving is started on.
 
@@ -41,6 +43,7 @@ def write_serving_folder(
         folder: folder to write; new or empty.
         models: name under which it is served -> model of `create_model`.
         scales: name -> how the model's pixels stand for numbers, as `export_saved_model` takes it.
+        progress: function of the number of models that are written, and of all.
 
     Returns:
         The command that starts the server, with Docker, on ports 8500 (gRPC) and 8501 (REST).
@@ -61,7 +64,7 @@ def write_serving_folder(
         )
     check_new(folder)
     with replacing(folder) as temporary:
-        for name, model in models.items():
+        for number, (name, model) in enumerate(models.items(), 1):
             version = temporary / name / VERSION
             version.parent.mkdir(parents=True)
             export_saved_model(model, version, scale=(scales or {}).get(name))
@@ -69,6 +72,8 @@ def write_serving_folder(
             config.model_config_list.config.add(
                 name=name, base_path=f"/models/{name}", model_platform="tensorflow"
             )
+            if progress:
+                progress(number, len(models))
         (temporary / MODELS).write_text(text_format.MessageToString(config))
         (temporary / BATCHING).write_text(_batching())
     return (

@@ -9,17 +9,24 @@ import numpy as np
 
 from mslstm_keras.files import replacing
 from mslstm_keras.frames.write import write_gif
-from mslstm_keras.importing import needed
+from mslstm_keras.importing import check_installed, needed
 
 ANIMATIONS = (".gif", ".mp4")
 
 
-def check_animation(path: str | os.PathLike[str], fps: float) -> None:
-    """Raises a ValueError if there is no such kind of animation, or none that runs so fast."""
+def check_animation(path: str | os.PathLike[str], fps: float = 5) -> None:
+    """Makes sure that an animation can be written, before its pictures are made.
+
+    Raises:
+        ValueError: if there is no such kind of animation, or none that runs so fast.
+        ImportError: if PyAV, which MP4 needs, is not installed.
+    """
     if _suffix(path) not in ANIMATIONS:
         raise ValueError(f"`path` must end in .gif or .mp4. Received: path={os.fspath(path)!r}")
     if not 0 < fps <= 50:
         raise ValueError(f"`fps` must lie in (0, 50]. Received: fps={fps}")
+    if _suffix(path) == ".mp4":
+        check_installed("MP4", "video", ["av"])
 
 
 def write_animation(path: str | os.PathLike[str], images: np.ndarray, fps: float) -> None:

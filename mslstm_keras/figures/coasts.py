@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,12 +28,13 @@ def coast_lines(maps: "xarray.DataArray") -> list[np.ndarray]:
 
     Returns:
         Lines (points, 2) within the map: x to the right and y down from its upper left corner, in pixels. None where
-        cartopy is not installed or the map does not say where it is. Where files are missing, a warning says so.
+        cartopy is not installed or the map does not say where it is. Where files are missing or damaged, a warning
+        says so.
 
     Reference: Natural Earth, public domain, naturalearthdata.com.
     """
     try:
-        import cartopy.io.shapereader
+        import cartopy.io.shapereader  # noqa: F401
         import shapely
     except ImportError:
         return []
@@ -42,12 +43,7 @@ def coast_lines(maps: "xarray.DataArray") -> list[np.ndarray]:
     crs = _projection(maps)
     if crs is None or min(maps.shape[-2:]) < 2:
         return []
-    geometries = [
-        geometry
-        for path in _files()
-        for geometry in cartopy.io.shapereader.Reader(path).geometries()
-        if geometry is not None
-    ]
+    geometries = [geometry for path in _files() for geometry in _read(path)]
     if not geometries:
         return []
     height, width = maps.shape[-2:]
@@ -122,6 +118,22 @@ def _files() -> list[Path]:
             stacklevel=4,
         )
     return found
+
+
+def _read(path: Path) -> list[Any]:
+    """Returns the geometries of a file; none of one that is damaged, which a warning says."""
+    from cartopy.io.shapereader import Reader
+
+    try:
+        return [geometry for geometry in Reader(path).geometries() if geometry is not None]
+    except Exception as error:  # whatever the reader that cartopy has found raises
+        reason = " ".join(str(error).split()) or type(error).__name__
+        warnings.warn(
+            f"maps are drawn without the lines of {path}, which is damaged or cut off ({reason}): remove it and fetch "
+            "it anew",
+            stacklevel=5,
+        )
+        return []
 
 
 def _turned(degrees: np.ndarray) -> np.ndarray:

@@ -53,7 +53,6 @@ def demo(
     )
     prediction = forecast(model, context)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     forecast_figure(context, truth, prediction, folder / "demo.png", title=title)
     forecast_animation(context, truth, prediction, folder / "demo.gif")
     return evaluate(model, clips)

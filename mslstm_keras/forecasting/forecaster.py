@@ -1,5 +1,6 @@
 """Forecasts from frames: a whole clip at once, or one frame at a time."""
 
+import itertools
 import warnings
 from typing import TYPE_CHECKING, Any, overload
 
@@ -14,6 +15,7 @@ from mslstm_keras.formats.checks import check_frames
 from mslstm_keras.integers import is_whole
 from mslstm_keras.models.resizing import size_divisor, tied_to_size
 from mslstm_keras.models.rollout import Rollout, find_layer
+from mslstm_keras.typing import Progress
 
 if TYPE_CHECKING:
     import xarray
@@ -99,7 +101,9 @@ class Forecaster:
         Raises:
             ValueError: if `horizon` is not positive or nothing has been pushed.
         """
-        horizon = checked_horizon(horizon)
+        return self._forecast(checked_horizon(horizon), lambda: None)
+
+    def _forecast(self, horizon, step_done):
         if self._stepper is None:
             raise ValueError("`push` must have been called before `forecast`. Received: no frames yet")
         prediction, states = self._prediction, self._states
@@ -107,6 +111,7 @@ class Forecaster:
         while len(predictions) < horizon:
             prediction, states = self._stepper(prediction, states)
             predictions.append(self._cropped(prediction))
+            step_done()
         future = np.stack(predictions, axis=1)
         return future if len(self._frame_shape) == 4 else future[0]
 
@@ -136,17 +141,39 @@ class Forecaster:
 
 @overload
 def forecast(
-    model: keras.Model, frames: np.ndarray, horizon: int | None = None, *, scale: None = None
+    model: keras.Model,
+    frames: np.ndarray,
+    horizon: int | None = None,
+    *,
+    scale: None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray: ...
 @overload
 def forecast(
-    model: keras.Model, frames: "xarray.DataArray", horizon: int | None = None, *, scale: str | None = None
+    model: keras.Model,
+    frames: "xarray.DataArray",
+    horizon: int | None = None,
+    *,
+    scale: str | None = None,
+    progress: Progress | None = None,
 ) -> "xarray.DataArray": ...
 @overload
 def forecast(
-    model: keras.Model, frames: "xarray.Dataset", horizon: int | None = None, *, scale: str | None = None
+    model: keras.Model,
+    frames: "xarray.Dataset",
+    horizon: int | None = None,
+    *,
+    scale: str | None = None,
+    progress: Progress | None = None,
 ) -> "xarray.Dataset": ...
-def forecast(model: keras.Model, frames: Any, horizon: int | None = None, *, scale: str | None = None) -> Any:
+def forecast(
+    model: keras.Model,
+    frames: Any,
+    horizon: int | None = None,
+    *,
+    scale: str | None = None,
+    progress: Progress | None = None,
+) -> Any:
     """Forecasts the frames that follow a clip, of any height and width.
 
     The model's convolutions run over the whole grid. Sides that its patches and scales do not divide are padded with
@@ -166,6 +193,7 @@ def forecast(model: keras.Model, frames: Any, horizon: int | None = None, *, sca
         scale: how pixels stand for the numbers of xarray's maps, such as "rain:dwd", see
             `mslstm_keras.frames.scales.parse_scale`. Default: "rain:dwd" for maps in mm/h, which a warning says; maps
             without units are pixels in [0, 1].
+        progress: function of the number of steps that are done, and of all; of a grid in tiles, of tiles.
 
     Returns:
         float32 array with the axes of `frames`, `horizon` long; not clipped. For the default horizon it equals
@@ -179,13 +207,13 @@ def forecast(model: keras.Model, frames: Any, horizon: int | None = None, *, sca
     """
     if is_labelled(frames):
         maps = last_maps(frames, find_layer(model, Rollout).context_frames, scale)
-        return maps.forecast(_forecast(model, maps.frames, horizon))
+        return maps.forecast(_forecast(model, maps.frames, horizon, progress))
     if scale is not None:
         raise ValueError(f"`scale` must be left out where frames are pixels. Received: scale={scale!r}")
-    return _forecast(model, frames, horizon)
+    return _forecast(model, frames, horizon, progress)
 
 
-def _forecast(model, frames, horizon):
+def _forecast(model, frames, horizon, progress):
     rollout = find_layer(model, Rollout)
     frames = check_frames(frames)
     channels = rollout.step.inputs[0].shape[-1]
@@ -202,20 +230,35 @@ def _forecast(model, frames, horizon):
     horizon = checked_horizon(rollout.forecast_frames if horizon is None else horizon)
     frames = frames[..., -rollout.context_frames :, :, :, :]
     if _fits_whole(rollout.step, *frames.shape[-3:-1]):
-        return _whole(model, frames, horizon)
+        return _whole(model, frames, horizon, progress)
     clips = frames.reshape(-1, *frames.shape[-4:])
-    futures = [_in_tiles(model, clip, horizon) for clip in clips]
+    futures = [
+        _in_tiles(model, clip, horizon, progress and _of_clips(progress, index, len(clips)))
+        for index, clip in enumerate(clips)
+    ]
     return np.stack(futures) if frames.ndim == 5 else futures[0]
 
 
-def _whole(model, frames, horizon):
-    forecaster = Forecaster(model)
-    for frame in np.moveaxis(frames, -4, 0):
+def _of_clips(progress, index, count):
+    """Returns the progress of one clip, in parts of that of all."""
+    return lambda done, parts: progress(index * parts + done, count * parts)
+
+
+def _whole(model, frames, horizon, progress=None):
+    forecaster, frames = Forecaster(model), np.moveaxis(frames, -4, 0)
+    steps = itertools.count(1)
+
+    def step_done():
+        if progress:
+            progress(next(steps), len(frames) + horizon - 1)
+
+    for frame in frames:
         forecaster._step(frame)  # its size has been chosen by memory
-    return forecaster.forecast(horizon)
+        step_done()
+    return forecaster._forecast(horizon, step_done)
 
 
-def _in_tiles(model, frames, horizon):
+def _in_tiles(model, frames, horizon, progress):
     """Forecasts one clip in tiles, and says so."""
     step = find_layer(model, Rollout).step
     _, *own, _ = step.inputs[0].shape
@@ -234,12 +277,12 @@ def _in_tiles(model, frames, horizon):
     if tied:
         why = f"the model's own size, for which its {tied} is made"
         sides, overlap = own, tuple(side // 4 // multiple * multiple for side in own)
-        future, tiling = run_in_tiles(run, frames, horizon, sides, overlap, multiple)
+        future, tiling = run_in_tiles(run, frames, horizon, sides, overlap, multiple, progress=progress)
     else:
         budget = memory_budget()
         why = f"as the whole grid may take more than {budget >> 20} MiB"
         pixels = budget * height * width // step_memory(step, height, width)
-        future, tiling, sides = tile(run, frames, horizon, multiple, pixels)
+        future, tiling, sides = tile(run, frames, horizon, multiple, pixels, progress)
     far = ", as the model sees farther than they overlap" if tiling.seam > SEAM else ""
     warnings.warn(
         f"{height} x {width} pixels are forecast in {tiling.count} tiles of {sides[0]} x {sides[1]} that overlap, "

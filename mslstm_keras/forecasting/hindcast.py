@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.data.clips import Clips
+from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.evaluation.comparison import (
     BASELINES,
     check_baselines,
@@ -20,12 +21,13 @@ from mslstm_keras.evaluation.extrapolation import load_pysteps
 from mslstm_keras.evaluation.protocols import Protocol
 from mslstm_keras.evaluation.scores import persistence
 from mslstm_keras.forecasting.forecaster import forecast
-from mslstm_keras.forecasting.maps import VARIABLE
+from mslstm_keras.forecasting.maps import VARIABLE, warn_of_other_data
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.frames.scales import Coder, Scale, parse_scale, scale_of_units
 from mslstm_keras.integers import is_whole
 from mslstm_keras.metrics.rain import threshold_pixel
 from mslstm_keras.radar.sequence import timetable
+from mslstm_keras.typing import Progress
 
 if TYPE_CHECKING:
     import xarray
@@ -44,9 +46,10 @@ def hindcast(
     thresholds: Sequence[float] = (0.5, 1, 5),
     scales: Sequence[int] = (5, 20),
     every: int = 1,
+    trained_on: Mapping[str, DataFacts] | None = None,
     ranges: Mapping[str, str | None] | None = None,
     baselines: Sequence[str] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Forecasts an archive of rain maps from each of its times, on the whole grid, and scores by lead time.
 
@@ -66,8 +69,10 @@ def hindcast(
         thresholds: rain rates of events, mm/h.
         scales: sides of the square windows of the FSS, pixels.
         every: int. Least number of intervals from one start time to the next.
-        ranges: name -> how pixels of the models stand for mm/h, see `mslstm_keras.frames.parse_scale`; "rain:dwd"
-            where nothing is said, with a warning.
+        trained_on: name -> what a model was trained on, see `mslstm_keras.zoo.loading.data_of`: warnings say where
+            maps are of another kind, see `mslstm_keras.forecasting.maps.warn_of_other_data`.
+        ranges: name -> how pixels of the models stand for mm/h, see `mslstm_keras.frames.parse_scale`. Default: as in
+            what they were trained on; "rain:dwd" where nothing is said, with a warning.
         baselines: names of `mslstm_keras.evaluation.comparison.BASELINES`. Default: persistence and, where pysteps is
             installed, optical flow; a warning says where it is left out.
         progress: function of the number of start times that are done, and of all.
@@ -90,13 +95,17 @@ def hindcast(
     if not is_whole(every):
         raise ValueError(f"`every` must be a whole number of at least 1. Received: every={every!r}")
     rates = _rates(maps, scales)
+    known = {name: facts for name, facts in (trained_on or {}).items() if name in families}
+    for name, facts in known.items():
+        warn_of_other_data(maps, facts, name)
+    ranges = {**{name: facts.scale for name, facts in known.items()}, **(ranges or {})}
     times = rates.time.values.astype("datetime64[s]")
     table = timetable(times, times)
     context, horizon = rollout.context_frames, rollout.forecast_frames
     starts = start_maps(times, table.minutes, context, horizon, every)
     reader = _Reader(rates, starts, context, horizon)
     clips = Clips(reader, len(starts), table.minutes, masked=True)
-    codes = _codes(families, ranges or {})
+    codes = _codes(families, ranges)
     predictors: dict[tuple[str, int], Callable[[np.ndarray], np.ndarray]] = {
         (name, seed): _Forecaster(model, codes[name], context, horizon)
         for name, family in families.items()
@@ -113,7 +122,7 @@ def hindcast(
         batch_size=1,
         protocol=protocol,
         any_size=True,
-        progress=None if progress is None else lambda done: progress(done, len(starts)),
+        progress=progress,
     )
     reader.report()
     return {

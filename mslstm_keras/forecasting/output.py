@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mslstm_keras.figures.animation import ANIMATIONS, check_animation
 from mslstm_keras.figures.clips import clip_forecast_figure
 from mslstm_keras.figures.page import clip_forecast_page, rain_forecast_page
 from mslstm_keras.figures.rain import FORECAST_SUFFIXES, rain_forecast_figure
@@ -40,9 +41,17 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = SUFFIXE
 
     Raises:
         ValueError: if it has another one.
+        ImportError: if what writes the file is not installed.
     """
-    if Path(path).suffix.lower() not in suffixes:
+    suffix = Path(path).suffix.lower()
+    if suffix not in suffixes:
         raise ValueError(f"`path` must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}. Received: {path}")
+    if suffix in ANIMATIONS:
+        check_animation(path)
+    elif suffix in frames_maps.SUFFIXES:
+        frames_maps.check_writer(path)
+    elif suffix in geotiff.SUFFIXES:
+        geotiff.check_writer()
 
 
 def write_forecast(

@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from mslstm_keras.typing import Progress
+
 Run: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """Forecasts frames (time, height, width, channels) as frames (horizon, height, width, channels)."""
 
@@ -172,6 +174,7 @@ def run_in_tiles(
     multiple: int,
     *,
     limit: float = math.inf,
+    progress: Progress | None = None,
 ) -> tuple[np.ndarray, Tiling]:
     """Forecasts a grid in tiles.
 
@@ -185,15 +188,19 @@ def run_in_tiles(
         overlap: likewise; less than half of `side`.
         multiple: int.
         limit: float. Ends, with the forecast half made, when two tiles differ by more where they meet.
+        progress: function of the number of tiles that are forecast, and of all.
 
     Returns:
         float32 (horizon, height, width, channels), and what became of the tiles.
     """
     future = np.empty((horizon, *frames.shape[1:]), "float32")
     empty, count, dry, seam = None, 0, 0, 0.0
-    for rows, columns in itertools.product(
-        *(spans(frames.shape[axis + 1], side[axis], overlap[axis], multiple) for axis in (0, 1))
-    ):
+    places = list(
+        itertools.product(
+            *(spans(frames.shape[axis + 1], side[axis], overlap[axis], multiple) for axis in (0, 1))
+        )
+    )
+    for rows, columns in places:
         tile = frames[:, rows.start : rows.start + side[0], columns.start : columns.start + side[1]]
         count += 1
         if tile.any():
@@ -206,6 +213,8 @@ def run_in_tiles(
         for edge in _edges(rows, columns):
             difference = np.abs(future[:, *edge] - result[:, *_within(edge, rows, columns)])
             seam = max(seam, float(difference.max()))
+        if progress:
+            progress(count, len(places))
         if seam > limit:
             break
     return future, Tiling(count, dry, seam)
@@ -229,7 +238,7 @@ def _within(slices, *spans):
 
 
 def tile(
-    run: Run, frames: np.ndarray, horizon: int, multiple: int, pixels: int
+    run: Run, frames: np.ndarray, horizon: int, multiple: int, pixels: int, progress: Progress | None = None
 ) -> tuple[np.ndarray, Tiling, tuple[int, int]]:
     """Forecasts a grid in tiles whose overlap grows until they fit together.
 
@@ -244,7 +253,9 @@ def tile(
     while True:
         side = cheapest_sides(wet, overlap, multiple, pixels)
         limit = SEAM if overlap < largest else math.inf
-        future, tiling = run_in_tiles(run, frames, horizon, side, (overlap,) * 2, multiple, limit=limit)
+        future, tiling = run_in_tiles(
+            run, frames, horizon, side, (overlap,) * 2, multiple, limit=limit, progress=progress
+        )
         if tiling.seam <= limit:
             return future, tiling, side
         overlap = min(-(-3 * overlap // 2 // multiple) * multiple + multiple, largest)

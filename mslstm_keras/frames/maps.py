@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mslstm_keras.files import replacing
+from mslstm_keras.importing import check_installed
 
 if TYPE_CHECKING:
     import xarray
@@ -44,6 +45,16 @@ def frames_as_maps(frames: np.ndarray, units: str = "1") -> "xarray.Dataset":
     )
 
 
+def check_writer(path: str | os.PathLike[str]) -> None:
+    """Makes sure that what writes a NetCDF file or a Zarr store is installed.
+
+    Raises:
+        ImportError: if it is not.
+    """
+    backend = "zarr" if Path(path).suffix.lower() == ".zarr" else "h5netcdf"
+    check_installed("NetCDF or Zarr", "netcdf", ["xarray", backend])
+
+
 def write_maps(path: str | os.PathLike[str], maps: "xarray.Dataset") -> None:
     """Writes maps as NetCDF-4 or Zarr by the CF conventions 1.11, compressed without loss.
 
@@ -60,6 +71,7 @@ def write_maps(path: str | os.PathLike[str], maps: "xarray.Dataset") -> None:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"`path` must end in {' or '.join(SUFFIXES)}. Received: {path}")
+    check_writer(path)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     history = f"{maps.attrs.get('history', '')}\n{now}: written by mslstm_keras".lstrip()
     maps = maps.drop_encoding().assign_attrs(Conventions="CF-1.11", history=history)

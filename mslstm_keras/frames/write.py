@@ -12,7 +12,7 @@ import numpy as np
 
 from mslstm_keras.files import replacing
 from mslstm_keras.formats.checks import without_mask
-from mslstm_keras.frames.maps import SUFFIXES, frames_as_maps, write_maps
+from mslstm_keras.frames.maps import SUFFIXES, check_writer, frames_as_maps, write_maps
 from mslstm_keras.frames.scales import parse_scale
 from mslstm_keras.integers import is_whole
 
@@ -23,13 +23,16 @@ STRIP_GAP = 4  # pixels
 
 
 def _check_suffix(path: str | os.PathLike[str]) -> None:
-    """Makes sure that `write_clip` knows the kind of a file by its suffix.
+    """Makes sure that `write_clip` knows the kind of a file by its suffix, and has what writes it.
 
     Raises:
         ValueError: if it does not.
+        ImportError: if what writes it is not installed.
     """
     if Path(path).suffix.lower() not in (".npy", ".gif", ".png", *SUFFIXES):
         raise ValueError(f"`path` must end in .npy, .gif, .png, .nc or .zarr. Received: {path}")
+    if Path(path).suffix.lower() in SUFFIXES:
+        check_writer(path)
 
 
 def write_clip(
@@ -59,6 +62,7 @@ def write_clip(
     Raises:
         ValueError: for another suffix, rank, number of channels, `fps`, `scale` or `value_scale`, or a picture of
             values that are not finite.
+        ImportError: if what writes NetCDF or Zarr is not installed.
         OSError: if the file cannot be written; what was there before stays.
     """
     path, frames = Path(path), np.asarray(without_mask(frames))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mslstm_keras.files import replacing
-from mslstm_keras.importing import needed
+from mslstm_keras.importing import check_installed
 from mslstm_keras.radar.grids import pixel_steps
 
 if TYPE_CHECKING:
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".tif", ".tiff")
 _TILE = 256  # pixels: side of the parts of a band that are compressed together
+
+
+def check_writer() -> None:
+    """Raises an ImportError if what writes a GeoTIFF is not installed."""
+    check_installed("A GeoTIFF", "radar", ["pyproj", "rasterio"])
 
 
 def write_geotiff(path: str | os.PathLike[str], maps: "xarray.Dataset") -> None:
@@ -47,9 +52,7 @@ def write_geotiff(path: str | os.PathLike[str], maps: "xarray.Dataset") -> None:
             "`maps` must hold rain_rate (time, y, x) with times, none empty. Received: "
             f"{dict(rates.sizes)}, coordinates {[*rates.coords]}"
         )
-    with needed("A GeoTIFF", "radar"):
-        import pyproj  # noqa: F401
-        import rasterio  # noqa: F401
+    check_writer()
     for axis, rises in (("y", False), ("x", True)):
         if axis in rates.coords:
             rates = rates.sortby(axis, ascending=rises)

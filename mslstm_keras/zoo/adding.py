@@ -28,6 +28,7 @@ from mslstm_keras.models.registry import VideoModel
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.training.fit import LOG
 from mslstm_keras.training.machine import device
+from mslstm_keras.typing import Progress
 from mslstm_keras.zoo.card import write_card
 from mslstm_keras.zoo.checksums import sums
 from mslstm_keras.zoo.entry import ZooEntry, check_name
@@ -57,6 +58,7 @@ def add_pretrained(
     data_dir: str | os.PathLike[str] | None = None,
     beside: Mapping[str, str | os.PathLike[str]] | None = None,
     note: str = "",
+    progress: Progress | None = None,
 ) -> ZooEntry:
     """Scores a run and makes a zoo entry of it, or replaces it: model, SavedModel, card, curve, index line.
 
@@ -68,6 +70,7 @@ def add_pretrained(
         data_dir: folder of prepared TFDS data sets.
         beside: label -> folder of a run that the card compares with.
         note: str. What the model is good for and what not, in Markdown, for the card.
+        progress: function of the number of clips that are scored of a run, and of all.
 
     Returns:
         The new entry.
@@ -86,13 +89,13 @@ def add_pretrained(
         clips_seen=seen,
         parameters=sum(math.prod(variable.shape) for variable in model.trainable_variables),
         scores={},
-        comparison={label: _scored_run(run, clips, count) for label, run in (beside or {}).items()},
+        comparison={label: _scored_run(run, clips, count, progress) for label, run in (beside or {}).items()},
         versions=_versions(),
         files={},
         note=note,
         training=_training(Path(run_dir) / LOG),
     )
-    return _put(entry, model, clips, Path(run_dir) / LOG, zoo, count)
+    return _put(entry, model, clips, Path(run_dir) / LOG, zoo, count, progress)
 
 
 def renew_pretrained(
@@ -101,6 +104,7 @@ def renew_pretrained(
     zoo: str | os.PathLike[str] | None = None,
     count: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
 ) -> ZooEntry:
     """Scores an entry of a zoo again and writes its files anew: model, SavedModel, card, pictures, index line.
 
@@ -112,6 +116,7 @@ def renew_pretrained(
         zoo: folder of a zoo; by default that of the package.
         count: int. How many test clips of the recipe's data to score; all by default.
         data_dir: folder of prepared TFDS data sets.
+        progress: function of the number of clips that are scored, and of all.
 
     Returns:
         The renewed entry.
@@ -123,14 +128,14 @@ def renew_pretrained(
     entry = find_pretrained(name, zoo)
     folder = verify_pretrained(name, zoo)
     clips = split_clips(entry.recipe.data, "test", data_dir)
-    return _put(entry, load_pretrained(name, zoo), clips, folder / CURVE, zoo, count)
+    return _put(entry, load_pretrained(name, zoo), clips, folder / CURVE, zoo, count, progress)
 
 
-def _put(entry, model, clips, log, zoo, count):
+def _put(entry, model, clips, log, zoo, count, progress):
     """Scores a model and writes its entry, with the curve of a log, into a zoo; returns the entry."""
     zoo = Path(zoo_folder() if zoo is None else zoo)
     _round_to_half(model)
-    scores = evaluate(model, clips, count=count, protocol=find_protocol(entry.recipe.data))
+    scores = evaluate(model, clips, count=count, protocol=find_protocol(entry.recipe.data), progress=progress)
     entry = dataclasses.replace(entry, scores=scores, cost=_cost(model))
     curve = log.read_bytes()  # before the folder that may hold it is replaced
     with locked(zoo):  # scored is scored: here others wait for seconds
@@ -188,9 +193,9 @@ def _cost(model):
     }
 
 
-def _scored_run(run_dir, clips, count):
+def _scored_run(run_dir, clips, count, progress):
     model, recipe, seen = read_run(run_dir)
-    scores = evaluate(model, clips, count=count, protocol=find_protocol(recipe.data))
+    scores = evaluate(model, clips, count=count, protocol=find_protocol(recipe.data), progress=progress)
     return {"recipe": recipe.to_dict(), "clips_seen": seen, "scores": scores}
 
 

@@ -3,9 +3,8 @@
 import itertools
 from collections.abc import Iterator, Mapping
 
-from mslstm_keras.evaluation.protocols import VALUE_SCORES, data_scale, metric_label, score_text
+from mslstm_keras.evaluation.protocols import data_scale, metric_label, score_text
 from mslstm_keras.evaluation.published_scores import published_scores
-from mslstm_keras.frames.scales import parse_scale
 from mslstm_keras.zoo.entry import ZooEntry
 from mslstm_keras.zoo.index import VERSION
 
@@ -50,7 +49,5 @@ def _mse(entry):
 
 
 def _label(metric, entry):
-    """Returns what a column is called; errors in units name them."""
-    scale = data_scale(entry.recipe)
-    label = metric_label(metric).replace(" (sum over a frame)", "")
-    return label.replace("in units", parse_scale(scale).units) if scale and metric in VALUE_SCORES else label
+    """Returns what a column is called."""
+    return metric_label(metric, data_scale(entry.recipe)).replace(" (sum over a frame)", "")

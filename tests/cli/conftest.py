@@ -1,27 +1,46 @@
 """Commands run in the process of the test, and clips for them."""
 
 import re
+import shlex
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mslstm_keras.cli import main
+from mslstm_keras.cli import _parser, main, progress
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.frames.write import write_clip
 from tests.support.commands import OPTDIGITS, listing
 
 
+def pasted(line):
+    """Returns the words of a command that a command has named, which the command line takes."""
+    program, *words = shlex.split(line)
+    assert program == "mslstm"
+    assert _parser().parse_args(words).run
+    return words
+
+
 @pytest.fixture
-def mslstm(capsys):
-    """Runs a command line in this process."""
+def mslstm(capsys, monkeypatch):
+    """Runs a command line in this process; however long it takes, it does not say how far it is."""
+    monkeypatch.setattr(progress, "PATIENCE", 3600)
+    # With --quiet the bars of data sets would stay away from this process; `test_quiet.py` shows that they do.
+    monkeypatch.setattr("mslstm_keras.cli.hide_progress", lambda: None)
 
     def run(*words):
         capsys.readouterr()
         status = main([str(word) for word in words])
         out, error = capsys.readouterr()
-        return SimpleNamespace(status=status, out=out, error=error)
+        lines = error.splitlines(keepends=True)
+        suggested = [line for line in lines if line.startswith("next: ")]
+        return SimpleNamespace(
+            status=status,
+            out=out,
+            error="".join(line for line in lines if line not in suggested),
+            next=[pasted(line.removeprefix("next: ")) for line in suggested],
+        )
 
     return run
 

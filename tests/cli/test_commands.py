@@ -187,7 +187,7 @@ def test_the_console_script(tiny_run, files, clip, tmp_path):
         ("evaluate --model {run} --dataset missing.npy", "`data` must be a readable .npy file. Received: missing.npy"),
         ("evaluate --model {run} {data} --clips 0", "`count` must lie in 1 .. 20 clips. Received: count=0"),
         ("evaluate --model {run} {data} --clips 21", "`count` must lie in 1 .. 20 clips. Received: count=21"),
-        ("evaluate --model {run} {data} --clips 1 --output no/a.json", "No such file or directory: 'no/a.json'"),
+        ("evaluate --model {run} {data} --clips 1 --output file/a/b.json", "Not a directory: 'file/a/b.json'"),
         ("evaluate --model file {data}", "`model` must be a Keras model that can be read. Received: file ("),
         ("evaluate --model nothing {data} --zoo {zoo}", "`name` must be a model of the zoo, such as ms_lstm_m"),
         ("data prepare moving_mnist --data-dir .", "must be a known data set, such as moving_mnist_clips"),
@@ -211,12 +211,12 @@ def test_the_console_script(tiny_run, files, clip, tmp_path):
         ("export {run} --output new --range rain:fmi", "`range` must be LOW:HIGH, log:LOW:HIGH or rain:CODE"),
         ("export {run} --output a.onnx --format onnx --range rain:dwd", "`scale` must be None for onnx, which"),
         ("export {run} --output {folder}", "`folder` must be new or empty. Received: folder='"),
-        ("export {run} --output missing/model", "No such file or directory: 'missing/model'"),
+        ("export {run} --output file/a/model", "Not a directory: 'file/a/model'"),
         ("export file --output new", "`model` must be a Keras model that can be read. Received: file ("),
         ("serving {run} {run} --output new", "`models` must be models of different names. Received: models=["),
         ("serving {run} --output {folder}", "`folder` must be new or empty. Received: folder='"),
         ("demo --zoo missing", "`zoo` must be a folder with a readable index.json. Received: missing/index.json"),
-        ("demo --zoo {zoo} --output file", "File exists: 'file'"),
+        ("demo --zoo {zoo} --output file", "Not a directory: 'file/demo.png'"),
     ],
 )  # fmt: skip
 def test_faults_of_the_other_commands(
@@ -251,7 +251,7 @@ def test_what_keras_wraps_is_one_line(fail, tiny_run, files, monkeypatch):
     """The model's own error about too few frames comes wrapped in colours and in the arguments of the layer."""
     monkeypatch.setattr(
         "mslstm_keras.forecasting.forecaster.forecast",
-        lambda model, frames, horizon: model(frames[np.newaxis, :2]),
+        lambda model, frames, horizon, progress: model(frames[np.newaxis, :2]),
     )
     error = fail(
         "forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", files / "out.npy"

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from mslstm_keras.data.catalogue import find_builder
 from mslstm_keras.data.splits import split_clips
@@ -47,6 +48,9 @@ def test_data_is_prepared(mslstm, tmp_path, monkeypatch):
     folder = tmp_path / OPTDIGITS / "1.0.0"
     assert first.status == 0
     assert first.out.splitlines()[-1] == f"{folder}: 3 train clips, 2 test clips"
+    monkeypatch.chdir(tmp_path)
+    (show,) = first.next
+    assert mslstm(*show).out == "clips.png: 3 of 3 train clips\n"
     again = mslstm("data", "prepare", OPTDIGITS, "--data-dir", tmp_path, "--json")
     expected = {"data": OPTDIGITS, "folder": str(folder), "clips": {"train": 3, "test": 2}}
     expected["prepared_before"] = True
@@ -67,7 +71,11 @@ def test_data_is_prepared_in_parts(mslstm, tmp_path):
     other = mslstm(*words, "--part", "1/2")
     assert (other.status, other.out, other.error.count("\n")) == (2, "", 1)
     assert other.error.startswith("mslstm: `part` must be one of 3, as the other parts are (or remove ")
-    rest = mslstm(*words, "--processes", "3")
+    tfds.disable_progress_bar()  # as --quiet does
+    try:
+        rest = mslstm(*words, "--processes", "3")
+    finally:
+        tfds.enable_progress_bar()
     assert (rest.status, rest.out) == (0, f"{folder}: 3 train clips, 2 test clips\n")
 
 

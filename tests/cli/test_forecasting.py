@@ -481,12 +481,17 @@ def test_a_forecast_of_which_only_the_facts_are_wanted(succeed, tiny_run, files,
     assert listing(files) == before
 
 
-def test_demo_prints_its_scores(succeed, tiny_zoo, tmp_path, monkeypatch):
-    text = succeed("demo", "--zoo", tiny_zoo, "--output", tmp_path / "demo").splitlines()
+def test_demo_prints_its_scores(mslstm, succeed, files, tiny_zoo, tmp_path, monkeypatch):
+    ended = mslstm("demo", "--zoo", tiny_zoo, "--output", tmp_path / "demo")
+    text = ended.out.splitlines()
     assert listing(tmp_path / "demo") == ["demo.gif", "demo.png"]
     assert text[0] == "16 clips, forecast frames"
     assert [line.split()[1] for line in text[3:5]] == [NAME, "persistence"]
     assert text[-1] == f"Wrote {tmp_path / 'demo' / 'demo.png'} and demo.gif"
+    monkeypatch.chdir(tmp_path)
+    (files / "clip.gif").rename("yourclip.gif")
+    (forecast,) = ended.next
+    assert succeed(*forecast) == "forecast.gif: 4 frames of (64, 64, 1)\n"
     monkeypatch.setattr("mslstm_keras.forecasting.demo.demo", lambda model, folder: [model.name, str(folder)])
     assert json.loads(succeed("demo", "--json", "--zoo", tiny_zoo)) == ["conv_lstm", "."]
 

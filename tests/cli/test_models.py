@@ -16,17 +16,21 @@ from tests.support.commands import NAME
 from tests.support.own_cells import MY_CELLS, forget_files, write_my_cells
 
 
-def test_a_model_is_exported(succeed, tiny_zoo, tmp_path):
+def test_a_model_is_exported(mslstm, succeed, tiny_zoo, tmp_path, monkeypatch):
     path = tmp_path / "model.onnx"
     printed = succeed("export", NAME, "--zoo", tiny_zoo, "--format", "onnx", "--output", path, "--json")
     facts = json.loads(printed)
     assert 0 <= facts.pop("deviation") < 1e-5
     assert facts == {"path": str(path), "format": "onnx"} and path.stat().st_size > 0
     # A radar model, by what its data is said to be.
-    folder = tmp_path / "model"
-    printed = succeed("export", NAME, "--zoo", tiny_zoo, "--output", folder, "--range", "rain:dwd")
-    assert re.fullmatch(rf"{folder}: \d\.\de[+-]\d\d from Keras at most\n", printed)
+    folder = tmp_path / "new" / "model"
+    ended = mslstm("export", NAME, "--zoo", tiny_zoo, "--output", folder, "--range", "rain:dwd")
+    assert re.fullmatch(rf"{folder}: \d\.\de[+-]\d\d from Keras at most\n", ended.out)
     assert "rain_rate" in tf.saved_model.load(folder).signatures
+    monkeypatch.chdir(tmp_path)
+    (serving,) = ended.next
+    assert succeed(*serving).startswith("docker run ")
+    assert (tmp_path / "serving" / NAME / "1" / "saved_model.pb").exists()
 
 
 def test_a_folder_for_tensorflow_serving_is_written(succeed, tiny_zoo, tmp_path):

@@ -67,7 +67,7 @@ def test_libraries_are_quiet_unless_the_user_asks_for_their_log(tiny_zoo, tmp_pa
         "--input",
         tmp_path / "clip.npy",
     ]
-    words += ["--output", tmp_path / "future.npy"]
+    words += ["--output", tmp_path / "future.npy", "--quiet"]  # how far it is, where it takes long, is no log
     assert run(*words) == ""
     assert run(*words, TF_CPP_MIN_LOG_LEVEL="3") == ""
     assert "oneDNN" in run(*words, TF_CPP_MIN_LOG_LEVEL="0", TF_ENABLE_ONEDNN_OPTS="1")
@@ -153,13 +153,6 @@ def test_progress_bars_of_data_sets_are_hidden(before):
     assert "bar" not in child.stderr
 
 
-@pytest.fixture
-def no_bars(monkeypatch):
-    """Lets the progress bars of this process stay; that they are hidden is shown above."""
-    monkeypatch.setattr("mslstm_keras.cli.hide_progress", lambda: None)
-
-
-@pytest.mark.usefixtures("no_bars")
 def test_quiet_leaves_out_progress_and_remarks(succeed, tmp_path):
     run = tmp_path / "run"
     assert "8 clips" in succeed("train", "optdigits_quick", *SETTINGS, "--run-dir", run)
@@ -176,7 +169,6 @@ def test_quiet_leaves_out_progress_and_remarks(succeed, tmp_path):
     )
 
 
-@pytest.mark.usefixtures("no_bars")
 def test_quiet_keeps_what_was_asked_for(succeed, tmp_path):
     assert succeed("zoo", "verify", "--quiet") == ""
     assert json.loads(succeed("zoo", "verify", "--quiet", "--json")).keys() == list_pretrained().keys()
@@ -184,7 +176,6 @@ def test_quiet_keeps_what_was_asked_for(succeed, tmp_path):
         assert succeed(*words, "-q") == succeed(*words) != ""
 
 
-@pytest.mark.usefixtures("no_bars")
 def test_quiet_keeps_warnings_and_errors(mslstm, fail, monkeypatch):
     assert "`recipe` must be a known recipe" in fail("train", "optdigits_quik", "--quiet")
     monkeypatch.setattr(

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mslstm_keras.cli import training
+from mslstm_keras.cli import progress
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.evaluation.comparison import evaluate_models, evaluation_csv, evaluation_table
 from mslstm_keras.forecasting.hindcast import hindcast
@@ -409,12 +409,45 @@ def test_a_hindcast_on_another_grid_than_that_of_the_archive(mslstm, tiny_run, m
 
 @AS_RAIN
 def test_long_hindcasts_say_how_far_they_are(mslstm, tiny_run, maps, monkeypatch):
-    monkeypatch.setattr(training, "PATIENCE", 0)
-    ended = mslstm("evaluate", "--model", tiny_run, "--input", maps, "--baselines", "--scales", 3)
+    monkeypatch.setattr(progress, "PAUSE", 0)
+    words = ["evaluate", "--model", tiny_run, "--input", maps, "--baselines", "--scales", 3]
+    ended = mslstm(*words)
     assert (ended.status, ended.error) == (
         0,
-        "".join(f"{done} of 3 start times\n" for done in (1, 2, 3)),
+        "".join(f"scoring forecasts by start time: {done} of 3\n" for done in (1, 2, 3)),
     )
+    assert mslstm(*words, "--quiet").error == ""
+
+
+def test_scoring_says_how_far_it_is(mslstm, tiny_run, optdigits_dir, monkeypatch):
+    monkeypatch.setattr(progress, "PAUSE", 0)
+    words = ["evaluate", "--model", tiny_run, "--dataset", OPTDIGITS, "--data-dir", optdigits_dir, "--json"]
+    ended = mslstm(*words)
+    assert json.loads(ended.out)["clips"] == 20
+    assert ended.error == "scoring clips: 16 of 20\nscoring clips: 20 of 20\n"
+
+
+def test_what_may_come_next_runs(mslstm, tmp_path, files, optdigits_dir, monkeypatch):
+    """Names with spaces, too."""
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "optdigits_quick", *SETTINGS, "--run-dir", "my run", "--data-dir", optdigits_dir]
+    evaluate, forecast = mslstm(*words).next
+    assert evaluate[:5] == ["evaluate", "--model", "my run", "--dataset", OPTDIGITS]
+    (curves,) = mslstm(*evaluate, "--output", "new folder/scores.csv", "new folder/scores.json").next
+    assert mslstm(*curves).status == 0
+    assert Path("new folder", "curves.png").exists()
+    shutil.copy(files / "clip.gif", forecast[forecast.index("--input") + 1])
+    assert mslstm(*forecast).status == 0
+    assert Path("forecast.gif").exists()
+    assert mslstm(*words, "--resume", "--quiet").next == []
+
+
+def test_a_stream_is_prepared_before_a_run_is_scored(mslstm, tmp_path):
+    words = ["train", "optdigits_quick", *SETTINGS, "--seeds", 1, "--run-dir", tmp_path / "runs"]
+    prepare, evaluate, forecast = mslstm(*words, "--data-dir", tmp_path / "data").next
+    assert prepare == ["data", "prepare", OPTDIGITS, "--data-dir", str(tmp_path / "data")]
+    assert str(tmp_path / "runs") in evaluate
+    assert load_model(forecast[2]).optimizer.iterations == 4
 
 
 def test_what_does_not_belong_to_an_archive_or_a_data_set_is_refused(fail, tiny_run, maps):

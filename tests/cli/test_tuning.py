@@ -34,12 +34,14 @@ def test_a_search_is_a_table_and_files(mslstm, tmp_path, monkeypatch):
     assert [line.split()[:2] for line in lines[5:7]] == [["1", "2"], ["0", "1"]]
     assert lines[-2].startswith("refused: filters=3: parameters 2,")
     assert lines[-1] == f"{run / 'best.json'}: the recipe of trial 1"
+    (train,) = ended.next
+    assert train == ["train", str(run / "best.json")]
     again = mslstm(*words)
     assert again.status == 2
     assert again.error.startswith(
         "mslstm: `run_dir` must be new; resume to go on with what it holds. Received: "
     )
     resumed = mslstm(*words, "--resume", "--json")
-    assert resumed.status == 0
+    assert resumed.status == 0 and resumed.next == [train]
     assert json.loads(resumed.out) == json.loads((run / "results.json").read_text())
     assert (run / "pareto.png").exists()

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import mslstm_keras
+from mslstm_keras.cli import progress
 from tests.support.commands import NAME, OPTDIGITS, ROOT, listing
 from tests.support.processes import run_script
 
@@ -27,20 +28,27 @@ def test_zoo_is_listed_shown_and_verified(succeed, tiny_zoo):
     assert folders == {NAME: str(tiny_zoo / NAME / "1")}
 
 
-def test_a_run_is_added_to_a_zoo(succeed, tiny_run, other_run, tmp_path, optdigits_dir):
+def test_a_run_is_added_to_a_zoo(mslstm, succeed, tiny_run, other_run, tmp_path, optdigits_dir, monkeypatch):
     zoo, note = tmp_path / "zoo", tmp_path / "note.md"
     note.write_text("For tests, and no use else.\n")
-    facts = succeed(
+    added = mslstm(
         *("zoo", "add", tiny_run, "--zoo", zoo, "--name", "mine", "--clips", 2, "--data-dir", optdigits_dir),
         *("--beside", f"the other={other_run}", "--note", note, "--json"),
     )
     entry = mslstm_keras.list_pretrained(zoo)["mine"]
-    assert json.loads(facts)["scores"] == entry.scores
+    assert json.loads(added.out)["scores"] == entry.scores
+    verify, table = added.next
+    assert succeed(*verify) == "mine: every file is as listed\n"
+    assert "| `mine` | 8 |" in succeed(*table)
     assert entry.scores["clips"] == 2
     assert list(entry.comparison) == ["the other"]
     assert entry.note in (zoo / "mine" / "1" / "README.md").read_text()
     mslstm_keras.load_pretrained("mine", zoo)
-    renewed = succeed("zoo", "renew", "mine", "--zoo", zoo, "--clips", 3, "--data-dir", optdigits_dir)
+    monkeypatch.setattr(progress, "PAUSE", 0)
+    ended = mslstm("zoo", "renew", "mine", "--zoo", zoo, "--clips", 3, "--data-dir", optdigits_dir)
+    renewed = ended.out
+    assert ended.error == "scoring clips for mine: 3 of 3\n"
+    monkeypatch.undo()
     again = mslstm_keras.list_pretrained(zoo)["mine"]
     assert renewed.startswith("mine ")
     assert (again.scores["clips"], again.note) == (3, entry.note)

@@ -77,6 +77,19 @@ def test_labels_have_units(name, label):
     assert metric_label(name) == label
 
 
+@pytest.mark.parametrize(
+    ("name", "scale", "label"),
+    [
+        ("value_rmse", "0:655 bikes/h", "RMSE (bikes/h)"),
+        ("value_bias", "rain:dwd", "bias (mm/h)"),
+        ("value_mae", "0:655", "MAE (in units)"),
+        ("mse", "rain:dwd", "MSE (sum over a frame)"),
+    ],
+)
+def test_errors_in_units_name_them(name, scale, label):
+    assert metric_label(name, scale) == label
+
+
 def test_directions_of_scores():
     lower = ("mse", "mae", "gdl", "far_2", "lpips", "pixel_mse", "pixel_mae", "balanced_mse", "balanced_mae")
     assert {direction(name) for name in lower} == {-1}

@@ -126,6 +126,17 @@ def test_what_is_not_at_hand_is_not_fetched(write, there):
         assert (f"get('50m', '{layer[0]}', '{layer[1]}')" in str(said[0].message)) == (number not in there)
 
 
+@pytest.mark.parametrize("kept", [0, 50])
+def test_a_damaged_file_is_left_out(write, tmp_path, kept):
+    for layer in LAYERS:
+        write(layer, [[[[0, 53], [30, 53]]]])
+    (path,) = tmp_path.rglob(f"*{LAYERS[0][1]}.shp")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.warns(UserWarning, match=rf"without the lines of {path}, which is damaged .*: remove it"):
+        (line,) = coast_lines(rain(DUTCH))
+    assert len(line) >= 2
+
+
 def test_the_command_of_the_warning_is_one(write, monkeypatch):
     """Its code asks cartopy for the files that are looked for."""
     with pytest.warns(UserWarning, match="python -c") as said:

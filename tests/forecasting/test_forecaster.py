@@ -80,6 +80,13 @@ def test_a_single_clip_needs_no_batch_axis(model, horizon):
     assert_close(forecast(model, CLIPS[1], horizon), both[1], 1e-6)
 
 
+def test_steps_are_counted(plain):
+    told = []
+    forecast(plain, CLIP, 4, progress=lambda *numbers: told.append(numbers))
+    steps = find_layer(plain, Rollout).context_frames + 3
+    assert told == [(done, steps) for done in range(1, steps + 1)]
+
+
 def test_a_longer_clip_is_seen_from_its_last_frames(model):
     longer = np.concatenate([frames(2, 4, seed=1), CLIPS], axis=1)
     np.testing.assert_array_equal(forecast(model, longer), forecast(model, CLIPS))
@@ -338,11 +345,17 @@ def test_tiles_without_anything_in_them_are_computed_once(limited, monkeypatch):
 
 
 def test_every_clip_of_a_batch_is_forecast_in_tiles(limited):
-    grid = wet_corner(150, 150)
+    grid, told = wet_corner(150, 150), []
     with pytest.warns(UserWarning, match="in tiles|tiles"):
-        both = forecast(limited, np.stack([grid, grid[:, ::-1]]), 3)
+        both = forecast(
+            limited,
+            np.stack([grid, grid[:, ::-1]]),
+            3,
+            progress=lambda *numbers: told.append(numbers),
+        )
         single = forecast(limited, grid, 3)
     assert both.shape == (2, 3, 150, 150, 1)
+    assert told[-1][0] == told[-1][1] and (told[-1][0] // 2, told[-1][1]) in told
     np.testing.assert_array_equal(both[0], single)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray
 
+from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.evaluation import comparison
 from mslstm_keras.evaluation.comparison import evaluation_csv, evaluation_table
 from mslstm_keras.evaluation.report import write_report
@@ -258,6 +259,18 @@ def test_models_of_other_sizes_and_seeds_stand_beside_each_other(model):
     assert told == [(1, 2), (2, 2)]
 
 
+def test_maps_of_another_kind_than_the_data_of_the_models_are_said(model):
+    given = in_memory(np.ones((5, *SIZE))).assign_attrs(interval_minutes=5.0)
+    facts = {"one": DataFacts(scale="rain:dwd", interval_minutes=10.0), "absent": DataFacts("snow")}
+    options = {name: value for name, value in STILL.items() if name != "ranges"}
+    with pytest.warns(UserWarning) as said:
+        found = hindcast({"one": model}, given, "maps", trained_on=facts, **options)
+    (message,) = own_messages(said)
+    assert message.startswith("`interval` of the maps is 5 minutes, one was trained on 10")
+    with pytest.warns(UserWarning, match="pixels of one are taken for rain rates"):
+        assert found["models"] == hindcast({"one": model}, given, "maps", **options)["models"]
+
+
 def test_optical_flow_is_there_where_pysteps_is(model, monkeypatch):
     given, options = in_memory(np.ones((5, *SIZE))), {"ranges": STILL["ranges"]}
     monkeypatch.setattr(module, "load_pysteps", lambda: None)
@@ -293,13 +306,13 @@ def test_tables_and_reports_say_what_was_hindcast(model, maps, tmp_path):
     )
     assert lines[1].endswith("were not observed and count in no score; 1 frames without any count in no mean")
     assert lines[-1] == module.NOTE
-    for heading in ("CSI at 2 mm/h", "FSS at 2 mm/h in 3 x 3 pixels", "RMSE (in units)", "bias (in units)"):
+    for heading in ("CSI at 2 mm/h", "FSS at 2 mm/h in 3 x 3 pixels", "RMSE (mm/h)", "bias (mm/h)"):
         assert f"{heading} by lead time (minutes)" in lines
     rows = evaluation_csv(result).splitlines()
     assert len(rows) == 1 + 2 * 8 * (1 + HORIZON)
     write_report(result, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert "3 start times from 2010-08-26T00:10:00" in page and "bias (in units) by lead time" in page
+    assert "3 start times from 2010-08-26T00:10:00" in page and "bias (mm/h) by lead time" in page
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Forecasts of maps and of clips in files."""
 
+import sys
+
 import numpy as np
 import pytest
 import xarray
@@ -31,6 +33,21 @@ def test_every_suffix_is_written(maps, tmp_path, suffix):
     write_forecast(path, *maps, "Rain")
     assert path.exists()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["maps", path.name]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "module", "extra"),
+    [
+        (".mp4", "av", "video"),
+        (".nc", "h5netcdf", "netcdf"),
+        (".zarr", "zarr", "netcdf"),
+        (".tif", "rasterio", "radar"),
+    ],
+)
+def test_what_writes_a_file_is_looked_for_before_the_forecast(monkeypatch, suffix, module, extra):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"mslstm_keras\[{extra}\]' \({module} is not there\)"):
+        check_output(f"out{suffix}")
 
 
 def test_numbers_are_those_of_the_forecast(maps, tmp_path):

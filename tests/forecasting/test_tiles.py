@@ -77,6 +77,20 @@ def test_tiles_that_overlap_too_little_say_so():
     assert stopped.count < tiling.count
 
 
+def test_tiles_are_counted():
+    told = []
+    _, tiling = run_in_tiles(
+        Spreading(3),
+        grid(60, 52),
+        HORIZON,
+        (20, 24),
+        (4, 4),
+        4,
+        progress=lambda *numbers: told.append(numbers),
+    )
+    assert told == [(done, tiling.count) for done in range(1, tiling.count + 1)]
+
+
 def test_empty_tiles_are_computed_once_and_exact():
     frames = np.zeros((2, 80, 80, 1), "float32")
     frames[:, 5:10, 5:10] = 1
