@@ -7,7 +7,7 @@ Each is listed in the `__init__.pyi` of its package and loaded when it is first 
 from mslstm_keras import lazy
 from mslstm_keras.registration import register_with_keras
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)
 register_with_keras()

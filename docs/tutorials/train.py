@@ -26,7 +26,7 @@ for number in range(10):
 # Sizes, channels and lengths are found, and what was assumed is said. `--set` changes any field of the recipe.
 
 # %%
-# !mslstm train --data squares/ --run-dir runs/mine --set steps=60 --set filters=8
+# !mslstm train --data squares/ --run-dir runs/mine --set steps=60 --set filters=8 2> bars.txt
 
 # %% [markdown]
 # The run folder holds the recipe, the weights and the log. A training that was stopped, by Ctrl-C or by a power cut, goes on with

@@ -131,6 +131,7 @@ def _prepare(options):
         suggest(
             options,
             ["mslstm", "data", "show", facts["data"], *data_dir, *split, "--output", "clips.png"],
+            ["mslstm", "train", "--data", facts["data"], *data_dir],
         )
 
 

@@ -17,8 +17,8 @@ class Progress:
     """Says what a command does, and how far that is, once it has taken a while.
 
     It is entered where the work begins, and called with the numbers (done, count) while it goes on, from the same
-    thread; what is never called has no count. On a terminal it is a bar after two seconds, which goes when the work ends.
-    Elsewhere, as in a file of a log, it is a line every ten seconds, or one of words where there is no count.
+    thread; what is never called has no count. On a terminal it is a bar after two seconds, which goes when the work
+    ends. Elsewhere, as in a file of a log, it is a line every ten seconds, or one of words where there is no count.
     `--quiet` leaves all of it out.
 
     Args:

@@ -247,7 +247,8 @@ def _train(options):
     elif recipe.fast and options.devices is None:
         set_threads(recipe.batch_size)
     sources = {
-        "verbose": 0 if options.quiet else "auto",
+        # A bar for people, a line for each interval where a file takes it.
+        "verbose": 0 if options.quiet else "auto" if sys.stdout.isatty() else 2,
         "resume": options.resume,
         "data_dir": options.data_dir,
         "manual_dir": options.manual_dir,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mslstm_keras.cli import _parser, main, progress
+from mslstm_keras.cli import main, make_parser, progress
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.frames.write import write_clip
 from tests.support.commands import OPTDIGITS, listing
@@ -18,14 +18,15 @@ def pasted(line):
     """Returns the words of a command that a command has named, which the command line takes."""
     program, *words = shlex.split(line)
     assert program == "mslstm"
-    assert _parser().parse_args(words).run
+    assert make_parser().parse_args(words).run
     return words
 
 
 @pytest.fixture
 def mslstm(capsys, monkeypatch):
     """Runs a command line in this process; however long it takes, it does not say how far it is."""
-    monkeypatch.setattr(progress, "PATIENCE", 3600)
+    for wait in ("PATIENCE", "PAUSE"):
+        monkeypatch.setattr(progress, wait, 3600)
     # With --quiet the bars of data sets would stay away from this process; `test_quiet.py` shows that they do.
     monkeypatch.setattr("mslstm_keras.cli.hide_progress", lambda: None)
 
