@@ -30,13 +30,16 @@ LINK = re.compile(r"(\]\()([^)#:\s]+)(?=[)#])")
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Gives notebooks this environment's commands and a place for data, and keeps TensorFlow's log out of them."""
+    """Gives notebooks this environment's commands and a place for data; what TensorFlow logs stays out of them."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["TFDS_DATA_DIR"] = f"{SCRATCH.name}/data"
     os.environ["IPYTHONDIR"] = SCRATCH.name
     profile = Path(SCRATCH.name, "profile_default")
     profile.mkdir()
-    (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.capture_fd_output = False")
+    (profile / "ipython_kernel_config.py").write_text(
+        "c.IPKernelApp.capture_fd_output = False\n"
+        "c.ZMQInteractiveShell.system_raise_on_error = True\n"  # a command that fails ends the build
+    )
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:

@@ -6,7 +6,7 @@
 # steps, so their scores say nothing; take steps in the thousands.
 
 # %%
-# !mslstm tune optdigits_quick --searcher grid --trials 3 --max-parameters 15000 --vary "options.kernel_sizes=[[3],[3,5],[5,7]]" --set filters=4 --set layers=2 --set patch_size=16 --set steps=4 --set interval_steps=2 --set decay_steps=0 --set sampling_steps=1 --run-dir runs/search --quiet
+# !mslstm tune optdigits_quick --searcher grid --trials 3 --max-parameters 15000 --vary "options.kernel_sizes=[[3],[3,5],[5,7]]" --set filters=4 --set layers=2 --set patch_size=16 --set steps=4 --run-dir runs/search --quiet
 
 # %% [markdown]
 # The folder holds the table, the picture of what no trial beats, and the best recipe.
@@ -23,7 +23,7 @@ Image("runs/search/pareto.png")
 # The best one is trained at full length by its recipe, here for two steps:
 
 # %%
-# !mslstm train runs/search/best.json --set steps=2 --set interval_steps=1 --run-dir runs/best --quiet
+# !mslstm train runs/search/best.json --set steps=2 --run-dir runs/best --quiet
 
 # %% [markdown]
 # Hyperband, Bayesian search, several workers, and KerasTuner in a program of your own: [search](../search.md).
