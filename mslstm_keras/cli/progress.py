@@ -32,7 +32,7 @@ class Progress:
         self._bar: Any = None  # of tqdm
         self._last = 0.0
         self._lock = threading.Lock()
-        self._timer = threading.Timer(PATIENCE if sys.stderr.isatty() else PAUSE, self._begin)
+        self._timer = threading.Timer(PATIENCE if sys.stderr.isatty() else max(PATIENCE, PAUSE), self._begin)
         self._timer.daemon = True
 
     def __enter__(self) -> "Progress":

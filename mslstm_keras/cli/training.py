@@ -287,11 +287,15 @@ def _suggest_use(options, recipe, run):
     from mslstm_keras.training.fit import seed_folders
 
     folders = words_of(options, "data_dir")
-    if not recipe.data.endswith(".npy") and not describe(recipe.data, options.data_dir)["clips"]:
-        # It was trained on a stream.
-        sources = words_of(options, "data_dir", "manual_dir")
-        suggest(options, ["mslstm", "data", "prepare", recipe.data, *sources])
-    suggest(options, ["mslstm", "evaluate", "--model", run, "--dataset", recipe.data, *folders])
+    try:
+        there = recipe.data.endswith(".npy") or describe(recipe.data, options.data_dir)["clips"]
+    except ImportError:  # nothing reads prepared data here
+        there = None
+    if there is not None:
+        if not there:  # it was trained on a stream
+            sources = words_of(options, "data_dir", "manual_dir")
+            suggest(options, ["mslstm", "data", "prepare", recipe.data, *sources])
+        suggest(options, ["mslstm", "evaluate", "--model", run, "--dataset", recipe.data, *folders])
     one = run if options.seeds is None else seed_folders(run)[0]
     suggest(
         options,

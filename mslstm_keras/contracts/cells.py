@@ -29,7 +29,8 @@ def check_registration(cell_class: CellClass) -> None:
 def check_configuration(cell: SpatiotemporalCell) -> None:
     """A cell is made again of its configuration, which holds every argument of its constructor."""
     config = cell.get_config()
-    parameters = inspect.signature(type(cell)).parameters.values()
+    # Not of the class: some versions of Python then look at Keras' `__new__`, which takes anything.
+    _, *parameters = inspect.signature(type(cell).__init__).parameters.values()
     named = {each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
     missing = ", ".join(sorted(named - set(config)))
     require(

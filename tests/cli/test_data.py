@@ -49,7 +49,8 @@ def test_data_is_prepared(mslstm, tmp_path, monkeypatch):
     assert first.status == 0
     assert first.out.splitlines()[-1] == f"{folder}: 3 train clips, 2 test clips"
     monkeypatch.chdir(tmp_path)
-    (show,) = first.next
+    show, train = first.next
+    assert train == ["train", "--data", OPTDIGITS, "--data-dir", str(tmp_path)]
     assert mslstm(*show).out == "clips.png: 3 of 3 train clips\n"
     again = mslstm("data", "prepare", OPTDIGITS, "--data-dir", tmp_path, "--json")
     expected = {"data": OPTDIGITS, "folder": str(folder), "clips": {"train": 3, "test": 2}}

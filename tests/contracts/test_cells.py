@@ -29,7 +29,7 @@ class ForgetfulCell(GoodCell):
 @registered
 class GrowingCell(GoodCell):
     def get_config(self):
-        return {**super().get_config(), "filters": self.filters + 1}
+        return {**super().get_config(), "filters": self.filters + 1, "kernel_size": self.kernel_size}
 
 
 @registered

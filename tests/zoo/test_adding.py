@@ -215,7 +215,7 @@ def quick(tiny_zoo, monkeypatch):
         (folder / "saved_model.pb").write_text("enough for a test")
 
     scores = find_pretrained(NAME, tiny_zoo).scores
-    monkeypatch.setattr(adding, "evaluate", lambda model, clips, count, protocol: scores)
+    monkeypatch.setattr(adding, "evaluate", lambda *arguments, **named: scores)
     monkeypatch.setattr(adding, "export_saved_model", export)
     for name in ("_draw_samples", "_draw_curve"):
         monkeypatch.setattr(adding, name, lambda *arguments: None)
