@@ -32,6 +32,7 @@ LINK = re.compile(r"(\]\()([^)#:\s]+)(?=[)#])")
 def on_config(config: MkDocsConfig) -> None:
     """Gives notebooks this environment's commands and a place for data; what TensorFlow logs stays out of them."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ["TFDS_DATA_DIR"] = f"{SCRATCH.name}/data"
     os.environ["IPYTHONDIR"] = SCRATCH.name
     profile = Path(SCRATCH.name, "profile_default")

@@ -5,8 +5,11 @@
 # your own file instead: `.npy`, `.gif`, `.mp4`, `.h5`, `.nc` or a folder of images ([what is read, and how](../clips.md)).
 
 # %%
+import base64
+from pathlib import Path
+
 import numpy as np
-from IPython.display import Image
+from IPython.display import HTML, Image
 from PIL import Image as Picture
 
 frames = np.zeros((10, 80, 96), "uint8")  # (time, height, width)
@@ -33,7 +36,8 @@ Image("forecast.png")
 # !mslstm forecast --model ms_lstm_moving_mnist --input clip.gif --horizon 12 --output forecast.gif
 
 # %%
-Image("forecast.gif")
+film = base64.b64encode(Path("forecast.gif").read_bytes()).decode()
+HTML(f'<img src="data:image/gif;base64,{film}">')
 
 # %% [markdown]
 # ## In Python

@@ -23,10 +23,14 @@ for number in range(10):
     np.save(f"squares/{number}.npy", clip)
 
 # %% [markdown]
-# Sizes, channels and lengths are found, and what was assumed is said. `--set` changes any field of the recipe.
+# Sizes, channels and lengths are found, and what was assumed is said. `--set` changes any field of the recipe. On a terminal there are
+# bars; here what is said goes to a file.
 
 # %%
-# !mslstm train --data squares/ --run-dir runs/mine --set steps=60 --set filters=8 2> bars.txt
+# !mslstm train --data squares/ --run-dir runs/mine --set steps=60 --set filters=8 > train.log 2> bars.txt
+
+# %%
+# !cat train.log
 
 # %% [markdown]
 # The run folder holds the recipe, the weights and the log. A training that was stopped, by Ctrl-C or by a power cut, goes on with
