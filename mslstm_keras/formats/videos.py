@@ -141,11 +141,10 @@ def read_video(
 def _opened(source: IO[bytes]) -> Any:
     import av
 
-    return av.open(
-        source,
-        options={"format_whitelist": _FORMATS, **_LIMITS},  # libav decodes a little to open a file
-        metadata_errors="ignore",
-    )
+    # Texts of a file that are no UTF-8 are no fault. PyAV 19 takes them as they are, and has no word for it.
+    texts = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
+    # libav decodes a little to open a file
+    return av.open(source, options={"format_whitelist": _FORMATS, **_LIMITS}, **texts)
 
 
 def _steps(source: IO[bytes]) -> tuple[dict[int, int], str]:
