@@ -209,7 +209,7 @@ def check_maps(observed: "xarray.DataArray", forecast: "xarray.DataArray") -> No
                     f"Received: {theirs[0]:g} .. {theirs[-1]:g}"
                 )
     times = np.concatenate([observed.time.values, forecast.time.values])
-    if not (np.diff(times) > np.timedelta64(0)).all():
+    if not (np.diff(times) > np.timedelta64(0, "s")).all():
         raise ValueError(
             "`forecast` must be of times behind those of `observed`, and both must rise. "
             f"Received: {', '.join(np.datetime_as_string(times, 's'))}"

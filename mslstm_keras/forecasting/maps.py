@@ -216,7 +216,7 @@ def _interval(maps, minutes):
     usual = np.median(steps.astype("int64")) if minutes is None else float(minutes) * 60e9
     usual = np.timedelta64(round(usual / 1e9) * 10**9 if usual >= 1e9 else round(usual), "ns")
     for index, step in enumerate(steps):
-        if usual <= np.timedelta64(0) or abs(step - usual) > STRAYING * usual:
+        if usual <= np.timedelta64(0, "s") or abs(step - usual) > STRAYING * usual:
             raise ValueError(
                 f"`frames` must be at one interval within the last {len(times)} maps, here "
                 f"{usual / np.timedelta64(1, 'm'):g} minutes. Received: {step / np.timedelta64(1, 'm'):g} minutes from "

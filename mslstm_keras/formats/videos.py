@@ -215,10 +215,10 @@ def _upright(pixels: np.ndarray, frame: Any) -> np.ndarray:
 
     (x', y') = (a x + c y, b x + d y)                       x to the right, y downwards
     """
-    found = [data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"]
-    if not found:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
         return pixels
-    a, b, _, c, d = np.frombuffer(bytes(found[0]), "=i4")[:5].tolist()
+    a, b, _, c, d = np.frombuffer(bytes(matrix), "=i4")[:5].tolist()
     straight, turned = min(abs(a), abs(d)), min(abs(b), abs(c))
     if min(straight, turned) * 100 > max(straight, turned) or max(straight, turned) == 0:
         angle = np.degrees(np.arctan2(b, a))

@@ -73,7 +73,7 @@ def time_windows(times: np.ndarray, *, window: int, interval: float, stride: flo
     Raises:
         ValueError: if times do not grow.
     """
-    if (np.diff(times) <= np.timedelta64(0)).any():
+    if (np.diff(times) <= np.timedelta64(0, "s")).any():
         raise ValueError(f"`times` must grow from each to the next, none twice. Received: {times}")
     seconds = times.astype("datetime64[s]").astype(np.int64)
     needed = seconds[:, np.newaxis] + round(60 * interval) * np.arange(window)

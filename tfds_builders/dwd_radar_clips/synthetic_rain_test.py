@@ -14,7 +14,7 @@ def maps(indices):
 def test_same_seed_same_rain_and_other_rain_in_the_test_part():
     series = synthetic_rain(SIZE)
     train = 40 * 288
-    assert len(series.times) == train + 10 * 288 and (np.diff(series.times) > np.timedelta64(0)).all()
+    assert len(series.times) == train + 10 * 288 and (np.diff(series.times) > np.timedelta64(0, "s")).all()
     np.testing.assert_array_equal(series.rate(777)[0], synthetic_rain(SIZE).rate(777)[0])
     assert np.abs(series.rate(777)[0] - series.rate(train + 777)[0]).max() > 1
     assert series.times[train] == np.datetime64(PARTS[1][0]) and series.identity == ""
