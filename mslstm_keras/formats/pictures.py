@@ -191,6 +191,8 @@ def _frames(image: Any) -> list[tuple[int, int | None]]:
     if image.format in _ONE_PICTURE:
         return [(image.tell(), None)]
     count = getattr(image, "n_frames", 1)
+    if not count:
+        raise ValueError("it says that it holds no picture")
     if image.format != "TIFF":
         first = int(bool(getattr(image, "default_image", False)))  # of an APNG, for who cannot show it
         return [(index, None) for index in range(first, count)]

@@ -459,3 +459,11 @@ def test_claims_take_no_memory(tmp_path, suffix):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 2**25
+
+
+def test_a_file_that_says_it_holds_no_picture(tmp_path):
+    path = tmp_path / "a.im"
+    Image.new("L", (4, 4)).save(path)
+    path.write_bytes(path.read_bytes().replace(b"(no of images): 1", b"(no of images): 0"))
+    with pytest.raises(ValueError, match=r"a\.im.*it says that it holds no picture"):
+        read_clip(path)

@@ -65,7 +65,7 @@ def test_hail_is_clipped_and_counted():
     ],
 )
 def test_differences(name, value, said):
-    assert MAP.difference(dataclasses.replace(MAP, time=TIME + 300)) == ""
+    assert MAP.difference(dataclasses.replace(MAP, time=TIME + np.timedelta64(300, "s"))) == ""
     assert MAP.difference(dataclasses.replace(MAP, **{name: value})).startswith(said)
     depth = dataclasses.replace(MAP, quantity=DEPTH, minutes=5.0)
     longer = dataclasses.replace(depth, minutes=60.0)

@@ -72,4 +72,4 @@ def test_times_that_do_not_grow_are_sorted():
 
 def test_a_time_that_is_missing_is_refused():
     with pytest.raises(ValueError, match=r"`a\.nc` must say the time of every frame"):
-        time_order(Path("a.nc"), np.array([START, np.datetime64("NaT")]))
+        time_order(Path("a.nc"), np.array([START, np.datetime64("NaT", "s")]))
