@@ -461,6 +461,7 @@ def test_claims_take_no_memory(tmp_path, suffix):
     assert peak < 2**25
 
 
+@pytest.mark.filterwarnings("ignore:IM image format is deprecated:DeprecationWarning")
 def test_a_file_that_says_it_holds_no_picture(tmp_path):
     path = tmp_path / "a.im"
     Image.new("L", (4, 4)).save(path)
