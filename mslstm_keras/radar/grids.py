@@ -30,6 +30,9 @@ class Grid:
         top: y of the northern edge, metres, or degrees north.
         dx: width of a pixel, > 0.
         dy: height of a pixel, > 0.
+
+    Raises:
+        ValueError: if the projection is none.
     """
 
     projection: str
@@ -38,6 +41,10 @@ class Grid:
     top: float
     dx: float
     dy: float
+
+    def __post_init__(self) -> None:
+        if self.projection:
+            _crs(self.projection)  # here, where it is known which file says it
 
     @classmethod
     def between(
@@ -226,7 +233,10 @@ def _side(dy, dx):
 def _crs(projection: str) -> Any:
     with needed("The projection of a radar map", "radar"):
         import pyproj
-    return pyproj.CRS.from_user_input(projection)
+    try:
+        return pyproj.CRS.from_user_input(projection)
+    except pyproj.exceptions.CRSError as error:
+        raise ValueError(f"must be in a projection that PROJ knows, {projection!r} is none") from error
 
 
 def projected(projection: str, longitude: float, latitude: float) -> tuple[float, float]:

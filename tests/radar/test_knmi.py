@@ -117,6 +117,10 @@ def test_an_image_of_something_else_is_left_alone(path):
         ({"product_datetime_end": np.bytes_("26-AOU-2010;00:05:00")}, "times must be written 26-AUG-2010"),
         ({"product_datetime_end": np.bytes_("soon")}, "times must be written .*, one is 'soon'"),
         ({"geo_pixel_size_y": np.array([1.0])}, "must have its northern row first"),
+        (
+            {"projection_proj4_params": np.bytes_("+proj=stere +lat_0=90 +a=6378.137 +b=6356.75\x16 +x_0=0")},
+            "must be in a projection that PROJ knows, .* is none",
+        ),
     ],
 )
 def test_what_cannot_be_read(path, changes, said):
