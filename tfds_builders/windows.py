@@ -22,8 +22,8 @@ def contiguous_runs(times: np.ndarray, interval: int | np.timedelta64) -> list[s
     """
     times = np.asarray(times)
     steps = np.diff(times)
-    zero = steps.dtype.type(0)
-    if not interval > type(interval)(0):
+    zero = 0 * interval  # of its unit
+    if not interval > zero:
         raise ValueError(f"`interval` must be positive. Received: interval={interval!r}")
     wrong = np.flatnonzero(steps <= zero)
     if len(wrong):

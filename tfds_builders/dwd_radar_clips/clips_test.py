@@ -81,7 +81,7 @@ def test_no_map_is_in_both_parts(minutes, share):
         used[name] = set(part.times[windows].ravel().tolist())
         for index in windows.ravel():
             rate, _ = part.rate(index)
-            assert FIRST + int(rate[0, 0]) == part.times[index]
+            assert FIRST + np.timedelta64(int(rate[0, 0]), "m") == part.times[index]
     train, test = used.get("train", set()), used.get("test", set())
     assert not train & test
     assert not train or not test or max(train) < min(test)

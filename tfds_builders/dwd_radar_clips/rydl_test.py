@@ -10,6 +10,7 @@ from tfds_builders.dwd_radar_clips.make_dummy_data import SIZE, depth, write_ryd
 from tfds_builders.dwd_radar_clips.rydl import HIGHEST_DEPTH, open_rydl, rain_rate
 
 TIME = np.datetime64("2010-08-26T00:05", "m")
+STEP = np.timedelta64(5, "m")
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f2", ">f4", "i2", "u2", "i4", "i8", "u1"])
@@ -32,7 +33,7 @@ def test_codes_of_missing_data(dtype):
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u2"])
 @pytest.mark.parametrize("options", [{}, {"compression": "gzip", "shuffle": True}])
 def test_rydl_of_every_type(tmp_path, dtype, options):
-    values = {TIME + 5 * k: (depth(k) // 10).astype(dtype) for k in (2, 0, 1)}
+    values = {TIME + k * STEP: (depth(k) // 10).astype(dtype) for k in (2, 0, 1)}
     write_rydl(tmp_path / "RYDL.hdf5", values, **options)
     series = open_rydl(tmp_path / "RYDL.hdf5", size=SIZE)
     assert series.times.tolist() == sorted(time.item() for time in values)
@@ -76,7 +77,7 @@ def test_rydl_file_that_is_none(tmp_path):
 
 def test_rydl_truncated(tmp_path):
     path = tmp_path / "RYDL.hdf5"
-    write_rydl(path, {TIME + 5 * k: depth(k) for k in range(9)})
+    write_rydl(path, {TIME + k * STEP: depth(k) for k in range(9)})
     content = path.read_bytes()
     for length in (20, 100, 1000, len(content) - 1):
         path.write_bytes(content[:length])
@@ -153,6 +154,6 @@ def check_fuzz(path, contents, read):
 def test_ten_thousand_altered_rydl_files_are_read_or_refused(tmp_path):
     path, contents = tmp_path / "RYDL.hdf5", []
     for options in ({}, {"compression": "gzip", "fletcher32": True}):
-        write_rydl(path, {TIME + 5 * k: (depth(k) / 100).astype("f2") for k in range(2)}, **options)
+        write_rydl(path, {TIME + k * STEP: (depth(k) / 100).astype("f2") for k in range(2)}, **options)
         contents.append(path.read_bytes())
     check_fuzz(path, contents, lambda: open_rydl(path, size=SIZE).rate(0))
