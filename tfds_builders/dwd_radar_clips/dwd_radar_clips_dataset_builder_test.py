@@ -432,7 +432,7 @@ def test_a_few_real_hours_give_both_parts_and_no_map_is_in_both(tmp_path):
         clips_of_part = read(builder, split)
         starts = [np.datetime64(clip["time"].decode(), "m") for clip in clips_of_part]
         assert len(starts) == 31 - 15 + 1 and set(np.diff(starts).astype(int)) == {5}
-        used[split] = {start + 10 * k for start in starts for k in range(8)}
+        used[split] = {start + np.timedelta64(10 * k, "m") for start in starts for k in range(8)}
         # Maps lie 10 minutes apart: what a clip shows next, a clip that starts 10 minutes later shows first.
         np.testing.assert_array_equal(clips_of_part[0]["frames"][1:], clips_of_part[2]["frames"][:-1])
     assert len(used["train"]) == len(used["test"]) == 31
