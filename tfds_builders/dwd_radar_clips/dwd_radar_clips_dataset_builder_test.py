@@ -436,7 +436,7 @@ def test_a_few_real_hours_give_both_parts_and_no_map_is_in_both(tmp_path):
         # Maps lie 10 minutes apart: what a clip shows next, a clip that starts 10 minutes later shows first.
         np.testing.assert_array_equal(clips_of_part[0]["frames"][1:], clips_of_part[2]["frames"][:-1])
     assert len(used["train"]) == len(used["test"]) == 31
-    assert max(used["train"]) + 5 == min(used["test"])
+    assert max(used["train"]) + np.timedelta64(5, "m") == min(used["test"])
 
 
 @needs_real_maps

@@ -1,5 +1,6 @@
 """Reader of RYDL.hdf5, all radar maps of Germany of several years in one file."""
 
+import contextlib
 import functools
 import logging
 import re
@@ -88,13 +89,14 @@ def open_rydl(path: Path, *, size: tuple[int, int]) -> Series:
 
     Reference: Ayzel, Scheffer & Heistermann, "RainNet v1.0", GMD 13 (2020), doi:10.5281/zenodo.3629951.
     """
-    with damage_of(path, _WHOLE_FILE):
-        file = h5py.File(path, "r")
+    with damage_of(path, _WHOLE_FILE), contextlib.ExitStack() as opened:
+        file = opened.enter_context(h5py.File(path, "r"))
         keys = sorted(file)
         names = [key for key in keys if re.fullmatch(r"\d{12}", key)]
         if not names:
             raise ValueError("no data set is named YYYYMMDDHHMM")
         times = _times_of(names)
+        opened.pop_all()  # the series reads it; what fails before leaves it closed
     if len(names) < len(keys):
         logging.getLogger(__name__).warning(
             "%s: left out %d names that are no time stamps", path, len(keys) - len(names)
