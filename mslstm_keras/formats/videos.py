@@ -142,7 +142,9 @@ def _opened(source: IO[bytes]) -> Any:
     import av
 
     # Texts of a file that are no UTF-8 are no fault. PyAV 19 takes them as they are, and has no word for it.
-    texts = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
+    texts: dict[str, Any] = (
+        {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
+    )
     # libav decodes a little to open a file
     return av.open(source, options={"format_whitelist": _FORMATS, **_LIMITS}, **texts)
 
