@@ -32,7 +32,6 @@ LINK = re.compile(r"(\]\()([^)#:\s]+)(?=[)#])")
 def on_config(config: MkDocsConfig) -> None:
     """Gives notebooks this environment's commands and a place for data; what TensorFlow logs stays out of them."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ["TFDS_DATA_DIR"] = f"{SCRATCH.name}/data"
     os.environ["IPYTHONDIR"] = SCRATCH.name
     profile = Path(SCRATCH.name, "profile_default")
@@ -67,6 +66,7 @@ def on_pre_page(page: Page, config: MkDocsConfig, files: Files) -> None:
         folder = Path(SCRATCH.name, Path(page.file.src_uri).stem)
         folder.mkdir(exist_ok=True)
         os.chdir(folder)
+        os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)  # its commands are quiet where nobody has set it
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:

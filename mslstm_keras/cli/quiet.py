@@ -16,7 +16,7 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Within it, TensorFlow's log is left out, unless `TF_CPP_MIN_LOG_LEVEL` asks for it, and a warning is one line.
+    """Within it, TensorFlow's log is left out, unless `TF_CPP_MIN_LOG_LEVEL` is set, and a warning is one line.
 
     What matters TensorFlow raises. Its log is of processors and of GPUs that are not there; its log in Python is of
     functions that are traced again, as they are where six models are scored, and errors in it are heard.
@@ -24,9 +24,9 @@ def quiet_libraries() -> Iterator[None]:
     log = logging.getLogger("tensorflow")
     if os.environ.get(LOG_LEVEL) not in ("0", "1"):  # levels that show warnings
         log.addFilter(_is_error)  # TensorFlow sets the level of its log anew when it is imported
-        if "tensorflow" not in sys.modules:
-            os.environ.setdefault(LOG_LEVEL, "3")
-            around_import("tensorflow", _silent_stderr)  # while it is imported it does not heed the level
+    if LOG_LEVEL not in os.environ and "tensorflow" not in sys.modules:
+        os.environ[LOG_LEVEL] = "3"
+        around_import("tensorflow", _silent_stderr)  # while it is imported it does not heed the level
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
