@@ -94,7 +94,7 @@ def _prepare(options):
         data, variant, settings = plan.data, plan.variant, dict(plan.settings)
         if not options.json:
             say(options, plan.remark)
-            if not options.variant:
+            if plan.variant and not options.variant:
                 say(options, f"it is named {plan.name} after the folder; the same words find it again")
     before = not variant and bool(describe(data, options.data_dir)["clips"])
     builder = prepare(

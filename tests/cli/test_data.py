@@ -124,6 +124,9 @@ def test_a_folder_says_itself_how_it_is_prepared(mslstm, tmp_path):
         f"{folder}, as frames_from_folder/street: 3 clips of 6 frames, 16 x 16, 1 channel; 2 to train, 1 for tests; "
         "examples of 6 frames, one every 6 (assumed: window=6, channels=1, test_share=0.1)" in first.out
     )
+    assert (
+        "it is named frames_from_folder/street after the folder; the same words find it again\n" in first.out
+    )
     assert first.out.splitlines()[-1] == f"{place}: 2 train clips, 1 test clips"
     again = mslstm(*words)
     assert again.out.splitlines() == [
