@@ -53,11 +53,12 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
             MADE[CARD.format(name, picture)] = f"zoo/{name}/{picture}"
     for source, page in MADE.items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
-    for package, names in _public_names().items():
+    packages = _public_names()
+    for package, names in packages.items():
         files.append(
             File.generated(config, f"reference/{package}.md", content="\n".join(_reference(package, names)))
         )
-    files.append(File.generated(config, "reference/index.md", content="\n".join(_packages())))
+    files.append(File.generated(config, "reference/index.md", content="\n".join(_packages(packages))))
 
 
 def on_pre_page(page: Page, config: MkDocsConfig, files: Files) -> None:
@@ -137,7 +138,6 @@ def _public_names():
         stubs = [file for file in ("__init__.pyi", "__init__.py") if _imports(room, file)]
         # A room whose modules have the names of their functions has no list of names.
         packages[room] = _imports(room, stubs[0]) if stubs else dict.fromkeys(_modules(room), room)
-        packages[room].pop("lazy", None)
     return packages
 
 
@@ -160,8 +160,8 @@ def _reference(package, names):
         yield f"::: {module}.{name}\n"
 
 
-def _packages():
+def _packages(packages):
     yield "# Reference\n"
     yield "The names typed daily are at the top, `mslstm_keras`; the others are in the package of their subject.\n"
-    for package, names in _public_names().items():
+    for package, names in packages.items():
         yield f"- [{package}]({package}.md): {', '.join(f'`{name}`' for name in sorted(names))}"

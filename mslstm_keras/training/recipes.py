@@ -227,7 +227,7 @@ class Recipe:
 def rescaled(recipe: Recipe, steps: int, **given: Any) -> Recipe:
     """Returns a recipe of another number of steps, whose course takes the same part of them as before.
 
-        n' = n steps' / steps                     n: warmup_steps, decay_steps, sampling_steps, l1_from; rounded
+        n' = n steps' / steps      n: decay_steps, sampling_steps (rounded), warmup_steps, l1_from (rounded down)
 
     A short training then also ends with a low learning rate and with a model that is fed its own predictions.
     `interval_steps` stays where it divides the new steps. Elsewhere it is their divisor that is nearest to it, or to a
