@@ -206,12 +206,17 @@ def choose_backend(backend: str) -> None:
 
 
 def load_models(options: argparse.Namespace) -> "dict[str, list[keras.Model]]":
-    """Returns what `--model` names, by the last part of each name where that tells them apart."""
+    """Returns the models of `named_models`, several where one was trained with several seeds."""
     from mslstm_keras.zoo.loading import load_runs
 
+    return {label: load_runs(name, options.zoo) for label, name in named_models(options).items()}
+
+
+def named_models(options: argparse.Namespace) -> dict[str, str]:
+    """Returns what `--model` names, by the last part of each name where that tells them apart."""
     short = [Path(name).name for name in options.model]
     labels = short if len(set(short)) == len(short) else options.model
-    return {label: load_runs(name, options.zoo) for label, name in zip(labels, options.model, strict=True)}
+    return dict(zip(labels, options.model, strict=True))
 
 
 def one_line(error: Exception) -> str:

@@ -26,6 +26,7 @@ from mslstm_keras.cli.arguments import (
 from mslstm_keras.cli.completion import any_of, completed, data_names, file_names, model_names, zoo_names
 from mslstm_keras.cli.progress import Progress
 
+SCORES = ".json file of `mslstm evaluate`"
 MODELS = f"name of `mslstm models` (untrained), {MODEL}"
 
 
@@ -120,11 +121,44 @@ def add_commands(commands: Commands) -> None:
         "mslstm study curves scores.json --output curves.png",
         json=False,
     )
-    command.add_argument("scores", type=Path, help=".json file of `mslstm evaluate`")
+    command.add_argument("scores", type=Path, help=SCORES)
     command.add_argument(
         "--metrics", nargs="+", metavar="NAME", help="such as mse csi_2 (default: those of the data set)"
     )
     command.add_argument("--cumulative", action="store_true", help="draw means over the lead times so far")
+    command.add_argument("--output", type=output_file(".png"), required=True, help=".png file to write")
+
+    command = add_command(
+        group,
+        "table",
+        _table,
+        "write the scores of models, and what they cost, as one table",
+        "mslstm study table scores.json --output table.tex",
+        json=False,
+    )
+    command.add_argument("scores", type=Path, help=SCORES)
+    command.add_argument(
+        "--output",
+        type=output_file(".md", ".tex", ".csv"),
+        required=True,
+        help=".md, .tex (a tabular for the package booktabs) or .csv file to write",
+    )
+
+    command = add_command(
+        group,
+        "pareto",
+        _pareto,
+        "draw scores beside costs, from what `mslstm evaluate --cost --output scores.json` wrote",
+        "mslstm study pareto scores.json --cost seconds --output pareto.png",
+        json=False,
+    )
+    command.add_argument("scores", type=Path, help=SCORES)
+    command.add_argument("--metric", metavar="NAME", help="score (default: the first one)")
+    command.add_argument(
+        "--cost",
+        metavar="NAME",
+        help="what the table calls a cost, or its beginning: parameters, MACs, memory, seconds (default: MACs)",
+    )
     command.add_argument("--output", type=output_file(".png"), required=True, help=".png file to write")
 
 
@@ -255,12 +289,38 @@ def _compare(options):
 def _curves(options):
     from mslstm_keras.evaluation.curves import lead_time_figure
 
+    evaluation = _read_scores(options)
+    with Progress(options, f"drawing {options.output}"):
+        lead_time_figure(evaluation, options.output, metrics=options.metrics, cumulative=options.cumulative)
+    say(options, str(options.output))
+
+
+def _table(options):
+    from mslstm_keras.evaluation.tables import score_table
+    from mslstm_keras.files import replacing
+
+    text = score_table(_read_scores(options), options.output.suffix[1:])
+    with replacing(options.output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    say(options, str(options.output))
+
+
+def _pareto(options):
+    from mslstm_keras.evaluation.pareto import pareto_figure
+
+    front = pareto_figure(_read_scores(options), options.output, metric=options.metric, cost=options.cost)
+    say(options, f"{options.output}: no other model beats {', '.join(front)}")
+
+
+def _read_scores(options):
     try:
         evaluation = json.loads(options.scores.read_text())
     except ValueError as error:
         raise ValueError(
             f"`scores` must be JSON of `mslstm evaluate`. Received: {options.scores} ({error})"
         ) from error
-    with Progress(options, f"drawing {options.output}"):
-        lead_time_figure(evaluation, options.output, metrics=options.metrics, cumulative=options.cumulative)
-    say(options, str(options.output))
+    if not isinstance(evaluation, dict) or not {"models", "data", "frames"} <= evaluation.keys():
+        raise ValueError(
+            f"`scores` must be JSON of `mslstm evaluate`. Received: {options.scores}, of another kind"
+        )
+    return evaluation

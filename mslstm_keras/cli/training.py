@@ -23,6 +23,7 @@ from mslstm_keras.cli.arguments import (
     add_zoo,
     frame_size,
     load_models,
+    named_models,
     one_line,
     output_file,
     say,
@@ -37,7 +38,7 @@ from mslstm_keras.cli.progress import Progress
 
 SAMPLES = 2  # in a report
 OF_DATASET = ("clips", "all_frames", "samples", "data_dir")
-OF_INPUT = ("every", "thresholds", "scales", "product", "size")
+OF_INPUT = ("every", "product", "size")
 
 
 def add_commands(commands: Commands) -> None:
@@ -175,6 +176,18 @@ def _add_evaluate_command(commands):
         help="persistence (default), optical_flow (needs pysteps; with --input a default where it is installed)",
     )
     command.add_argument(
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help="scores, such as mse mae ssim psnr gdl pixel_mse csi_2 fss_2_5 (default: those of the data set)",
+    )
+    command.add_argument(
+        "--cost",
+        action="store_true",
+        help="also count parameters, multiply-accumulates and the memory of training, and measure a forecast in every "
+        "runtime that is installed: Keras, SavedModel, ONNX Runtime, LiteRT, OpenVINO",
+    )
+    command.add_argument(
         "--every", type=int, metavar="N", help="with --input: start at every Nth map (default: 1)"
     )
     command.add_argument(
@@ -182,14 +195,14 @@ def _add_evaluate_command(commands):
         nargs="+",
         type=float,
         metavar="MM/H",
-        help="with --input: rain rates of CSI, POD, FAR, HSS and FSS (default: 0.5 1 5)",
+        help="of rain: rates of CSI, POD, FAR, HSS and FSS (default with --input: 0.5 1 5; else those of the data set)",
     )
     command.add_argument(
         "--scales",
         nargs="+",
         type=int,
         metavar="PIXELS",
-        help="with --input: sides of the windows of the FSS (default: 5 20)",
+        help="of rain: sides of the windows of the FSS (default with --input: 5 20; else no FSS)",
     )
     command.add_argument(
         "--product", help="with --input: part of a product's name, where there are maps of several"
@@ -457,7 +470,9 @@ def _tell_of_bfloat16(options, recipe):
 
 def _evaluate(options):
     from mslstm_keras.evaluation.comparison import evaluation_csv, evaluation_table
+    from mslstm_keras.evaluation.provenance import provenance
     from mslstm_keras.files import replacing
+    from mslstm_keras.zoo.loading import seeds_of
 
     chosen, others = ("--dataset", OF_INPUT) if options.input is None else ("--input", OF_DATASET)
     for name in others:
@@ -469,8 +484,15 @@ def _evaluate(options):
         evaluation, samples = _evaluate_clips(options)
     else:
         evaluation, samples = _hindcast(options), []
+    if options.cost:
+        evaluation["cost"] = _costs(options)
+    evaluation["made"] = {"command": _command(options), **provenance()}
+    evaluation["seeds"] = {
+        label: seeds_of(name, options.zoo) for label, name in named_models(options).items()
+    }
     texts = {
-        ".json": lambda: json.dumps(evaluation, indent=1) + "\n",
+        # No number that JSON does not know: what is not a number is null.
+        ".json": lambda: json.dumps(evaluation, indent=1, allow_nan=False) + "\n",
         ".csv": lambda: evaluation_csv(evaluation),
     }
     for path in options.output:
@@ -482,8 +504,26 @@ def _evaluate(options):
         write_report(evaluation, options.report, samples=samples, command=_command(options))
     show(options, evaluation, lambda: evaluation_table(evaluation))
     if readable := [path for path in options.output if path.suffix == ".json"]:
-        curves = readable[0].with_name("curves.png")
-        suggest(options, ["mslstm", "study", "curves", readable[0], "--output", curves])
+        suggest(
+            options,
+            *(
+                ["mslstm", "study", study, readable[0], "--output", readable[0].with_name(name)]
+                for study, name in (("curves", "curves.png"), ("table", "table.md"))
+            ),
+        )
+
+
+def _costs(options):
+    """Returns name -> what the first model of each name costs."""
+    from mslstm_keras.cost.account import model_cost
+    from mslstm_keras.export.runtimes import seconds_by_runtime
+
+    found = {}
+    for label, family in load_models(options).items():
+        with Progress(options, f"measuring {label} in every runtime") as progress:
+            seconds = seconds_by_runtime(family[0], progress=progress)
+        found[label] = {**dataclasses.asdict(model_cost(family[0])), "seconds": seconds}
+    return found
 
 
 def _evaluate_clips(options):
@@ -500,6 +540,9 @@ def _evaluate_clips(options):
             clips,
             options.dataset,
             baselines=["persistence"] if options.baselines is None else options.baselines,
+            metrics=options.metrics,
+            thresholds=options.thresholds,
+            scales=options.scales,
             count=options.clips,
             all_frames=bool(options.all_frames),
             progress=progress,
@@ -524,7 +567,8 @@ def _hindcast(options):
     if options.size is not None:
         maps = resize_maps(maps, *options.size)
     models = load_models(options)
-    given = {name: getattr(options, name) for name in ("every", "thresholds", "scales", "baselines")}
+    chosen = "every", "metrics", "thresholds", "scales", "baselines"
+    given = {name: getattr(options, name) for name in chosen}
     data = {label: data_of(name, options.zoo) for label, name in zip(models, options.model, strict=True)}
     with Progress(options, "scoring forecasts by start time") as progress:
         return hindcast(
@@ -542,10 +586,20 @@ def _command(options):
     words = ["mslstm", "evaluate", "--model", *options.model]
     if options.size is not None:
         words += ["--size", "x".join(map(str, options.size))]
-    for name in ("dataset", "input", "clips", "baselines", "every", "thresholds", "scales", "product"):
+    for name in (
+        "dataset",
+        "input",
+        "clips",
+        "baselines",
+        "every",
+        "metrics",
+        "thresholds",
+        "scales",
+        "product",
+    ):
         if (value := getattr(options, name)) is not None:
             words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
-    return shlex.join([*words, *["--all-frames"] * bool(options.all_frames)])
+    return shlex.join([*words, *["--all-frames"] * bool(options.all_frames), *["--cost"] * options.cost])
 
 
 def _recipes(options):

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import keras
+
 from mslstm_keras.cells.base import SpatiotemporalCell
 from mslstm_keras.cost.counting import count
 from mslstm_keras.cost.measurement import Measurement, measure_training
@@ -137,6 +139,37 @@ def count_cost(
         needed,
         None if options or filters != FILTERS else find_printed(name, *clip),
         measure_training(name, *clip, batch_size, needed, **arguments) if measure else None,
+    )
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What a forecast and a training of one clip cost.
+
+    Attributes:
+        parameters: number of trained weights.
+        macs: multiply-accumulates of a forecast.
+        memory: bytes of a training step as `training_memory` predicts them; None where the backend is not TensorFlow.
+    """
+
+    parameters: int
+    macs: int
+    memory: int | None
+
+
+def model_cost(model: keras.Model) -> ModelCost:
+    """Counts what a model that is there costs.
+
+    Raises:
+        ValueError: if the model has no roll-out.
+    """
+    rollout = find_layer(model, Rollout)
+    macs = sum(count(rollout.step, rollout.step.inputs).macs.values())
+    traced = keras.backend.backend() == "tensorflow"
+    return ModelCost(
+        sum(math.prod(weight.shape) for weight in model.trainable_variables),
+        rollout.steps * macs,
+        training_memory(model, 1, rollout.checkpoint) if traced else None,
     )
 
 

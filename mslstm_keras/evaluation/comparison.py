@@ -4,6 +4,7 @@ import csv
 import functools
 import io
 import itertools
+import math
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,7 +14,9 @@ import numpy as np
 
 from mslstm_keras.data.clips import Clips, fill_missing
 from mslstm_keras.evaluation.extrapolation import optical_flow_extrapolation
-from mslstm_keras.evaluation.protocols import Protocol, find_protocol, metric_label, score_text
+from mslstm_keras.evaluation.intervals import interval
+from mslstm_keras.evaluation.protocols import Protocol, direction, find_protocol, metric_label, score_text
+from mslstm_keras.evaluation.provenance import weights_checksum
 from mslstm_keras.evaluation.published_scores import protocol_note, published_scores
 from mslstm_keras.evaluation.scores import clips_to_score, persistence, predictor, score, whole_clips
 from mslstm_keras.models.rollout import Rollout, find_layer
@@ -49,6 +52,9 @@ def evaluate_models(
     data: str,
     *,
     baselines: Sequence[str] = ("persistence",),
+    metrics: Sequence[str] | None = None,
+    thresholds: Sequence[float] | None = None,
+    scales: Sequence[int] | None = None,
     count: int | None = None,
     batch_size: int = 16,
     all_frames: bool = False,
@@ -61,6 +67,9 @@ def evaluate_models(
         clips: test clips, see `split_clips`.
         data: str. Name of the data set, "name/config", or of the file; says what is scored.
         baselines: names of `BASELINES`.
+        metrics: names of scores, in place of the protocol's own, see `Protocol.choose`.
+        thresholds: rain rates, mm/h, of events to score, for data that are rain.
+        scales: sides of windows, in pixels, of the FSS at these thresholds.
         count: int. How many clips; all by default.
         batch_size: int. Clips predicted at a time; does not change the scores.
         all_frames: bool. Scores every prediction, those inside the context too.
@@ -69,12 +78,14 @@ def evaluate_models(
     Returns:
         {"data": data, "clips": count, "frames": "forecast" or "all", "first_lead": lead time of the first scored
         frame, 1 for the first forecast frame, "interval": minutes between two frames or None, "synthetic": bool,
-        "models": scores, "published": the paper's, "note": how the paper's protocol differs or None, "range": how
-        pixels stand for numbers in units, or None}. Scores map a name and a metric, such as "mse" or "csi_2", to
-        {"mean": float, "per_frame": [float, ...]}; over several
-        seeds both are means, and "deviation" and "per_frame_deviation" the standard deviations of a sample. Of clips
-        that may have missing pixels also "missing": {"share": of the pixels of the scored frames, "frames": how many of
-        these frames were not observed at all}. They count in no score; a score of nothing is None.
+        "models": scores, "differences": pairs, "metrics": names of scores, "fingerprint": SHA-256 of the scored clips,
+        "weights": name -> SHA-256 of the weights of each of its models, "published": the paper's, "note": how the
+        paper's protocol differs or None, "range": how pixels stand for numbers in units, or None}. Scores map a name
+        and a metric, such as "mse" or "csi_2", to {"mean": float, "per_frame": [float, ...], "interval": [float,
+        float]}, see `Scored`; over several seeds they are means over these, and "deviation" and "per_frame_deviation"
+        the standard deviations of a sample. For pairs see `paired_differences`. Of clips that may have missing pixels
+        also "missing": {"share": of the pixels of the scored frames, "frames": how many of these frames were not
+        observed at all}. They count in no score; a score of nothing is None.
 
     Raises:
         ValueError: if there is no model, one is called as a baseline is, models differ in their frames, a baseline
@@ -83,6 +94,8 @@ def evaluate_models(
     families = model_families(models)
     check_baselines(baselines)
     rollout, protocol = common_rollout(families), find_protocol(data).in_units(clips.scale)
+    protocol = protocol.choose(metrics, thresholds, scales)
+    protocol.make(1)  # unknown names, before anything is read
     count = clips_to_score(clips, count)
     predictors = {
         (name, seed): predictor(model)
@@ -90,7 +103,7 @@ def evaluate_models(
         for seed, model in enumerate(family)
     }
     predictors |= {(name, 0): BASELINES[name](rollout, protocol) for name in baselines}
-    scores, missing = score_families(
+    scored = score_families(
         predictors,
         clips,
         rollout,
@@ -107,11 +120,12 @@ def evaluate_models(
         "first_lead": 2 - rollout.context_frames if all_frames else 1,
         "interval": clips.interval,
         "synthetic": is_synthetic(data),
-        "models": scores,
+        **scored,
+        "metrics": list(protocol.metrics),
+        "weights": {name: [weights_checksum(model) for model in family] for name, family in families.items()},
         "published": published_scores(data),
         "note": protocol_note(data),
         "range": clips.scale,
-        **missing,
     }
 
 
@@ -145,13 +159,102 @@ def score_families(
     clips: Clips,
     rollout: Rollout,
     **options: Any,
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Scores predictors called (name, seed) as `score` does, and returns name -> scores, over seeds, and missing."""
-    scores, missing = score(predictors, clips, rollout, **options)
-    names = dict.fromkeys(name for name, _ in scores)
-    return {
-        name: _over_seeds([of_one for (each, _), of_one in scores.items() if each == name]) for name in names
-    }, missing
+) -> dict[str, Any]:
+    """Scores predictors called (name, seed) as `score` does.
+
+    Returns:
+        {"models": name -> scores over its seeds, "differences": of `paired_differences`, "fingerprint": of the clips},
+        and "missing" where pixels may be.
+    """
+    scored = score(predictors, clips, rollout, **options)
+    seeds: dict[str, list[tuple[str, int]]] = {}
+    for name, seed in scored.scores:
+        seeds.setdefault(name, []).append((name, seed))
+    means = {
+        name: {
+            metric: np.mean([scored.means[each][metric] for each in family], axis=0)
+            for metric in scored.means[family[0]]
+        }
+        for name, family in seeds.items()
+    }
+    models = {
+        name: _over_seeds([scored.scores[each] for each in family], means[name])
+        for name, family in seeds.items()
+    }
+    found = {
+        "models": models,
+        "differences": paired_differences(models, means),
+        "fingerprint": scored.fingerprint,
+    }
+    return found if scored.missing is None else {**found, "missing": scored.missing}
+
+
+def paired_differences(
+    scores: Mapping[str, Mapping[str, Any]], means: Mapping[str, Mapping[str, np.ndarray]]
+) -> list[dict[str, Any]]:
+    """Compares each name with each other one, score by score, on the same clips.
+
+    Args:
+        scores: name -> score -> {"mean": ...}, over seeds.
+        means: name -> score -> means of clips that were drawn, see `bootstrap_means`.
+
+    Returns:
+        One {"metric", "model", "other", "difference": of the means, "interval": of 95 %, by the bootstrap over clips,
+        "better": one of the two names, None where the interval holds 0 or nobody knows which way is better} for each
+        pair and score, where both have one. An interval tells how far the choice of the clips matters, not how far
+        another seed of the training would; of many pairs, one of 20 that are alike differs by chance.
+    """
+    found = []
+    for (model, own), (other, others) in itertools.combinations(scores.items(), 2):
+        for metric in own:
+            values = own[metric]["mean"], others[metric]["mean"]
+            if None in values:
+                continue
+            between = interval(means[model][metric] - means[other][metric])
+            better = None
+            if between and direction(metric) and (between[0] > 0 or between[1] < 0):
+                better = model if (between[0] > 0) == (direction(metric) > 0) else other
+            found.append(
+                {
+                    "metric": metric,
+                    "model": model,
+                    "other": other,
+                    "difference": values[0] - values[1],
+                    "interval": between,
+                    "better": better,
+                }
+            )
+    return found
+
+
+def difference_sentences(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    """Yields, by the first score of the evaluation, whether its best model is better than each other one."""
+    pairs = evaluation.get("differences", ())  # older files have none
+    metric = protocol_of(evaluation).metrics[0]
+    means = {
+        name: scores[metric]["mean"] for name, scores in evaluation["models"].items() if metric in scores
+    }
+    known = {name: mean for name, mean in means.items() if mean is not None}
+    if len(known) < 2 or not direction(metric):
+        return
+    best = (max if direction(metric) > 0 else min)(known, key=lambda name: known[name])
+    for pair in pairs:
+        if pair["metric"] == metric and best in (pair["model"], pair["other"]):
+            yield _difference_sentence(pair, best, score_label(evaluation, metric))
+
+
+def _difference_sentence(pair, best, label):
+    """Returns what a pair says, from the side of the best model."""
+    other = pair["other"] if best == pair["model"] else pair["model"]
+    by = score_text(abs(pair["difference"]))
+    if pair["interval"] is None:
+        return f"{label}: {best} and {other} differ by {by}; how sure that is, these clips cannot tell"
+    sign = math.copysign(1, pair["difference"])
+    low, high = sorted(sign * end for end in pair["interval"])
+    between = f"{by} (95 %: {score_text(low)} to {score_text(high)})"
+    if pair["better"] is None:
+        return f"{label}: {best} and {other} differ by {between}: these clips do not tell which is better"
+    return f"{label}: {best} is better than {other}, by {between}"
 
 
 def is_synthetic(data: str) -> bool:
@@ -224,6 +327,9 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> Iterator[str]:
         if protocol.cumulative:
             yield f"{score_label(evaluation, metric)}, mean over the lead times so far"
             yield from _lead_table(evaluation, metric, so_far=True)
+    if sentences := list(difference_sentences(evaluation)):
+        yield ""
+        yield from sentences
     if evaluation["note"]:
         yield ""
         yield evaluation["note"]
@@ -251,11 +357,12 @@ def evaluation_csv(evaluation: Mapping[str, Any]) -> str:
 
 
 def protocol_of(evaluation: Mapping[str, Any]) -> Protocol:
-    """Returns what an evaluation scored: that of its data set, or the scores that a hindcast was asked for."""
+    """Returns what an evaluation scored: that of its data set, or the scores that it was asked for."""
+    own = find_protocol(evaluation["data"]).in_units(evaluation.get("range"))
+    metrics = tuple(evaluation.get("metrics", own.metrics))  # files of older versions do not say it
     if "archive" in evaluation:
-        metrics = tuple(evaluation["archive"]["metrics"])
-        return Protocol(metrics, by_lead_time=metrics)
-    return find_protocol(evaluation["data"]).in_units(evaluation.get("range"))
+        return Protocol(tuple(evaluation["archive"].get("metrics", metrics)), by_lead_time=metrics)
+    return own if metrics == own.metrics else own.choose(metrics)
 
 
 def score_label(evaluation: Mapping[str, Any], metric: str) -> str:
@@ -336,10 +443,16 @@ def cumulative(values: Sequence[float]) -> list[float]:
     return (np.cumsum(np.array(values, "float64")) / np.arange(1, len(values) + 1)).tolist()
 
 
-def _over_seeds(scores: list[dict[str, Any]]) -> dict[str, Any]:
+def _over_seeds(scores: list[dict[str, Any]], means: Mapping[str, np.ndarray]) -> dict[str, Any]:
     if len(scores) == 1:
         return scores[0]
-    return {metric: _mean_and_deviation([of_one[metric] for of_one in scores]) for metric in scores[0]}
+    return {
+        metric: {
+            **_mean_and_deviation([of_one[metric] for of_one in scores]),
+            "interval": interval(means[metric]),
+        }
+        for metric in scores[0]
+    }
 
 
 def _mean_and_deviation(values: list[dict[str, Any]]) -> dict[str, Any]:

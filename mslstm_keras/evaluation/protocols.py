@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mslstm_keras.frames.rain import RAIN_SCALES, RainScale
@@ -82,9 +83,44 @@ class Protocol:
         """Returns the protocol with errors in the units of a scale besides; the same one where there is none."""
         if scale is None:
             return self
+        code = parse_scale(scale)
         return dataclasses.replace(
-            self, metrics=(*self.metrics, "value_mae", "value_rmse"), value_scale=scale
+            self,
+            metrics=(*self.metrics, "value_mae", "value_rmse"),
+            value_scale=scale,
+            rain_scale=str(code).removeprefix("rain:") if isinstance(code, RainScale) else self.rain_scale,
         )
+
+    def choose(
+        self,
+        metrics: Sequence[str] | None = None,
+        thresholds: Sequence[float] | None = None,
+        scales: Sequence[int] | None = None,
+    ) -> "Protocol":
+        """Returns the protocol with other scores, all of them by lead time; the same one if nothing is asked for.
+
+        Args:
+            metrics: names of scores, in place of the protocol's own but for those that thresholds and scales add.
+            thresholds: rain rates, mm/h, of "csi", "pod", "far" and "hss"; in place of the protocol's own.
+            scales: sides of windows, in pixels, of "fss" at each of the thresholds.
+
+        Raises:
+            ValueError: if thresholds or scales are given where pixels are no rain, or scales without thresholds.
+        """
+        if metrics is None and thresholds is None and scales is None:
+            return self
+        for name, given in (("thresholds", thresholds), ("scales", scales)):
+            if given is not None and self.rain_scale is None:
+                raise ValueError(
+                    f"`{name}` must be left out for data that are no rain. Received: {name}={list(given)}"
+                )
+        if scales is not None and thresholds is None:
+            raise ValueError(f"`scales` must be given with thresholds. Received: scales={list(scales)}")
+        names = [name for name in self.metrics if name.partition("_")[0] not in EVENT_SCORES]
+        chosen = dict.fromkeys(
+            [*event_scores(thresholds or (), scales or ()), *(names if metrics is None else metrics)]
+        )
+        return dataclasses.replace(self, metrics=tuple(chosen), by_lead_time=tuple(chosen), cumulative=False)
 
     @property
     def scale(self) -> RainScale | None:
@@ -133,6 +169,12 @@ PROTOCOLS = {
     ),
 }
 """Data set -> how it is scored; every other one is scored by `Protocol()`, as Moving MNIST is in the paper."""
+
+
+def event_scores(thresholds: Sequence[float], scales: Sequence[int]) -> list[str]:
+    """Returns the names of scores of rain at these rates, mm/h, and of the FSS in windows of these sides, pixels."""
+    events = [f"{event}_{threshold:g}" for threshold in thresholds for event in ("csi", "pod", "far", "hss")]
+    return events + [f"fss_{threshold:g}_{scale}" for threshold in thresholds for scale in scales]
 
 
 def find_protocol(data: str) -> Protocol:

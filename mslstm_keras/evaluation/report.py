@@ -1,10 +1,7 @@
 """A report of an evaluation: one HTML file that needs nothing beside it."""
 
-import importlib
-import importlib.metadata
 import math
 import os
-import platform
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -16,6 +13,7 @@ from mslstm_keras.evaluation.comparison import (
     by_lead_time,
     counted_clips,
     counted_frames,
+    difference_sentences,
     missing_note,
     protocol_of,
     rows_with_means,
@@ -24,12 +22,12 @@ from mslstm_keras.evaluation.comparison import (
 )
 from mslstm_keras.evaluation.curves import arrow, lead_time_figure, lead_time_metrics
 from mslstm_keras.evaluation.protocols import direction, score_text
+from mslstm_keras.evaluation.provenance import versions
 from mslstm_keras.figures.comparison import comparison_animation, comparison_figure
 from mslstm_keras.figures.drawing import time_label
 from mslstm_keras.figures.markup import data_uri, fact_list, page
 from mslstm_keras.files import replacing
 
-PACKAGES = ("mslstm-keras", "keras", "tensorflow", "numpy", "matplotlib")
 NOTHING = "–"
 
 STYLE = """
@@ -146,6 +144,8 @@ def _means(evaluation: Mapping[str, Any]) -> Iterator[str]:
     )
     if any("deviation" in values for _, _, scores in rows for values in scores.values()):
         yield '<p class="note">± is the standard deviation over the runs of a model.</p>'
+    if sentences := list(difference_sentences(evaluation)):
+        yield f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
     missing = f"{note}." if (note := missing_note(evaluation)) else ""
     unranked = "The paper's numbers are not ranked with the others." if evaluation["published"] else ""
     if note := " ".join(filter(None, [missing, unranked, evaluation["note"]])):
@@ -217,18 +217,8 @@ def _making(command: str | None) -> Iterator[str]:
     yield "<h2>How it was made</h2>"
     if command:
         yield f"<pre><code>{escape(command)}</code></pre>"
-    yield from fact_list(_versions())
-
-
-def _versions() -> dict[str, str]:
-    """Returns the versions of Python and of the packages that made the numbers and the pictures."""
-    versions = {"Python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # run from a checkout, or a build of another name
-            versions[package] = importlib.import_module(package.replace("-", "_")).__version__
-    return versions
+    found = versions("matplotlib")
+    yield from fact_list({"Python": found.pop("python"), **found})
 
 
 def _table(

@@ -1,16 +1,19 @@
 """Scores of a model on clips, beside the forecast that nothing moves."""
 
 import collections
+import hashlib
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import keras
 import numpy as np
 
 from mslstm_keras.data.clips import Clips, fill_missing
-from mslstm_keras.evaluation.intervals import bootstrap_intervals
+from mslstm_keras.evaluation.intervals import bootstrap_means, interval
 from mslstm_keras.evaluation.protocols import Protocol
 from mslstm_keras.metrics.categorical import Contingency
 from mslstm_keras.metrics.frame import FrameMetric
@@ -18,6 +21,26 @@ from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.typing import Progress
 
 Name = TypeVar("Name", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Scored(Generic[Name]):
+    """What predictors reach on clips.
+
+    Attributes:
+        scores: name -> {score: {"mean": float, "per_frame": [float, ...], "interval": [float, float]}}, with None for
+            what no clip has a score of, or is not a number, and the 95 % interval of the mean over clips, None for a
+            single clip.
+        means: name -> {score: means of clips that were drawn, see `bootstrap_means`}; the same draws for all.
+        missing: where pixels may be missing, {"share": of the pixels of the scored frames, "frames": how many of those
+            frames were not observed at all}, else None.
+        fingerprint: SHA-256 of the scored clips, their context and their truth.
+    """
+
+    scores: dict[Name, dict[str, dict[str, Any]]]
+    means: dict[Name, dict[str, np.ndarray]]
+    missing: dict[str, Any] | None
+    fingerprint: str
 
 
 def persistence(frames: np.ndarray, context_frames: int) -> np.ndarray:
@@ -69,7 +92,7 @@ def evaluate(
     """
     rollout = find_layer(model, Rollout)
     count = clips_to_score(clips, count)
-    scores, missing = score(
+    scored = score(
         {
             "model": predictor(model),
             "persistence": lambda frames: persistence(frames, rollout.context_frames),
@@ -82,7 +105,8 @@ def evaluate(
         protocol=(protocol or Protocol()).in_units(clips.scale),
         progress=progress,
     )
-    return {"clips": count, "frames": "all" if all_frames else "forecast", **scores, **missing}
+    missing = {} if scored.missing is None else {"missing": scored.missing}
+    return {"clips": count, "frames": "all" if all_frames else "forecast", **scored.scores, **missing}
 
 
 def predictor(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
@@ -115,7 +139,7 @@ def score(
     protocol: Protocol | None = None,
     any_size: bool = False,
     progress: Progress | None = None,
-) -> tuple[dict[Name, dict[str, dict[str, Any]]], dict[str, dict[str, Any]]]:
+) -> Scored[Name]:
     """Scores predictions of the first clips of a data set.
 
     Missing pixels of the truth count in no score, and frames of which nothing was observed in no mean, by the weights
@@ -134,10 +158,7 @@ def score(
         progress: function of the number of clips that are scored, and of all, called after each batch.
 
     Returns:
-        (scores, missing): name -> {score: {"mean": float, "per_frame": [float, ...], "interval": [float, float]}},
-        with None for a lead time that no clip has a score of, and the 95 % interval of the mean over clips, see
-        `bootstrap_intervals`, None for a single clip; and, where pixels may be missing, {"missing": {"share": float,
-        of the pixels of the scored frames, "frames": int, how many of those frames were not observed at all}}, else {}.
+        A `Scored`. Warns where a score is not a number, as that of a forecast that is not.
 
     Raises:
         ValueError: if `batch_size` is below 1 or the clips do not fit.
@@ -149,10 +170,12 @@ def score(
     counting = {name: _counting(of_name.values()) for name, of_name in metrics.items()}
     added: dict[FrameMetric, list[tuple[np.ndarray, np.ndarray]]] = collections.defaultdict(list)
     weights, pixels, missing, blank = None, 0, 0, 0
+    fingerprint = hashlib.sha256()
     for first in range(0, count, batch_size):
         frames = whole_clips(
             clips, rollout, np.arange(first, min(first + batch_size, count)), any_size=any_size
         )
+        fingerprint.update(np.nan_to_num(frames, nan=-1).tobytes())
         if clips.masked:
             frames, observed = fill_missing(frames)
             weights = observed[:, 1:]
@@ -178,14 +201,18 @@ def score(
         metric: (np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
         for metric, parts in added.items()
     }
-    intervals = bootstrap_intervals(
+    means = bootstrap_means(
         {metric: metric for metric, _ in every}, {metric: joined[counter] for metric, counter in every}
     )
-    scores = {
-        name: {key: _values(metric, intervals[metric]) for key, metric in of_name.items()}
-        for name, of_name in metrics.items()
-    }
-    return scores, {"missing": {"share": missing / pixels, "frames": blank}} if clips.masked else {}
+    return Scored(
+        {
+            name: {key: _values(f"{key} of {name}", metric, means[metric]) for key, metric in of_name.items()}
+            for name, of_name in metrics.items()
+        },
+        {name: {key: means[metric] for key, metric in of_name.items()} for name, of_name in metrics.items()},
+        {"share": missing / pixels, "frames": blank} if clips.masked else None,
+        fingerprint.hexdigest(),
+    )
 
 
 def whole_clips(clips: Clips, rollout: Rollout, numbers: np.ndarray, *, any_size: bool = False) -> np.ndarray:
@@ -219,13 +246,17 @@ def _counting(metrics):
     ]
 
 
-def _values(metric, interval):
+def _values(what, metric, means):
     per_frame = keras.ops.convert_to_numpy(metric.per_frame())
     counts = keras.ops.convert_to_numpy(metric.sequences)
+    mean = float(metric.result())
+    if not np.isfinite([mean, *per_frame]).all():
+        warnings.warn(f"{what} is not a number, as its forecasts are not: it is left out", stacklevel=3)
     return {
-        "mean": float(metric.result()) if counts.any() else None,
+        "mean": mean if counts.any() and math.isfinite(mean) else None,
         "per_frame": [
-            float(value) if count else None for value, count in zip(per_frame, counts, strict=True)
+            float(value) if count and np.isfinite(value) else None
+            for value, count in zip(per_frame, counts, strict=True)
         ],
-        "interval": interval,
+        "interval": interval(means),
     }

@@ -18,7 +18,7 @@ from mslstm_keras.evaluation.comparison import (
     score_families,
 )
 from mslstm_keras.evaluation.extrapolation import load_pysteps
-from mslstm_keras.evaluation.protocols import Protocol
+from mslstm_keras.evaluation.protocols import Protocol, event_scores
 from mslstm_keras.evaluation.scores import persistence
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.forecasting.maps import VARIABLE, warn_of_other_data
@@ -43,6 +43,7 @@ def hindcast(
     maps: "xarray.Dataset",
     data: str,
     *,
+    metrics: Sequence[str] | None = None,
     thresholds: Sequence[float] = (0.5, 1, 5),
     scales: Sequence[int] = (5, 20),
     every: int = 1,
@@ -66,6 +67,7 @@ def hindcast(
             and forecast as many frames; their sizes do not matter, see `forecast`.
         maps: of `read_radar`, lazy, gaps not filled: what fills a gap is no observation.
         data: str. What tables call the archive.
+        metrics: names of scores, in place of all of those above, such as "csi_2"; see `Protocol`.
         thresholds: rain rates of events, mm/h.
         scales: sides of the square windows of the FSS, pixels.
         every: int. Least number of intervals from one start time to the next.
@@ -80,7 +82,7 @@ def hindcast(
     Returns:
         What `evaluate_models` returns. "clips" are start times, "missing" also counts the pixels that the last map of
         the context did not observe, and "archive" is {"maps": count, "missing": maps that are missing in between,
-        "every": every, "size": [height, width], "first", "last": start times, "metrics": names of scores}.
+        "every": every, "size": [height, width], "first", "last": start times}.
 
     Raises:
         ValueError: if there is no time to start from, maps are nowcasts, in other units or not at multiples of one
@@ -91,7 +93,8 @@ def hindcast(
     channels = rollout.step.inputs[0].shape[-1]
     if channels != 1:
         raise ValueError(f"`models` must forecast frames of one channel. Received: {channels} channels")
-    protocol = _protocol(thresholds, scales)
+    protocol = _protocol(metrics, thresholds, scales)
+    protocol.make(1)  # unknown names, before anything is read
     if not is_whole(every):
         raise ValueError(f"`every` must be a whole number of at least 1. Received: every={every!r}")
     rates = _rates(maps, scales)
@@ -114,7 +117,7 @@ def hindcast(
     for name in _baselines(context) if baselines is None else baselines:
         check_baselines([name])
         predictors[name, 0] = BASELINES[name](rollout, protocol)
-    scores, missing = score_families(
+    scored = score_families(
         predictors,
         clips,
         rollout,
@@ -132,7 +135,7 @@ def hindcast(
         "first_lead": 1,
         "interval": table.minutes,
         "synthetic": is_synthetic(data),
-        "models": scores,
+        **scored,
         "published": {},
         "note": NOTE,
         "range": protocol.value_scale,
@@ -143,9 +146,8 @@ def hindcast(
             "size": list(rates.shape[1:]),
             "first": str(times[starts[0]]),
             "last": str(times[starts[-1]]),
-            "metrics": list(protocol.metrics),
         },
-        **missing,
+        "metrics": list(protocol.metrics),
     }
 
 
@@ -238,13 +240,12 @@ def _recoded(pixels, old, new):
     return np.clip(new.to_pixel(old.to_value(pixels.astype("float64"))), 0, 1).astype("float32")
 
 
-def _protocol(thresholds, scales):
+def _protocol(metrics, thresholds, scales):
     for threshold in thresholds:
         threshold_pixel(threshold, CODE)
-    events = [f"{event}_{threshold:g}" for threshold in thresholds for event in ("csi", "pod", "far", "hss")]
-    shares = [f"fss_{threshold:g}_{scale}" for threshold in thresholds for scale in scales]
-    metrics = dict.fromkeys([*events, *shares, "value_mae", "value_rmse", "value_bias"])
-    return Protocol(tuple(metrics), rain_scale=CODE, value_scale=f"rain:{CODE}")
+    names = [*event_scores(thresholds, scales), "value_mae", "value_rmse", "value_bias"]
+    every = tuple(dict.fromkeys(names if metrics is None else metrics))
+    return Protocol(every, rain_scale=CODE, value_scale=f"rain:{CODE}")
 
 
 def _rates(maps, scales):

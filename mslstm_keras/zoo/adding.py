@@ -2,22 +2,19 @@
 
 import csv
 import dataclasses
-import importlib
-import importlib.metadata
 import json
-import math
 import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mslstm_keras.cost import counting
+from mslstm_keras.cost.account import model_cost
 from mslstm_keras.cost.measurement import seconds_of_second
 from mslstm_keras.data.clips import fill_missing
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.evaluation.protocols import data_scale, find_protocol
+from mslstm_keras.evaluation.provenance import versions
 from mslstm_keras.evaluation.scores import evaluate
 from mslstm_keras.export.saved_model import export_saved_model, save_keras_folder
 from mslstm_keras.figures.plots import curve_figure, forecast_animation
@@ -46,7 +43,6 @@ SAMPLES, SAMPLE_WIDTH = 2, 128  # clips on the card, and pixels of a panel: card
 CURVE = "curve.csv"
 BEYOND_HALF = 65_520  # rounds to infinity in float16
 UNRECORDED = "nan"  # what the log of a training has where a column came later
-RECORDED_PACKAGES = ("mslstm-keras", "keras", "tensorflow", "numpy")
 
 
 def add_pretrained(
@@ -87,10 +83,10 @@ def add_pretrained(
         name=recipe.name if name is None else name,
         recipe=recipe,
         clips_seen=seen,
-        parameters=sum(math.prod(variable.shape) for variable in model.trainable_variables),
+        parameters=model_cost(model).parameters,
         scores={},
         comparison={label: _scored_run(run, clips, count, progress) for label, run in (beside or {}).items()},
-        versions=_versions(),
+        versions=versions(),
         files={},
         note=note,
         training=_training(Path(run_dir) / LOG),
@@ -184,10 +180,9 @@ def _training(log):
 
 def _cost(model):
     rollout = find_layer(model, Rollout)
-    step = counting.count(rollout.step, rollout.step.inputs)
     clip = np.zeros((1, rollout.context_frames, *rollout.step.inputs[0].shape[1:]), "float32")
     return {
-        "macs": rollout.steps * sum(step.macs.values()),
+        "macs": model_cost(model).macs,
         "seconds": seconds_of_second(lambda: model.predict_on_batch(clip)),
         "device": device(),
     }
@@ -232,13 +227,3 @@ def _plain(entry):
     fields = {field.name: getattr(entry, field.name) for field in dataclasses.fields(entry)}
     del fields["name"]
     return {**fields, "recipe": entry.recipe.to_dict()}
-
-
-def _versions():
-    versions = {"python": platform.python_version()}
-    for package in RECORDED_PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # a build of another name, such as tensorflow-cpu
-            versions[package] = importlib.import_module(package.replace("-", "_")).__version__
-    return versions

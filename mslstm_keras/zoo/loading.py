@@ -139,6 +139,15 @@ def load_runs(
     return [load_model(run, zoo) for run in runs]
 
 
+def seeds_of(
+    name_or_path: str | os.PathLike[str], zoo: str | os.PathLike[str] | None = None
+) -> list[int | None]:
+    """Returns the seed that each model of `load_runs` was trained with, None where nothing says so."""
+    runs: list[str | os.PathLike[str]] = [*seed_folders(name_or_path)] or [name_or_path]
+    recipes = [_recipe_of(run, zoo) for run in runs]
+    return [recipe and recipe.seed for recipe in recipes]
+
+
 def read_run(run_dir: str | os.PathLike[str]) -> tuple[keras.Model, Recipe, int]:
     run_dir = Path(run_dir)
     if not (run_dir / CHECKPOINT).exists():
