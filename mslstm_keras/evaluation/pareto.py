@@ -60,6 +60,8 @@ def pareto_figure(
         ValueError: if score or cost are not there, or nobody knows which way the score is better.
         OSError: if the file cannot be written; what was there before stays.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     columns = cost_columns(evaluation)
     wanted = [heading for heading in columns if heading.startswith(cost or "MACs")]
     if not wanted:
@@ -99,6 +101,9 @@ def pareto_figure(
             parse_math=False,
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(wanted[0], fontsize=points(TEXT - 2), color=INK)
     title = f"{score_label(evaluation, metric)}{arrow(metric)}{' (synthetic data)' if evaluation['synthetic'] else ''}"
     style: dict[str, Any] = {"loc": "left", "fontsize": points(TEXT), "fontweight": "bold", "color": INK}

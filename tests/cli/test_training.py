@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -313,10 +314,48 @@ def test_evaluation_is_a_table_and_files(succeed, tiny_run, tmp_path, optdigits_
     text = succeed(*words, "--output", file, table)
     clips = split_clips(OPTDIGITS, "test", optdigits_dir)
     expected = evaluate_models({tiny_run.name: load_model(tiny_run)}, clips, OPTDIGITS, count=6)
-    assert json.loads(file.read_text()) == expected
+    written = json.loads(file.read_text())
+    made = written.pop("made")
+    assert made["command"] == f"mslstm evaluate --model {tiny_run} --dataset {OPTDIGITS} --clips 6"
+    assert (
+        made["versions"]["keras"] == keras.__version__ and made["device"] and made["date"].endswith("+00:00")
+    )
+    assert written.pop("seeds") == {tiny_run.name: [read_recipe(tiny_run).seed]}
+    assert written == expected
     assert table.read_text() == evaluation_csv(expected)
-    assert json.loads(succeed(*words, "--json")) == expected
+    printed = json.loads(succeed(*words, "--json"))
+    assert {key: printed[key] for key in expected} == expected
     assert text.splitlines() == list(evaluation_table(expected))
+
+
+def test_costs_and_chosen_scores_are_a_table_and_a_picture(succeed, fail, tiny_run, tmp_path, optdigits_dir):
+    data = ["--dataset", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 4]
+    scores = tmp_path / "scores.json"
+    succeed("evaluate", "--model", tiny_run, *data, "--metrics", "gdl", "ssim", "--cost", "--output", scores)
+    evaluation = json.loads(scores.read_text())
+    assert evaluation["metrics"] == ["gdl", "ssim"]
+    cost = evaluation["cost"][tiny_run.name]
+    model = load_model(tiny_run)
+    assert cost["parameters"] == sum(weight.numpy().size for weight in model.trainable_variables)
+    assert {"keras", "saved_model"} <= cost["seconds"].keys()
+    for kind, begin in (
+        (".md", "moving_mnist_clips"),
+        (".tex", "% moving"),
+        (".csv", "source,name,parameters"),
+    ):
+        succeed("study", "table", scores, "--output", tmp_path / f"table{kind}")
+        assert (tmp_path / f"table{kind}").read_text().startswith(begin)
+    text = succeed("study", "pareto", scores, "--metric", "ssim", "--output", tmp_path / "pareto.png")
+    assert text == f"{tmp_path / 'pareto.png'}: no other model beats {tiny_run.name}\n"
+    assert width_of(tmp_path / "pareto.png") > 64
+    assert "`thresholds` must be left out for data that are no rain" in fail(
+        "evaluate", "--model", tiny_run, *data, "--thresholds", 1
+    )
+    assert "`metrics` must be known, such as ssim" in fail(
+        "evaluate", "--model", tiny_run, *data, "--metrics", "sim"
+    )
+    scores.write_text("[1]")
+    assert "of another kind" in fail("study", "table", scores, "--output", tmp_path / "table.md")
 
 
 def test_evaluation_of_all_frames_and_of_ones_own_clips(succeed, tiny_run, tmp_path, optdigits_dir):
@@ -384,7 +423,8 @@ def test_an_archive_of_radar_maps_is_hindcast(succeed, tiny_run, maps, tmp_path)
         every=2,
         baselines=["persistence"],
     )
-    assert json.loads(file.read_text()) == expected
+    written = json.loads(file.read_text())
+    assert {key: written[key] for key in expected} == expected
     assert expected["clips"] == 2 and "csi_0.5" in expected["models"]["persistence"]
     assert text.splitlines() == list(evaluation_table(expected))
     made = f"mslstm evaluate --model {tiny_run} --input '{archive}' --baselines persistence --every 2"

@@ -16,11 +16,12 @@ from mslstm_keras.cells.mode_rnn import MoDeRNNCell
 from mslstm_keras.cells.precip_lstm import PrecipLSTMCell
 from mslstm_keras.cells.pred_rnn import PredRNNCell
 from mslstm_keras.cells.traj_gru import TrajGRUCell
-from mslstm_keras.cost.account import cost_table, count_cost
+from mslstm_keras.cost.account import cost_table, count_cost, model_cost
 from mslstm_keras.cost.counting import Count, count
 from mslstm_keras.cost.measurement import measure_training
 from mslstm_keras.cost.published import DATA_SETS, Excess, excesses, find_data_set
 from mslstm_keras.importing import import_file
+from mslstm_keras.models.registry import create_model
 from tests.support.golden import FOLDER, MODELS, OPTIONS, load_golden
 from tests.support.own_cells import write_my_cells
 
@@ -48,6 +49,19 @@ def test_a_stack_of_conv_lstm():
     assert found.macs == {"convolution": STEPS * PIXELS * (2 * cell + 2 * FILTERS)}
     assert found.paper_macs == found.total_macs == found.public_macs
     assert found.public_parameters == found.parameters + 2 * 4 * FILTERS
+
+
+@pytest.mark.parametrize("name", ["conv_lstm", "ms_lstm"])
+def test_a_model_that_is_there_costs_what_its_name_does(name):
+    frame_shape, context, horizon = (16, 16, 1), 2, 3
+    options = {"filters": FILTERS, "layers": 6}
+    found = model_cost(create_model(name, frame_shape, context, horizon, **options))
+    named = count_cost(name, frame_shape, context, horizon, **options)
+    assert (found.parameters, found.macs, found.memory) == (
+        named.parameters,
+        named.total_macs,
+        named.training_memory,
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import re
 
@@ -13,10 +14,12 @@ from mslstm_keras.data.clips import Clips
 from mslstm_keras.evaluation import comparison as module
 from mslstm_keras.evaluation.comparison import (
     cumulative,
+    difference_sentences,
     evaluate_models,
     evaluation_csv,
     evaluation_table,
     is_synthetic,
+    paired_differences,
     sample_forecasts,
 )
 from mslstm_keras.evaluation.protocols import Protocol, find_protocol
@@ -299,3 +302,143 @@ NAMES = (
 def test_what_is_synthetic(data):
     assert is_synthetic(data)
     assert not is_synthetic(re.sub("synthetic", "real", data))
+
+
+def test_differences_are_of_the_same_clips(models):
+    """The interval of a difference against a bootstrap over the clips' own differences."""
+    result = evaluate_models(models, clips(), "clips.npy")
+    pairs = {(pair["model"], pair["other"], pair["metric"]): pair for pair in result["differences"]}
+    names = [*models, "persistence"]
+    assert set(pairs) == {
+        (*two, metric)
+        for two in itertools.combinations(names, 2)
+        for metric in ("mse", "mae", "ssim", "psnr")
+    }
+    pair = pairs["one", "two", "mse"]
+    means = [result["models"][name]["mse"]["mean"] for name in models]
+    assert pair["difference"] == means[0] - means[1]
+    frames = LEVELS / np.float32(255)
+    truth = frames[:, CONTEXT:]
+    errors = [
+        np.square(np.clip(model.predict(frames[:, :CONTEXT], verbose=0)[:, CONTEXT - 1 :], 0, 1) - truth)
+        for model in models.values()
+    ]
+    of_clips = np.subtract(*(error.sum((2, 3, 4)).mean(1) for error in errors))
+    drawn = np.random.default_rng(5).choice(of_clips, (20_000, len(of_clips))).mean(1)
+    np.testing.assert_allclose(
+        pair["interval"], np.quantile(drawn, [0.025, 0.975]), atol=4 * drawn.std() / 1000**0.5
+    )
+
+
+def means_of(shift, noise=0.0):
+    return {"mse": 10 + shift + noise * np.random.default_rng(3).normal(size=1000)}
+
+
+@pytest.mark.parametrize(("shift", "noise", "better"), [(3, 0.5, "a"), (-3, 0.5, "b"), (0.1, 5, None)])
+def test_better_is_what_the_interval_says(shift, noise, better):
+    scores = {"a": {"mse": {"mean": 10.0}}, "b": {"mse": {"mean": 10.0 + shift}}}
+    (pair,) = paired_differences(scores, {"a": means_of(0), "b": means_of(shift, noise)})
+    assert pair["better"] == better
+    assert pair["difference"] == pytest.approx(-shift)
+
+
+def test_of_ssim_more_is_better_and_bias_has_no_better():
+    scores = {
+        name: {"ssim": {"mean": mean}, "value_bias": {"mean": mean}} for name, mean in (("a", 1), ("b", 0))
+    }
+    means = {
+        name: dict.fromkeys(("ssim", "value_bias"), np.full(9, mean))
+        for name, mean in (("a", 1.0), ("b", 0.0))
+    }
+    assert [pair["better"] for pair in paired_differences(scores, means)] == ["a", None]
+
+
+def test_scores_of_nothing_are_not_compared():
+    scores = {"a": {"mse": {"mean": None}}, "b": {"mse": {"mean": 1.0}}}
+    assert paired_differences(scores, {"a": means_of(0), "b": means_of(1)}) == []
+
+
+def pair(difference, interval, better, model="a", other="b"):
+    return {
+        "metric": "mse",
+        "model": model,
+        "other": other,
+        "difference": difference,
+        "interval": interval,
+        "better": better,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (pair(-2.0, [-3.0, -1.0], "a"), "a is better than b, by 2.000 (95 %: 1.000 to 3.000)"),
+        (
+            pair(2.0, [1.0, 3.0], "a", "b", "a"),
+            "a is better than b, by 2.000 (95 %: 1.000 to 3.000)",
+        ),
+        (
+            pair(-2.0, [-5.0, 1.0], None),
+            "a and b differ by 2.000 (95 %: -1.000 to 5.000): these clips do not tell which is better",
+        ),
+        (pair(-2.0, None, None), "a and b differ by 2.000; how sure that is, these clips cannot tell"),
+    ],
+)
+def test_a_sentence_says_whether_one_is_better(given, said):
+    evaluation = {
+        "data": "clips.npy",
+        "models": {"a": {"mse": {"mean": 1.0}}, "b": {"mse": {"mean": 3.0}}},
+        "differences": [given, {**given, "other": "c", "model": "d"}],
+    }
+    assert list(difference_sentences(evaluation)) == [f"MSE (sum over a frame): {said}"]
+
+
+def test_evaluations_of_older_files_have_no_sentences(models):
+    result = evaluate_models(models, clips(), "clips.npy")
+    older = {key: value for key, value in result.items() if key not in ("differences", "metrics")}
+    assert list(difference_sentences(older)) == []
+    assert (
+        list(evaluation_table(older))
+        == [line for line in evaluation_table(result) if "95 %" not in line and "differ" not in line][
+            : len(list(evaluation_table(older)))
+        ]
+    )
+
+
+def test_seeds_together_have_an_interval(models):
+    result = evaluate_models({"both": list(models.values()), "one": models["one"]}, clips(), "clips.npy")
+    low, high = result["models"]["both"]["mse"]["interval"]
+    assert low < result["models"]["both"]["mse"]["mean"] < high
+    assert [len(sums) for sums in result["weights"].values()] == [2, 1]
+    assert result["weights"]["both"][0] == result["weights"]["one"][0] != result["weights"]["both"][1]
+
+
+def test_other_scores_than_those_of_the_data(models, rain):
+    result = evaluate_models(models, clips(), "clips.npy", metrics=["gdl", "pixel_mse"])
+    assert list(result["models"]["one"]) == result["metrics"] == ["gdl", "pixel_mse"]
+    assert "GDL (sum over a frame) by lead time (frames)" in list(evaluation_table(result))
+    chosen = evaluate_models(
+        models, dataclasses.replace(clips(), interval=30), RAIN, metrics=["mse"], thresholds=[2], scales=[3]
+    )
+    assert chosen["metrics"] == ["csi_2", "pod_2", "far_2", "hss_2", "fss_2_3", "mse"]
+    assert chosen["models"]["one"]["csi_2"] == rain["models"]["one"]["csi_2"]
+    assert chosen["fingerprint"] == rain["fingerprint"]
+
+
+def test_the_fingerprint_is_that_of_the_scored_clips(models, holes):
+    first = evaluate_models(models, clips(), "a")
+    assert evaluate_models(models, clips(), "b", batch_size=2)["fingerprint"] == first["fingerprint"]
+    assert evaluate_models(models, clips(), "a", count=4)["fingerprint"] != first["fingerprint"]
+    assert evaluate_models(models, holes, "a")["fingerprint"] != first["fingerprint"]
+
+
+def test_forecasts_that_are_no_numbers_leave_no_score(models, monkeypatch):
+    monkeypatch.setitem(module.BASELINES, "broken", lambda *_: lambda frames: frames[:, 1:] * np.nan)
+    with pytest.warns(UserWarning, match=r"mse of \('broken', 0\) is not a number"):
+        result = evaluate_models({"one": models["one"]}, clips(), "a", baselines=["broken"], metrics=["mse"])
+    assert result["models"]["broken"]["mse"] == {
+        "mean": None,
+        "per_frame": [None] * FORECAST,
+        "interval": None,
+    }
+    json.dumps(result, allow_nan=False)

@@ -103,3 +103,58 @@ def test_directions_of_scores():
 )
 def test_numbers_tell_models_apart(value, text):
     assert score_text(value) == text
+
+
+def test_data_in_rain_rates_can_be_scored_as_rain():
+    protocol = find_protocol("radar_maps/europe").in_units("rain:hko")
+    assert protocol.rain_scale == "hko"
+    chosen = protocol.choose(thresholds=[0.5, 10], scales=[5])
+    assert chosen.metrics[:4] == ("csi_0.5", "pod_0.5", "far_0.5", "hss_0.5")
+    assert chosen.metrics[8:] == (
+        "fss_0.5_5",
+        "fss_10_5",
+        "mse",
+        "mae",
+        "ssim",
+        "psnr",
+        "value_mae",
+        "value_rmse",
+    )
+    assert chosen.by_lead_time == chosen.metrics
+    assert find_protocol("traffic").in_units("0:655 bikes/h").rain_scale is None
+    assert protocol.choose() is protocol
+
+
+def test_thresholds_take_the_place_of_the_protocols_own():
+    chosen = PROTOCOLS["dwd_radar_clips"].choose(thresholds=[1])
+    assert chosen.metrics == (
+        "csi_1",
+        "pod_1",
+        "far_1",
+        "hss_1",
+        "mse",
+        "mae",
+        "balanced_mse",
+        "balanced_mae",
+    )
+    assert not chosen.cumulative
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"thresholds": [1]},
+            r"`thresholds` must be left out for data that are no rain. Received: thresholds=\[1\]",
+        ),
+        ({"scales": [1]}, r"`scales` must be left out for data that are no rain. Received: scales=\[1\]"),
+    ],
+)
+def test_what_is_no_rain_has_no_thresholds(given, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol().choose(**given)
+
+
+def test_scales_need_thresholds():
+    with pytest.raises(ValueError, match="`scales` must be given with thresholds"):
+        PROTOCOLS["dwd_radar_clips"].choose(scales=[5])
