@@ -27,6 +27,7 @@ from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.frames.scales import Coder, Scale, parse_scale, scale_of_units
 from mslstm_keras.integers import is_whole
 from mslstm_keras.metrics.rain import threshold_pixel
+from mslstm_keras.radar.grids import ground_spacing
 from mslstm_keras.radar.sequence import timetable
 from mslstm_keras.typing import Progress
 
@@ -160,7 +161,9 @@ def archive_of(rates: "xarray.DataArray", context: int, horizon: int, every: int
 
     Args:
         rates: of `checked_rates`.
-        context, horizon, every: see `start_maps`.
+        context: int. Maps that must be there up to a start time, itself among them.
+        horizon: int. Maps that must be there behind it.
+        every: int. Least number of intervals from one start time to the next.
 
     Raises:
         ValueError: if there is no time to start from, or maps are not at multiples of one interval.
@@ -169,7 +172,14 @@ def archive_of(rates: "xarray.DataArray", context: int, horizon: int, every: int
     table = timetable(times, times)
     starts = start_maps(times, table.minutes, context, horizon, every)
     reader = MapReader(rates, starts, context, horizon)
-    clips = Clips(reader, len(starts), table.minutes, masked=True, scale=f"rain:{CODE}")
+    clips = Clips(
+        reader,
+        len(starts),
+        table.minutes,
+        masked=True,
+        scale=f"rain:{CODE}",
+        spacing=ground_spacing(rates),
+    )
     facts = {
         "maps": len(times),
         "missing": len(table.missing),
