@@ -152,7 +152,7 @@ def _threshold_pixel(threshold, scale):
 def _check_members(members, truth, name):
     if members.ndim != 5 or members.shape[1:] != truth.shape or not len(members):
         raise ValueError(
-            f"`forecasters` must return (members, time, height, width, channels) = (members, {truth.shape}). "
+            f"`forecasters` must return (members, time, height, width, channels) = (members, *{truth.shape}). "
             f"Received: {members.shape} of {name}"
         )
     if not np.isfinite(members).all():
@@ -278,15 +278,16 @@ def _results(counts, weights):
     scored = {
         key: {**_means(average, values, weights), "interval": intervals[key]} for key, values in parts.items()
     }
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     for name, each in counts.items():
-        told = results[name] = {
+        told: dict[str, Any] = {
             "brier": {threshold: scored[name, "brier", threshold] for threshold in each.brier},
             "reliability": {threshold: _reliability(bins) for threshold, bins in each.bins.items()},
         }
         if isinstance(each, _Members):
             told |= {"members": each.members, "seconds": float(np.median(each.seconds))}
             told |= {"crps": scored[name, "crps", None], **_spread_and_skill(average, each, weights)}
+        results[name] = told
     return results
 
 

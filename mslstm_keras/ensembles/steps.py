@@ -57,11 +57,7 @@ def steps_ensemble(
     """
     context = np.asarray(context)
     require_positive_integers(forecast_frames=forecast_frames, members=members)
-    if context.ndim != 4 or len(context) < LOOKS_AT or context.shape[-1] != 1:
-        raise ValueError(
-            f"`context` must have shape (context_frames, height, width, 1) with {LOOKS_AT} frames or more. "
-            f"Received: {context.shape}"
-        )
+    _check(context, rain_scale)
     motion, nowcasts, transformation = load_pysteps()
     scale = RAIN_SCALES[rain_scale]
     rates = scale.to_rate(context[..., 0].astype("float64"))
@@ -88,3 +84,18 @@ def steps_ensemble(
             futures >= 10 * np.log10(WET), 10 ** (futures / 10), 0
         )  # 0 where it is not a number, too
     return np.clip(scale.to_pixel(rates), 0, 1).astype("float32")[..., np.newaxis]
+
+
+def _check(context, rain_scale):
+    if context.ndim != 4 or len(context) < LOOKS_AT or context.shape[-1] != 1:
+        raise ValueError(
+            f"`context` must have shape (context_frames, height, width, 1) with {LOOKS_AT} frames or more. "
+            f"Received: {context.shape}"
+        )
+    lowest, highest = context.min(), context.max()
+    if not (lowest >= 0 and highest <= 1):  # so that NaN fails
+        raise ValueError(f"`context` must hold numbers in [0, 1]. Received: {lowest:g} .. {highest:g}")
+    if rain_scale not in RAIN_SCALES:
+        raise ValueError(
+            f"`rain_scale` must be one of {', '.join(RAIN_SCALES)}. Received: rain_scale={rain_scale!r}"
+        )

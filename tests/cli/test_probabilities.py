@@ -43,7 +43,10 @@ def no_pysteps(monkeypatch):
 
 
 def without_seconds(scores):
-    return {**scores, "forecasts": {name: {**told, "seconds": 0} for name, told in scores["forecasts"].items()}}
+    return {
+        **scores,
+        "forecasts": {name: {**told, "seconds": 0} for name, told in scores["forecasts"].items()},
+    }
 
 
 def test_clips_are_scored_drawn_and_written(succeed, tiny_run, own, tmp_path):
@@ -136,9 +139,15 @@ def test_another_grid_and_how_far_it_is(mslstm, tiny_run, maps, monkeypatch):
 
 def test_refused_words(fail, tiny_run, own, maps):
     words = ["study", "probabilities", "--model", tiny_run, "--threshold", 0.5]
-    assert "`--every` must be left out with `--dataset`. Received: 2" in fail(*words, "--dataset", own, "--every", 2)
-    assert "`--clips` must be left out with `--input`. Received: 2" in fail(*words, "--input", maps, "--clips", 2)
-    assert "`count` must lie in 1 .. 2 clips. Received: count=3" in fail(*words, "--dataset", own, "--clips", 3)
+    assert "`--every` must be left out with `--dataset`. Received: 2" in fail(
+        *words, "--dataset", own, "--every", 2
+    )
+    assert "`--clips` must be left out with `--input`. Received: 2" in fail(
+        *words, "--input", maps, "--clips", 2
+    )
+    assert "`count` must lie in 1 .. 2 clips. Received: count=3" in fail(
+        *words, "--dataset", own, "--clips", 3
+    )
     assert "`side` must be a positive number" in fail(*words, "--dataset", own, "--neighbourhood", 0)
     assert "`members` must be" in fail(*words, "--dataset", own, "--members", 1)
 

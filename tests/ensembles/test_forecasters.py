@@ -90,7 +90,11 @@ def test_of_rain_there_are_optical_flow_and_steps(context, monkeypatch):
     assert given is context and numbers == [HORIZON, 4]
     assert options == {"spacing": 2000.0, "interval": 5.0, "rain_scale": "hko", "seed": 6}
     assert list(baseline_forecasters(clips(**RAIN), CONTEXT, HORIZON)) == ["persistence", "optical_flow"]
-    for count, facts in ((2, RAIN), (CONTEXT, RAIN | {"spacing": None}), (CONTEXT, RAIN | {"interval": None})):
+    for count, facts in (
+        (2, RAIN),
+        (CONTEXT, RAIN | {"spacing": None}),
+        (CONTEXT, RAIN | {"interval": None}),
+    ):
         with pytest.warns(UserWarning, match="STEPS is left out: it needs 3 frames of context, metres"):
             found = baseline_forecasters(clips(**facts), count, HORIZON, members=4)
         assert list(found) == ["persistence", "optical_flow"]

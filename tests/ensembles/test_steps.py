@@ -39,7 +39,7 @@ def test_members_are_apart_and_closer_to_what_comes_than_the_last_map(scale):
     frames = moving_rain(8, 3, scale)
     members = steps_ensemble(frames[:5], 3, 4, rain_scale=scale, **GRID)
     assert members.shape == (4, 3, SIZE, SIZE, 1) and members.dtype == np.float32
-    assert 0 <= members.min() and members.max() <= 1
+    assert members.min() >= 0 and members.max() <= 1
     inside = np.s_[:, :, :, 24:]  # rain that was seen
     rates, truth = (RAIN_SCALES[scale].to_value(each)[inside] for each in (members, frames[np.newaxis, 5:]))
     still = RAIN_SCALES[scale].to_value(frames[np.newaxis, 4:5])[inside]
@@ -88,12 +88,12 @@ def test_refuses_shapes(shape):
 
 def test_refuses_other_arguments():
     context = np.zeros((3, 8, 8, 1))
-    with pytest.raises(ValueError, match="`members` must be a positive integer. Received: members=0"):
+    with pytest.raises(ValueError, match=r"`members` must be a positive integer\. Received: members=0"):
         steps_ensemble(context, 1, 0, **GRID)
     with pytest.raises(ValueError, match="`forecast_frames` must be a positive integer"):
         steps_ensemble(context, 0, 2, **GRID)
     for value in (1.5, -0.1, np.nan):
         with pytest.raises(ValueError, match=r"`context` must hold numbers in \[0, 1\]"):
             steps_ensemble(context + value, 1, 2, **GRID)
-    with pytest.raises(ValueError, match="`rain_scale` must be one of dwd, .* Received: rain_scale='mm'"):
+    with pytest.raises(ValueError, match=r"`rain_scale` must be one of dwd, .* Received: rain_scale='mm'"):
         steps_ensemble(context, 1, 2, rain_scale="mm", **GRID)

@@ -27,7 +27,12 @@ def ensemble(observed=SHARES, spread=(0.5, 1, None)):
 
 
 NEAR = {"reliability": {"1": diagram(SHARES), "5": diagram(SHARES)}}
-SINGLE = {"members": 1, "reliability": {"1": diagram(SHARES), "5": diagram(SHARES)}, "spread": None, "ranks": None}
+SINGLE = {
+    "members": 1,
+    "reliability": {"1": diagram(SHARES), "5": diagram(SHARES)},
+    "spread": None,
+    "ranks": None,
+}
 
 
 def scores(thresholds=(1, 5), interval=5.0, **forecasts):
@@ -75,7 +80,7 @@ def test_without_ensembles_there_is_reliability_alone(figure):
     drawn = figure(scores(near=NEAR, one=SINGLE))
     assert len(drawn.axes) == 4
     assert len(figure(scores(near=NEAR, thresholds=[1])).axes) == 2
-    with pytest.raises(ValueError, match="`scores` must be of more than single forecasts. Received: none"):
+    with pytest.raises(ValueError, match=r"`scores` must be of more than single forecasts\. Received: none"):
         figure(scores(one=SINGLE))
 
 
