@@ -83,7 +83,8 @@ def test_commands_that_make_or_load_models_import_files():
     taking = {
         words for words, parser in COMMANDS.items() for action in parser._actions if action.dest == "imports"
     }
-    study = {("study", name) for name in ("receptive-field", "layers", "architecture", "compare")}
+    studies = ("receptive-field", "layers", "architecture", "compare", "probabilities")
+    study = {("study", name) for name in studies}
     names = ("train", "tune", "evaluate", "cost", "forecast", "export", "serving")
     assert taking == study | {("zoo", "add"), ("zoo", "renew")} | {(name,) for name in names}
 
