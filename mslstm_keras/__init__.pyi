@@ -1,6 +1,7 @@
 from mslstm_keras import cells as cells
 from mslstm_keras import cost as cost
 from mslstm_keras import data as data
+from mslstm_keras import ensembles as ensembles
 from mslstm_keras import evaluation as evaluation
 from mslstm_keras import export as export
 from mslstm_keras import figures as figures

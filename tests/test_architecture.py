@@ -31,6 +31,7 @@ FLOORS = (
     ("figures",),
     ("evaluation",),
     ("forecasting",),
+    ("ensembles",),
     ("export", "cost", "insight", "contracts"),
     ("zoo", "deploy"),
     ("search",),

@@ -1,10 +1,11 @@
-"""Commands that look into models: receptive-field, layers, architecture, compare, curves."""
+"""Commands that look into models: receptive-field, layers, architecture, compare, curves, probabilities."""
 
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+from mslstm_keras.cli import probabilities
 from mslstm_keras.cli.arguments import (
     CLIP,
     CONTEXT_FRAMES,
@@ -127,6 +128,7 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("--cumulative", action="store_true", help="draw means over the lead times so far")
     command.add_argument("--output", type=output_file(".png"), required=True, help=".png file to write")
+    probabilities.add_commands(group)
 
     command = add_command(
         group,

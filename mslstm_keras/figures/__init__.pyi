@@ -6,3 +6,4 @@ from mslstm_keras.figures.page import clip_forecast_page as clip_forecast_page
 from mslstm_keras.figures.page import rain_forecast_page as rain_forecast_page
 from mslstm_keras.figures.rain import rain_forecast_figure as rain_forecast_figure
 from mslstm_keras.figures.rain import rain_sheet as rain_sheet
+from mslstm_keras.figures.reliability import probability_figure as probability_figure

@@ -213,7 +213,12 @@ def forecast(
     return _forecast(model, frames, horizon, progress)
 
 
-def _forecast(model, frames, horizon, progress):
+def last_context(model: keras.Model, frames: np.ndarray) -> np.ndarray:
+    """Returns the frames that a model sees of a clip or of clips: float32, the last of them.
+
+    Raises:
+        ValueError: if `frames` has another shape, too few frames, is not finite or leaves [0, 1].
+    """
     rollout = find_layer(model, Rollout)
     frames = check_frames(frames)
     channels = rollout.step.inputs[0].shape[-1]
@@ -227,9 +232,14 @@ def _forecast(model, frames, horizon, progress):
             f"`frames` must hold at least the model's {rollout.context_frames} context frames. Received: "
             f"{frames.shape[-4]} frames, frames.shape={frames.shape}"
         )
+    return frames[..., -rollout.context_frames :, :, :, :]
+
+
+def _forecast(model, frames, horizon, progress):
+    rollout = find_layer(model, Rollout)
+    frames = last_context(model, frames)
     horizon = checked_horizon(rollout.forecast_frames if horizon is None else horizon)
-    frames = frames[..., -rollout.context_frames :, :, :, :]
-    if _fits_whole(rollout.step, *frames.shape[-3:-1]):
+    if fits_whole(rollout.step, *frames.shape[-3:-1]):
         return _whole(model, frames, horizon, progress)
     clips = frames.reshape(-1, *frames.shape[-4:])
     futures = [
@@ -293,7 +303,7 @@ def _in_tiles(model, frames, horizon, progress):
     return future[:, :height, :width]
 
 
-def _fits_whole(step, height, width):
+def fits_whole(step: keras.Model, height: int, width: int) -> bool:
     """Returns whether a grid is forecast in one piece."""
     if tied_to_size(step):
         return (height, width) == step.inputs[0].shape[1:3]

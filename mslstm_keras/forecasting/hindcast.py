@@ -1,7 +1,8 @@
 """Hindcasts: forecasts from many times of an archive of rain maps, scored by the maps that followed."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -19,6 +20,7 @@ from mslstm_keras.evaluation.comparison import (
 )
 from mslstm_keras.evaluation.extrapolation import load_pysteps
 from mslstm_keras.evaluation.protocols import Protocol, event_scores
+from mslstm_keras.evaluation.provenance import weights_checksum
 from mslstm_keras.evaluation.scores import persistence
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.forecasting.maps import VARIABLE, warn_of_other_data
@@ -26,6 +28,7 @@ from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.frames.scales import Coder, Scale, parse_scale, scale_of_units
 from mslstm_keras.integers import is_whole
 from mslstm_keras.metrics.rain import threshold_pixel
+from mslstm_keras.radar.grids import ground_spacing
 from mslstm_keras.radar.sequence import timetable
 from mslstm_keras.typing import Progress
 
@@ -95,60 +98,101 @@ def hindcast(
         raise ValueError(f"`models` must forecast frames of one channel. Received: {channels} channels")
     protocol = _protocol(metrics, thresholds, scales)
     protocol.make(1)  # unknown names, before anything is read
-    if not is_whole(every):
-        raise ValueError(f"`every` must be a whole number of at least 1. Received: every={every!r}")
-    rates = _rates(maps, scales)
+    rates = checked_rates(maps)
+    _check_windows(scales, rates.shape[1:])
     known = {name: facts for name, facts in (trained_on or {}).items() if name in families}
     for name, facts in known.items():
         warn_of_other_data(maps, facts, name)
     ranges = {**{name: facts.scale for name, facts in known.items()}, **(ranges or {})}
-    times = rates.time.values.astype("datetime64[s]")
-    table = timetable(times, times)
     context, horizon = rollout.context_frames, rollout.forecast_frames
-    starts = start_maps(times, table.minutes, context, horizon, every)
-    reader = _Reader(rates, starts, context, horizon)
-    clips = Clips(reader, len(starts), table.minutes, masked=True)
-    codes = _codes(families, ranges)
+    archive = archive_of(rates, context, horizon, every)
+    codes = codes_of(families, ranges)
     predictors: dict[tuple[str, int], Callable[[np.ndarray], np.ndarray]] = {
         (name, seed): _Forecaster(model, codes[name], context, horizon)
         for name, family in families.items()
         for seed, model in enumerate(family)
     }
-    for name in _baselines(context) if baselines is None else baselines:
+    for name in available_baselines(context) if baselines is None else baselines:
         check_baselines([name])
         predictors[name, 0] = BASELINES[name](rollout, protocol)
     scored = score_families(
         predictors,
-        clips,
+        archive.clips,
         rollout,
-        count=len(starts),
+        count=len(archive.starts),
         batch_size=1,
         protocol=protocol,
         any_size=True,
         progress=progress,
     )
-    reader.report()
+    archive.reader.report()
     return {
         "data": data,
-        "clips": len(starts),
+        "clips": len(archive.starts),
         "frames": "forecast",
         "first_lead": 1,
-        "interval": table.minutes,
+        "interval": archive.clips.interval,
         "synthetic": is_synthetic(data),
         **scored,
         "published": {},
         "note": NOTE,
         "range": protocol.value_scale,
-        "archive": {
-            "maps": len(times),
-            "missing": len(table.missing),
-            "every": every,
-            "size": list(rates.shape[1:]),
-            "first": str(times[starts[0]]),
-            "last": str(times[starts[-1]]),
-        },
+        "archive": {**archive.facts, "every": every},
         "metrics": list(protocol.metrics),
+        "weights": {name: [weights_checksum(model) for model in family] for name, family in families.items()},
     }
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What is forecast and scored of an archive of rain maps.
+
+    Attributes:
+        clips: context and truth of each start time, pixels of "rain:dwd"; see `MapReader`.
+        reader: reads the clips; `reader.report()` says what was clipped.
+        starts: numbers of the last maps of their contexts.
+        facts: {"maps": count, "missing": maps that are missing in between, "size": [height, width], "first", "last":
+            start times}.
+    """
+
+    clips: Clips
+    reader: "MapReader"
+    starts: np.ndarray
+    facts: dict[str, Any]
+
+
+def archive_of(rates: "xarray.DataArray", context: int, horizon: int, every: int = 1) -> Archive:
+    """Returns the clips of an archive that forecasts can be scored on.
+
+    Args:
+        rates: of `checked_rates`.
+        context: int. Maps that must be there up to a start time, itself among them.
+        horizon: int. Maps that must be there behind it.
+        every: int. Least number of intervals from one start time to the next.
+
+    Raises:
+        ValueError: if there is no time to start from, or maps are not at multiples of one interval.
+    """
+    times = rates.time.values.astype("datetime64[s]")
+    table = timetable(times, times)
+    starts = start_maps(times, table.minutes, context, horizon, every)
+    reader = MapReader(rates, starts, context, horizon)
+    clips = Clips(
+        reader,
+        len(starts),
+        table.minutes,
+        masked=True,
+        scale=f"rain:{CODE}",
+        spacing=ground_spacing(rates),
+    )
+    facts = {
+        "maps": len(times),
+        "missing": len(table.missing),
+        "size": list(rates.shape[1:]),
+        "first": str(times[starts[0]]),
+        "last": str(times[starts[-1]]),
+    }
+    return Archive(clips, reader, starts, facts)
 
 
 def start_maps(
@@ -164,8 +208,10 @@ def start_maps(
         every: int. Least number of intervals from one start to the next.
 
     Raises:
-        ValueError: if there are none.
+        ValueError: if there are none, or `every` is no such number.
     """
+    if not is_whole(every):
+        raise ValueError(f"`every` must be a whole number of at least 1. Received: every={every!r}")
     length = context + horizon
     interval = np.timedelta64(round(60 * (minutes or 1)), "s")
     places = np.rint((times - times[0]) / interval).astype("int64")
@@ -184,7 +230,7 @@ def start_maps(
     return np.array(starts)
 
 
-class _Reader:
+class MapReader:
     """Reads the context and the truth of start times as pixels of rain; keeps the maps that the next ones need."""
 
     def __init__(self, rates: "xarray.DataArray", starts: np.ndarray, context: int, horizon: int):
@@ -223,17 +269,17 @@ class _Forecaster:
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         code, predictions = RAIN_SCALES[CODE], persistence(frames, self._context).copy()
-        given = _recoded(frames[:, : self._context], code, self._scale)
+        given = recoded(frames[:, : self._context], code, self._scale)
         with warnings.catch_warnings():
             if self._said:
                 warnings.filterwarnings("ignore", r"\d+ x \d+ pixels are forecast in \d+ tiles")
             future = forecast(self._model, given, self._horizon)
         self._said = True
-        predictions[:, self._context - 1 :] = _recoded(np.clip(future, 0, 1), self._scale, code)
+        predictions[:, self._context - 1 :] = recoded(np.clip(future, 0, 1), self._scale, code)
         return predictions
 
 
-def _recoded(pixels, old, new):
+def recoded(pixels: np.ndarray, old: Scale, new: Scale) -> np.ndarray:
     """Returns pixels of the same rates by another scale."""
     if new == old:
         return pixels
@@ -248,8 +294,12 @@ def _protocol(metrics, thresholds, scales):
     return Protocol(every, rain_scale=CODE, value_scale=f"rain:{CODE}")
 
 
-def _rates(maps, scales):
-    """Returns the rain rates of maps that can be hindcast."""
+def checked_rates(maps: "xarray.Dataset") -> "xarray.DataArray":
+    """Returns the rain rates of maps that can be hindcast.
+
+    Raises:
+        ValueError: if maps are nowcasts, or hold no rain rates in mm/h.
+    """
     if VARIABLE not in maps or maps[VARIABLE].dims != ("time", "y", "x") or not maps.sizes["time"]:
         raise ValueError(
             f"`maps` must hold {VARIABLE} (time, y, x), as `read_radar` returns. Received: {maps.sizes}"
@@ -262,18 +312,26 @@ def _rates(maps, scales):
             "`maps` must be observations. Received: a nowcast issued at "
             f"{maps.attrs['forecast_reference_time']}"
         )
-    for scale in scales:
-        if not is_whole(scale) or scale > min(rates.shape[1:]):
-            raise ValueError(
-                "`scales` must be whole numbers from 1 to the shorter side of the maps, "
-                f"{min(rates.shape[1:])} pixels. Received: {scale!r}"
-            )
     return rates
 
 
-def _codes(names, given):
-    """Returns name -> how pixels stand for rain rates."""
-    codes, unknown = {}, []
+def _check_windows(scales, size):
+    for scale in scales:
+        if not is_whole(scale) or scale > min(size):
+            raise ValueError(
+                "`scales` must be whole numbers from 1 to the shorter side of the maps, "
+                f"{min(size)} pixels. Received: {scale!r}"
+            )
+
+
+def codes_of(names: Iterable[str], given: Mapping[str, str | None]) -> dict[str, Scale]:
+    """Returns name -> how pixels of a model stand for rain rates; "rain:dwd" where nothing is said, with a warning.
+
+    Raises:
+        ValueError: if they stand for something else.
+    """
+    codes: dict[str, Scale] = {}
+    unknown = []
     for name in names:
         text = given.get(name)
         codes[name] = parse_scale(text or f"rain:{CODE}")
@@ -290,7 +348,7 @@ def _codes(names, given):
     return codes
 
 
-def _baselines(context):
+def available_baselines(context: int) -> list[str]:
     """Returns the names of the baselines that can run, and says which cannot."""
     try:
         load_pysteps()

@@ -41,7 +41,8 @@ COMMANDS = dict(parsers())
 def test_these_are_the_commands():
     zoo = {("zoo", name) for name in ("list", "table", "show", "verify", "add", "renew")}
     data = {("data", name) for name in ("list", "prepare", "info", "show")}
-    study = {("study", name) for name in ("receptive-field", "layers", "architecture", "compare", "curves")}
+    studies = ("receptive-field", "layers", "architecture", "compare", "curves", "probabilities")
+    study = {("study", name) for name in studies}
     names = (
         "demo",
         "forecast",
@@ -82,7 +83,8 @@ def test_commands_that_make_or_load_models_import_files():
     taking = {
         words for words, parser in COMMANDS.items() for action in parser._actions if action.dest == "imports"
     }
-    study = {("study", name) for name in ("receptive-field", "layers", "architecture", "compare")}
+    studies = ("receptive-field", "layers", "architecture", "compare", "probabilities")
+    study = {("study", name) for name in studies}
     names = ("train", "tune", "evaluate", "cost", "forecast", "export", "serving")
     assert taking == study | {("zoo", "add"), ("zoo", "renew")} | {(name,) for name in names}
 

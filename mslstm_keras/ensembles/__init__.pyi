@@ -1,0 +1,5 @@
+from mslstm_keras.ensembles.members import ensemble_forecast as ensemble_forecast
+from mslstm_keras.ensembles.probabilities import exceedance_probability as exceedance_probability
+from mslstm_keras.ensembles.probabilities import neighbourhood_probability as neighbourhood_probability
+from mslstm_keras.ensembles.scoring import score_ensembles as score_ensembles
+from mslstm_keras.ensembles.steps import steps_ensemble as steps_ensemble
