@@ -69,12 +69,15 @@ def ensemble_forecast(
     Several models, trained with different seeds, give one member each, what `forecast` gives. One model gives as many
     members as asked for: each puts noise of its own upon every frame that it predicts, and goes on from there.
 
-        e_t   = x_t - y_t                               errors of the next frame within the context
-        x^_k  = y_k + clip(y_k + eta_k, 0, 1) - clip(y_k, 0, 1)     eta_k like e_t, see `ErrorNoise`
-        y_k+1 = step(x^_k)
+        e_t     = x_t - y_t                         errors of the next frame within the context
+        x^_k    = y_k + clip(eta_k, -r_k, r_k)      eta_k like e_t, see `ErrorNoise`
+        r_k     = max(min(y_k, 1 - y_k), 0)         the way to 0 or to 1, whichever is nearer
+        y_{k+1} = step(x^_k)
 
-    so the noise moves no pixel beyond 0 or 1, and without errors every member is what `forecast` gives. Noise of one
-    frame does not depend on that of another. Members run together, as many as fit into memory.
+    so the noise moves no pixel beyond 0 or 1, is as often up as down, and where nothing is forecast there is none.
+    Clipped at 0 alone it would add to the frames, and a model makes more of it with every step. Without errors every
+    member is what `forecast` gives. Noise of one frame does not depend on that of another. Members run together, as
+    many as fit into memory.
 
     Args:
         models: model of `create_model`, or of the zoo; or several, with one number of context and forecast frames.
@@ -200,7 +203,8 @@ def _perturbed(model, context, horizon, members, seed, progress):
             frames = np.array(keras.ops.convert_to_numpy(now), "float32")
             seen = frames[:, :height, :width]
             drawn = np.stack([noise.draw(each) for each in generators[chunk]])
-            seen += np.clip(seen + drawn, 0, 1) - np.clip(seen, 0, 1)
+            room = np.maximum(np.minimum(seen, 1 - seen), 0)
+            seen += np.clip(drawn, -room, room)
             future[chunk, lead] = seen
             now = keras.ops.convert_to_tensor(frames)
     return future

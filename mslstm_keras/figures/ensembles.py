@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LEAD_TIMES = 6  # columns: panels are as large as a page allows
 PROBABILITIES = tuple(range(10, 100, 10))  # per cent, where colours change
+CHANCE = "chance of \N{GREATER-THAN OR EQUAL TO}"
 
 
 def probability_look() -> Look:
@@ -86,9 +87,9 @@ def rain_probability_figure(
             "forecast" if spread is None else "mean": (forecast.values, labels[len(observed) :]),
         },
         spread,
-        {f"reaches {threshold:g} mm/h": each for threshold, each in (probabilities or {}).items()},
+        {f"{CHANCE} {threshold:g} mm/h": each for threshold, each in (probabilities or {}).items()},
         rain_look(),
-        rain_look(),
+        None,
         path,
         f"{title}, from {last} UTC" if title else f"From {last} UTC",
         scale_bar=scale_bar(forecast, width / sides[1] / side, width),
@@ -147,7 +148,7 @@ def clip_probability_figure(
         },
         None if spread is None else spread[..., 0],
         {
-            f"reaches {threshold:g} {units}".rstrip(): each[..., 0]
+            f"{CHANCE} {threshold:g} {units}".rstrip(): each[..., 0]
             for threshold, each in (probabilities or {}).items()
         },
         grey,
@@ -162,19 +163,22 @@ def _draw(
     spread: np.ndarray | None,
     probabilities: Mapping[str, np.ndarray],
     look: Look,
-    spread_look: Look,
+    spread_look: Look | None,
     path: str | os.PathLike[str],
     title: str | None,
     **options: Any,
 ) -> None:
-    """Draws rows of frames with their labels, of their spread and of probabilities, a colour bar beside each kind."""
+    """Draws rows of frames with their labels, of their spread and of probabilities, and a colour bar for each look.
+
+    The spread is drawn as the frames where it has no look of its own.
+    """
     if os.path.splitext(path)[1].lower() != ".png":
         raise ValueError(f"`path` must end in .png. Received: path={os.fspath(path)!r}")
     rows = [_row(name, images, look, labels) for name, (images, labels) in frames.items()]
     ends = [(look, len(rows))]
     if spread is not None:
-        rows.append(_row("spread", spread, spread_look))
-        ends.append((spread_look, len(rows)))
+        rows.append(_row("spread", spread, spread_look or look))
+        ends = [*ends, (spread_look, len(rows))] if spread_look else [(look, len(rows))]
     rows += [_row(name, images, probability_look()) for name, images in probabilities.items()]
     ends.append((probability_look(), len(rows)))
     bars, first = [], 0
