@@ -111,6 +111,15 @@ def test_python_of_radar_runs(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("2010-08-26T02:30")
 
 
+def test_python_of_probabilities_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_knmi_maps(tmp_path / "maps", 6, (24, 32))
+    names = {}
+    exec(block("python", "docs/probabilities.md"), names)
+    assert names["members"].shape == (8, 12, 24, 32)
+    assert names["chance"].shape == names["around"].shape == (12, 24, 32)
+
+
 def run_as_printed(words, folder):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)

@@ -45,7 +45,15 @@ def _add_forecast_command(commands):
         "forecast the frames that follow a clip of yours",
         "mslstm forecast --model ms_lstm_moving_mnist --input clip.gif --horizon 20 --output out.gif",
     )
-    completed(command.add_argument("--model", required=True, help=MODEL), any_of(zoo_names, file_names))
+    completed(
+        command.add_argument(
+            "--model",
+            required=True,
+            nargs="+",
+            help=f"{MODEL}; several, or a folder of several seeds, are an ensemble",
+        ),
+        any_of(zoo_names, file_names),
+    )
     given = command.add_mutually_exclusive_group(required=True)
     given.add_argument("--input", type=Path, help=CLIP)
     given.add_argument(
@@ -79,6 +87,32 @@ def _add_forecast_command(commands):
         "sheet), .html (a page with a slider), - for facts alone, as JSON; of --watch a folder, for forecasts named by "
         "the time of the last map, such as 20100826T0215Z.nc",
     )
+    ensemble = command.add_argument_group(
+        "ensembles and probabilities",
+        "such as: mslstm forecast --model ms_lstm_radar --input maps/ --members 8 --threshold 1 5 10 --output out.nc; "
+        "--output is .npy, .nc, .zarr, .png or -",
+    )
+    ensemble.add_argument(
+        "--members",
+        type=int,
+        metavar="N",
+        help="members of one model, perturbed with noise like its own errors",
+    )
+    ensemble.add_argument("--seed", type=int, help="of the noise of --members (default: 0)")
+    ensemble.add_argument(
+        "--threshold",
+        type=float,
+        nargs="+",
+        metavar="VALUE",
+        help="what the forecast may reach, for its probability: of radar maps in mm/h, else in the units of --range or "
+        "in [0, 1]",
+    )
+    ensemble.add_argument(
+        "--neighbourhood",
+        type=int,
+        metavar="SIDE",
+        help="probabilities of one forecast: shares of the pixels in a window of so many a side",
+    )
     watching = command.add_argument_group(
         "with --watch",
         "such as: mslstm forecast --model runs/radar --watch maps/ --output forecasts/ --kind png",
@@ -102,57 +136,188 @@ def _add_forecast_command(commands):
 
 
 def _forecast(options):
+    from mslstm_keras.zoo.loading import load_model, load_runs
+
+    _check_forecast(options)
+    if options.watch is not None:
+        _watch(options, load_model(options.model[0], options.zoo))
+        return
+    models = [model for name in options.model for model in load_runs(name, options.zoo)]
+    if len(models) > 1 or options.members is not None or options.neighbourhood is not None:
+        _forecast_probabilities(options, models)
+    elif options.threshold is not None:
+        raise ValueError(
+            "`--threshold` must come with `--members`, `--neighbourhood` or several models. "
+            f"Received: one forecast, --threshold {_words(options.threshold)}"
+        )
+    elif _is_radar(options):
+        _forecast_radar(options, *models)
+    else:
+        _forecast_clip(options, *models)
+
+
+def _check_forecast(options):
+    """Makes sure that options which mean nothing without others, or beside others, are not given."""
+    for name in ("kind", "every_seconds", "carry_states"):
+        if options.watch is None and getattr(options, name) is not None:
+            word = f"--{name.replace('_', '-')}"
+            raise ValueError(
+                f"`{word}` must be left out without `--watch`. Received: {getattr(options, name)}"
+            )
+    for name in ("members", "threshold", "neighbourhood", "seed"):
+        value = getattr(options, name)
+        if options.watch is not None and value is not None:
+            raise ValueError(
+                f"`--{name}` must be left out with `--watch`, which gives one forecast. Received: {_words(value)}"
+            )
+    if options.watch is not None and len(options.model) > 1:
+        raise ValueError(f"`--watch` must have one `--model`. Received: {' '.join(options.model)}")
+    if options.seed is not None and options.members is None:
+        raise ValueError(f"`--seed` must be left out without `--members`. Received: {options.seed}")
+    if options.neighbourhood is not None and options.threshold is None:
+        raise ValueError(
+            f"`--neighbourhood` must come with `--threshold`. Received: --neighbourhood {options.neighbourhood}"
+        )
+
+
+def _words(value):
+    return " ".join(f"{each:g}" for each in (value if isinstance(value, list) else [value]))
+
+
+def _forecast_clip(options, model):
     from mslstm_keras.forecasting.forecaster import forecast
     from mslstm_keras.forecasting.output import CLIP_SUFFIXES, check_output, write_clip_forecast
-    from mslstm_keras.frames.read import read_clip, read_in_units
-    from mslstm_keras.models.rollout import Rollout, find_layer
-    from mslstm_keras.zoo.loading import load_model, name_of, scale_of
 
-    if options.watch is None:
-        for name in ("kind", "every_seconds", "carry_states"):
-            if getattr(options, name) is not None:
-                word = f"--{name.replace('_', '-')}"
-                raise ValueError(
-                    f"`{word}` must be left out without `--watch`. Received: {getattr(options, name)}"
-                )
-    model = load_model(options.model, options.zoo)
-    if options.watch is not None:
-        _watch(options, model)
-        return
-    if _is_radar(options):
-        maps, future = _forecast_radar(options, model)
-        facts = {"output": str(options.output), **_radar_facts(future)}
-        _write(options, facts, lambda: _write_radar(options, options.output, maps, future))
-        return
     if str(options.output) != "-":
         check_output(options.output, CLIP_SUFFIXES)  # before the forecast
-    channels, scale = model.input_shape[-1], options.range
-    fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
-    with Progress(options, f"reading {options.input}"):
-        if scale is not None:
-            frames = read_clip(options.input, channels, scale=scale, **fitting)
-        else:
-            frames, scale = read_in_units(
-                options.input, channels, scale_of(options.model, options.zoo), **fitting
-            )
+    frames, scale = _read_clip(options, model)
     with Progress(options, "forecasting") as progress:
         future = forecast(model, frames, options.horizon, progress=progress)
-    facts = {
+    name = _called(options)
+    told = {"Model": name, "Input": options.input.name}
+
+    def write():
+        write_clip_forecast(
+            options.output,
+            _seen(model, frames),
+            future,
+            f"Forecast by {name}",
+            facts=told,
+            value_scale=scale,
+        )
+
+    _write(options, _clip_facts(options, future, scale), write)
+
+
+def _clip_facts(options, future, scale):
+    return {
         "output": str(options.output),
         "frames": len(future),
         "shape": list(future.shape),
         "range": scale,
     }
-    seen = frames[-find_layer(model, Rollout).context_frames :]
-    name = name_of(options.model)
-    told = {"Model": name, "Input": options.input.name}
 
-    def write():
-        write_clip_forecast(
-            options.output, seen, future, f"Forecast by {name}", facts=told, value_scale=scale
+
+def _read_clip(options, model):
+    """Returns the frames of a clip, and how they stand for numbers in units, None where they do not."""
+    from mslstm_keras.frames.read import read_clip, read_in_units
+    from mslstm_keras.zoo.loading import scale_of
+
+    channels, scale = model.input_shape[-1], options.range
+    fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
+    with Progress(options, f"reading {options.input}"):
+        if scale is not None:
+            return read_clip(options.input, channels, scale=scale, **fitting), scale
+        return read_in_units(options.input, channels, scale_of(options.model[0], options.zoo), **fitting)
+
+
+def _seen(model, frames):
+    """Returns the frames of a clip that a model sees."""
+    from mslstm_keras.models.rollout import Rollout, find_layer
+
+    return frames[-find_layer(model, Rollout).context_frames :]
+
+
+def _called(options):
+    """Returns what pictures and files call the model, or the models."""
+    from mslstm_keras.zoo.loading import name_of
+
+    return ", ".join(name_of(each) for each in options.model)
+
+
+def _forecast_probabilities(options, models):
+    """Forecasts an ensemble, or the neighbourhood probabilities of one forecast."""
+    from mslstm_keras.ensembles.output import (
+        check_ensemble_output,
+        members_as_maps,
+        probability_maps,
+        write_probabilities,
+    )
+
+    if options.neighbourhood is not None and (len(models) > 1 or options.members is not None):
+        raise ValueError(
+            f"`--neighbourhood` must be left out of an ensemble. Received: {options.neighbourhood}"
         )
+    if options.threshold is not None and sorted(set(options.threshold)) != options.threshold:
+        raise ValueError(f"`--threshold` must be values that rise. Received: {_words(options.threshold)}")
+    check_ensemble_output(options.output)
+    title, source = _ensemble_words(options, models)
+    described = {"source": source, "neighbourhood": options.neighbourhood}
+    thresholds = options.threshold or []
+    if _is_radar(options):
+        seen, scale = _read_maps(options, models[0])
+        maps = probability_maps(_run(options, models, seen, scale=scale), thresholds, **described)
+        scale, facts = None, {"output": str(options.output), **_radar_facts(maps)}
+        title = f"{maps.attrs['service']} {maps.attrs['product']}, {title}"
+    else:
+        frames, scale = _read_clip(options, models[0])
+        future = _run(options, models, frames)
+        seen, facts = (
+            _seen(models[0], frames),
+            _clip_facts(options, future if options.neighbourhood else future[0], scale),
+        )
+        maps = probability_maps(members_as_maps(future, scale), thresholds, **described)
+    facts |= _probability_facts(maps)
+    _write(options, facts, lambda: write_probabilities(options.output, seen, maps, title, scale=scale))
 
-    _write(options, facts, write)
+
+def _run(options, models, frames, **scale):
+    """Returns the members of an ensemble, or the one forecast whose neighbourhoods are asked for."""
+    from mslstm_keras.ensembles.members import ensemble_forecast
+    from mslstm_keras.forecasting.forecaster import forecast
+
+    with Progress(options, "forecasting") as progress:
+        if options.neighbourhood is not None:
+            return forecast(*models, frames, options.horizon, progress=progress, **scale)
+        drawn = {"members": options.members, "seed": options.seed or 0}
+        return ensemble_forecast(models, frames, options.horizon, progress=progress, **drawn, **scale)
+
+
+def _ensemble_words(options, models):
+    """Returns the heading of an ensemble, and how its members were made."""
+    name = _called(options)
+    if options.neighbourhood is not None:
+        side = f"{options.neighbourhood} x {options.neighbourhood}"
+        return (
+            f"forecast by {name}, {side} pixels",
+            f"one forecast by {name}, neighbourhoods of {side} pixels",
+        )
+    if options.members is not None:
+        noise = f"perturbed with noise like its errors within the context, seed {options.seed or 0}"
+        return f"{options.members} members of {name}", f"{options.members} members of {name}, {noise}"
+    return f"{len(models)} models, {name}", f"one member of each of {len(models)} models, {name}"
+
+
+def _probability_facts(maps):
+    """Returns the number of members, the thresholds, and the greatest probability of each."""
+    found = [each for name, each in maps.data_vars.items() if str(name).startswith("probability_of_")]
+    values = found[0].threshold.values.tolist() if found else []
+    greatest = found[0].max([dim for dim in found[0].dims if dim != "threshold"]).values if found else []
+    return {
+        "members": maps.sizes.get("realization", 1),
+        "thresholds": values,
+        "greatest_probability": [None if each != each else round(float(each), 6) for each in greatest],
+    }
 
 
 def _write(options, facts, write):
@@ -163,7 +328,10 @@ def _write(options, facts, write):
     with Progress(options, f"writing {options.output}"):
         write()
     frames, *size = facts["shape"]
-    show(options, facts, lambda: [f"{options.output}: {frames} frames of {tuple(size)}"], remark=True)
+    members = f", {facts['members']} members" if facts.get("members", 1) > 1 else ""
+    show(
+        options, facts, lambda: [f"{options.output}: {frames} frames of {tuple(size)}{members}"], remark=True
+    )
 
 
 def _is_radar(options):
@@ -173,25 +341,32 @@ def _is_radar(options):
 
 
 def _forecast_radar(options, model):
-    """Returns the radar maps that the model sees, and their forecast, in mm/h, on their grid."""
     from mslstm_keras.forecasting.forecaster import forecast
-    from mslstm_keras.forecasting.maps import warn_of_other_data
     from mslstm_keras.forecasting.output import check_output
+
+    if str(options.output) != "-":
+        check_output(options.output)  # before the forecast
+    seen, scale = _read_maps(options, model)
+    with Progress(options, "forecasting") as progress:
+        future = forecast(model, seen, options.horizon, scale=scale, progress=progress)
+    facts = {"output": str(options.output), **_radar_facts(future)}
+    _write(options, facts, lambda: _write_radar(options, options.output, seen, future))
+
+
+def _read_maps(options, model):
+    """Returns the radar maps that a model sees, on the grid of the forecast, and how its pixels stand for mm/h."""
+    from mslstm_keras.forecasting.maps import warn_of_other_data
     from mslstm_keras.models.rollout import Rollout, find_layer
     from mslstm_keras.radar.read import read_radar
     from mslstm_keras.zoo.loading import data_of, name_of
 
-    if str(options.output) != "-":
-        check_output(options.output)  # before the forecast
     with Progress(options, f"reading {options.input}"):
         maps = read_radar(options.input, fill_gaps=options.fill_gaps, product=options.product)
         maps = _fitted(options, maps)
-    data = data_of(options.model, options.zoo)
-    warn_of_other_data(maps, data, name_of(options.model))
-    scale = options.range or data.scale
-    seen = maps.isel(time=slice(-find_layer(model, Rollout).context_frames, None))
-    with Progress(options, "forecasting") as progress:
-        return seen, forecast(model, maps, options.horizon, scale=scale, progress=progress)
+    data = data_of(options.model[0], options.zoo)
+    warn_of_other_data(maps, data, name_of(options.model[0]))
+    context = find_layer(model, Rollout).context_frames
+    return maps.isel(time=slice(-context, None)), options.range or data.scale
 
 
 def _fitted(options, maps):
@@ -221,7 +396,7 @@ def _watch(options, model):
     from mslstm_keras.zoo.loading import data_of, name_of
 
     folder, kind = options.output, options.kind or "nc"
-    data, name = data_of(options.model, options.zoo), name_of(options.model)
+    data, name = data_of(options.model[0], options.zoo), name_of(options.model[0])
 
     def place(when):
         moment = when.astype("datetime64[s]").item()
@@ -310,9 +485,8 @@ def _radar_facts(future):
 
 def _write_radar(options, output, maps, future):
     from mslstm_keras.forecasting.output import write_forecast
-    from mslstm_keras.zoo.loading import name_of
 
-    name = name_of(options.model)
+    name = _called(options)
     title = f"{future.attrs['service']} {future.attrs['product']}, forecast by {name}"
     write_forecast(output, maps, future, title, facts={"Model": name})
 

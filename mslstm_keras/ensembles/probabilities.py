@@ -74,8 +74,9 @@ def neighbourhood_probability(frames: np.ndarray, threshold: float, side: int) -
     if not is_whole(side):
         raise ValueError(f"`side` must be a positive number of pixels. Received: side={side!r}")
     known = ~np.isnan(frames)
+    window = (*(1,) * (frames.ndim - 2), side, side)
     sums = [
-        ndimage.uniform_filter(each.astype("float64"), side, axes=(-2, -1), mode="constant")
+        ndimage.uniform_filter(each.astype("float64"), window, mode="constant")
         for each in (frames >= checked_threshold(threshold), known)
     ]
     share = np.divide(*sums, where=known, out=np.full(frames.shape, np.nan))

@@ -242,9 +242,9 @@ def clock(context_frames: int, forecast_frames: int, interval: float | None = No
     return [f"input {time}" for time in past] + [f"forecast {time}" for time in future]
 
 
-def evenly_spaced(count: int) -> np.ndarray:
-    """Returns the indices of at most ten of so many images, evenly spaced in time; the first and the last stay."""
-    return np.linspace(0, count - 1, min(count, COLUMNS)).round().astype(int)
+def evenly_spaced(count: int, most: int = COLUMNS) -> np.ndarray:
+    """Returns the indices of at most ten, or `most`, of so many images, evenly spaced in time; first and last stay."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
 
 def thinned(images: np.ndarray, labels: Sequence[str] | None) -> tuple[np.ndarray, Sequence[str] | None]:
@@ -259,11 +259,14 @@ def draw_rows(
     *,
     panel_width: int | None = None,
     bars: Sequence[Bar] = (),
+    scale_bar: ScaleBar | None = None,
+    coasts: Sequence[np.ndarray] = (),
     synthetic: bool = False,
 ) -> "Figure":
     """Draws rows of images as a figure, its axes in the order of the images; colour bars stand on the right.
 
-    Panels are at most as wide as given, else so wide that the longest row fits into a page.
+    Panels are at most as wide as given, else so wide that the longest row fits into a page. A scale bar stands at the
+    bottom. All images have the same coasts.
     """
     columns = max(len(row.images) for row in rows)
     free = WIDTH - LABEL_WIDTH - BAR_WIDTH - (columns - 1) * GAP
@@ -275,10 +278,13 @@ def draw_rows(
         top = tops[-1] + height + GAP
     right = LABEL_WIDTH + columns * (width + GAP) - GAP
     missing = any(np.isnan(row.images).any() for row in rows)
-    figure = new_figure(right + (BAR_WIDTH if bars else 2 * GAP), top + GAP + (TEXT_HEIGHT if missing else 0))
+    foot = TEXT_HEIGHT if missing or scale_bar else 0
+    figure = new_figure(right + (BAR_WIDTH if bars else 2 * GAP), top + GAP + foot)
     _write_title(figure, LABEL_WIDTH, title, synthetic)
     if missing:
         _write_missing(figure, LABEL_WIDTH)
+    if scale_bar:
+        _draw_scale_bar(figure, right, scale_bar)
     for row, top in zip(rows, tops, strict=True):
         _write_row_name(figure, row.name, top + height / 2)
         for index, image in enumerate(row.images):
@@ -287,7 +293,7 @@ def draw_rows(
                 place = (left + width / 2, top - TEXT_HEIGHT / 2 + 2)
                 label = write_text(figure, *place, row.labels[index], TEXT, color=FAINT)
                 _fitted(label, width)
-            draw_panel(figure, (left, top, width, height), image, row.look, missing)
+            draw_panel(figure, (left, top, width, height), image, row.look, missing, coasts)
     for bar in bars:
         box = (right + 2 * GAP, tops[bar.first], 14, tops[bar.last] + height - tops[bar.first])
         _draw_bar(figure, box, bar.look)

@@ -77,10 +77,7 @@ def write_clip(
         coding = parse_scale(value_scale)
         frames, units = coding.to_value(np.clip(frames, 0, 1)), coding.units or units
     if suffix == ".npy":
-        content = io.BytesIO()  # NumPy's own way to write a file does not tell a full disk from other faults
-        np.save(content, frames.astype("float32", copy=False))
-        with replacing(path) as temporary:
-            temporary.write_bytes(content.getbuffer())
+        write_array(path, frames)
     elif suffix == ".gif":
         least = -(-GIF_SIDE // min(frames.shape[1:3]))
         write_gif(path, _enlarge(_to_bytes(frames), least if scale is None else scale), fps=fps)
@@ -88,6 +85,18 @@ def write_clip(
         _write_strip(path, _to_bytes(frames), scale)
     else:
         write_maps(path, frames_as_maps(frames, units))
+
+
+def write_array(path: str | os.PathLike[str], values: np.ndarray) -> None:
+    """Writes floats of any shape as float32 in a file of NumPy.
+
+    Raises:
+        OSError: if the file cannot be written; what was there before stays.
+    """
+    content = io.BytesIO()  # NumPy's own way to write a file does not tell a full disk from other faults
+    np.save(content, values.astype("float32", copy=False))
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _to_bytes(frames: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ from PIL import Image
 
 import mslstm_keras
 from mslstm_keras.cli import make_parser
+from mslstm_keras.ensembles.members import ensemble_forecast
+from mslstm_keras.ensembles.probabilities import neighbourhood_probability
 from mslstm_keras.figures.rain import NO_RAIN, RAIN_COLOURS, RAIN_LEVELS
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.frames.read import read_clip
@@ -245,6 +247,109 @@ def test_gaps_of_radar_maps(succeed, fail, tiny_run, maps, tmp_path):
     assert "at one interval" in error and "10 minutes from 2010-08-26T00:15:00" in error
     succeed(*words, "--fill-gaps", "1")
     assert np.load(tmp_path / "out.npy").shape == (4, 16, 24, 1)
+
+
+@RAIN
+@pytest.mark.filterwarnings("ignore:maps are drawn without some or all coasts:UserWarning")
+def test_an_ensemble_of_radar_maps(succeed, tiny_run, maps, tmp_path):
+    words = ["forecast", "--model", tiny_run, "--input", maps, "--members", 3, "--threshold", 0.5, 2]
+    facts = json.loads(succeed(*words, "--output", tmp_path / "out.nc", "--json"))
+    members = ensemble_forecast(
+        load_model(tiny_run), mslstm_keras.read_radar(maps), members=3
+    ).rain_rate.values
+    with xarray.open_dataset(tmp_path / "out.nc", decode_timedelta=False) as written:
+        assert written.rain_rate.shape == (4, 16, 24) == tuple(facts["shape"])
+        assert written.rain_rate.attrs["grid_mapping"] in written.variables
+        np.testing.assert_allclose(written.rain_rate_members, members, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(written.rain_rate, members.mean(0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(written.rain_rate_spread, members.std(0, ddof=1), rtol=1e-3, atol=1e-4)
+        np.testing.assert_array_equal(written.threshold, [0.5, 2])
+        assert "3 members of" in written.attrs["ensemble"] and "seed 0" in written.attrs["ensemble"]
+        greatest = written.probability_of_rain_rate_above_threshold.max(("time", "y", "x"))
+        np.testing.assert_allclose(facts["greatest_probability"], greatest, atol=1e-6)
+    assert (facts["members"], facts["thresholds"]) == (3, [0.5, 2]) and facts["service"] == "KNMI"
+    output = tmp_path / "out.png"
+    assert succeed(*words, "--output", output) == f"{output}: 4 frames of (16, 24), 3 members\n"
+    assert output.stat().st_size > 1000
+    assert json.loads(succeed(*words, "--output", "-")) == {**facts, "output": "-"}
+    facts = json.loads(succeed(*words[:-3], "--seed", 1, "--output", tmp_path / "seed.nc", "--json"))
+    assert (facts["thresholds"], facts["greatest_probability"]) == ([], [])
+    with xarray.open_dataset(tmp_path / "seed.nc", decode_timedelta=False) as written:
+        assert "threshold" not in written.variables and "seed 1" in written.attrs["ensemble"]
+        assert np.nanmax(np.abs(written.rain_rate_members.values - members)) > 1e-3
+
+
+@RAIN
+def test_neighbourhood_probabilities_of_radar_maps(succeed, tiny_run, maps, tmp_path):
+    words = ["forecast", "--model", tiny_run, "--input", maps, "--neighbourhood", 5, "--threshold", 1]
+    facts = json.loads(succeed(*words, "--output", tmp_path / "out.nc", "--json"))
+    assert facts["members"] == 1 and facts["thresholds"] == [1]
+    rates = forecast(load_model(tiny_run), mslstm_keras.read_radar(maps)).rain_rate.values
+    with xarray.open_dataset(tmp_path / "out.nc", decode_timedelta=False) as written:
+        np.testing.assert_allclose(written.rain_rate, rates, rtol=1e-6)
+        chance = written.probability_of_rain_rate_above_threshold
+        np.testing.assert_allclose(chance[0], neighbourhood_probability(rates, 1, 5), atol=1e-6)
+        assert "rain_rate_spread" not in written and "5 x 5" in chance.attrs["comment"]
+
+
+def test_models_of_several_seeds_are_an_ensemble(succeed, tiny_run, other_run, tmp_path, files, clip):
+    """By their names, or as the folder that holds them."""
+    runs = [tmp_path / "runs" / f"seed-{seed}" for seed in (0, 1)]
+    for run, copied in zip(runs, (tiny_run, other_run), strict=True):
+        shutil.copytree(copied, run)
+    words = ["forecast", "--input", files / "clip.npy", "--json", "--model"]
+    facts = json.loads(succeed(*words, *runs, "--threshold", 0.5, "--output", files / "out.npy"))
+    assert facts["members"] == 2 and facts["shape"] == [4, 64, 64, 1]
+    expected = np.stack([forecast(load_model(run), clip) for run in (tiny_run, other_run)])
+    np.testing.assert_array_equal(np.load(files / "out.npy"), expected)
+    assert facts["greatest_probability"] == [(expected >= 0.5).mean(0).max()]
+    succeed(*words, tmp_path / "runs", "--output", files / "again.npy")
+    np.testing.assert_array_equal(np.load(files / "again.npy"), expected)
+    succeed(*words, *runs, "--threshold", 0.5, "--output", files / "out.png")
+    assert (files / "out.png").stat().st_size > 1000
+
+
+def test_an_ensemble_of_numbers_in_units(succeed, tiny_run, files):
+    words = ["forecast", "--model", tiny_run, "--input", files / "large.npy", "--range", "0:255 cars"]
+    words += ["--members", 4, "--threshold", 100]
+    facts = json.loads(succeed(*words, "--output", files / "out.nc", "--json"))
+    assert facts["range"] == "0:255 cars" and facts["members"] == 4
+    with xarray.open_dataset(files / "out.nc") as written:
+        assert written.forecast.attrs["units"] == "cars" == written.threshold.attrs["units"]
+        members = written.forecast_members.values
+        assert members.shape == (4, 4, 64, 64) and 20 < members.max() <= 255
+        expected = (members >= 100).mean(0)
+        np.testing.assert_allclose(written.probability_of_forecast_above_threshold[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--threshold 1 2", "`--threshold` must come with `--members`, `--neighbourhood` or several models."),
+        ("--neighbourhood 3", "`--neighbourhood` must come with `--threshold`. Received: --neighbourhood 3"),
+        ("--seed 3", "`--seed` must be left out without `--members`. Received: 3"),
+        ("--members 1", "`members` must be a number of members, 2 or more. Received: members=1"),
+        ("--members 2 --threshold 2 1", "`--threshold` must be values that rise. Received: 2 1"),
+        ("--members 2 --threshold nan", "`threshold` must be a finite number. Received: threshold=nan"),
+        ("--members 2 --neighbourhood 3 --threshold 1", "`--neighbourhood` must be left out of an ensemble."),
+        ("--neighbourhood 0 --threshold 1", "`side` must be a positive number of pixels. Received: side=0"),
+        ("--members 2 --output out.gif", "`path` must end in .npy, .nc, .zarr or .png. Received: out.gif"),
+        ("--members 2 --output out.html", "`path` must end in .npy, .nc, .zarr or .png. Received: out.html"),
+    ],
+)  # fmt: skip
+def test_faults_of_ensembles(fail, tiny_run, files, words, message):
+    given = ["forecast", "--model", tiny_run, "--input", files / "clip.npy", "--output", files / "out.npy"]
+    assert message in fail(*given, *words.split())
+
+
+@pytest.mark.parametrize("words", ["--members 2", "--threshold 1", "--neighbourhood 3", "--seed 1"])
+def test_a_watched_folder_gives_one_forecast(fail, tiny_run, maps, tmp_path, words):
+    error = fail(
+        *("forecast", "--model", tiny_run, "--watch", maps, "--output", tmp_path / "out"), *words.split()
+    )
+    assert f"`{words.split()[0]}` must be left out with `--watch`, which gives one forecast" in error
+    error = fail("forecast", "--model", tiny_run, tiny_run, "--watch", maps, "--output", tmp_path / "out")
+    assert "`--watch` must have one `--model`" in error
 
 
 @pytest.fixture
