@@ -45,6 +45,17 @@ def _add_array_record(builder: "tfds.core.DatasetBuilder") -> None:
             os.replace(Path(folder, name), place / name)
 
 
+def has_random_access(reader: "tfds.core.DatasetBuilder") -> bool:
+    """Returns whether the files for random access to a prepared data set are written.
+
+    Args:
+        reader: of `tfds.builder_from_directory`. TFDS restores alternative formats in no other builder.
+    """
+    import tensorflow_datasets as tfds
+
+    return tfds.core.FileFormat.ARRAY_RECORD in reader.info.available_file_formats()
+
+
 def random_access(builder: "tfds.core.DatasetBuilder", split: str) -> DataSource:
     """Examples of a prepared data set by their number.
 
@@ -72,8 +83,7 @@ def random_access(builder: "tfds.core.DatasetBuilder", split: str) -> DataSource
         )
     if split not in builder.info.splits:
         raise ValueError(f"`split` must be one of {sorted(builder.info.splits)}. Received: split={split!r}")
-    # TFDS restores alternative formats in builders that are made from the folder, not from code.
     reader = tfds.builder_from_directory(builder.data_dir)
-    if tfds.core.FileFormat.ARRAY_RECORD not in reader.info.available_file_formats():
+    if not has_random_access(reader):
         _add_array_record(reader)
     return reader.as_data_source(split)

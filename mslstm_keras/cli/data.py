@@ -84,7 +84,7 @@ def _list(options):
 
 
 def _prepare(options):
-    from mslstm_keras.data.catalogue import describe
+    from mslstm_keras.data.catalogue import describe, find_builder, prepared_variants
     from mslstm_keras.data.own_clips import FOLDERS, plan_folder
     from mslstm_keras.data.preparation import prepare
 
@@ -96,7 +96,11 @@ def _prepare(options):
             say(options, plan.remark)
             if plan.variant and not options.variant:
                 say(options, f"it is named {plan.name} after the folder; the same words find it again")
-    before = not variant and bool(describe(data, options.data_dir)["clips"])
+    if variant:
+        place = Path(find_builder(data, options.data_dir).data_dir).parents[1]
+        before = variant in prepared_variants(place, ())
+    else:
+        before = bool(describe(data, options.data_dir)["clips"])
     builder = prepare(
         data,
         options.data_dir,
@@ -117,7 +121,7 @@ def _prepare(options):
     if splits:
         made = ", ".join(f"{count:,} {name} clips" for name, count in splits.items())
         if before:
-            sources = describe(data, options.data_dir)["sources"] or {}
+            sources = describe(_name(builder), options.data_dir)["sources"] or {}
             made += ", prepared before" + (f" from {sources['folder']}" if sources.get("folder") else "")
     else:
         from tfds_builders.parts import missing_parts

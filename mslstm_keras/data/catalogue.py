@@ -155,8 +155,9 @@ def _facts(metadata, config):
 
 def prepared_variants(place: Path, configs: Iterable[str]) -> list[str]:
     """Returns the names of prepared variants of the data set in a folder, without those of its own configs."""
-    # A preparation that failed leaves no such file.
-    prepared = {path.parts[-3] for path in place.glob("*/*/dataset_info.json")}
+    # A preparation that failed leaves no such file, one that goes on or was killed may have it in a folder of its own.
+    found = (path.parts[-3:-1] for path in place.glob("*/*/dataset_info.json"))
+    prepared = {name for name, version in found if not version.startswith("incomplete.")}
     return sorted(prepared - {*configs})
 
 

@@ -39,8 +39,8 @@ def prepare(
 
     It has the same clips under the same numbers, whether it is made in one process or in parts. A part that has failed
     or was killed is never taken for a finished one, and parts are never taken for the data set. Of two calls for one
-    data set, the second waits and finds it ready; calls for its parts run side by side. What a call that was killed has
-    left is removed, with a warning.
+    data set, or one variant with the same settings, the second waits and finds it ready; calls for its parts run side
+    by side. What a call that was killed has left is removed, with a warning.
 
     Args:
         data: str, "name/config".
@@ -59,9 +59,9 @@ def prepare(
         The builder of the data set, without splits while parts are missing.
 
     Raises:
-        ValueError: if the name or a field is unknown, the variant's name is taken, there are settings without a
-            variant, there is no such part, the data set or the parts that are there are of another number, other
-            settings or other source files, or a source file is not what it should be.
+        ValueError: if the name or a field is unknown, the variant's name is that of a config or of other settings,
+            there are settings without a variant, there is no such part, the data set or the parts that are there are of
+            another number, other settings or other source files, or a source file is not what it should be.
         OSError: if the disk is full, or a process that makes a part was killed.
     """
     import tensorflow_datasets as tfds
@@ -74,7 +74,7 @@ def prepare(
         join_parts,
         make_part,
     )
-    from tfds_builders.random_access import random_access
+    from tfds_builders.random_access import has_random_access, random_access
 
     if processes < 1 or (part and processes > 1):
         raise ValueError(
@@ -84,13 +84,13 @@ def prepare(
     chosen = Part(*part) if part else None
     folder = None if manual_dir is None else _existing(manual_dir)
 
-    def find(repeated):
+    def find():
         builder = find_builder(data, data_dir)
         if variant is not None or settings:
-            builder = _variant(builder, variant, settings or {}, repeated)
+            builder = _variant(builder, variant, settings or {})
         return builder
 
-    builder = find(repeated=part is not None)
+    builder = find()
     config = tfds.download.DownloadConfig(manual_dir=None if manual_dir is None else os.fspath(manual_dir))
     ready, place = is_prepared(builder), Path(builder.data_dir)
     if folder is not None:
@@ -98,12 +98,14 @@ def prepare(
     if chosen and not ready:
         with errors_of_the_disk():
             make_part(builder, chosen, config)  # several do that at once, without a lock
-    with contextlib.nullcontext() if ready and not _left(place) else locked(place.parent, place.name):
+    # Another process that has just put the data set there goes on with its files for random access.
+    whole = ready and has_random_access(tfds.builder_from_directory(place)) and not _left(place)
+    with contextlib.nullcontext() if whole else locked(place.parent, place.name):
         for path in _left(place):  # nobody is at work on it, as the lock is held
             warnings.warn(f"removed what a preparation that was killed has left: {path}", stacklevel=2)
             shutil.rmtree(path)
         if not ready:
-            builder = find(repeated=True)  # another process may have made it meanwhile
+            builder = find()  # another process may have made it meanwhile
             if folder is not None:
                 check_same_sources(builder, folder)
         with errors_of_the_disk():
@@ -152,11 +154,8 @@ def _left(place):
     return [*place.parent.glob(f"incomplete.*_{place.name}"), *place.glob("incomplete.*")]
 
 
-def _variant(builder, name, settings, repeated):
-    """Returns the builder of a config that differs from the builder's own.
-
-    The same variant may be prepared already where it is `repeated`: made in parts, or by two processes at once.
-    """
+def _variant(builder, name, settings):
+    """Returns the builder of a config that differs from the builder's own; the same may be prepared already."""
     if not re.fullmatch(r"[a-zA-Z]\w*", name or ""):
         raise ValueError(
             f"`variant` must name what the settings make, in letters and digits. Received: {name!r}"
@@ -179,9 +178,11 @@ def _variant(builder, name, settings, repeated):
     prepared = name in prepared_variants(place, ())
     same = (
         prepared
-        and repeated
         and find_builder(f"{builder.name}/{name}", place.parent).info.config_description == description
     )
     if name in configs or (prepared and not same):
-        raise ValueError(f"`variant` must be new. Received: variant={name!r}, known or prepared in {place}")
+        raise ValueError(
+            "`variant` must be new, or have the settings that it was prepared with before. Received: "
+            f"variant={name!r}, known or prepared in {place}"
+        )
     return variant_builder(kind, config, os.fspath(place.parent))

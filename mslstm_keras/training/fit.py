@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import dataclasses
-import importlib
+import importlib.util
 import json
 import math
 import os
@@ -181,14 +181,17 @@ def _with_facts(recipe, clips):
 def _tensorboard(folder):
     """Returns the callback that writes TensorBoard's log, or none where TensorFlow or TensorBoard is missing.
 
-    Keras writes it by TensorFlow, and TensorFlow by TensorBoard, for which it looks in the midst of the training.
+    Keras writes it by TensorFlow, and TensorFlow by TensorBoard, for which it looks in the midst of the training. Who
+    has not installed TensorBoard has not asked for its log. A log that ends here, or TensorBoard that is there and
+    cannot write, is worth a warning.
     """
     try:
         with needed("TensorBoard's log", "tensorboard"):
             importlib.import_module("tensorflow")
             importlib.import_module("tensorboard")
     except ImportError as error:
-        warnings.warn(f"{error}: {folder} is not written", stacklevel=3)
+        if folder.exists() or importlib.util.find_spec("tensorboard"):
+            warnings.warn(f"{error}: {folder} is not written", stacklevel=3)
         return []
     return [keras.callbacks.TensorBoard(folder, write_graph=False)]
 

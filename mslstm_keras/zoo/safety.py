@@ -47,6 +47,10 @@ CLASSES = {
 RULE = "`model` must be safe to load"
 
 
+class _NotRegistered(Exception):
+    """A class of somebody's own that nobody has imported; its text is the name by which it registers."""
+
+
 def load_safely(path: str | os.PathLike[str]) -> keras.Model:
     """Loads a model of Keras' own format, a `.keras` file or the folder of one, without trusting it.
 
@@ -92,6 +96,11 @@ def _checked_model(value):
 def _one_kind_of_error(path):
     try:
         yield
+    except _NotRegistered as error:
+        raise ValueError(
+            f"`model` must be loaded with the file that registers its class {error}: add --import FILE.py, or import "
+            f"that file before. Received: {path}"
+        ) from None
     except Exception as error:  # Keras answers unreadable files with many kinds of exception
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
@@ -148,17 +157,14 @@ def _check_classes(config: Any) -> None:
         if isinstance(value, dict):
             waiting += value.values()
             if "class_name" in value and not _is_known(value):
-                raise _unsafe(_unknown(value))
+                if ">" in str(value.get("registered_name")):
+                    raise _NotRegistered(repr(value["registered_name"]))
+                raise _unsafe(
+                    f"the class {value.get('module')}.{value['class_name']}, which is registered nowhere "
+                    "(keras.saving.register_keras_serializable)"
+                )
         elif isinstance(value, list):
             waiting += value
-
-
-def _unknown(config):
-    """Returns what is wrong with a class, and for one that somebody has registered how it becomes known."""
-    what = f"the class {config.get('module')}.{config['class_name']}, which is registered nowhere"
-    if ">" in str(config.get("registered_name")):
-        return f"{what}: give the file that registers it, --import FILE.py, or import that before"
-    return f"{what} (keras.saving.register_keras_serializable)"
 
 
 def _is_known(config):

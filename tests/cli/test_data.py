@@ -20,7 +20,9 @@ def test_a_variant_is_prepared_and_looked_at(mslstm, succeed, tmp_path):
     ended = mslstm("data", "prepare", OPTDIGITS, "--variant", "few", *settings, *place, "--json")
     facts = json.loads(ended.out.splitlines()[-1])  # the lines before tell of progress
     assert facts["clips"] == {"train": 3, "test": 2}
-    assert facts["data"] == "moving_mnist_clips/few"
+    assert (facts["data"], facts["prepared_before"]) == ("moving_mnist_clips/few", False)
+    again = mslstm("data", "prepare", OPTDIGITS, "--variant", "few", *settings, *place)
+    assert again.out == f"{facts['folder']}: 3 train clips, 2 test clips, prepared before\n"
     lines = succeed("data", "info", "moving_mnist_clips/few", *place).splitlines()
     assert lines[0] == "moving_mnist_clips/few"
     assert any(line.startswith("clips: 3 train, 2 test, ") for line in lines)
@@ -133,6 +135,8 @@ def test_a_folder_says_itself_how_it_is_prepared(mslstm, tmp_path):
         f"{folder}: prepared before, as frames_from_folder/street",
         f"{place}: 2 train clips, 1 test clips, prepared before from {folder}",
     ]
+    named = mslstm(*words, "--variant", "street")  # looked through again, with the same settings
+    assert named.out.splitlines()[-1] == again.out.splitlines()[-1]
     other = mslstm(*words, "--set", "window=3", "--variant", "short", "--json")
     facts = json.loads(other.out.splitlines()[-1])
     assert (facts["data"], facts["clips"]) == ("frames_from_folder/short", {"train": 4, "test": 2})

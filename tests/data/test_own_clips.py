@@ -1,11 +1,15 @@
 """Clips found by one word: a folder, a file, or a prepared data set."""
 
 import re
+import shutil
+import time
 
 import numpy as np
 import pytest
 
+from mslstm_keras.data import own_clips
 from mslstm_keras.data.own_clips import find_clips, label_of, plan_folder
+from tests.support import forked
 from tests.support.optdigits import OPTDIGITS
 
 
@@ -43,6 +47,64 @@ def test_a_folder_is_prepared_and_found_again(street, tmp_path):
         "tests; examples of 6 frames, one every 6 (assumed: window=6, channels=1, test_share=0.1)",
         f"{street}: prepared before, as frames_from_folder/my_street_2",
     ]
+
+
+def late(function, planned, place):
+    """Returns a function that is called once a data set is there, and says that it waits for that."""
+
+    def wait(*arguments, **options):
+        planned.value = 1
+        deadline = time.monotonic() + 120
+        while not (place / "dataset_info.json").exists():
+            assert time.monotonic() < deadline, "nobody prepares it"
+            time.sleep(0.01)
+        return function(*arguments, **options)
+
+    return wait
+
+
+def find_in_a_process(folder, data_dir, planned=None):
+    if planned is not None:
+        place = data_dir / "frames_from_folder" / "my_street_2" / "1.0.0"
+        own_clips.prepare = late(own_clips.prepare, planned, place)
+    clips = find_clips(str(folder), data_dir)
+    assert (clips.data, clips.shape) == ("frames_from_folder/my_street_2", (6, 8, 12, 1))
+    assert (clips.train.count, clips.held_out) == (2, 1)
+
+
+def ended(process):
+    process.join(120)
+    assert process.exitcode is not None, "the process hangs"
+    return process.exitcode
+
+
+def test_hosts_that_start_at_once_on_a_folder_prepare_it_once(street, tmp_path):
+    hosts = [forked.start(find_in_a_process, street, tmp_path / "data") for _ in range(2)]
+    assert [ended(host) for host in hosts] == [0, 0]
+    place = tmp_path / "data" / "frames_from_folder" / "my_street_2"
+    assert [path.name for path in place.iterdir()] == ["1.0.0"]
+    assert not list((place / "1.0.0").glob("incomplete*"))
+
+
+def test_a_host_that_finds_the_folder_prepared_after_it_has_looked_through_it(street, tmp_path):
+    planned = forked.shared_number()
+    host = forked.start(find_in_a_process, street, tmp_path / "data", planned)
+    deadline = time.monotonic() + 120
+    while planned.value < 0:
+        assert host.is_alive() and time.monotonic() < deadline
+        time.sleep(0.01)
+    find_in_a_process(street, tmp_path / "data")
+    assert ended(host) == 0
+
+
+def test_a_folder_that_was_killed_before_its_last_rename_is_prepared_anew(street, tmp_path):
+    find_clips(str(street), tmp_path / "data")
+    place = tmp_path / "data" / "frames_from_folder" / "my_street_2"
+    shutil.move(place / "1.0.0", place / "incomplete.AB12CD_1.0.0")
+    with pytest.warns(UserWarning, match="^removed what a preparation that was killed has left: "):
+        clips = find_clips(str(street), tmp_path / "data")
+    assert (clips.train.count, clips.held_out) == (2, 1)
+    assert [path.name for path in place.iterdir()] == ["1.0.0"]
 
 
 def test_a_folder_that_has_changed_is_refused(street, tmp_path):

@@ -1,5 +1,6 @@
 """Preparing data sets: again, as variants, in parts, in processes, on a full disk."""
 
+import contextlib
 import functools
 import gzip
 import json
@@ -19,6 +20,7 @@ import pytest
 
 import tfds_builders
 from mslstm_keras import compat
+from mslstm_keras.data import preparation
 from mslstm_keras.data.catalogue import describe, find_builder
 from mslstm_keras.data.preparation import check_sources, prepare
 from mslstm_keras.data.splits import split_clips
@@ -38,6 +40,31 @@ def test_preparing_again_does_nothing(data_dir):
     assert files
     prepare(OPTDIGITS, data_dir)
     assert {path: path.stat().st_mtime_ns for path in data_dir.rglob("*") if path.is_file()} == files
+
+
+def test_files_for_random_access_that_another_process_is_to_write_are_waited_for(tmp_path, monkeypatch):
+    """Hosts find the data set as soon as one has put it there; whoever holds the lock removes what is unfinished."""
+    few = {"variant": "few", "settings": {"train_clips": "3", "test_clips": "2"}}
+    with monkeypatch.context() as patched:
+        patched.setattr("tfds_builders.random_access.random_access", lambda *_: None)
+        builder = prepare(OPTDIGITS, tmp_path, **few)
+    held = []
+
+    @contextlib.contextmanager
+    def held_by_another(folder, name):
+        held.append(folder / name)
+        for split in ("train", "test"):
+            random_access(find_builder("moving_mnist_clips/few", tmp_path), split)
+        files.update((path, path.stat().st_mtime_ns) for path in Path(builder.data_dir).iterdir())
+        yield
+
+    files = {}
+    monkeypatch.setattr(preparation, "locked", held_by_another)
+    for _ in range(2):  # the second finds all of it
+        prepare("moving_mnist_clips/few", tmp_path)
+        assert {path: path.stat().st_mtime_ns for path in Path(builder.data_dir).iterdir()} == files
+    assert held == [Path(builder.data_dir)]
+    assert list(Path(builder.data_dir).glob("*.array_record*"))
 
 
 def write_clips(folder, value, names="abc"):
@@ -277,11 +304,14 @@ def test_what_a_killed_preparation_leaves_is_removed(stage, tmp_path, of_one_pro
     assert prepared_in(tmp_path) == of_one_process["frames"]
 
 
+NEW_VARIANT = "`variant` must be new, or have the settings that it was prepared with before."
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"variant": "mine"}, "`variant` must be new. Received: variant='mine', known or prepared in "),
-        ({"variant": "paper"}, "`variant` must be new. Received: variant='paper', known or prepared in "),
+        ({"variant": "mine"}, f"{NEW_VARIANT} Received: variant='mine', known or prepared in "),
+        ({"variant": "paper"}, f"{NEW_VARIANT} Received: variant='paper', known or prepared in "),
         ({"settings": {"train_clips": "3"}}, "`variant` must name what the settings make"),
         (
             {"variant": "../x"},
@@ -475,7 +505,7 @@ def test_a_process_that_is_killed_is_named_and_the_others_end(tmp_path):
         ({"processes": 2, "part": (1, 2)}, "Received: processes=2, part=(1, 2)"),
         (
             {"part": (1, 2), "variant": "mine"},
-            "`variant` must be new. Received: variant='mine', known or prep",
+            f"{NEW_VARIANT} Received: variant='mine', known or prepared in ",
         ),
     ],
 )

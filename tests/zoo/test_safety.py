@@ -80,7 +80,6 @@ FUNCTION = {
         layer("keras.layers", "TFSMLayer", filepath="/tmp/other", call_endpoint="serve"),
         layer("keras.layers", "StringLookup", vocabulary="/etc/passwd"),
         layer("os", "system", "system", command="true"),
-        layer("mslstm_keras.cells.conv_lstm", "ConvLSTMCell", "elsewhere>ConvLSTMCell", filters=2),
         layer(None, "Conv2D", "Conv2D", filters=2, kernel_size=3),
         layer(["keras.layers"], "Conv2D", 1),
         FUNCTION,
@@ -96,14 +95,26 @@ def test_what_is_no_known_class_is_refused(folder, hostile, key):
     refused(folder, f"the class {hostile.get('module')}.{hostile['class_name']}, which is registered nowhere")
 
 
-def test_who_registers_a_class_is_asked_for(folder):
+@pytest.mark.parametrize(
+    ("module", "name", "registered"),
+    [
+        ("my_cells", "FooCell", "my_cells>FooCell"),
+        ("mslstm_keras.cells.conv_lstm", "ConvLSTMCell", "elsewhere>ConvLSTMCell"),
+        ("my_cells", "FooCell", "one\nline>FooCell"),
+    ],
+)
+@pytest.mark.parametrize("key", ["config", "compile_config"])
+def test_who_registers_a_class_is_asked_for(folder, key, module, name, registered):
     config = json.loads((folder / CONFIG).read_text())
-    config["config"] = layer("my_cells", "FooCell", "my_cells>FooCell", filters=2)
+    config[key] = {**(config[key] or {}), "more": [{"deeper": layer(module, name, registered, filters=2)}]}
     (folder / CONFIG).write_text(json.dumps(config))
-    refused(
-        folder,
-        "the class my_cells.FooCell, which is registered nowhere: give the file that registers it, --import FILE.py",
-    )
+    for load in (load_safely, build_safely):
+        with pytest.raises(ValueError) as error:
+            load(folder)
+        assert str(error.value) == (
+            f"`model` must be loaded with the file that registers its class {registered!r}: add --import FILE.py, "
+            f"or import that file before. Received: {folder}"
+        )
 
 
 @pytest.mark.parametrize(
