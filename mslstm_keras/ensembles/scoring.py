@@ -276,7 +276,8 @@ def _results(counts, weights):
         dict.fromkeys(parts, average), {key: (values, weights) for key, values in parts.items()}
     )
     scored = {
-        key: {**_means(average, values, weights), "interval": interval(means[key])} for key, values in parts.items()
+        key: {**_means(average, values, weights), "interval": interval(means[key])}
+        for key, values in parts.items()
     }
     results: dict[str, dict[str, Any]] = {}
     for name, each in counts.items():
