@@ -281,16 +281,16 @@ def _forecast_probabilities(options, models):
     _write(options, facts, lambda: write_probabilities(options.output, seen, maps, title, scale=scale))
 
 
-def _run(options, models, frames, **scale):
+def _run(options, models, frames, scale=None):
     """Returns the members of an ensemble, or the one forecast whose neighbourhoods are asked for."""
     from mslstm_keras.ensembles.members import ensemble_forecast
     from mslstm_keras.forecasting.forecaster import forecast
 
     with Progress(options, "forecasting") as progress:
         if options.neighbourhood is not None:
-            return forecast(*models, frames, options.horizon, progress=progress, **scale)
+            return forecast(models[0], frames, options.horizon, scale=scale, progress=progress)
         drawn = {"members": options.members, "seed": options.seed or 0}
-        return ensemble_forecast(models, frames, options.horizon, progress=progress, **drawn, **scale)
+        return ensemble_forecast(models, frames, options.horizon, scale=scale, progress=progress, **drawn)
 
 
 def _ensemble_words(options, models):
