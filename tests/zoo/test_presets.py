@@ -235,7 +235,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         ]
         if self.path.startswith("/api/models/someone/tiny/revision/"):
             self.send_json({"id": "someone/tiny", "sha": SHA, "siblings": []})
-        elif self.path.startswith(f"/api/models/someone/tiny/tree/{SHA}"):
+        elif self.path.startswith(
+            "/api/models/someone/tiny/tree/"
+        ):  # of SHA, or in old versions of what was asked for
             self.send_json(listed)
         else:
             self.send_file(self.path.rpartition("/")[2], f"/someone/tiny/resolve/{SHA}/")
