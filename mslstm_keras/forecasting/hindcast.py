@@ -97,9 +97,9 @@ def hindcast(
     if channels != 1:
         raise ValueError(f"`models` must forecast frames of one channel. Received: {channels} channels")
     protocol = _protocol(metrics, thresholds, scales)
-    protocol.make(1)  # unknown names, before anything is read
     rates = checked_rates(maps)
     _check_windows(scales, rates.shape[1:])
+    protocol.make(1)  # unknown names, before anything is read
     known = {name: facts for name, facts in (trained_on or {}).items() if name in families}
     for name, facts in known.items():
         warn_of_other_data(maps, facts, name)

@@ -473,9 +473,11 @@ def test_what_may_come_next_runs(mslstm, tmp_path, files, optdigits_dir, monkeyp
     words = ["train", "optdigits_quick", *SETTINGS, "--run-dir", "my run", "--data-dir", optdigits_dir]
     evaluate, forecast = mslstm(*words).next
     assert evaluate[:5] == ["evaluate", "--model", "my run", "--dataset", OPTDIGITS]
-    (curves,) = mslstm(*evaluate, "--output", "new folder/scores.csv", "new folder/scores.json").next
+    curves, table = mslstm(*evaluate, "--output", "new folder/scores.csv", "new folder/scores.json").next
     assert mslstm(*curves).status == 0
     assert Path("new folder", "curves.png").exists()
+    assert mslstm(*table).status == 0
+    assert Path("new folder", "table.md").read_text().startswith("moving_mnist_clips")
     shutil.copy(files / "clip.gif", forecast[forecast.index("--input") + 1])
     assert mslstm(*forecast).status == 0
     assert Path("forecast.gif").exists()

@@ -251,6 +251,7 @@ def test_the_table_shows_deviations_and_the_papers_figures_as_such(rain):
     evaluation = {
         **rain,
         "data": "taxibj_clips/inflow",
+        "metrics": list(find_protocol("taxibj_clips/inflow").metrics),
         "synthetic": False,
         "models": {"mine": {"mse": {"mean": 12.3456, "deviation": 0.5, "per_frame": [1.0, 2.0]}}},
         "published": {"ms_lstm": {"mse": {"mean": None, "per_frame": [0.141, 0.173]}}},
