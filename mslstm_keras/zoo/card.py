@@ -6,6 +6,7 @@ from typing import Any
 
 from mslstm_keras.data.catalogue import known_facts
 from mslstm_keras.evaluation.protocols import find_protocol, metric_label, score_text
+from mslstm_keras.zoo.citing import citations
 from mslstm_keras.zoo.entry import ZooEntry
 
 
@@ -116,6 +117,12 @@ def _lines(entry):
             f"\n{entry.parameters:,} parameters; {entry.cost['macs'] / 1e9:.2f} G multiply-accumulates for a forecast, "
             f"which took {entry.cost['seconds']:.2g} s (one clip, {entry.cost['device']})."
         )
+    if records := citations(recipe):
+        yield "\n## Cite"
+        yield "\nThe papers of the model and of its data; the package itself by its `CITATION.cff`.\n"
+        yield "```bibtex"
+        yield "\n\n".join(records)
+        yield "```"
     yield "\n## Limits"
     yield (
         f"\nIt has seen `{recipe.data}` and nothing else: on other frames its forecasts mean little. Forecasts blur "
