@@ -75,11 +75,11 @@ def neighbourhood_probability(frames: np.ndarray, threshold: float, side: int) -
         raise ValueError(f"`side` must be a positive number of pixels. Received: side={side!r}")
     known = ~np.isnan(frames)
     window = (*(1,) * (frames.ndim - 2), side, side)
-    sums = [
+    reached, counted = (
         ndimage.uniform_filter(each.astype("float64"), window, mode="constant")
         for each in (frames >= checked_threshold(threshold), known)
-    ]
-    share = np.divide(*sums, where=known, out=np.full(frames.shape, np.nan))
+    )
+    share = np.divide(reached, counted, where=known, out=np.full(frames.shape, np.nan))
     # Sums that run along an axis are rounded.
     return np.clip(share, 0, 1).astype("float32")
 

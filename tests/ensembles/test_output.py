@@ -133,6 +133,26 @@ def test_files_hold_what_was_given(maps, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "clip.npy"), 200 * MEMBERS, rtol=1e-6)
 
 
+def test_netcdf_keeps_the_cf_conventions(maps, tmp_path):
+    """As a checker of the ocean observing community reads them."""
+    runner = pytest.importorskip("compliance_checker.runner")
+    runner.CheckSuite.load_all_available_checkers()
+    single = maps[1].isel(realization=0, drop=True)
+    given = {
+        "rain": probability_maps(maps[1], [1, 5], source="three"),
+        "around": probability_maps(single, [1], source="one", neighbourhood=3),
+        "clip": probability_maps(members_as_maps(MEMBERS, None), [0.5], source="four"),
+    }
+    for name, found in given.items():
+        path, report = tmp_path / f"{name}.nc", tmp_path / f"{name}.txt"
+        write_probabilities(path, maps[0], found, "Rain")
+        passed, errors = runner.ComplianceChecker.run_checker(
+            str(path), ["cf:1.11"], 0, "strict", output_filename=str(report), output_format="text"
+        )
+        assert not errors
+        assert passed, report.read_text()
+
+
 def test_units_without_a_scale_are_pixels():
     assert in_units(MEMBERS, None) is MEMBERS
     np.testing.assert_allclose(in_units(MEMBERS - 0.5, "0:10"), 10 * np.clip(MEMBERS - 0.5, 0, 1), rtol=1e-6)

@@ -232,7 +232,7 @@ def test_start_times_lie_so_many_intervals_apart_and_never_across_a_gap():
 
 
 def test_tiles_are_said_once(model, monkeypatch):
-    monkeypatch.setattr(forecaster, "_fits_whole", lambda *arguments: False)
+    monkeypatch.setattr(forecaster, "fits_whole", lambda *arguments: False)
     monkeypatch.setattr(forecaster, "memory_budget", lambda: 1 << 30)
     with pytest.warns(UserWarning) as said:
         result = hindcast({"one": model}, in_memory(np.ones((9, *SIZE))), "maps", **STILL)
