@@ -552,13 +552,14 @@ def test_faults_of_watching(fail, tiny_run, maps, tmp_path, monkeypatch, words, 
     assert message in fail("forecast", "--model", tiny_run, *words)
 
 
-def test_help_shows_how_to_watch(mslstm, capsys, monkeypatch):
+def test_help_shows_how_to_watch_and_what_an_ensemble_is(mslstm, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
         mslstm("forecast", "--help")
-    example = re.search(r"such as: mslstm (forecast .*)", capsys.readouterr().out)[1]
-    options = make_parser().parse_args(example.split())
-    assert (str(options.watch), str(options.output), options.kind) == ("maps", "forecasts", "png")
+    examples = re.findall(r"such as: mslstm (forecast .*)", capsys.readouterr().out)
+    watching, ensemble = (make_parser().parse_args(example.split()) for example in examples)
+    assert (str(watching.watch), str(watching.output), watching.kind) == ("maps", "forecasts", "png")
+    assert (ensemble.members, ensemble.threshold, str(ensemble.output)) == (8, [1, 5, 10], "future.nc")
 
 
 def test_one_command_alone_writes_a_folder_of_forecasts(fail, tiny_run, maps, tmp_path):
