@@ -87,10 +87,28 @@ def _add_forecast_command(commands):
         "sheet), .html (a page with a slider), - for facts alone, as JSON; of --watch a folder, for forecasts named by "
         "the time of the last map, such as 20100826T0215Z.nc",
     )
+    watching = command.add_argument_group(
+        "with --watch",
+        "such as: mslstm forecast --model runs/radar --watch maps/ --output forecasts/ --kind png",
+    )
+    # Without it they are refused, so none has a default here.
+    watching.add_argument("--kind", help="kind of the forecasts: a suffix of --output (default: nc)")
+    watching.add_argument(
+        "--every-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="time from one look into the folder to the next (default: 5)",
+    )
+    watching.add_argument(
+        "--carry-states",
+        action="store_true",
+        default=None,
+        help="carry the model's states on from map to map: faster, and another forecast than of the context alone",
+    )
     ensemble = command.add_argument_group(
         "ensembles and probabilities",
-        "such as: mslstm forecast --model ms_lstm_radar --input maps/ --members 8 --threshold 1 5 10 --output out.nc; "
-        "--output is .npy, .nc, .zarr, .png or -",
+        "written as .npy, .nc, .zarr, .png or -, such as: "
+        "mslstm forecast --model ms_lstm_radar --input maps/ --members 8 --threshold 1 5 10 --output future.nc",
     )
     ensemble.add_argument(
         "--members",
@@ -112,24 +130,6 @@ def _add_forecast_command(commands):
         type=int,
         metavar="SIDE",
         help="probabilities of one forecast: shares of the pixels in a window of so many a side",
-    )
-    watching = command.add_argument_group(
-        "with --watch",
-        "such as: mslstm forecast --model runs/radar --watch maps/ --output forecasts/ --kind png",
-    )
-    # Without it they are refused, so none has a default here.
-    watching.add_argument("--kind", help="kind of the forecasts: a suffix of --output (default: nc)")
-    watching.add_argument(
-        "--every-seconds",
-        type=float,
-        metavar="SECONDS",
-        help="time from one look into the folder to the next (default: 5)",
-    )
-    watching.add_argument(
-        "--carry-states",
-        action="store_true",
-        default=None,
-        help="carry the model's states on from map to map: faster, and another forecast than of the context alone",
     )
     add_zoo(command)
     add_imports(command)
@@ -266,7 +266,7 @@ def _forecast_probabilities(options, models):
     thresholds = options.threshold or []
     if _is_radar(options):
         seen, scale = _read_maps(options, models[0])
-        maps = probability_maps(_run(options, models, seen, scale=scale), thresholds, **described)
+        maps = probability_maps(_run(options, models, seen, scale), thresholds, **described)
         scale, facts = None, {"output": str(options.output), **_radar_facts(maps)}
         title = f"{maps.attrs['service']} {maps.attrs['product']}, {title}"
     else:

@@ -1,8 +1,8 @@
 """Noise that looks like the errors of a model, with which the members of an ensemble differ."""
 
 import numpy as np
+from scipy import ndimage
 
-from mslstm_keras.importing import needed
 from mslstm_keras.typing import Shape
 
 WINDOW = 15
@@ -27,8 +27,6 @@ class ErrorNoise:
     """
 
     def __init__(self, errors: np.ndarray):
-        with needed("Noise of ensembles", "probabilities"):
-            from scipy import ndimage
         errors = np.asarray(errors, "float64")
         amplitude = np.abs(np.fft.fft2(errors, axes=(1, 2))).mean(axis=0)
         level = np.sqrt(np.mean(amplitude**2, axis=(0, 1)))

@@ -1,8 +1,8 @@
 """Probabilities that forecasts give: by members, or by the places around one."""
 
 import numpy as np
+from scipy import ndimage
 
-from mslstm_keras.importing import needed
 from mslstm_keras.integers import is_whole
 
 
@@ -73,15 +73,13 @@ def neighbourhood_probability(frames: np.ndarray, threshold: float, side: int) -
         raise ValueError(f"`frames` must be (..., height, width). Received: frames.shape={frames.shape}")
     if not is_whole(side):
         raise ValueError(f"`side` must be a positive number of pixels. Received: side={side!r}")
-    with needed("A probability of neighbourhoods", "probabilities"):
-        from scipy import ndimage
     known = ~np.isnan(frames)
     window = (*(1,) * (frames.ndim - 2), side, side)
-    reached, observed = (
+    reached, counted = (
         ndimage.uniform_filter(each.astype("float64"), window, mode="constant")
         for each in (frames >= checked_threshold(threshold), known)
     )
-    share = np.divide(reached, observed, where=known, out=np.full(frames.shape, np.nan))
+    share = np.divide(reached, counted, where=known, out=np.full(frames.shape, np.nan))
     # Sums that run along an axis are rounded.
     return np.clip(share, 0, 1).astype("float32")
 

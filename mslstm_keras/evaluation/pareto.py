@@ -91,15 +91,6 @@ def pareto_figure(
         if interval := models[name].get("interval"):
             axes.plot([x, x], interval, color=colour, linewidth=1.5, zorder=2)
         axes.plot([x], [y], "o", color=colour, markersize=8, zorder=3)
-        axes.annotate(
-            name,
-            (x, y),
-            textcoords="offset points",
-            xytext=(7, 5),
-            fontsize=points(TEXT - 4),
-            color=INK,
-            parse_math=False,
-        )
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -110,5 +101,21 @@ def pareto_figure(
     axes.set_title(title, **style, parse_math=False)
     dress(axes)
     axes.margins(x=0.12, y=0.08)
+    _write_names(figure, axes, known)
     save(figure, path)
     return front
+
+
+def _write_names(figure, axes, known):
+    """Writes each name beside its point, below those that are in its way."""
+    figure.draw_without_rendering()  # so that places on the picture are known
+    style: dict[str, Any] = {"fontsize": points(TEXT - 4), "color": INK, "parse_math": False}
+    taken: list[Any] = []
+    for name in sorted(known, key=lambda name: -known[name][1]):
+        text = axes.annotate(name, known[name], xytext=(7, 5), textcoords="offset points", **style)
+        box = text.get_window_extent()
+        while any(box.overlaps(other) for other in taken):
+            across, up = text.get_position()
+            text.set_position((across, up - 2))
+            box = text.get_window_extent()
+        taken.append(box)

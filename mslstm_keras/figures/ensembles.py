@@ -36,8 +36,8 @@ def probability_look() -> Look:
     import matplotlib
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
-    # No blue, the colours of rain; from light to dark without a turn.
-    *between, above = matplotlib.colormaps["YlOrBr"](np.linspace(0.15, 1, len(PROBABILITIES)))
+    # No blue, the colours of rain; from light to dark without a turn, below light grey too.
+    *between, above = matplotlib.colormaps["YlOrBr"](np.linspace(0.25, 1, len(PROBABILITIES)))
     colours = ListedColormap(between).with_extremes(under=NO_RAIN, over=above)
     # Shares of members are rounded: 1 of 10 is 10 %.
     norm = BoundaryNorm([each / 100 - 1e-6 for each in PROBABILITIES], colours.N)

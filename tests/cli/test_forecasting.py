@@ -26,8 +26,10 @@ from mslstm_keras.frames.read import read_clip
 from mslstm_keras.locks import claimed
 from mslstm_keras.radar.maps import WHOLE_FILE
 from mslstm_keras.radar.resizing import resize_maps
+from mslstm_keras.training.fit import CHECKPOINT
 from mslstm_keras.zoo.loading import load_model
 from tests.support.commands import NAME, listing
+from tests.support.equations import randomise
 from tests.support.pages import read
 from tests.support.pictures import gif_frames, pixels, rgb, video_frames
 from tests.support.processes import no_file_larger_than
@@ -292,15 +294,19 @@ def test_neighbourhood_probabilities_of_radar_maps(succeed, tiny_run, maps, tmp_
         assert "rain_rate_spread" not in written and "5 x 5" in chance.attrs["comment"]
 
 
-def test_models_of_several_seeds_are_an_ensemble(succeed, tiny_run, other_run, tmp_path, files, clip):
+def test_models_of_several_seeds_are_an_ensemble(succeed, tiny_run, tmp_path, files, clip):
     """By their names, or as the folder that holds them."""
     runs = [tmp_path / "runs" / f"seed-{seed}" for seed in (0, 1)]
-    for run, copied in zip(runs, (tiny_run, other_run), strict=True):
-        shutil.copytree(copied, run)
+    for run in runs:
+        shutil.copytree(tiny_run, run)
+    other = load_model(tiny_run)
+    randomise(other)
+    other.save(runs[1] / CHECKPOINT)
     words = ["forecast", "--input", files / "clip.npy", "--json", "--model"]
     facts = json.loads(succeed(*words, *runs, "--threshold", 0.5, "--output", files / "out.npy"))
     assert facts["members"] == 2 and facts["shape"] == [4, 64, 64, 1]
-    expected = np.stack([forecast(load_model(run), clip) for run in (tiny_run, other_run)])
+    expected = np.stack([forecast(load_model(run), clip) for run in runs])
+    assert np.abs(expected[0] - expected[1]).max() > 0.1
     np.testing.assert_array_equal(np.load(files / "out.npy"), expected)
     assert facts["greatest_probability"] == [(expected >= 0.5).mean(0).max()]
     succeed(*words, tmp_path / "runs", "--output", files / "again.npy")
@@ -309,16 +315,18 @@ def test_models_of_several_seeds_are_an_ensemble(succeed, tiny_run, other_run, t
     assert (files / "out.png").stat().st_size > 1000
 
 
-def test_an_ensemble_of_numbers_in_units(succeed, tiny_run, files):
+def test_an_ensemble_of_numbers_in_units(succeed, tiny_run, files, clip):
     words = ["forecast", "--model", tiny_run, "--input", files / "large.npy", "--range", "0:255 cars"]
-    words += ["--members", 4, "--threshold", 100]
+    words += ["--members", 4, "--threshold", 5]
     facts = json.loads(succeed(*words, "--output", files / "out.nc", "--json"))
     assert facts["range"] == "0:255 cars" and facts["members"] == 4
     with xarray.open_dataset(files / "out.nc") as written:
         assert written.forecast.attrs["units"] == "cars" == written.threshold.attrs["units"]
         members = written.forecast_members.values
-        assert members.shape == (4, 4, 64, 64) and 20 < members.max() <= 255
-        expected = (members >= 100).mean(0)
+        given = 255 * np.clip(ensemble_forecast(load_model(tiny_run), clip, members=4), 0, 1)
+        np.testing.assert_allclose(members, given[..., 0], atol=0.01)
+        expected = (members >= 5).mean(0)
+        assert len(np.unique(expected)) > 2
         np.testing.assert_allclose(written.probability_of_forecast_above_threshold[0], expected, atol=1e-6)
 
 
@@ -544,13 +552,14 @@ def test_faults_of_watching(fail, tiny_run, maps, tmp_path, monkeypatch, words, 
     assert message in fail("forecast", "--model", tiny_run, *words)
 
 
-def test_help_shows_how_to_watch(mslstm, capsys, monkeypatch):
+def test_help_shows_how_to_watch_and_what_an_ensemble_is(mslstm, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
         mslstm("forecast", "--help")
-    example = re.search(r"such as: mslstm (forecast .*)", capsys.readouterr().out)[1]
-    options = make_parser().parse_args(example.split())
-    assert (str(options.watch), str(options.output), options.kind) == ("maps", "forecasts", "png")
+    examples = re.findall(r"such as: mslstm (forecast .*)", capsys.readouterr().out)
+    watching, ensemble = (make_parser().parse_args(example.split()) for example in examples)
+    assert (str(watching.watch), str(watching.output), watching.kind) == ("maps", "forecasts", "png")
+    assert (ensemble.members, ensemble.threshold, str(ensemble.output)) == (8, [1, 5, 10], "future.nc")
 
 
 def test_one_command_alone_writes_a_folder_of_forecasts(fail, tiny_run, maps, tmp_path):
