@@ -23,6 +23,7 @@ from mslstm_keras.training.recipes import RECIPES
 from mslstm_keras.zoo.loading import load_model
 from tests.support.clip_files import save_folder, save_frames
 from tests.support.commands import OPTDIGITS, SETTINGS, TINY, TINY_TEXT, width_of
+from tests.support.examples import blocks
 from tests.support.processes import no_file_larger_than
 from tests.support.radar_files import write_knmi_maps
 
@@ -328,7 +329,9 @@ def test_evaluation_is_a_table_and_files(succeed, tiny_run, tmp_path, optdigits_
     assert text.splitlines() == list(evaluation_table(expected))
 
 
-def test_costs_and_chosen_scores_are_a_table_and_a_picture(succeed, fail, tiny_run, tmp_path, optdigits_dir):
+def test_costs_and_chosen_scores_are_a_table_and_a_picture(
+    succeed, fail, tiny_run, tmp_path, optdigits_dir, monkeypatch
+):
     data = ["--dataset", OPTDIGITS, "--data-dir", optdigits_dir, "--clips", 4]
     scores = tmp_path / "scores.json"
     succeed("evaluate", "--model", tiny_run, *data, "--metrics", "gdl", "ssim", "--cost", "--output", scores)
@@ -354,6 +357,14 @@ def test_costs_and_chosen_scores_are_a_table_and_a_picture(succeed, fail, tiny_r
     assert "`metrics` must be known, such as ssim" in fail(
         "evaluate", "--model", tiny_run, *data, "--metrics", "sim"
     )
+    # What the page says, for who reads the file elsewhere.
+    (code,) = [code for code in blocks("python", EVALUATION_PAGE.read_text()) if "pandas" in code]
+    monkeypatch.chdir(tmp_path)
+    read: dict = {}
+    exec(code, read)
+    assert read["table"].loc[tiny_run.name, "macs"] == cost["macs"]
+    assert read["table"].loc["persistence", "gdl"] == evaluation["models"]["persistence"]["gdl"]["mean"]
+    assert len(read["differences"]) == 2 and set(read["unclear"].columns) >= {"model", "other", "interval"}
     scores.write_text("[1]")
     assert "of another kind" in fail("study", "table", scores, "--output", tmp_path / "table.md")
 
@@ -396,6 +407,7 @@ def maps(tmp_path):
     return write_knmi_maps(tmp_path / "maps", 9, (24, 20))
 
 
+EVALUATION_PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 AS_RAIN = pytest.mark.filterwarnings("ignore:pixels of .* are taken for rain")  # see the next test
 
 
