@@ -41,7 +41,16 @@ COMMANDS = dict(parsers())
 def test_these_are_the_commands():
     zoo = {("zoo", name) for name in ("list", "table", "show", "verify", "add", "renew")}
     data = {("data", name) for name in ("list", "prepare", "info", "show")}
-    studies = ("receptive-field", "layers", "architecture", "compare", "curves", "probabilities")
+    studies = (
+        "receptive-field",
+        "layers",
+        "architecture",
+        "compare",
+        "curves",
+        "table",
+        "pareto",
+        "probabilities",
+    )
     study = {("study", name) for name in studies}
     names = (
         "demo",
