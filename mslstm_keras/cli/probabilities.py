@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mslstm_keras.cli.arguments import (
     DATA_DIR,
-    RUNS,
     Commands,
     add_command,
     add_imports,
@@ -16,8 +15,8 @@ from mslstm_keras.cli.arguments import (
     output_file,
     show,
 )
-from mslstm_keras.cli.completion import any_of, completed, data_names, file_names, zoo_names
 from mslstm_keras.cli.progress import Progress
+from mslstm_keras.cli.scored import add_scored, refuse_others
 
 MEMBERS, SIDE = 8, 11
 OF_DATASET = ("clips", "data_dir")
@@ -33,16 +32,7 @@ def add_commands(commands: Commands) -> None:
         "score the probabilities of ensembles, beside single forecasts and, of rain, STEPS",
         "mslstm study probabilities --model ms_lstm_radar --input maps/ --every 6 --threshold 1 5 --output scores.json",
     )
-    completed(
-        command.add_argument("--model", nargs="+", required=True, metavar="MODEL", help=RUNS),
-        any_of(zoo_names, file_names),
-    )
-    scored = command.add_mutually_exclusive_group(required=True)
-    completed(
-        scored.add_argument("--dataset", metavar="DATA", help="prepared data set, or a .npy file of clips"),
-        any_of(data_names, file_names),
-    )
-    scored.add_argument("--input", metavar="MAPS", help="folder, archive or glob of radar maps")
+    add_scored(command, "folder, archive or glob of radar maps")
     command.add_argument(
         "--threshold",
         type=float,
@@ -91,12 +81,7 @@ def _probabilities(options):
     from mslstm_keras.importing import check_installed
 
     check_installed("Scores of ensembles", "probabilities", ["scores"])  # before what takes long
-    chosen, others = ("--dataset", OF_INPUT) if options.input is None else ("--input", OF_DATASET)
-    for name in others:
-        if getattr(options, name) is not None:
-            raise ValueError(
-                f"`--{name.replace('_', '-')}` must be left out with `{chosen}`. Received: {getattr(options, name)}"
-            )
+    refuse_others(options, OF_DATASET, OF_INPUT)
     families = load_models(options)
     clips, rollout, forecasters, report = (
         _of_dataset(options, families) if options.input is None else _of_maps(options, families)
@@ -118,7 +103,7 @@ def _probabilities(options):
     scores = {"data": data, "synthetic": is_synthetic(data), "seed": options.seed, **scores}
     if options.output:
         with replacing(options.output) as temporary:
-            temporary.write_text(json.dumps(scores, indent=1) + "\n")
+            temporary.write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n")
     if options.figure:
         probability_figure(scores, options.figure, title=data, synthetic=scores["synthetic"])
     show(options, scores, lambda: _table(scores))

@@ -298,10 +298,10 @@ def _curves(options):
 
 
 def _table(options):
-    from mslstm_keras.evaluation.tables import score_table
+    from mslstm_keras.evaluation.tables import publication_table
     from mslstm_keras.files import replacing
 
-    text = score_table(_read_scores(options), options.output.suffix[1:])
+    text = publication_table(_read_scores(options), options.output.suffix[1:])
     with replacing(options.output) as temporary:
         temporary.write_text(text, encoding="utf-8")
     say(options, str(options.output))

@@ -16,7 +16,6 @@ from mslstm_keras.cli.arguments import (
     MANUAL_DIR,
     MODEL,
     NAMED_RECIPE,
-    RUNS,
     Commands,
     add_command,
     add_imports,
@@ -35,6 +34,7 @@ from mslstm_keras.cli.arguments import (
 )
 from mslstm_keras.cli.completion import any_of, completed, data_names, file_names, recipe_names, zoo_names
 from mslstm_keras.cli.progress import Progress
+from mslstm_keras.cli.scored import add_scored, refuse_others
 
 SAMPLES = 2  # in a report
 OF_DATASET = ("clips", "all_frames", "samples", "data_dir")
@@ -147,23 +147,8 @@ def _add_evaluate_command(commands):
         "score models on test clips or an archive of rain maps, beside baselines and the paper's figures",
         "mslstm evaluate --model ms_lstm_moving_mnist --dataset moving_mnist_clips/paper --output scores.json",
     )
-    completed(
-        command.add_argument("--model", nargs="+", required=True, metavar="MODEL", help=RUNS),
-        any_of(zoo_names, file_names),
-    )
-    scored = command.add_mutually_exclusive_group(required=True)
-    completed(
-        scored.add_argument(
-            "--dataset",
-            metavar="DATA",
-            help="prepared data set, or a .npy file of clips; `mslstm data list` lists them",
-        ),
-        any_of(data_names, file_names),
-    )
-    scored.add_argument(
-        "--input",
-        metavar="MAPS",
-        help="folder, archive or glob of radar maps: forecast from all of their times, on the whole grid",
+    add_scored(
+        command, "folder, archive or glob of radar maps: forecast from all of their times, on the whole grid"
     )
     command.add_argument("--clips", type=int, help="how many test clips (default: all)")
     command.add_argument(
@@ -474,18 +459,8 @@ def _evaluate(options):
     from mslstm_keras.files import replacing
     from mslstm_keras.zoo.loading import seeds_of
 
-    chosen, others = ("--dataset", OF_INPUT) if options.input is None else ("--input", OF_DATASET)
-    for name in others:
-        if getattr(options, name) is not None:
-            raise ValueError(
-                f"`--{name.replace('_', '-')}` must be left out with `{chosen}`. Received: {getattr(options, name)}"
-            )
-    if options.input is None:
-        evaluation, samples = _evaluate_clips(options)
-    else:
-        evaluation, samples = _hindcast(options), []
-    if options.cost:
-        evaluation["cost"] = _costs(options)
+    refuse_others(options, OF_DATASET, OF_INPUT)
+    evaluation, samples = (_evaluate_clips if options.input is None else _hindcast)(options)
     evaluation["made"] = {"command": _command(options), **provenance()}
     evaluation["seeds"] = {
         label: seeds_of(name, options.zoo) for label, name in named_models(options).items()
@@ -513,17 +488,24 @@ def _evaluate(options):
         )
 
 
-def _costs(options):
-    """Returns name -> what the first model of each name costs."""
+def _with_costs(options, evaluation, models):
+    """Returns an evaluation with what the first model of each name costs, where that is asked for."""
+    if not options.cost:
+        return evaluation
+    import keras
+
     from mslstm_keras.cost.account import model_cost
+    from mslstm_keras.cost.memory import training_memory
     from mslstm_keras.export.runtimes import seconds_by_runtime
 
     found = {}
-    for label, family in load_models(options).items():
+    for label, (model, *_) in models.items():
         with Progress(options, f"measuring {label} in every runtime") as progress:
-            seconds = seconds_by_runtime(family[0], progress=progress)
-        found[label] = {**dataclasses.asdict(model_cost(family[0])), "seconds": seconds}
-    return found
+            seconds = seconds_by_runtime(model, progress=progress)
+        # It is told by a graph of TensorFlow.
+        memory = training_memory(model, 1) if keras.backend.backend() == "tensorflow" else None
+        found[label] = {**dataclasses.asdict(model_cost(model)), "memory": memory, "seconds": seconds}
+    return {**evaluation, "cost": found}
 
 
 def _evaluate_clips(options):
@@ -553,11 +535,11 @@ def _evaluate_clips(options):
         {**sample_forecasts(models, clips, number), "rain_scale": scale}
         for number in range(min(wanted, evaluation["clips"]))
     ]
-    return evaluation, samples
+    return _with_costs(options, evaluation, models), samples
 
 
 def _hindcast(options):
-    """Returns an evaluation of forecasts from the times of an archive of radar maps."""
+    """Returns an evaluation of forecasts from the times of an archive of radar maps, and no samples."""
     from mslstm_keras.forecasting.hindcast import hindcast
     from mslstm_keras.radar.read import read_radar
     from mslstm_keras.radar.resizing import resize_maps
@@ -571,7 +553,7 @@ def _hindcast(options):
     given = {name: getattr(options, name) for name in chosen}
     data = {label: data_of(name, options.zoo) for label, name in zip(models, options.model, strict=True)}
     with Progress(options, "scoring forecasts by start time") as progress:
-        return hindcast(
+        evaluation = hindcast(
             models,
             maps,
             options.input,
@@ -579,6 +561,7 @@ def _hindcast(options):
             progress=progress,
             **{name: value for name, value in given.items() if value is not None},
         )
+    return _with_costs(options, evaluation, models), []
 
 
 def _command(options):

@@ -144,17 +144,15 @@ def count_cost(
 
 @dataclass(frozen=True)
 class ModelCost:
-    """What a forecast and a training of one clip cost.
+    """What a model and its forecast of one clip cost.
 
     Attributes:
         parameters: number of trained weights.
         macs: multiply-accumulates of a forecast.
-        memory: bytes of a training step as `training_memory` predicts them; None where the backend is not TensorFlow.
     """
 
     parameters: int
     macs: int
-    memory: int | None
 
 
 def model_cost(model: keras.Model) -> ModelCost:
@@ -165,11 +163,9 @@ def model_cost(model: keras.Model) -> ModelCost:
     """
     rollout = find_layer(model, Rollout)
     macs = sum(count(rollout.step, rollout.step.inputs).macs.values())
-    traced = keras.backend.backend() == "tensorflow"
     return ModelCost(
         sum(math.prod(weight.shape) for weight in model.trainable_variables),
         rollout.steps * macs,
-        training_memory(model, 1, rollout.checkpoint) if traced else None,
     )
 
 

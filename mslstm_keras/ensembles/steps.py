@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from mslstm_keras.cells.base import require_positive_integers
-from mslstm_keras.evaluation.extrapolation import DRY, WET, load_pysteps
+from mslstm_keras.evaluation.extrapolation import DRY, WET, check_rain_context, load_pysteps
 from mslstm_keras.frames.rain import RAIN_SCALES
 
 LOOKS_AT = 3  # maps that the autoregression of second order is estimated from
@@ -57,14 +57,13 @@ def steps_ensemble(
     """
     context = np.asarray(context)
     require_positive_integers(forecast_frames=forecast_frames, members=members)
-    _check(context, rain_scale)
+    check_rain_context(context, LOOKS_AT, rain_scale)
     motion, nowcasts, transformation = load_pysteps()
     scale = RAIN_SCALES[rain_scale]
     rates = scale.to_rate(context[..., 0].astype("float64"))
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter(
-            "ignore"
-        )  # of few vectors, as for the optical flow, and of what is divided by no rain
+        # Of few vectors, as for the optical flow, and of what is divided by no rain.
+        warnings.simplefilter("ignore")
         dbr, _ = transformation.dB_transform(rates, threshold=WET, zerovalue=DRY)
         velocity = motion.get_method("LK")(dbr)
         futures = nowcasts.get_method("steps")(
@@ -80,22 +79,6 @@ def steps_ensemble(
             mask_method="incremental",
             seed=seed,
         )
-        rates = np.where(
-            futures >= 10 * np.log10(WET), 10 ** (futures / 10), 0
-        )  # 0 where it is not a number, too
+        # 0 also where a future is not a number.
+        rates = np.where(futures >= 10 * np.log10(WET), 10 ** (futures / 10), 0)
     return np.clip(scale.to_pixel(rates), 0, 1).astype("float32")[..., np.newaxis]
-
-
-def _check(context, rain_scale):
-    if context.ndim != 4 or len(context) < LOOKS_AT or context.shape[-1] != 1:
-        raise ValueError(
-            f"`context` must have shape (context_frames, height, width, 1) with {LOOKS_AT} frames or more. "
-            f"Received: {context.shape}"
-        )
-    lowest, highest = context.min(), context.max()
-    if not (lowest >= 0 and highest <= 1):  # so that NaN fails
-        raise ValueError(f"`context` must hold numbers in [0, 1]. Received: {lowest:g} .. {highest:g}")
-    if rain_scale not in RAIN_SCALES:
-        raise ValueError(
-            f"`rain_scale` must be one of {', '.join(RAIN_SCALES)}. Received: rain_scale={rain_scale!r}"
-        )

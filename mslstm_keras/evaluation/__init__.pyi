@@ -5,4 +5,4 @@ from mslstm_keras.evaluation.pareto import pareto_figure as pareto_figure
 from mslstm_keras.evaluation.protocols import Protocol as Protocol
 from mslstm_keras.evaluation.protocols import find_protocol as find_protocol
 from mslstm_keras.evaluation.report import write_report as write_report
-from mslstm_keras.evaluation.tables import score_table as score_table
+from mslstm_keras.evaluation.tables import publication_table as publication_table

@@ -15,7 +15,14 @@ import numpy as np
 from mslstm_keras.data.clips import Clips, fill_missing
 from mslstm_keras.evaluation.extrapolation import optical_flow_extrapolation
 from mslstm_keras.evaluation.intervals import interval
-from mslstm_keras.evaluation.protocols import Protocol, direction, find_protocol, metric_label, score_text
+from mslstm_keras.evaluation.protocols import (
+    Protocol,
+    best_of,
+    direction,
+    find_protocol,
+    metric_label,
+    score_text,
+)
 from mslstm_keras.evaluation.provenance import weights_checksum
 from mslstm_keras.evaluation.published_scores import protocol_note, published_scores
 from mslstm_keras.evaluation.scores import clips_to_score, persistence, predictor, score, whole_clips
@@ -234,10 +241,10 @@ def difference_sentences(evaluation: Mapping[str, Any]) -> Iterator[str]:
     means = {
         name: scores[metric]["mean"] for name, scores in evaluation["models"].items() if metric in scores
     }
-    known = {name: mean for name, mean in means.items() if mean is not None}
-    if len(known) < 2 or not direction(metric):
+    top = best_of(metric, means.values())
+    if top is None:
         return
-    best = (max if direction(metric) > 0 else min)(known, key=lambda name: known[name])
+    best = next(name for name, mean in means.items() if mean == top)
     for pair in pairs:
         if pair["metric"] == metric and best in (pair["model"], pair["other"]):
             yield _difference_sentence(pair, best, score_label(evaluation, metric))
@@ -359,9 +366,11 @@ def evaluation_csv(evaluation: Mapping[str, Any]) -> str:
 def protocol_of(evaluation: Mapping[str, Any]) -> Protocol:
     """Returns what an evaluation scored: that of its data set, or the scores that it was asked for."""
     own = find_protocol(evaluation["data"]).in_units(evaluation.get("range"))
-    metrics = tuple(evaluation.get("metrics", own.metrics))  # files of older versions do not say it
-    if "archive" in evaluation:
-        return Protocol(tuple(evaluation["archive"].get("metrics", metrics)), by_lead_time=metrics)
+    archive = evaluation.get("archive", {})
+    # Files of older versions say it of archives alone, and there.
+    metrics = tuple(evaluation.get("metrics") or archive.get("metrics") or own.metrics)
+    if archive:
+        return Protocol(metrics, by_lead_time=metrics)
     return own if metrics == own.metrics else own.choose(metrics)
 
 

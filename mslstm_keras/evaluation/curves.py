@@ -11,15 +11,14 @@ from mslstm_keras.evaluation.comparison import BASELINES, by_lead_time, score_la
 from mslstm_keras.evaluation.protocols import direction
 from mslstm_keras.figures.drawing import (
     FAINT,
-    INK,
     LINES,
     TEXT,
     WARNING,
     WIDTH,
-    dress,
     new_figure,
-    points,
     save,
+    write_heading,
+    write_legend,
 )
 
 if TYPE_CHECKING:
@@ -136,36 +135,15 @@ def _draw_lead_times(
     if len(shown) <= MOST_TICKS:
         axes.set_xticks(sorted(shown))
     heading = f"{score_label(evaluation, metric)}{', mean so far' if so_far else ''}{arrow(metric)}"
-    style = {"loc": "left", "fontsize": points(TEXT), "fontweight": "bold", "color": INK}
-    axes.set_title(heading, **style, parse_math=False)
-    axes.set_xlabel(f"lead time ({unit})", fontsize=points(TEXT - 2), color=INK)
-    dress(axes)
+    write_heading(axes, heading, f"lead time ({unit})")
     axes.margins(x=0.04)
 
 
 def _write_legend(
     figure: "Figure", styles: Mapping[tuple[str, str], dict[str, Any]], title: str | None
 ) -> None:
-    """Writes above all panels a title, a warning, and which curve is which."""
-    from matplotlib.lines import Line2D
-
-    names = [shown_name(*each) for each in styles]
-    handles = [Line2D([], [], **style) for style in styles.values()]
-    letters = max(map(len, names))
-    columns = max(1, min(len(names), int(figure.bbox.width // (0.62 * TEXT * letters + 90))))
-    legend = figure.legend(
-        handles,
-        names,
-        loc="outside upper left",
-        ncols=columns,
-        frameon=False,
-        fontsize=points(TEXT),
-        labelcolor=INK,
-        handlelength=2.4,
-        alignment="left",
-        title=title,
-        title_fontproperties={"size": points(TEXT + 4), "weight": "bold"},
-    )
-    legend.get_title().set(color=WARNING, parse_math=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    """Writes above all panels a warning, and which curve is which."""
+    named = {shown_name(*each): style for each, style in styles.items()}
+    letters = max(map(len, named))
+    columns = max(1, min(len(named), int(figure.bbox.width // (0.62 * TEXT * letters + 90))))
+    write_legend(figure, named, columns=columns, title=title, colour=WARNING)

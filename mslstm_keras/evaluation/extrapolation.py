@@ -48,7 +48,8 @@ def optical_flow_extrapolation(
         https://doi.org/10.5194/gmd-12-4185-2019
     """
     context = np.asarray(context)
-    _check(context, forecast_frames, rain_scale)
+    require_positive_integers(forecast_frames=forecast_frames)
+    check_rain_context(context, 2, rain_scale)
     motion, nowcasts, transformation = load_pysteps()
     scale = RAIN_SCALES[rain_scale]
     rates = scale.to_rate(context[..., 0].astype("float64"))
@@ -63,17 +64,26 @@ def optical_flow_extrapolation(
     return np.clip(scale.to_pixel(moved), 0, 1).astype("float32")[..., None]
 
 
-def _check(context, forecast_frames, rain_scale):
+def check_rain_context(context: np.ndarray, least: int, rain_scale: str) -> None:
+    """Makes sure of the frames that rain is extrapolated from.
+
+    Args:
+        context: array that should be floats (context_frames, height, width, 1) in [0, 1].
+        least: int. Frames that there must be.
+        rain_scale: str. Name that should be one of `mslstm_keras.frames.RAIN_SCALES`.
+
+    Raises:
+        ValueError: if they are not.
+    """
     shape = context.shape
-    if len(shape) != 4 or shape[0] < 2 or shape[-1] != 1 or 0 in shape:
+    if len(shape) != 4 or shape[0] < least or shape[-1] != 1 or 0 in shape:
         raise ValueError(
-            "`context` must have shape (context_frames, height, width, 1) with two frames or more. "
+            f"`context` must have shape (context_frames, height, width, 1) with {least} frames or more. "
             f"Received: {shape}"
         )
     lowest, highest = context.min(), context.max()
     if not (lowest >= 0 and highest <= 1):  # so that NaN fails
         raise ValueError(f"`context` must hold numbers in [0, 1]. Received: {lowest:g} .. {highest:g}")
-    require_positive_integers(forecast_frames=forecast_frames)
     if rain_scale not in RAIN_SCALES:
         raise ValueError(
             f"`rain_scale` must be one of {', '.join(RAIN_SCALES)}. Received: rain_scale={rain_scale!r}"

@@ -8,7 +8,7 @@ from mslstm_keras.evaluation.comparison import protocol_of, score_label
 from mslstm_keras.evaluation.curves import arrow
 from mslstm_keras.evaluation.protocols import direction
 from mslstm_keras.evaluation.tables import cost_columns
-from mslstm_keras.figures.drawing import FAINT, INK, LINES, TEXT, dress, new_figure, points, save
+from mslstm_keras.figures.drawing import FAINT, INK, LINES, TEXT, new_figure, points, save, write_heading
 
 WIDTH, HEIGHT = 1350, 840
 
@@ -51,7 +51,7 @@ def pareto_figure(
         evaluation: of `mslstm evaluate --cost`.
         path: PNG file to write.
         metric: name of the score. Default: the first one.
-        cost: heading of the cost, as `score_table` has it, or its beginning. Default: multiply-accumulates.
+        cost: heading of the cost, as `publication_table` has it, or its beginning. Default: multiply-accumulates.
 
     Returns:
         The names of the models that no other beats.
@@ -95,11 +95,8 @@ def pareto_figure(
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(wanted[0], fontsize=points(TEXT - 2), color=INK)
     title = f"{score_label(evaluation, metric)}{arrow(metric)}{' (synthetic data)' if evaluation['synthetic'] else ''}"
-    style: dict[str, Any] = {"loc": "left", "fontsize": points(TEXT), "fontweight": "bold", "color": INK}
-    axes.set_title(title, **style, parse_math=False)
-    dress(axes)
+    write_heading(axes, title, wanted[0])
     axes.margins(x=0.12, y=0.08)
     _write_names(figure, axes, known)
     save(figure, path)

@@ -1,8 +1,9 @@
 """How the forecasts of each data set are scored: which scores, in which order, and what they are called."""
 
 import dataclasses
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mslstm_keras.frames.rain import RAIN_SCALES, RainScale
@@ -206,6 +207,19 @@ def metric_label(name: str, scale: str | None = None) -> str:
 def direction(name: str) -> int:
     """Returns 1 for scores of which more is better, -1 where less is, 0 where neither is or nobody knows."""
     return _find_score(name)[3]
+
+
+def best_of(metric: str, values: Iterable[float | None]) -> float | None:
+    """Returns the best of the values of a score, None where there is none or nobody knows which it is."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if not known or not direction(metric):
+        return None
+    return max(known) if direction(metric) > 0 else min(known)
+
+
+def interval_text(interval: Sequence[float] | None) -> str:
+    """Returns an interval as what stands behind its score, in brackets; "" where there is none."""
+    return f" ({' to '.join(map(score_text, interval))})" if interval else ""
 
 
 def score_text(value: float | None) -> str:

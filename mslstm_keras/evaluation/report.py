@@ -21,7 +21,7 @@ from mslstm_keras.evaluation.comparison import (
     shown_name,
 )
 from mslstm_keras.evaluation.curves import arrow, lead_time_figure, lead_time_metrics
-from mslstm_keras.evaluation.protocols import direction, score_text
+from mslstm_keras.evaluation.protocols import best_of, score_text
 from mslstm_keras.evaluation.provenance import versions
 from mslstm_keras.figures.comparison import comparison_animation, comparison_figure
 from mslstm_keras.figures.drawing import time_label
@@ -127,7 +127,7 @@ def _means(evaluation: Mapping[str, Any]) -> Iterator[str]:
     rows = rows_with_means(evaluation)
     metrics = list(dict.fromkeys(metric for _, _, scores in rows for metric in scores))
     best = {
-        metric: _best(
+        metric: best_of(
             metric, [scores.get(metric, {}).get("mean") for scores in evaluation["models"].values()]
         )
         for metric in metrics
@@ -178,7 +178,7 @@ def _lead_time_table(evaluation: Mapping[str, Any], metric: str) -> Iterator[str
     found = by_lead_time(evaluation, metric)
     leads = sorted(set().union(*found.values()))
     own = [values for (source, _), values in found.items() if source == "models"]
-    best = {lead: _best(metric, [values.get(lead) for values in own]) for lead in leads}
+    best = {lead: best_of(metric, [values.get(lead) for values in own]) for lead in leads}
     rows = [
         (source, name, [_number(values.get(lead), best[lead], source) for lead in leads])
         for (source, name), values in found.items()
@@ -244,14 +244,6 @@ def _picture(path: Path, caption: str) -> Iterator[str]:
     yield f'<figure><div class="{"wide" if kind == "png" else "fit"}">'
     yield f'<img src="{data_uri(path.read_bytes(), kind)}" alt="{text}"></div>'
     yield f"<figcaption>{text}</figcaption></figure>"
-
-
-def _best(metric: str, values: Sequence[float | None]) -> float | None:
-    """Returns the best of the values, None where there is none or nobody knows which it is."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    if not known or not direction(metric):
-        return None
-    return max(known) if direction(metric) > 0 else min(known)
 
 
 def _mean(scores: Mapping[str, Any], best: float | None, source: str) -> str:

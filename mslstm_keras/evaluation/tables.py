@@ -13,7 +13,7 @@ from mslstm_keras.evaluation.comparison import (
     score_label,
     shown_name,
 )
-from mslstm_keras.evaluation.protocols import direction, score_text
+from mslstm_keras.evaluation.protocols import best_of, interval_text, score_text
 
 RUNTIMES = {
     "keras": "Keras",
@@ -30,7 +30,7 @@ COSTS = {
 """Fact of a model's cost -> heading, and unit."""
 
 
-def score_table(evaluation: Mapping[str, Any], kind: str) -> str:
+def publication_table(evaluation: Mapping[str, Any], kind: str) -> str:
     """Returns an evaluation as a table: a row for each model and baseline, then the paper's.
 
     The best score of each column is bold, but for CSV; the paper's are marked and not ranked. Intervals of 95 % over
@@ -78,7 +78,7 @@ def _cells(
     metrics, costs = protocol_of(evaluation).metrics, cost_columns(evaluation)
     own = evaluation["models"].values()
     best = {
-        metric: _best(metric, [scores.get(metric, {}).get("mean") for scores in own]) for metric in metrics
+        metric: best_of(metric, [scores.get(metric, {}).get("mean") for scores in own]) for metric in metrics
     }
     rows = []
     for source, name, scores in rows_with_means(evaluation):
@@ -96,18 +96,10 @@ def _cells(
     return ["", *costs, *(score_label(evaluation, metric) for metric in metrics)], rows
 
 
-def _best(metric, values):
-    known = [value for value in values if value is not None]
-    if not known or not direction(metric):
-        return None
-    return max(known) if direction(metric) > 0 else min(known)
-
-
 def _behind(values):
     """Returns what stands behind a mean: the deviation over seeds, and the interval over clips."""
     deviation = f" ± {score_text(values['deviation'])}" if values.get("deviation") is not None else ""
-    interval = values.get("interval")
-    return deviation + (f" ({score_text(interval[0])} to {score_text(interval[1])})" if interval else "")
+    return deviation + interval_text(values.get("interval"))
 
 
 def _caption(evaluation):

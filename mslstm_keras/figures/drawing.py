@@ -498,6 +498,52 @@ def dress(axes: "Axes") -> None:
     axes.margins(x=0.01)
 
 
+def write_heading(axes: "Axes", heading: str, x: str = "", y: str = "") -> None:
+    """Writes the heading of a panel of curves and the names of its axes, and dresses it."""
+    style: dict[str, Any] = {"loc": "left", "fontsize": points(TEXT), "fontweight": "bold", "color": INK}
+    axes.set_title(heading, **style, parse_math=False)
+    axes.set_xlabel(x, fontsize=points(TEXT - 2), color=INK, parse_math=False)
+    axes.set_ylabel(y, fontsize=points(TEXT - 2), color=INK, parse_math=False)
+    dress(axes)
+
+
+def write_legend(
+    figure: "Figure",
+    styles: Mapping[str, Mapping[str, Any]],
+    *,
+    columns: int,
+    title: str | None = None,
+    colour: str = INK,
+) -> None:
+    """Writes above all panels of curves a title in a colour, and which curve is which.
+
+    Args:
+        figure: with the layout "constrained".
+        styles: name -> arguments of matplotlib's `Line2D`.
+        columns: int. Names beside one another.
+        title: str. Default: none.
+        colour: str. Of the title.
+    """
+    from matplotlib.lines import Line2D
+
+    legend = figure.legend(
+        [Line2D([], [], **style) for style in styles.values()],
+        list(styles),
+        loc="outside upper left",
+        ncols=columns,
+        frameon=False,
+        fontsize=points(TEXT),
+        labelcolor=INK,
+        handlelength=2.4,
+        alignment="left",
+        title=title,
+        title_fontproperties={"size": points(TEXT + 4), "weight": "bold"},
+    )
+    legend.get_title().set(color=colour, parse_math=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
 def points(pixels: float) -> float:
     """Returns a font size in points."""
     return pixels * 72 / DPI

@@ -10,13 +10,12 @@ from mslstm_keras.figures.drawing import (
     FAINT,
     INK,
     LINES,
-    TEXT,
     WARNING,
     WIDTH,
-    dress,
     new_figure,
-    points,
     save,
+    write_heading,
+    write_legend,
 )
 
 if TYPE_CHECKING:
@@ -78,7 +77,13 @@ def probability_figure(
     if ensembles:
         _draw_spread(figure.add_subplot(grid[2, :columns]), ensembles, colours, scores)
         _draw_ranks(figure.add_subplot(grid[2, columns:]), ensembles, colours)
-    _write_legend(figure, colours, title, synthetic)
+    write_legend(
+        figure,
+        {name: {"color": colour, "linewidth": 2.5} for name, colour in colours.items()},
+        columns=COLUMNS,
+        title=": ".join(filter(None, ("synthetic data" if synthetic else "", title))) or None,
+        colour=WARNING if synthetic else INK,
+    )
     save(figure, path)
 
 
@@ -92,7 +97,7 @@ def _draw_reliability(
         axes.plot(
             forecast[there], observed[there], color=colours[name], marker="o", markersize=6, linewidth=2.5
         )
-    _write_heading(axes, f"reliability, {heading}", "", "observed frequency")
+    write_heading(axes, f"reliability, {heading}", "", "observed frequency")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticklabels=[])
 
 
@@ -102,7 +107,7 @@ def _draw_counts(axes: "Axes", reliability: Mapping[str, Any], colours: Mapping[
         there = count > 0
         share = count[there] / count.sum()
         axes.plot(forecast[there], share, color=colours[name], marker="o", markersize=4, linewidth=1.5)
-    _write_heading(axes, "", "forecast probability", "share")
+    write_heading(axes, "", "forecast probability", "share")
     axes.set(xlim=(-0.02, 1.02), yscale="log")
 
 
@@ -117,7 +122,7 @@ def _draw_spread(
             axes.plot(
                 leads, values, color=colours[name], linestyle=style, marker="o", markersize=5, linewidth=2.5
             )
-    _write_heading(axes, "spread (dashed) and RMSE of the mean", f"lead time ({unit})", scores["units"])
+    write_heading(axes, "spread (dashed) and RMSE of the mean", f"lead time ({unit})", scores["units"])
     axes.set_ylim(bottom=0)
 
 
@@ -128,35 +133,5 @@ def _draw_ranks(axes: "Axes", ensembles: Mapping[str, Any], colours: Mapping[str
         if count.any():
             edges = np.linspace(0, 1, len(count) + 1)
             axes.stairs(count * len(count) / count.sum(), edges, color=colours[name], linewidth=2.5)
-    _write_heading(axes, "ranks of the truth", "share of members below the truth", "times what is flat")
+    write_heading(axes, "ranks of the truth", "share of members below the truth", "times what is flat")
     axes.set_ylim(bottom=0)
-
-
-def _write_heading(axes: "Axes", heading: str, x: str, y: str) -> None:
-    style: dict[str, Any] = {"loc": "left", "fontsize": points(TEXT), "fontweight": "bold", "color": INK}
-    axes.set_title(heading, **style, parse_math=False)
-    axes.set_xlabel(x, fontsize=points(TEXT - 2), color=INK)
-    axes.set_ylabel(y, fontsize=points(TEXT - 2), color=INK, parse_math=False)
-    dress(axes)
-
-
-def _write_legend(figure: Any, colours: Mapping[str, str], title: str | None, synthetic: bool) -> None:
-    """Writes above all panels a title, which says what is synthetic, and which curve is which."""
-    from matplotlib.lines import Line2D
-
-    heading = ": ".join(filter(None, ("synthetic data" if synthetic else "", title)))
-    legend = figure.legend(
-        [Line2D([], [], color=colour, linewidth=2.5) for colour in colours.values()],
-        list(colours),
-        loc="outside upper left",
-        ncols=COLUMNS,
-        frameon=False,
-        fontsize=points(TEXT),
-        labelcolor=INK,
-        alignment="left",
-        title=heading or None,
-        title_fontproperties={"size": points(TEXT + 4), "weight": "bold"},
-    )
-    legend.get_title().set(color=WARNING if synthetic else INK, parse_math=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)

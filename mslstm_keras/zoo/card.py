@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mslstm_keras.data.catalogue import known_facts
-from mslstm_keras.evaluation.protocols import find_protocol, metric_label, score_text
+from mslstm_keras.evaluation.protocols import find_protocol, interval_text, metric_label, score_text
 from mslstm_keras.zoo.citing import citations
 from mslstm_keras.zoo.entry import ZooEntry
 
@@ -28,15 +28,10 @@ def score_table(rows: dict[str, dict[str, Any]]) -> list[str]:
     metrics = list(next(iter(rows.values())))
     lines = ["| | " + " | ".join(map(metric_label, metrics)) + " |", "|---|" + "---|" * len(metrics)]
     for label, scores in rows.items():
-        values = [score_text(scores[metric]["mean"]) + _interval(scores[metric]) for metric in metrics]
+        found = (scores[metric] for metric in metrics)
+        values = [score_text(each["mean"]) + interval_text(each.get("interval")) for each in found]
         lines.append(f"| {label} | " + " | ".join(values) + " |")
     return lines
-
-
-def _interval(score):
-    """Returns the interval of a score in brackets; nothing where there is none."""
-    interval = score.get("interval")
-    return f" ({' to '.join(map(score_text, interval))})" if interval else ""
 
 
 def lead_time_table(rows: dict[str, dict[str, Any]], metric: str) -> list[str]:

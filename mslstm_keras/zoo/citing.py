@@ -3,11 +3,13 @@
 import re
 from importlib import resources
 
+from mslstm_keras.cells.registry import ARCHITECTURES
 from mslstm_keras.data.catalogue import BUILDERS
 from mslstm_keras.training.recipes import Recipe
 
 _RECORD = re.compile(r"(?:^% models: (?P<models>.*)\n)?(?P<text>^@\w+\{(?P<key>[^,]+),\n(?:.*\n)*?\}$)", re.M)
-PYRAMID = "ms_"
+MIRRORED = "ms_lstm"
+"""Model whose paper describes every mirrored pyramid."""
 
 
 def citations(recipe: Recipe) -> list[str]:
@@ -16,9 +18,9 @@ def citations(recipe: Recipe) -> list[str]:
     A model or data of somebody else have none.
     """
     models = resources.files("mslstm_keras.cells").joinpath("references.bib").read_text(encoding="utf-8")
-    names = {recipe.model, recipe.model.removeprefix(PYRAMID)}
-    if recipe.model.startswith(PYRAMID):
-        names.add("ms_lstm")
+    names = {recipe.model}
+    if known := ARCHITECTURES.get(recipe.model):
+        names |= {known.stack.__name__, *([MIRRORED] if known.pyramid else [])}
     found = {
         record["key"]: record["text"]
         for record in _RECORD.finditer(models)

@@ -99,7 +99,7 @@ def test_says_what_to_install(monkeypatch, missing):
 
 @pytest.mark.parametrize("shape", [(1, 8, 8, 1), (4, 8, 8), (4, 8, 8, 3), (4, 0, 8, 1)])
 def test_refuses_shapes(shape):
-    message = re.escape(f"(context_frames, height, width, 1) with two frames or more. Received: {shape}")
+    message = re.escape(f"(context_frames, height, width, 1) with 2 frames or more. Received: {shape}")
     with pytest.raises(ValueError, match=message):
         optical_flow_extrapolation(np.zeros(shape), 1)
 

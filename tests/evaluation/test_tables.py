@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from mslstm_keras.evaluation.tables import cost_columns, score_table
+from mslstm_keras.evaluation.tables import cost_columns, publication_table
 
 
 def scores(mean, low, high, **more):
@@ -38,7 +38,7 @@ EVALUATION = {
 
 
 def test_markdown_ranks_our_own_and_marks_the_papers():
-    lines = score_table(EVALUATION, "md").splitlines()
+    lines = publication_table(EVALUATION, "md").splitlines()
     assert lines[0] == (
         "moving_mnist_clips/paper: 1,000 clips, means over forecast frames; in brackets 95 % intervals over clips."
     )
@@ -54,7 +54,7 @@ def test_markdown_ranks_our_own_and_marks_the_papers():
 
 
 def test_numbers_of_csv_are_whole():
-    rows = list(csv.DictReader(io.StringIO(score_table(EVALUATION, "csv"))))
+    rows = list(csv.DictReader(io.StringIO(publication_table(EVALUATION, "csv"))))
     assert [row["name"] for row in rows] == ["good_one", "bad", "persistence", "ms_lstm"]
     assert [row["source"] for row in rows] == ["models"] * 3 + ["published"]
     assert rows[0]["parameters"] == "2500000" and rows[0]["seconds_onnx"] == "0.25"
@@ -69,7 +69,7 @@ def test_numbers_of_csv_are_whole():
 
 
 def test_latex_is_a_booktabs_tabular():
-    lines = score_table(EVALUATION, "tex").splitlines()
+    lines = publication_table(EVALUATION, "tex").splitlines()
     assert lines[1:3] == [r"\begin{tabular}{lrrrrrr}", r"\toprule"]
     assert lines[-2:] == [r"\bottomrule", r"\end{tabular}"]
     assert lines.count(r"\midrule") == 2  # below the headings, and above the paper's
@@ -82,7 +82,7 @@ def test_latex_is_a_booktabs_tabular():
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_latex_compiles(tmp_path):
     named = {**EVALUATION, "models": {"a_b&c%d$e#f{g}": EVALUATION["models"]["bad"]}}
-    (tmp_path / "table.tex").write_text(score_table(named, "tex"))
+    (tmp_path / "table.tex").write_text(publication_table(named, "tex"))
     page = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
     (tmp_path / "page.tex").write_text(page)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
@@ -94,9 +94,9 @@ def test_latex_compiles(tmp_path):
 def test_without_costs_there_are_no_columns_of_them():
     plain = {key: value for key, value in EVALUATION.items() if key != "cost"}
     assert cost_columns(plain) == {}
-    assert score_table(plain, "md").splitlines()[2] == "|  | MSE (sum over a frame) | SSIM |"
+    assert publication_table(plain, "md").splitlines()[2] == "|  | MSE (sum over a frame) | SSIM |"
 
 
 def test_another_kind_is_refused():
     with pytest.raises(ValueError, match=r"`kind` must be one of md, tex, csv\. Received: kind='docx'"):
-        score_table(EVALUATION, "docx")
+        publication_table(EVALUATION, "docx")
