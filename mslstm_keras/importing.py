@@ -127,7 +127,7 @@ def _run_as_module(path):
             "`file` must have another name than files of other folders. Received: "
             f"{path} and {sys.modules[name].__file__}"
         )
-    loader = SourceFileLoader(name, os.fspath(path))
+    loader = _Uncached(name, os.fspath(path))
     spec = ModuleSpec(name, loader, origin=os.fspath(path))
     spec.has_location = True
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
@@ -165,6 +165,13 @@ def _line_of(error, path):
     if isinstance(error, SyntaxError) and error.filename == os.fspath(path):
         lines.append(error.lineno)
     return f", line {lines[-1]}" if lines else ""
+
+
+class _Uncached(SourceFileLoader):
+    """Leaves no `__pycache__` beside a file that somebody names in a command."""
+
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+        pass
 
 
 class _Around(MetaPathFinder):

@@ -56,6 +56,15 @@ def test_a_file_is_imported_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("own_registry")
+def test_nothing_is_left_beside_a_file(tmp_path, monkeypatch):
+    """Also where Python keeps what it has compiled, which is what users have."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = write_my_cells(tmp_path)
+    import_file(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.usefixtures("own_registry")
 def test_a_module_that_is_there_is_taken(tmp_path, monkeypatch):
     path = write_my_cells(tmp_path, "cells_of_a_test.py")
     spec = importlib.util.spec_from_file_location("cells_of_a_test", path)
