@@ -1,6 +1,7 @@
 """Commands that forecast: demo, forecast."""
 
 import contextlib
+import functools
 import json
 import signal
 import time
@@ -16,6 +17,7 @@ from mslstm_keras.cli.arguments import (
     add_imports,
     add_range,
     add_zoo,
+    named_models,
     one_line,
     say,
     show,
@@ -131,6 +133,13 @@ def _add_forecast_command(commands):
         metavar="SIDE",
         help="probabilities of one forecast: shares of the pixels in a window of so many a side",
     )
+    ensemble.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="SCORES.json",
+        help="what `mslstm study probabilities --output` wrote of events of the kind: in place of a probability stands "
+        "how often such a one came true there",
+    )
     add_zoo(command)
     add_imports(command)
 
@@ -164,7 +173,7 @@ def _check_forecast(options):
             raise ValueError(
                 f"`{word}` must be left out without `--watch`. Received: {getattr(options, name)}"
             )
-    for name in ("members", "threshold", "neighbourhood", "seed"):
+    for name in ("members", "threshold", "neighbourhood", "seed", "calibration"):
         value = getattr(options, name)
         if options.watch is not None and value is not None:
             raise ValueError(
@@ -174,14 +183,15 @@ def _check_forecast(options):
         raise ValueError(f"`--watch` must have one `--model`. Received: {' '.join(options.model)}")
     if options.seed is not None and options.members is None:
         raise ValueError(f"`--seed` must be left out without `--members`. Received: {options.seed}")
-    if options.neighbourhood is not None and options.threshold is None:
-        raise ValueError(
-            f"`--neighbourhood` must come with `--threshold`. Received: --neighbourhood {options.neighbourhood}"
-        )
+    for name in ("neighbourhood", "calibration"):
+        value = getattr(options, name)
+        if value is not None and options.threshold is None:
+            raise ValueError(f"`--{name}` must come with `--threshold`. Received: --{name} {value}")
 
 
 def _words(value):
-    return " ".join(f"{each:g}" for each in (value if isinstance(value, list) else [value]))
+    values = value if isinstance(value, list) else [value]
+    return " ".join(f"{each:g}" if isinstance(each, (int, float)) else str(each) for each in values)
 
 
 def _forecast_clip(options, model):
@@ -247,6 +257,7 @@ def _called(options):
 
 def _forecast_probabilities(options, models):
     """Forecasts an ensemble, or the neighbourhood probabilities of one forecast."""
+    from mslstm_keras.ensembles.calibration import units_of
     from mslstm_keras.ensembles.output import (
         check_ensemble_output,
         members_as_maps,
@@ -264,13 +275,17 @@ def _forecast_probabilities(options, models):
     title, source = _ensemble_words(options, models)
     described = {"source": source, "neighbourhood": options.neighbourhood}
     thresholds = options.threshold or []
+    recalibration = _recalibration(options, models)
     if _is_radar(options):
         seen, scale = _read_maps(options, models[0])
+        units, minutes = seen.rain_rate.attrs["units"], seen.attrs.get("interval_minutes")
+        described["recalibrate"] = recalibration(units, minutes)
         maps = probability_maps(_run(options, models, seen, scale), thresholds, **described)
         scale, facts = None, {"output": str(options.output), **_radar_facts(maps)}
         title = f"{maps.attrs['service']} {maps.attrs['product']}, {title}"
     else:
         frames, scale = _read_clip(options, models[0])
+        described["recalibrate"] = recalibration(units_of(scale), None)
         future = _run(options, models, frames)
         seen, facts = (
             _seen(models[0], frames),
@@ -279,6 +294,35 @@ def _forecast_probabilities(options, models):
         maps = probability_maps(members_as_maps(future, scale), thresholds, **described)
     facts |= _probability_facts(maps)
     _write(options, facts, lambda: write_probabilities(options.output, seen, maps, title, scale=scale))
+
+
+def _recalibration(options, models):
+    """Returns a function of units and minutes that checks `--calibration`, and returns what applies it, or None."""
+    from mslstm_keras.ensembles.calibration import Calibration
+    from mslstm_keras.ensembles.labels import of_members, of_neighbourhood, of_seeds
+    from mslstm_keras.models.rollout import Rollout, find_layer
+
+    if options.calibration is None:
+        return lambda units, minutes: None
+    calibration, (name, *others) = Calibration.read(options.calibration), named_models(options)
+    if others:
+        raise ValueError(
+            "`--calibration` must come with one `--model`, which may be a folder of several seeds. "
+            f"Received: {' '.join(options.model)}"
+        )
+    if options.neighbourhood is not None:
+        label = of_neighbourhood(name, options.neighbourhood)
+    elif options.members is not None:
+        label = of_members(name, options.members)
+    else:
+        label = of_seeds(name, len(models))
+    leads = options.horizon or find_layer(models[0], Rollout).forecast_frames
+
+    def checked(units, minutes):
+        calibration.check(label, options.threshold, leads, units=units, interval=minutes)
+        return functools.partial(calibration.apply, label)
+
+    return checked
 
 
 def _run(options, models, frames, scale=None):

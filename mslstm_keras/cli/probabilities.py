@@ -55,6 +55,12 @@ def add_commands(commands: Commands) -> None:
         metavar="PIXELS",
         help=f"side of the window that gives probabilities of single forecasts (default: {SIDE})",
     )
+    command.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="SCORES.json",
+        help="what --output wrote of other events of the kind: what it recalibrates is scored besides",
+    )
     command.add_argument("--clips", type=int, help="with --dataset: how many test clips (default: all)")
     command.add_argument(
         "--every", type=int, metavar="N", help="with --input: start at every Nth map (default: 1)"
@@ -74,6 +80,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _probabilities(options):
+    from mslstm_keras.ensembles.calibration import Calibration
     from mslstm_keras.ensembles.scoring import score_ensembles
     from mslstm_keras.evaluation.comparison import is_synthetic
     from mslstm_keras.figures.reliability import probability_figure
@@ -82,6 +89,7 @@ def _probabilities(options):
 
     check_installed("Scores of ensembles", "probabilities", ["scores"])  # before what takes long
     refuse_others(options, OF_DATASET, OF_INPUT)
+    calibration = None if options.calibration is None else Calibration.read(options.calibration)
     families = load_models(options)
     clips, rollout, forecasters, report = (
         _of_dataset(options, families) if options.input is None else _of_maps(options, families)
@@ -96,6 +104,7 @@ def _probabilities(options):
             count=options.clips,
             side=options.neighbourhood,
             seed=options.seed,
+            calibration=calibration,
             progress=progress,
         )
     report()

@@ -1,3 +1,4 @@
+from mslstm_keras.ensembles.calibration import Calibration as Calibration
 from mslstm_keras.ensembles.members import ensemble_forecast as ensemble_forecast
 from mslstm_keras.ensembles.probabilities import exceedance_probability as exceedance_probability
 from mslstm_keras.ensembles.probabilities import neighbourhood_probability as neighbourhood_probability

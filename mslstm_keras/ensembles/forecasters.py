@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.data.clips import Clips
+from mslstm_keras.ensembles.labels import of_members, of_seeds
 from mslstm_keras.ensembles.members import ensemble_forecast
 from mslstm_keras.ensembles.scoring import EnsembleForecaster
 from mslstm_keras.ensembles.steps import LOOKS_AT, steps_ensemble
@@ -42,9 +43,9 @@ def model_forecasters(
         scale = (scales or {}).get(name)
         own = {name: _alone(family[0], forecast_frames)}
         if len(family) > 1:
-            own[f"{name}, {len(family)} seeds"] = _of_seeds(family, forecast_frames)
+            own[of_seeds(name, len(family))] = _of_seeds(family, forecast_frames)
         if members:
-            own[f"{name}, {members} members"] = _perturbed(family[0], forecast_frames, members)
+            own[of_members(name, members)] = _perturbed(family[0], forecast_frames, members)
         forecasters |= {label: _by_scale(each, code, scale) for label, each in own.items()}
     return forecasters
 
@@ -68,7 +69,7 @@ def baseline_forecasters(
     forecasters["optical_flow"] = _optical_flow(forecast_frames, code)
     if members:
         if clips.spacing and clips.interval and context_frames >= LOOKS_AT:
-            forecasters[f"STEPS, {members} members"] = _steps(clips, forecast_frames, members, code)
+            forecasters[of_members("STEPS", members)] = _steps(clips, forecast_frames, members, code)
         else:
             warnings.warn(
                 f"STEPS is left out: it needs {LOOKS_AT} frames of context, metres between pixels and minutes between "

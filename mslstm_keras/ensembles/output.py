@@ -1,7 +1,7 @@
 """Ensembles in files: mean, spread, probabilities and members, as numbers with named axes or on a sheet."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,7 @@ def probability_maps(
     *,
     source: str,
     neighbourhood: int | None = None,
+    recalibrate: Callable[[float, np.ndarray], np.ndarray] | None = None,
 ) -> "xarray.Dataset":
     """Returns what is written of an ensemble, or of the neighbourhood probabilities of one forecast, with CF names.
 
@@ -75,6 +76,8 @@ def probability_maps(
         thresholds: floats that rise, in the units of the variable.
         source: str. How the members were made: an attribute of the file.
         neighbourhood: side of the window in pixels. Default: none, probabilities are those of the members.
+        recalibrate: function of a threshold and its probabilities (time, ...), which returns others in their place,
+            such as `Calibration.apply` with a label. Default: none.
 
     Returns:
         `xarray.Dataset`: the variable as the mean of the members, or as it is; of members `NAME_spread`, a standard
@@ -125,6 +128,9 @@ def probability_maps(
         meaning = (
             f"share of the pixels in a window of {neighbourhood} x {neighbourhood} that reach the threshold"
         )
+    if recalibrate is not None:
+        shares = [recalibrate(each, share) for each, share in zip(thresholds, shares, strict=True)]
+        meaning += ", recalibrated by how often such a one came true"
     if len(thresholds):
         kept = {key: given.attrs[key] for key in ("grid_mapping",) if key in given.attrs}
         attributes = {

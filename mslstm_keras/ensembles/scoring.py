@@ -9,6 +9,8 @@ import numpy as np
 from keras import ops
 
 from mslstm_keras.data.clips import Clips, fill_missing
+from mslstm_keras.ensembles.calibration import LEVELS, Calibration, Curve, apply_curve, fit_curve, units_of
+from mslstm_keras.ensembles.labels import of_neighbourhood, of_recalibrated
 from mslstm_keras.ensembles.probabilities import exceedance_probability, neighbourhood_probability
 from mslstm_keras.evaluation.extrapolation import WET
 from mslstm_keras.evaluation.intervals import bootstrap_means, interval
@@ -38,6 +40,7 @@ def score_ensembles(
     count: int | None = None,
     side: int | None = None,
     seed: int = 0,
+    calibration: Calibration | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Scores the probabilities of ensembles, by lead time, and those that the neighbourhood of one forecast gives.
@@ -54,6 +57,8 @@ def score_ensembles(
     ("fair"): of one member it is the MAE, so that single forecasts stand in the same table. Likewise the Brier score.
 
     - Reliability: of all forecasts of a probability around 0, 0.1, ..., 1, how often the threshold was reached.
+    - Calibration: the same by lead time, as curves that rise, see `mslstm_keras.ensembles.calibration.fit_curve`. They
+      recalibrate forecasts of other events of the kind; on those scored here they would look better than they are.
     - Ranks: how many members lie below the truth. Where some equal it, it is put among them at random. Pixels where
       all members equal it, such as dry ones, are left out. Rain below 0.1 mm/h counts as none here.
     - Missing pixels of the truth count nowhere. Members of one clip are in memory, and no others.
@@ -68,21 +73,24 @@ def score_ensembles(
         side: int. Of the square window, in pixels, whose pixels give the probabilities of single forecasts besides,
             see `neighbourhood_probability`. Default: none.
         seed: int. Of the first clip; that of the next is greater by 1. Also of the places of ties.
+        calibration: curves of other events, of some of the forecasters or of neighbourhoods: probabilities that they
+            recalibrate are scored besides. Default: none.
         progress: function of the number of clips that are scored, and of all.
 
     Returns:
         {"clips": count, "interval": minutes between frames or None, "units": str, "thresholds": list, "missing": share
         of the pixels of the truth, "forecasts": name -> {"members": M, "seconds": the median of a forecast, "crps":
         score, "brier": {"5": score}, "reliability": {"5": {"forecast": mean probability in each bin, "observed":
-        frequency, "count": pixels}}, "spread": score, "rmse": score, "ratio": score, "ranks": {"count": pixels of each
-        rank, "left_out": pixels}}}. A score is {"mean", "per_frame", "interval"}, as in
-        `mslstm_keras.evaluation.scores.score`; spread, RMSE and ratio have no interval. Of one member spread, ratio and
-        ranks are None; of the neighbourhood, called "NAME, 5 x 5 pixels", there are "brier" and "reliability" alone.
-        None stands for what is a score of nothing.
+        frequency, "count": pixels}}, "calibration": {"5": a curve each lead time}, "spread": score, "rmse": score,
+        "ratio": score, "ranks": {"count": pixels of each rank, "left_out": pixels}}}. A score is {"mean", "per_frame",
+        "interval"}, as in `mslstm_keras.evaluation.scores.score`; spread, RMSE and ratio have no interval. Of one
+        member spread, ratio and ranks are None; of the neighbourhood, called "NAME, 5 x 5 pixels", there are "brier",
+        "reliability" and "calibration" alone; of what is called "..., recalibrated" the first two, and "recalibrates",
+        of what. None stands for what is a score of nothing.
 
     Raises:
         ValueError: if there is no forecaster, a threshold lies outside of the range of the clips, or an argument,
-            clips or members are not as described.
+            clips or members are not as described; if `calibration` is of none of the forecasts, or of others.
         ImportError: if `scores` is not installed.
 
     References:
@@ -100,9 +108,14 @@ def score_ensembles(
     count = clips_to_score(clips, count)
     scale = parse_scale(clips.scale or "0:1")
     pixels = {f"{threshold:g}": _threshold_pixel(threshold, scale) for threshold in thresholds}
+    units = units_of(clips.scale)
+    if calibration is not None:
+        labels = [*forecasters, *(of_neighbourhood(each, side) for each in forecasters if side)]
+        for label in [each for each in labels if each in calibration.curves] or labels[:1]:
+            calibration.check(label, thresholds, forecast_frames, units=units, interval=clips.interval)
     generator = np.random.default_rng(seed)
     observed = np.zeros((count, forecast_frames))
-    counts: dict[str, _Counts] = {}
+    counts: dict[str, dict[str, _Counts]] = {}
     for number in range(count):
         frames = clips.frames(np.array([number]))[0]
         length = context_frames + forecast_frames
@@ -117,23 +130,23 @@ def score_ensembles(
             _check_members(members, truth, name)
             members = np.clip(members, 0, 1)
             if name not in counts:
-                counts[name] = _Members(scale, pixels, observed.shape, generator, len(members))
-            counts[name].seconds.append(seconds)
-            counts[name].add(number, truth, members)
-            if side is not None and len(members) == 1:
-                near = f"{name}, {side} x {side} pixels"
-                if near not in counts:
-                    counts[near] = _Neighbourhood(scale, pixels, observed.shape, side)
-                counts[near].add(number, truth, members)
+                kept = (scale, pixels, observed.shape)
+                counts[name] = _counts_of(name, len(members), side, calibration, kept, generator)
+            counts[name][name].seconds.append(seconds)
+            for each in counts[name].values():
+                each.add(number, truth, members)
         if progress:
             progress(number + 1, count)
     return {
         "clips": count,
         "interval": clips.interval,
-        "units": scale.units if clips.scale else "pixel values",
+        "units": units,
         "thresholds": list(thresholds),
         "missing": float(1 - observed.mean()),
-        "forecasts": _results(counts, (observed > 0).astype("float64")),
+        "forecasts": _results(
+            {label: each for own in counts.values() for label, each in own.items()},
+            (observed > 0).astype("float64"),
+        ),
     }
 
 
@@ -147,6 +160,26 @@ def _threshold_pixel(threshold, scale):
             + f", so that pixels tell them from less. Received: {threshold:g}"
         )
     return pixel
+
+
+def _counts_of(
+    name: str,
+    members: int,
+    side: int | None,
+    calibration: Calibration | None,
+    kept: tuple[Scale, Mapping[str, float], tuple[int, int]],
+    generator: np.random.Generator,
+) -> "dict[str, _Counts]":
+    """Returns label -> what is kept of one forecaster, of windows of its one forecast, and of what is recalibrated."""
+    own: dict[str, _Counts] = {name: _Members(*kept, generator, members)}
+    if side is not None and members == 1:
+        own[of_neighbourhood(name, side)] = _Neighbourhood(*kept, side)
+    curves = {} if calibration is None else calibration.curves
+    return own | {
+        of_recalibrated(label): _Recalibrated(*kept, own[label], label, curves[label])
+        for label in own
+        if label in curves
+    }
 
 
 def _check_members(members, truth, name):
@@ -171,11 +204,13 @@ class _Counts:
     shape: tuple[int, int]
     brier: dict[str, np.ndarray] = field(init=False)
     bins: dict[str, np.ndarray] = field(init=False)
+    levels: dict[str, np.ndarray] = field(init=False)
     seconds: list[float] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.brier = {name: np.zeros(self.shape) for name in self.pixels}
         self.bins = {name: np.zeros((3, BINS)) for name in self.pixels}
+        self.levels = {name: np.zeros((self.shape[1], 3, LEVELS)) for name in self.pixels}
 
     def add(self, number: int, truth: np.ndarray, members: np.ndarray) -> None:
         """Adds a clip, frame by frame: all of its members in float64 may be too much for the memory."""
@@ -184,21 +219,20 @@ class _Counts:
             if observed.any():
                 self._add_frame((number, lead), frame, members[:, lead], observed)
 
-    def _probability(self, members, pixel):
-        """Returns how probable it is that pixels (height, width, channels) reach a pixel value."""
+    def probability(self, members: np.ndarray, threshold: str, lead: int) -> np.ndarray:
+        """Returns how probable it is that pixels (height, width, channels) reach a threshold."""
         raise NotImplementedError
 
     def _add_frame(self, place, truth, members, observed):
         xarray, scores = _libraries()
+        lead = place[1]
         for name, pixel in self.pixels.items():
-            probability = self._probability(members, pixel)[observed].astype("float64")
+            probability = self.probability(members, name, lead)[observed].astype("float64")
             event = (truth[observed] >= pixel).astype("float64")
             forecast, happened = (xarray.DataArray(each, dims="pixel") for each in (probability, event))
             self.brier[name][place] = scores.brier_score(forecast, happened)
-            number = np.rint(probability * (BINS - 1)).astype("int64")
-            self.bins[name] += [
-                np.bincount(number, weights, BINS) for weights in (probability, event, np.ones_like(event))
-            ]
+            self.bins[name] += _binned(probability, event, BINS)
+            self.levels[name][lead] += _binned(probability, event, LEVELS)
 
 
 @dataclass
@@ -207,9 +241,22 @@ class _Neighbourhood(_Counts):
 
     side: int
 
-    def _probability(self, members, pixel):
+    def probability(self, members: np.ndarray, threshold: str, lead: int) -> np.ndarray:
         (frame,) = members
+        pixel = self.pixels[threshold]
         return np.moveaxis(neighbourhood_probability(np.moveaxis(frame, -1, 0), pixel, self.side), 0, -1)
+
+
+@dataclass
+class _Recalibrated(_Counts):
+    """What is kept of the probabilities of others when curves, of a threshold and a lead time, recalibrate them."""
+
+    base: _Counts
+    label: str
+    curves: Mapping[str, Sequence[Curve]]
+
+    def probability(self, members: np.ndarray, threshold: str, lead: int) -> np.ndarray:
+        return apply_curve(self.base.probability(members, threshold, lead), self.curves[threshold][lead])
 
 
 @dataclass
@@ -229,8 +276,8 @@ class _Members(_Counts):
         self.crps, self.variance, self.error = (np.zeros(self.shape) for _ in range(3))
         self.ranks = np.zeros(self.members + 1, "int64")
 
-    def _probability(self, members, pixel):
-        return exceedance_probability(members, pixel)
+    def probability(self, members: np.ndarray, threshold: str, lead: int) -> np.ndarray:
+        return exceedance_probability(members, self.pixels[threshold])
 
     def _add_frame(self, place, truth, members, observed):
         super()._add_frame(place, truth, members, observed)
@@ -252,6 +299,12 @@ class _Members(_Counts):
         told = equal < self.members
         self.ranks += np.bincount(rank[told], minlength=self.members + 1)
         self.left_out += int((~told).sum())
+
+
+def _binned(probability, event, bins):
+    """Returns sums of probabilities and of events, and counts, in bins around 0, 1 / (bins - 1), ..., 1."""
+    number = np.rint(probability * (bins - 1)).astype("int64")
+    return [np.bincount(number, weights, bins) for weights in (probability, event, np.ones_like(event))]
 
 
 def _libraries():
@@ -285,6 +338,12 @@ def _results(counts, weights):
             "brier": {threshold: scored[name, "brier", threshold] for threshold in each.brier},
             "reliability": {threshold: _reliability(bins) for threshold, bins in each.bins.items()},
         }
+        if isinstance(each, _Recalibrated):
+            told["recalibrates"] = each.label
+        else:
+            told["calibration"] = {
+                threshold: _calibration(levels) for threshold, levels in each.levels.items()
+            }
         if isinstance(each, _Members):
             told |= {"members": each.members, "seconds": float(np.median(each.seconds))}
             told |= {"crps": scored[name, "crps", None], **_spread_and_skill(average, each, weights)}
@@ -347,3 +406,12 @@ def _reliability(bins):
         "observed": [total / pixels if pixels else None for total, pixels in zip(event, count, strict=True)],
         "count": count.astype("int64").tolist(),
     }
+
+
+def _calibration(levels):
+    """Returns a curve of each lead time."""
+    curves = []
+    for forecast, event, count in levels:
+        there = count > 0
+        curves.append(fit_curve(forecast[there] / count[there], event[there] / count[there], count[there]))
+    return curves

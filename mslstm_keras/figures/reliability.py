@@ -36,7 +36,7 @@ def probability_figure(
 
     - Reliability, a panel for each threshold: how often it was reached, over the probability of the forecast, and below
       it the share of forecasts of each probability, on a logarithmic scale. On the diagonal forecasts are right. Single
-      forecasts say 0 or 1 and are left out.
+      forecasts say 0 or 1 and are left out. What is recalibrated is dotted, in the colour of what it recalibrates.
     - Spread and error by lead time: dashed the spread of members, drawn through the RMSE of their mean. Where they are
       equal, the spread tells how large the error will be.
     - Ranks of the truth among the members, as multiples of what would be if all were equally frequent: flat is right,
@@ -56,7 +56,16 @@ def probability_figure(
         Wilks 2019, Statistical Methods in the Atmospheric Sciences, 4th edition, chapter 9. Hamill 2001,
         https://doi.org/10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2
     """
-    shown = {name: told for name, told in scores["forecasts"].items() if told.get("members") != 1}
+    shown = {
+        name: told
+        for name, told in scores["forecasts"].items()
+        if told.get("members") != 1 and "recalibrates" not in told
+    }
+    recalibrated = {
+        told["recalibrates"]: told
+        for told in scores["forecasts"].values()
+        if told.get("recalibrates") in shown
+    }
     if not shown:
         raise ValueError("`scores` must be of more than single forecasts. Received: none")
     colours = {name: LINES[index % len(LINES)] for index, name in enumerate(shown)}
@@ -71,9 +80,16 @@ def probability_figure(
     for index, threshold in enumerate(thresholds):
         place = slice(2 * index, 2 * index + 2)
         curves, counts = figure.add_subplot(grid[0, place]), figure.add_subplot(grid[1, place])
-        of_threshold = {name: told["reliability"][threshold] for name, told in shown.items()}
-        _draw_reliability(curves, of_threshold, colours, f"{threshold} {scores['units']} and more")
-        _draw_counts(counts, of_threshold, colours)
+        curves.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1.8)
+        heading = f"reliability, {threshold} {scores['units']} and more"
+        for style, those in (("-", shown), (":", recalibrated)):
+            drawn = {name: told["reliability"][threshold] for name, told in those.items()}
+            _draw_reliability(curves, drawn, colours, style)
+            _draw_counts(counts, drawn, colours, style)
+        if recalibrated:
+            heading += " (dotted: recalibrated)"
+        write_heading(curves, heading, "", "observed frequency")
+        write_heading(counts, "", "forecast probability", "share")
     if ensembles:
         _draw_spread(figure.add_subplot(grid[2, :columns]), ensembles, colours, scores)
         _draw_ranks(figure.add_subplot(grid[2, columns:]), ensembles, colours)
@@ -88,26 +104,26 @@ def probability_figure(
 
 
 def _draw_reliability(
-    axes: "Axes", reliability: Mapping[str, Any], colours: Mapping[str, str], heading: str
+    axes: "Axes", reliability: Mapping[str, Any], colours: Mapping[str, str], style: str
 ) -> None:
-    axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1.8)
     for name, of_name in reliability.items():
         forecast, observed = (np.array(of_name[key], "float64") for key in ("forecast", "observed"))
         there = ~np.isnan(forecast)  # a line through the bins that forecasts fell into
-        axes.plot(
-            forecast[there], observed[there], color=colours[name], marker="o", markersize=6, linewidth=2.5
-        )
-    write_heading(axes, f"reliability, {heading}", "", "observed frequency")
+        line = axes.plot(forecast[there], observed[there], style, color=colours[name], marker="o")[0]
+        line.set(markersize=6, linewidth=2.5)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticklabels=[])
 
 
-def _draw_counts(axes: "Axes", reliability: Mapping[str, Any], colours: Mapping[str, str]) -> None:
+def _draw_counts(
+    axes: "Axes", reliability: Mapping[str, Any], colours: Mapping[str, str], style: str
+) -> None:
     for name, of_name in reliability.items():
         count, forecast = np.array(of_name["count"], "float64"), np.array(of_name["forecast"], "float64")
         there = count > 0
-        share = count[there] / count.sum()
-        axes.plot(forecast[there], share, color=colours[name], marker="o", markersize=4, linewidth=1.5)
-    write_heading(axes, "", "forecast probability", "share")
+        line = axes.plot(forecast[there], count[there] / count.sum(), style, color=colours[name], marker="o")[
+            0
+        ]
+        line.set(markersize=4, linewidth=1.5)
     axes.set(xlim=(-0.02, 1.02), yscale="log")
 
 

@@ -294,6 +294,54 @@ def test_neighbourhood_probabilities_of_radar_maps(succeed, tiny_run, maps, tmp_
         assert "rain_rate_spread" not in written and "5 x 5" in chance.attrs["comment"]
 
 
+def write_curves(path, *labels, units="mm/h", interval=5.0):
+    """Writes what makes a + (1 - a) p of p, a = 0.1, 0.2, ... by lead time."""
+    curves = [{"forecast": [0, 1], "observed": [(lead + 1) / 10, 1]} for lead in range(4)]
+    forecasts = {label: {"calibration": {"0.5": curves, "1": curves}} for label in labels}
+    path.write_text(json.dumps({"units": units, "interval": interval, "forecasts": forecasts}))
+    return path
+
+
+@RAIN
+@pytest.mark.parametrize("words", ["--members 3", "--neighbourhood 5"])
+def test_recalibrated_probabilities(succeed, fail, tiny_run, maps, tmp_path, words):
+    name = tiny_run.name
+    labels = f"{name}, 3 members", f"{name}, 5 x 5 pixels"
+    file = write_curves(tmp_path / "a.json", *labels)
+    given = ["forecast", "--model", tiny_run, "--input", maps, "--threshold", 0.5, 1, *words.split()]
+    succeed(*given, "--output", tmp_path / "plain.nc")
+    succeed(*given, "--calibration", file, "--output", tmp_path / "out.nc")
+    key = "probability_of_rain_rate_above_threshold"
+    plain, found = (
+        xarray.load_dataset(tmp_path / file, decode_timedelta=False) for file in ("plain.nc", "out.nc")
+    )
+    least = np.array([0.1, 0.2, 0.3, 0.4])[:, np.newaxis, np.newaxis]
+    np.testing.assert_allclose(found[key], least + (1 - least) * plain[key], atol=1e-6)
+    assert "recalibrated" in found[key].attrs["comment"]
+    xarray.testing.assert_identical(plain.rain_rate, found.rain_rate)
+    given += ["--output", tmp_path / "none.nc", "--calibration"]
+    assert f"but '{name}, 7 members'" in fail(*given, write_curves(file, f"{name}, 7 members"))
+    assert "Received: 10 minutes for 5" in fail(*given, write_curves(file, *labels, interval=10))
+    assert "in 'mm/h'. Received: in 'm'" in fail(*given, write_curves(file, *labels, units="m"))
+    assert not (tmp_path / "none.nc").exists()
+
+
+def test_recalibrated_probabilities_of_seeds(succeed, fail, tiny_run, tmp_path, files):
+    for seed in (0, 1):
+        shutil.copytree(tiny_run, tmp_path / "runs" / f"seed-{seed}")
+    file = write_curves(tmp_path / "a.json", "runs, 2 seeds", units="pixel values", interval=None)
+    given = ["forecast", "--input", files / "clip.npy", "--threshold", 0.5, "--calibration", file]
+    given += ["--output", files / "out.nc", "--model"]
+    succeed(*given, tmp_path / "runs")
+    with xarray.open_dataset(files / "out.nc") as found:
+        chances, members = found.probability_of_forecast_above_threshold[0], found.forecast_members
+        least = np.array([0.1, 0.2, 0.3, 0.4])[:, np.newaxis, np.newaxis]
+        expected = least + (1 - least) * (members >= 0.5).mean("realization")
+        np.testing.assert_allclose(chances, expected, atol=1e-6)
+    error = fail(*given, tmp_path / "runs" / "seed-0", tmp_path / "runs" / "seed-1")
+    assert "`--calibration` must come with one `--model`, which may be a folder of several seeds." in error
+
+
 def test_models_of_several_seeds_are_an_ensemble(succeed, tiny_run, tmp_path, files, clip):
     """By their names, or as the folder that holds them."""
     runs = [tmp_path / "runs" / f"seed-{seed}" for seed in (0, 1)]
@@ -335,6 +383,9 @@ def test_an_ensemble_of_numbers_in_units(succeed, tiny_run, files, clip):
     [
         ("--threshold 1 2", "`--threshold` must come with `--members`, `--neighbourhood` or several models."),
         ("--neighbourhood 3", "`--neighbourhood` must come with `--threshold`. Received: --neighbourhood 3"),
+        ("--members 2 --calibration a.json", "`--calibration` must come with `--threshold`. Received: --calibration a"),
+        ("--calibration a.json --threshold 1", "`--threshold` must come with `--members`, `--neighbourhood` or"),
+        ("--members 2 --threshold 1 --calibration none.json", "none.json"),
         ("--seed 3", "`--seed` must be left out without `--members`. Received: 3"),
         ("--members 1", "`members` must be a number of members, 2 or more. Received: members=1"),
         ("--members 2 --threshold 2 1", "`--threshold` must be values that rise. Received: 2 1"),
@@ -350,7 +401,9 @@ def test_faults_of_ensembles(fail, tiny_run, files, words, message):
     assert message in fail(*given, *words.split())
 
 
-@pytest.mark.parametrize("words", ["--members 2", "--threshold 1", "--neighbourhood 3", "--seed 1"])
+@pytest.mark.parametrize(
+    "words", ["--members 2", "--threshold 1", "--neighbourhood 3", "--seed 1", "--calibration a.json"]
+)
 def test_a_watched_folder_gives_one_forecast(fail, tiny_run, maps, tmp_path, words):
     error = fail(
         *("forecast", "--model", tiny_run, "--watch", maps, "--output", tmp_path / "out"), *words.split()

@@ -137,6 +137,42 @@ def test_another_grid_and_how_far_it_is(mslstm, tiny_run, maps, monkeypatch):
     assert ended.out.splitlines()[0].startswith(f"{maps}: 3 forecasts, CRPS in mm/h")
 
 
+def test_scores_of_other_clips_recalibrate(succeed, fail, tiny_run, own, tmp_path):
+    words = [
+        "study",
+        "probabilities",
+        "--model",
+        tiny_run,
+        "--dataset",
+        own,
+        "--threshold",
+        0.5,
+        "--members",
+        2,
+    ]
+    file = tmp_path / "scores.json"
+    before = succeed(*words, "--output", file).splitlines()
+    after = succeed(*words, "--calibration", file, "--output", tmp_path / "again.json").splitlines()
+    scores = json.loads((tmp_path / "again.json").read_text())["forecasts"]
+    name, plain = tiny_run.name, json.loads(file.read_text())["forecasts"]
+    label = f"{name}, 2 members"
+    assert set(scores) == {*plain, *(f"{each}, recalibrated" for each in plain)}
+    assert without_seconds({"forecasts": {each: scores[each] for each in plain}}) == without_seconds(
+        {"forecasts": plain}
+    )
+    score = scores[f"{label}, recalibrated"]["brier"]["0.5"]["mean"]
+    assert score < plain[label]["brier"]["0.5"]["mean"]
+    (line,) = [each for each in after if each.startswith(f"{label}, recalibrated")]
+    assert line.split()[4] == "-" and line.split()[5] == f"{score:.4f}"
+    assert len(after) == len(before) + len(plain)
+    error = fail(*words[:-2], "--members", 3, "--threshold", 0.25, "--calibration", file)
+    assert "`calibration` must hold every threshold. Received: no 0.25, but 0.5" in error
+    assert "`calibration` must be a file that `mslstm study probabilities --output` wrote" in fail(
+        *words, "--calibration", tiny_run / "recipe.json"
+    )
+    assert "none.json" in fail(*words, "--calibration", tmp_path / "none.json")
+
+
 def test_refused_words(fail, tiny_run, own, maps):
     words = ["study", "probabilities", "--model", tiny_run, "--threshold", 0.5]
     assert "`--every` must be left out with `--dataset`. Received: 2" in fail(

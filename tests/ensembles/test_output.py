@@ -23,6 +23,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:maps are drawn without some or a
 MEMBERS = np.random.default_rng(0).random((4, 3, 6, 8, 1), "float32")
 
 
+def halved(threshold, probability):
+    return probability / (2 * threshold)
+
+
 @pytest.fixture
 def maps(tmp_path):
     """Six Dutch maps of 16 x 24 pixels: four that were seen, and three members for the two behind."""
@@ -62,6 +66,22 @@ def test_mean_spread_probabilities_and_members_of_rain(maps):
     assert found.threshold.attrs["units"] == "mm/h" and found.attrs["ensemble"] == "three members"
     without = probability_maps(members, source="three members")
     assert "threshold" not in without.coords and len(without.data_vars) == 3
+
+
+def test_probabilities_are_recalibrated_and_say_so(maps):
+    single = maps[1].isel(realization=0, drop=True)
+    name = "probability_of_rain_rate_above_threshold"
+    for given, options in ((maps[1], {}), (single, {"neighbourhood": 3})):
+        plain = probability_maps(given, [0.1, 2.5], source="a", **options)
+        found = probability_maps(given, [0.1, 2.5], source="a", recalibrate=halved, **options)
+        xarray.testing.assert_identical(plain.drop_vars(name), found.drop_vars(name))
+        for threshold in (0.1, 2.5):
+            before, after = (each[name].sel(threshold=threshold).values for each in (plain, found))
+            assert np.nanmax(before) > 0
+            np.testing.assert_allclose(after, before / (2 * threshold), rtol=1e-6)
+        assert found[name].attrs["comment"] == (
+            plain[name].attrs["comment"] + ", recalibrated by how often such a one came true"
+        )
 
 
 def test_neighbourhoods_of_one_forecast(maps):

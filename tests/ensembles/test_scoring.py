@@ -286,7 +286,7 @@ def test_the_neighbourhood_of_single_forecasts_gives_probabilities():
     result = run(values, forecasters, None, thresholds=[0.5], side=3)["forecasts"]
     assert list(result) == ["one", "one, 3 x 3 pixels", "two"]
     near = result["one, 3 x 3 pixels"]
-    assert set(near) == {"brier", "reliability"}
+    assert set(near) == {"brier", "reliability", "calibration"}
     assert result["one"]["brier"]["0.5"]["mean"] == pytest.approx(2 / 81)
     assert near["brier"]["0.5"]["mean"] == pytest.approx((8 * (1 / 9) ** 2 + (8 / 9) ** 2) / 81, rel=1e-5)
 

@@ -76,6 +76,28 @@ def test_reliability_counts_spread_and_ranks(figure):
     np.testing.assert_allclose(stairs.get_data().values, [2, 0.5, 0.5, 0.5, 1.5])
 
 
+def test_what_is_recalibrated_is_dotted_in_the_colour_of_what_it_recalibrates(figure):
+    better = {"reliability": {"1": diagram([0.1, 0.2, 0.5, 0.6, 0.7])}, "recalibrates": "near"}
+    alone = {**better, "recalibrates": "one"}
+    given = {
+        "a": ensemble(),
+        "near": NEAR,
+        "near, recalibrated": better,
+        "one": SINGLE,
+        "one, recalibrated": alone,
+    }
+    drawn = figure(scores(thresholds=[1], **given))
+    reliability, counts = drawn.axes[:2]
+    before, after = lines(reliability, LINES[1])
+    assert (before.get_linestyle(), after.get_linestyle()) == ("-", ":")
+    np.testing.assert_array_equal(after.get_ydata(), [0.1, 0.2, 0.5, 0.6, 0.7])
+    assert len(reliability.lines) == 4 and len(lines(counts, LINES[1])) == 2
+    assert reliability.get_title("left") == "reliability, 1 mm/h and more (dotted: recalibrated)"
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["a", "near"]
+    only = {key: each for key, each in given.items() if not key.startswith("near")}
+    assert "dotted" not in figure(scores(thresholds=[1], **only)).axes[0].get_title("left")
+
+
 def test_without_ensembles_there_is_reliability_alone(figure):
     drawn = figure(scores(near=NEAR, one=SINGLE))
     assert len(drawn.axes) == 4
