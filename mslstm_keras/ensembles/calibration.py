@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
 
 from mslstm_keras.frames.scales import parse_scale
 
@@ -42,6 +41,8 @@ def fit_curve(forecast: np.ndarray, observed: np.ndarray, count: np.ndarray) -> 
         Zadrozny & Elkan 2002, Transforming classifier scores into accurate multiclass probability estimates.
         https://doi.org/10.1145/775047.775151
     """
+    from sklearn.isotonic import IsotonicRegression
+
     there = np.asarray(count) > 0
     if not there.any():
         return {"forecast": [0.0, 1.0], "observed": [0.0, 1.0]}

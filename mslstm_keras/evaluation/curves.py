@@ -98,12 +98,17 @@ def _line_styles(evaluation: Mapping[str, Any]) -> dict[tuple[str, str], dict[st
     """Returns how the curve of each ("models" or "published", name) is drawn."""
     colours, dashes, markers = (itertools.cycle(each) for each in (LINES, DASHES, MARKERS))
     styles = {}
-    own = {name: next(colours) for name in evaluation["models"] if name not in BASELINES}
+    models = [name for name in evaluation["models"] if name not in BASELINES]
+    own = {name: next(colours) for name in models}
+    # Colours begin again with another marker.
+    rounds = {
+        name: ("o", *MARKERS)[index // len(LINES) % (1 + len(MARKERS))] for index, name in enumerate(models)
+    }
     # The paper's have other colours as long as there are some, so that none looks like a model of another name.
     colours = itertools.cycle([colour for colour in LINES if colour not in own.values()] or LINES)
     for name in evaluation["models"]:
         style = {"color": own[name]} if name in own else {"color": FAINT, "linestyle": next(dashes)}
-        styles["models", name] = {**style, "marker": "o", "markersize": 6, "linewidth": 2.5}
+        styles["models", name] = {**style, "marker": rounds.get(name, "o"), "markersize": 6, "linewidth": 2.5}
     for name in evaluation["published"]:
         if any(values.get("per_frame") for values in evaluation["published"][name].values()):
             colour = own.get(name) or next(colours)

@@ -109,6 +109,13 @@ def test_no_curve_of_the_papers_has_the_colour_of_another_model(tmp_path):
     assert len({(style["color"], style["marker"]) for style in styles.values()}) == len(styles)
 
 
+def test_more_models_than_colours_differ_by_their_markers():
+    many = {f"model_{number}": {"mse": scores([1.0, 2, 3, 4])} for number in range(3 * len(LINES))}
+    styles = _line_styles(evaluation(models=many)).values()
+    assert len({(style["color"], style["marker"]) for style in styles}) == 3 * len(LINES)
+    assert [style["marker"] for style in styles][: len(LINES)] == ["o"] * len(LINES)
+
+
 def test_the_papers_curves_begin_with_the_forecast(tmp_path):
     published = {"mim": {"mse": {"mean": None, "per_frame": [5.0, 6]}}}
     models = {"ms_lstm": {"mse": scores([1.0, 2, 3, 4])}}
