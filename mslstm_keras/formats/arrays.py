@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -14,14 +15,17 @@ import numpy as np
 from mslstm_keras.formats.checks import (
     MOST_PER_BYTE,
     check_array,
+    check_frame,
     check_missing,
     listing,
     reading,
+    warn_of_time_last,
     whole_data_set,
 )
-from mslstm_keras.formats.netcdf import NETCDF, ZARR, ZIP, read_netcdf
+from mslstm_keras.formats.netcdf import NETCDF, TIME_NAMES, ZARR, ZIP, read_netcdf
 from mslstm_keras.formats.packing import MISSING, PACKED, are_values, stored_dtype, units_of, unpack
 from mslstm_keras.formats.sequence import Sequence
+from mslstm_keras.timing.times import time_order
 
 if TYPE_CHECKING:
     import h5py
@@ -37,6 +41,37 @@ def read_array(path: Path, any_numbers: bool = False) -> np.ndarray:
         path: file.
         any_numbers: bool. Takes other integers, and NaN, too.
     """
+
+    def check(shape, dtype):
+        check_array(path, shape, dtype, any_numbers)
+        if _is_moving_mnist(path, shape):
+            raise ValueError(
+                f"`{path}` must be one clip, np.load(...)[:, 0] of this file. Received: {shape[1]} clips, as "
+                f"published (time, number, height, width), shape {shape}"
+            )
+
+    frames = _load(path, check)
+    if frames.ndim == 4 and _are_channels_first(frames.shape):
+        raise ValueError(
+            f"`{path}` must have its channels behind (np.moveaxis(frames, 1, -1)), (time, height, width, channels). "
+            f"Received: shape {frames.shape}"
+        )
+    warn_of_time_last(path, frames.shape)
+    if frames.dtype.kind == "f" and not any_numbers:
+        check_missing(frames, path)
+    return frames if frames.ndim == 4 else frames[..., np.newaxis]
+
+
+def read_frame(path: Path, any_numbers: bool = False) -> np.ndarray:
+    """Reads the one array of a file that is a frame by itself, (height, width, channels), see `read_array`."""
+    frame = _load(path, lambda shape, dtype: check_frame(path, shape, dtype, any_numbers))
+    if frame.dtype.kind == "f" and not any_numbers:
+        check_missing(frame, path)
+    return frame if frame.ndim == 3 else frame[..., np.newaxis]
+
+
+def _load(path: Path, check: Callable[[tuple[int, ...], np.dtype], None]) -> np.ndarray:
+    """Reads the one array of a `.npy` or `.npz` file, whose shape and dtype are checked before its values are read."""
     with contextlib.ExitStack() as stack:
         with reading(path):
             file: IO[bytes] = stack.enter_context(open(path, "rb"))
@@ -46,25 +81,12 @@ def read_array(path: Path, any_numbers: bool = False) -> np.ndarray:
         with reading(path):
             shape, dtype = _npy_header(file)
             claimed, left = math.prod(shape) * dtype.itemsize, stored - file.tell()
-        check_array(path, shape, dtype, any_numbers)
-        if _is_moving_mnist(path, shape):
-            raise ValueError(
-                f"`{path}` must be one clip, np.load(...)[:, 0] of this file. Received: {shape[1]} clips, as "
-                f"published (time, number, height, width), shape {shape}"
-            )
+        check(shape, dtype)
         with reading(path):
             if claimed != left:
                 raise ValueError(f"shape {shape} of {dtype} takes {claimed} bytes, there are {left}")
             file.seek(0)
-            frames = np.lib.format.read_array(file, allow_pickle=False)
-    if frames.ndim == 4 and _are_channels_first(shape):
-        raise ValueError(
-            f"`{path}` must have its channels behind (np.moveaxis(frames, 1, -1)), (time, height, width, channels). "
-            f"Received: shape {shape}"
-        )
-    if frames.dtype.kind == "f" and not any_numbers:
-        check_missing(frames, path)
-    return frames if frames.ndim == 4 else frames[..., np.newaxis]
+            return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def open_clips(path: str | os.PathLike[str]) -> np.ndarray:
@@ -166,8 +188,13 @@ def read_hdf5(path: Path, name: str | None) -> Sequence:
         with reading(path):
             stored = whole_data_set(file, data_set)[()]
             frames, valid_range = unpack(stored, attributes)
+            times = _times_beside(file, data_set, len(frames))
     if stored.dtype.kind == "f" and not any(name in attributes for name in MISSING):
         check_missing(frames, path)
+    warn_of_time_last(path, shape)
+    order = None if times is None else time_order(path, times)
+    if order is not None:
+        frames = frames[order]
     return Sequence(
         frames if frames.ndim == 4 else frames[..., np.newaxis],
         units_of(attributes),
@@ -175,6 +202,21 @@ def read_hdf5(path: Path, name: str | None) -> Sequence:
         levels=stored.dtype == np.uint8 and not are_values(attributes),
         unpacked=any(name in attributes for name in PACKED),
     )
+
+
+def _times_beside(file: "h5py.File", data_set: str, count: int) -> np.ndarray | None:
+    """Returns the times of so many frames that stand beside them, numbers or dates; None where there are none."""
+    group = file[data_set].parent
+    beside = [name for name in group if name.lower() in TIME_NAMES and group[name].shape == (count,)]
+    if len(beside) != 1:
+        return None
+    times = group[beside[0]]
+    if np.issubdtype(times.dtype, np.number):
+        return whole_data_set(group, beside[0])[()]
+    try:
+        return times.asstr()[()].astype("datetime64[s]")
+    except (TypeError, ValueError):  # neither numbers nor dates
+        return None
 
 
 def _find_data_set(path: Path, file: "h5py.File", name: str | None) -> str:

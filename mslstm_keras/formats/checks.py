@@ -24,6 +24,8 @@ ROUNDING = 1e-6
 
 _NAMES_SHOWN = 10
 
+_FLAT = 4  # times as long as wide
+
 LITTLE = 2**26  # bytes that may be claimed anyway, as there are filters that pack one value closer still
 
 
@@ -186,16 +188,43 @@ def _scale_hint(dtype: np.dtype) -> str:
 def check_array(path: Path, shape: tuple[int, ...], dtype: np.dtype, any_numbers: bool = False) -> None:
     """Makes sure that an array of this shape and dtype can be a clip; `any_numbers` takes all integers, too."""
     if len(shape) not in (3, 4):
+        frames = ": a frame, not a clip; a folder of such files is one" if len(shape) == 2 else ""
         raise ValueError(
             f"`{path}` must be (time, height, width) or (time, height, width, channels). "
+            f"Received: shape {shape}{frames}"
+        )
+    _check_numbers(path, dtype, any_numbers)
+    check_count(path, shape)
+
+
+def check_frame(path: Path, shape: tuple[int, ...], dtype: np.dtype, any_numbers: bool = False) -> None:
+    """Makes sure that an array of this shape and dtype can be a frame of a folder, see `check_array`."""
+    if len(shape) not in (2, 3):
+        raise ValueError(
+            f"`{path}` must be (height, width) or (height, width, channels), being one frame of a folder. "
             f"Received: shape {shape}"
         )
+    _check_numbers(path, dtype, any_numbers)
+    check_count(path, shape)
+
+
+def _check_numbers(path: Path, dtype: np.dtype, any_numbers: bool) -> None:
     known = np.issubdtype(dtype, np.floating) or dtype in (np.uint8, bool)
     if not known and not (any_numbers and np.issubdtype(dtype, np.integer)):
         raise ValueError(
             f"`{path}` must hold uint8 or floats in [0, 1]. Received: dtype {dtype}{_scale_hint(dtype)}"
         )
-    check_count(path, shape)
+
+
+def warn_of_time_last(path: Path, shape: tuple[int, ...]) -> None:
+    """Warns where an array without names of its axes looks like (height, width, time): frames are rarely so flat."""
+    first, second, third = shape[:3]
+    if 1 < first == second != third or _FLAT * third <= min(first, second):
+        warnings.warn(
+            f"`{path}` is read as {first} frames of {second} x {third}; if it is (height, width, time), "
+            "np.moveaxis(frames, 2, 0) puts it right",
+            stacklevel=5,
+        )
 
 
 def check_missing(frames: np.ndarray, path: Path) -> None:

@@ -59,7 +59,7 @@ def frame_files(folder: Path) -> FrameOrder:
     if not images:
         raise ValueError(f"`{folder}` must hold images ({', '.join(PICTURES)}). Received: none")
     if beside:
-        warnings.warn(f"`{folder}`: no frames are {listing(path.name for path in beside)}", stacklevel=7)
+        warnings.warn(f"`{folder}`: no frames are {listing(path.name for path in beside)}", stacklevel=5)
     first: dict[str, Path] = {}
     for path in images:
         if first.setdefault(bare_name(path), path) != path:

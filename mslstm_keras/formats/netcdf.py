@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 NETCDF = (".nc", ".nc4", ".cdf")
 ZARR = (".zarr",)
+_MARKS = ("zarr.json", ".zgroup", ".zarray")  # files of a store
 ZIP = (".zip",)  # of a store; no kind of its own, as zips hold anything
 
 _LARGEST_CLASSIC = 2**33  # bytes: one variable alone cannot be read of a file in this form
@@ -48,11 +49,13 @@ _STANDARD = {
     "projection_x_coordinate": "X",
 }
 _NAMES = {
-    "T": "time times t valid_time datetime date frame frames step lead_time leadtime forecast_time nt",
+    "T": "time times t timestamp timestamps valid_time datetime date frame frames step lead_time leadtime "
+    "forecast_time nt",
     "Y": "y lat latitude rlat yc ny nlat northing south_north north_south row rows j",
     "X": "x lon longitude rlon xc nx nlon easting west_east east_west col cols column columns i",
     "C": "channel channels band bands rgb rgba c",
 }
+TIME_NAMES = frozenset(_NAMES["T"].split())
 _ROLES = {name: role for role, names in _NAMES.items() for name in names.split()}
 # What is packed and missing is told by `unpack`, and nothing is read before its size is checked.
 _AS_STORED: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "create_default_indexes": False}
@@ -63,8 +66,7 @@ _NAMELESS = r"phony_dim_\d+|dim_\d+"
 def is_zarr(path: Path) -> bool:
     """Returns whether a folder, or a `.zip`, is a Zarr store."""
     if path.is_dir():
-        marks = ("zarr.json", ".zgroup", ".zarray")
-        return path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in marks)
+        return path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in _MARKS)
     return path.suffix.lower() in ZARR + ZIP
 
 
@@ -164,6 +166,9 @@ def _open_zarr(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping[s
             unpacked = sum(member.file_size for member in archive.infolist())
             if unpacked > _MOST_UNPACKED * path.stat().st_size + LITTLE:
                 raise ValueError(f"{unpacked} bytes claimed by {path.stat().st_size} bytes of a zip")
+            names = archive.namelist()
+            if not any(Path(name).name in _MARKS for name in names):
+                raise ValueError(f"no Zarr store, but {listing(names)}: unpack it, and give what is in it")
             damaged = archive.testzip()  # found by zarr, it would be logged, too
         if damaged:
             raise ValueError(f"{damaged} has another checksum")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mslstm_keras.formats.arrays import ARRAYS, HDF5, read_array, read_hdf5, split_data_set
+from mslstm_keras.formats.arrays import ARRAYS, HDF5, read_array, read_frame, read_hdf5, split_data_set
 from mslstm_keras.formats.checks import ROUNDING, check_count, check_crop, check_frames, check_size, reading
 from mslstm_keras.formats.colours import Colour, ColoursSeen, read_colour_scale, to_values
 from mslstm_keras.formats.fitting import Fitting
@@ -27,6 +27,8 @@ from mslstm_keras.integers import is_whole
 
 CLIPS = ARRAYS + ANIMATIONS + VIDEOS + HDF5 + NETCDF + ZARR
 LUMA = np.array([0.299, 0.587, 0.114], "float32")  # ITU-R BT.601: how bright red, green and blue look
+
+_MOST_CHANNELS = 4  # that pictures have
 
 Code = Callable[[np.ndarray], np.ndarray]
 """Makes pixels in [0, 1] of the numbers of a file."""
@@ -60,7 +62,8 @@ def read_clip(
       is the luminance of the video, full range; what is transparent is black. Frames that last longer stand
       several times, too; a warning tells of uneven times, oblong pixels and interlacing. Needs
       `pip install 'mslstm_keras[video]'`.
-    - A folder: images of one size, in the order of the numbers or times in their names: 2 before 10, 1.25 before
+    - A folder: images of one size, or `.npy` files of one frame each, (height, width) or (height, width, channels), in
+      the order of the numbers or times in their names: 2 before 10, 1.25 before
       1.5, -20 before 0, 31.01.2024 before 01.02.2024. A gap between numbers or times is a warning that names it.
       Nothing is passed over in silence: notes and tables are named in a warning, anything else that is no
       image is an error; hidden files and those of operating systems do not count.
@@ -133,7 +136,7 @@ def read_in_units(
     clip, coded = _read(path, channels, coder, levels_too=False, **options)
     coder.report()
     place = split_data_set(Path(path))[0]
-    if not coded and (_reader_of_sequences(place) or unpacked_suffix(place) in ARRAYS):
+    if not coded and (_reader_of_sequences(place) or _holds_arrays(place)):
         warnings.warn(
             f"`{path}` holds uint8, which is read as levels 0 .. 255 of pixels, not as numbers in the range of the "
             f"model's data, {scale}; the same range given by hand (`--range`) reads numbers",
@@ -178,8 +181,12 @@ def clip_shape(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
         return time, height, width, channels
     pictured = path.is_dir() or suffix in PICTURES
     frames: Iterable[np.ndarray]
+    arrays = False
     if path.is_dir():
-        frames = (picture for _, picture in _read_folder(path, False))
+        files = _read_folder(path, False, any_numbers=True)
+        first = next(files)
+        arrays = unpacked_suffix(first[0]) in ARRAYS
+        frames = (picture for _, picture in itertools.chain([first], files))
     elif pictured:
         frames = read_pictures(path)
     elif suffix in VIDEOS:
@@ -195,9 +202,11 @@ def clip_shape(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
         if pictured:
             colours.add(frame)
         if not time:
-            height, width = frame.shape[:2]
+            height, width, channels = frame.shape
         time += 1
-    return time, height, width, 3 if coloured and not colours.are_scale() else 1
+    if not arrays:
+        channels = 3 if coloured and not colours.are_scale() else 1
+    return time, height, width, channels
 
 
 def data_range(
@@ -268,7 +277,15 @@ def _read(
         used = of_levels
         as_stored = used is not None
         if path.is_dir():
-            pictures = _read_folder(path, as_stored)
+            pictures = _read_folder(path, as_stored, any_numbers=code is not None)
+            file, frame = next(pictures)
+            if unpacked_suffix(file) in ARRAYS:
+                if table is not None:
+                    raise ValueError(
+                        f"`colour_scale` must come with pictures. Received: arrays, such as {file}"
+                    )
+                used = of_levels if frame.dtype == np.uint8 else code
+            pictures = itertools.chain([(file, frame)], pictures)
         else:
             pictures = ((path, each) for each in read_pictures(path, as_stored))
         pictures = itertools.islice(_in_values(path, pictures, channels, table), count)
@@ -290,6 +307,12 @@ def _read(
         raise ValueError(f"`path` must be a folder of images or end in one of {kinds}. Received: {path}")
     fitting.report()
     return clip, used is not None
+
+
+def _holds_arrays(path: Path) -> bool:
+    """Returns whether a file is an array of NumPy's, or a folder has one a frame."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return any(unpacked_suffix(file) in ARRAYS for file in files)
 
 
 def _reader_of_sequences(path: Path) -> Callable[[Path, str | None], Sequence] | None:
@@ -353,12 +376,34 @@ def _check_range(values: np.ndarray, path: Path, note: str = "") -> None:
         )
 
 
-def _read_folder(path: Path, as_stored: bool) -> Iterator[tuple[Path, np.ndarray]]:
-    """Reads the images of a folder, each of one frame, in the order of their names."""
+def _read_folder(path: Path, as_stored: bool, any_numbers: bool) -> Iterator[tuple[Path, np.ndarray]]:
+    """Reads the images of a folder, or arrays, each of one frame, in the order of their names."""
     files = frame_files(path)
     if gaps := files.gaps():
-        warnings.warn(f"`{path}`: {gaps}", stacklevel=6)
+        warnings.warn(f"`{path}`: {gaps}", stacklevel=4)
+    if anew := files.anew:
+        warnings.warn(
+            f"`{path}`: {anew[1].name} comes behind {anew[0].name}, as their names have several numbers; several clips "
+            "need a folder each",
+            stacklevel=4,
+        )
+    kinds = {unpacked_suffix(file) in ARRAYS: file.name for file in reversed(files.paths)}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"`{path}` must hold images, or arrays of one frame each, not both. Received: {kinds[False]} and "
+            f"{kinds[True]}"
+        )
+    dtype = None
     for file in files.paths:
+        if True in kinds:
+            frame = read_frame(file, any_numbers)
+            dtype = dtype or frame.dtype
+            if frame.dtype != dtype:
+                raise ValueError(
+                    f"`{file}` must be of one dtype with the others. Received: {frame.dtype} after {dtype}"
+                )
+            yield file, frame
+            continue
         frames = read_pictures(file, as_stored)
         if len(frames) > 1:
             raise ValueError(f"`{file}` must hold one frame, being one of a folder. Received: {len(frames)}")
@@ -439,7 +484,9 @@ def _to_clip(pixels: np.ndarray, channels: int, path: Path, code: Code | None = 
         return (frames @ LUMA)[..., np.newaxis]
     if (frames.shape[-1], channels) == (1, 3):
         return np.repeat(frames, 3, axis=-1)
+    several = ", or several clips, (clips, time, height, width): give one of them, np.load(...)[0]"
+    several = several if frames.shape[-1] > _MOST_CHANNELS else ""
     raise ValueError(
         "`channels` must be 1, 3 or what the file has, and only 1 and 3 become each other. "
-        f"Received: channels={channels} for {frames.shape[-1]} in {path}"
+        f"Received: channels={channels} for {frames.shape[-1]} in {path}{several}"
     )

@@ -56,6 +56,23 @@ class FrameOrder:
     values: tuple[Value, ...] | None
 
     @property
+    def anew(self) -> tuple[Path, Path] | None:
+        """First two neighbours between which a number begins anew, as in `a1_f9` and `a2_f0`, as where clips lie in
+        one folder one behind the other. None where frames have one number or time each."""
+        rows = [[int(number) for number in re.findall("[0-9]+", path.name)] for path in self.paths]
+        if self.values is not None or len({len(row) for row in rows}) != 1:
+            return None
+        columns = [column for column in zip(*rows, strict=True) if len(set(column)) > 1]
+        if len(columns) < 2:
+            return None
+        last = columns[-1]
+        falls = [place for place in range(1, len(last)) if last[place] < last[place - 1]]
+        runs = itertools.pairwise((0, *falls, len(last)))
+        if not falls or any(end - start < 2 or last[start] != last[0] for start, end in runs):
+            return None
+        return self.paths[falls[0] - 1], self.paths[falls[0]]
+
+    @property
     def interval(self) -> datetime.timedelta | Fraction | None:
         """Usual step from a frame to the next: a time, or a number. None for fewer than two values."""
         if self.values is None or len(self.values) < 2:

@@ -1,6 +1,7 @@
 """Array files: whole, damaged, of other content, and lying about their size."""
 
 import io
+import re
 import resource
 import struct
 import tracemalloc
@@ -311,3 +312,64 @@ def test_channels_before_height_and_width_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", random_levels(4, 3, 1, 16, 16))
     with pytest.raises(ValueError, match=r"must have its channels behind \(np.moveaxis\(clips, 2, -1\)\)"):
         open_clips(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 8), (12, 12, 30), (60, 80, 10), (16, 16, 8, 3)])
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+def test_time_that_may_come_last_is_said(tmp_path, shape, suffix):
+    levels, path = random_levels(*shape), tmp_path / f"a{suffix}"
+    np.save(path, levels) if suffix == ".npy" else save_hdf5(path, clip=levels)
+    said = f"is read as {shape[0]} frames of {shape[1]} x {shape[2]}; if it is (height, width, time), np.moveaxis"
+    with pytest.warns(UserWarning, match=re.escape(said)) as warned:
+        assert read_clip(path, (*shape, 1)[3]).shape[:3] == shape[:3]
+    assert [each.filename for each in warned] == [__file__]
+
+
+@pytest.mark.parametrize("shape", [(20, 64, 64), (8, 16, 12), (16, 8, 4), (1, 1, 3), (5, 5, 5)])
+def test_frames_of_usual_sides_are_not(tmp_path, shape):
+    np.save(tmp_path / "a.npy", random_levels(*shape))
+    assert read_clip(tmp_path / "a.npy").shape == (*shape, 1)
+
+
+def test_what_holds_several_clips_or_one_frame_is_told(tmp_path):
+    np.save(tmp_path / "clips.npy", random_levels(3, 8, 16, 12))
+    with pytest.raises(
+        ValueError, match=r"channels=1 for 12 in .*, or several clips, .*: give one of them, np.load"
+    ):
+        read_clip(tmp_path / "clips.npy")
+    np.save(tmp_path / "two.npy", random_levels(8, 16, 12, 2))
+    with pytest.raises(ValueError, match=r"channels=1 for 2 in .*two\.npy$"):
+        read_clip(tmp_path / "two.npy")
+    np.save(tmp_path / "frame.npy", random_levels(16, 12))
+    with pytest.raises(ValueError, match=r"\(16, 12\): a frame, not a clip; a folder of such files is one$"):
+        read_clip(tmp_path / "frame.npy")
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "first"),
+    [
+        ("time", np.array([3, 1, 2]), "1 to 3"),
+        ("Timestamps", [b"2024-01-01T00:10", b"2024-01-01T00:00", b"2024-01-01T00:05"], "2024-01-01T00:00"),
+    ],
+)
+def test_hdf5_frames_are_sorted_by_the_times_beside_them(tmp_path, name, times, first):
+    levels = random_levels(3, 5, 4)
+    save_hdf5(tmp_path / "a.h5", **{"camera/clip": levels, f"camera/{name}": times})
+    with pytest.warns(UserWarning, match=f"frames are sorted by their times, {first}"):
+        clip = read_clip(tmp_path / "a.h5")
+    np.testing.assert_allclose(clip[..., 0], levels[[1, 2, 0]] / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"time": np.arange(3)},
+        {"time": [b"a", b"c", b"b"]},
+        {"time": np.arange(4)[::-1]},
+        {"x/time": [3, 2, 1]},
+    ],
+)
+def test_hdf5_frames_stay_where_there_are_no_times_that_fall(tmp_path, beside):
+    levels = random_levels(3, 5, 4)
+    save_hdf5(tmp_path / "a.h5", clip=levels, **beside)
+    np.testing.assert_allclose(read_clip(tmp_path / "a.h5")[..., 0], levels / 255, atol=1e-6)

@@ -408,3 +408,79 @@ def test_the_range_of_the_first_frames(tmp_path, kind):
         first.save(path, save_all=True, append_images=others)
     assert data_range(path) == (0, 9)
     assert data_range(path, share=0.7) == (0, 6)
+
+
+def save_arrays(folder, frames, names=None):
+    folder.mkdir()
+    for index, frame in enumerate(frames):
+        np.save(folder / (names[index] if names else f"f{index}.npy"), frame)
+    return folder
+
+
+def test_a_folder_of_arrays_is_a_clip(tmp_path):
+    levels = np.random.default_rng(0).integers(0, 256, (12, 6, 5), "uint8")
+    folder = save_arrays(tmp_path / "levels", levels)
+    np.testing.assert_allclose(read_clip(folder)[..., 0], levels / 255, atol=1e-6)
+    assert clip_shape(folder) == (12, 6, 5, 1)
+    floats = save_arrays(tmp_path / "floats", np.random.default_rng(0).random((3, 6, 5, 2)))
+    assert read_clip(floats, 2).shape == clip_shape(floats) == (3, 6, 5, 2)
+    np.testing.assert_array_equal(read_clip(floats, 2)[1], np.load(floats / "f1.npy").astype("float32"))
+    halves = read_clip(folder, size=(3, 5), crop=(0, 6, 0, 5))
+    assert halves.shape == (12, 3, 5, 1)
+
+
+def test_a_folder_of_numbers_needs_their_range(tmp_path):
+    counts = np.random.default_rng(0).integers(0, 1000, (4, 6, 5))
+    for dtype in ("int32", "float64"):
+        folder = save_arrays(tmp_path / dtype, counts.astype(dtype))
+        clip, scale = read_in_units(folder, 1, "0:1000 bikes/h")
+        np.testing.assert_allclose(clip[..., 0], counts / 1000, atol=1e-6)
+        assert scale == "0:1000 bikes/h" and data_range(folder) == (counts.min(), counts.max())
+        np.testing.assert_allclose(read_clip(folder, scale="0:2000")[..., 0], counts / 2000, atol=1e-6)
+        with pytest.raises(ValueError, match=r"must hold uint8 or floats|must lie in"):
+            read_clip(folder)
+    gaps = save_arrays(tmp_path / "gaps", np.where(counts > 500, np.nan, counts))
+    with pytest.raises(ValueError, match="must be finite"):
+        read_clip(gaps)
+    with pytest.warns(UserWarning, match="missing"):
+        assert read_clip(gaps, scale="0:1000").max() <= 0.5
+    levels = save_arrays(tmp_path / "levels", counts.astype("uint8"))
+    with pytest.warns(UserWarning, match="holds uint8, which is read as levels"):
+        clip, scale = read_in_units(levels, 1, "0:1000 bikes/h")
+    np.testing.assert_allclose(clip[..., 0], counts.astype("uint8") / 255, atol=1e-6)
+    assert scale is None
+
+
+def test_what_no_folder_of_arrays_is(tmp_path):
+    frames = np.zeros((2, 6, 5), "uint8")
+    mixed = save_arrays(tmp_path / "mixed", frames)
+    Image.fromarray(frames[0]).save(mixed / "f2.png")
+    with pytest.raises(
+        ValueError, match=r"images, or arrays of one frame each, not both\. Received: f2\.png and f0\.npy"
+    ):
+        read_clip(mixed)
+    clips = save_arrays(tmp_path / "clips", np.zeros((2, 3, 4, 6, 5), "uint8"))
+    with pytest.raises(
+        ValueError, match=r"f0\.npy` must be .*being one frame of a folder. Received: shape \(3, 4, 6, 5\)"
+    ):
+        read_clip(clips)
+    kinds = save_arrays(tmp_path / "kinds", [frames[0], frames[1].astype("float32")])
+    with pytest.raises(
+        ValueError, match=r"must be of one dtype with the others\. Received: float32 after uint8"
+    ):
+        read_clip(kinds)
+    sizes = save_arrays(tmp_path / "sizes", [frames[0], frames[1].T])
+    with pytest.raises(ValueError, match="must have frames of one size"):
+        read_clip(sizes)
+    with pytest.raises(ValueError, match=r"`colour_scale` must come with pictures\. Received: arrays"):
+        read_clip(save_arrays(tmp_path / "own", frames), colour_scale={"#ffffff": 1.0})
+
+
+def test_several_clips_in_one_folder_are_told(tmp_path):
+    levels = np.zeros((4, 6, 5), "uint8")
+    save_folder(tmp_path / "a", levels, ["cam0_t0.png", "cam0_t1.png", "cam1_t0.png", "cam1_t1.png"])
+    with pytest.warns(
+        UserWarning, match=r"cam1_t0\.png comes behind cam0_t1\.png, .* a folder each"
+    ) as warned:
+        assert len(read_clip(tmp_path / "a")) == 4
+    assert [each.filename for each in warned] == [__file__]

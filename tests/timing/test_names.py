@@ -288,3 +288,20 @@ def test_even_steps_have_an_interval_and_no_gap(names, interval):
 )
 def test_gaps_are_named(names, gaps):
     assert ordered(names.split()).gaps() == gaps
+
+
+@pytest.mark.parametrize(
+    ("names", "anew"),
+    [
+        ("a1_f0 a1_f1 a2_f0 a2_f1 a2_f2", ("a1_f1", "a2_f0")),
+        ("1-08 1-09 2-08 2-09 3-08 3-09", ("1-09", "2-08")),
+        ("a1_f1 a1_f2 a1_f10 a2_f3 a2_f4", None),  # counted on
+        ("a1_f0 a2_f0 a3_f0", None),  # one number
+        ("a1_f0 a2_f1 a3_f0 a4_f1", None),  # of one each, as every number of the first
+        ("f1 f2 f3", None),
+        ("20240101_0000 20240101_0005 20240102_0000", None),
+    ],
+)
+def test_where_a_number_begins_anew(names, anew):
+    found = ordered(names.split()).anew
+    assert (found and tuple(path.stem for path in found)) == anew
