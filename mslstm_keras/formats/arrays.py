@@ -207,7 +207,8 @@ def read_hdf5(path: Path, name: str | None) -> Sequence:
 def _times_beside(file: "h5py.File", data_set: str, count: int) -> np.ndarray | None:
     """Returns the times of so many frames that stand beside them, numbers or dates; None where there are none."""
     group = file[data_set].parent
-    beside = [name for name in group if name.lower() in TIME_NAMES and group[name].shape == (count,)]
+    named = {name: group.get(name) for name in group if name.lower() in TIME_NAMES}
+    beside = [name for name, each in named.items() if getattr(each, "shape", None) == (count,)]
     if len(beside) != 1:
         return None
     times = group[beside[0]]
