@@ -24,7 +24,7 @@ ROUNDING = 1e-6
 
 _NAMES_SHOWN = 10
 
-_FLAT = 4  # times as long as wide
+_FLAT, _SMALLEST = 4, 8  # times as long as wide; pixels a side
 
 LITTLE = 2**26  # bytes that may be claimed anyway, as there are filters that pack one value closer still
 
@@ -219,7 +219,8 @@ def _check_numbers(path: Path, dtype: np.dtype, any_numbers: bool) -> None:
 def warn_of_time_last(path: Path, shape: tuple[int, ...]) -> None:
     """Warns where an array without names of its axes looks like (height, width, time): frames are rarely so flat."""
     first, second, third = shape[:3]
-    if 1 < first == second != third or _FLAT * third <= min(first, second):
+    square_without_it = third < first == second
+    if min(first, second) >= _SMALLEST and (square_without_it or _FLAT * third <= min(first, second)):
         warnings.warn(
             f"`{path}` is read as {first} frames of {second} x {third}; if it is (height, width, time), "
             "np.moveaxis(frames, 2, 0) puts it right",
