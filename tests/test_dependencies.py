@@ -1,9 +1,16 @@
 """What pyproject.toml declares is what is imported."""
 
+import contextlib
+import os
 import re
+import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+
+import h5py
+import numpy as np
+from PIL import Image
 
 from tests.test_architecture import ROOT, imports
 
@@ -57,6 +64,19 @@ ANY = CORE | declared(texts for extra, texts in EXTRAS.items() if extra not in (
 
 def is_test(path):
     return path.name.endswith("_test.py") or path.name in ("make_dummy_data.py", "conftest.py")
+
+
+def needed_by_core():
+    """Returns the packages of the core, and those that these need."""
+    found, waiting = set(), sorted(CORE)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        with contextlib.suppress(PackageNotFoundError):
+            waiting += declared([[text for text in requires(name) or () if "extra ==" not in text]])
+    return found
 
 
 def files(*folders):
@@ -134,3 +154,57 @@ def test_messages_name_extras_that_there_are():
     written = {extra for text in texts + pages for extra in re.findall(r"mslstm_keras\[(\w+)\]", text)}
     assert len(named) > 8
     assert named | written - {"extra"} <= EXTRAS.keys()
+
+
+# Runs in a process of its own: hides modules, imports every module of the package, and forecasts clips.
+LEAN = """
+import importlib, importlib.abc, pkgutil, sys
+from mslstm_keras.cli import main
+
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in sys.argv[1].split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+import mslstm_keras
+for module in pkgutil.walk_packages(mslstm_keras.__path__, "mslstm_keras."):
+    if not module.name.endswith("__main__"):
+        try:
+            importlib.import_module(module.name)
+        except ImportError as error:
+            print(module.name, error)
+for clip in sys.argv[2:]:
+    assert main(["forecast", "--model", "ms_lstm_moving_mnist", "--input", clip, "--output", clip + ".gif"]) == 0
+"""
+
+
+def test_the_core_alone_imports_every_module_and_forecasts(tmp_path):
+    core = needed_by_core()
+    hidden = sorted(
+        module
+        for module, packages in DISTRIBUTIONS.items()
+        if {*map(canonical, packages)} & (ANY - core) and not {*map(canonical, packages)} & core
+    )
+    assert {"pyproj", "xarray", "scores"} <= {*hidden} and not {"keras", "matplotlib", "h5py"} & {*hidden}
+    levels = np.random.default_rng(0).integers(0, 256, (12, 24, 20), "uint8")
+    pictures = [Image.fromarray(each) for each in levels]
+    pictures[0].save(tmp_path / "clip.gif", save_all=True, append_images=pictures[1:])
+    np.save(tmp_path / "clip.npy", levels)
+    with h5py.File(tmp_path / "clip.h5", "w") as file:
+        file["frames"] = levels
+    (tmp_path / "folder").mkdir()
+    for number, each in enumerate(pictures):
+        each.save(tmp_path / "folder" / f"{number}.png")
+    clips = [str(tmp_path / name) for name in ("clip.gif", "clip.npy", "clip.h5", "folder")]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LEAN, ",".join(hidden), *clips],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    refused = [line for line in done.stdout.splitlines() if line.startswith("mslstm_keras.")]
+    assert all(re.match(r"mslstm_keras\.search\.\w+ A search needs pip install", line) for line in refused)
+    assert len(list(tmp_path.glob("*.gif"))) == 5

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mslstm_keras.radar.maps import DEPTH, RATE, RadarMap
-from mslstm_keras.radar.odim import CCS4
+from mslstm_keras.radar.odim import SWISS, swiss_grid
 
 _PRODUCTS = {"AQC": DEPTH, "CPC": DEPTH, "AZC": DEPTH, "RZC": RATE}
 _COLOURED = {"AZC": "sum", "RZC": "rate"}
@@ -38,7 +38,7 @@ def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
 
     with Image.open(path, formats=["GIF"]) as picture:
         size, comment = picture.size[::-1], picture.info.get("comment", b"")
-    if size != CCS4.shape:
+    if size != SWISS:
         raise ValueError(f"must have the 640 x 710 pixels of the Swiss domain, has {size[0]} x {size[1]}")
     comment = comment.decode("ascii", "replace") if isinstance(comment, bytes) else comment
     named = re.search(r"PRDT=([A-Z]{3})(\d{2})(\d{3})(\d{2})(\d{2})", comment)
@@ -58,7 +58,7 @@ def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
         product=product,
         quantity=_PRODUCTS[product],
         time=day.astype("datetime64[s]") + np.timedelta64(int(named[4]) * 60 + int(named[5]), "m"),
-        grid=CCS4,
+        grid=swiss_grid(),
         minutes=minutes,
     )
     if not pixels:
@@ -70,7 +70,7 @@ def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
     table = _amounts(_COLOURED[product])
     present, places = np.unique(colours, return_inverse=True)
     amounts = np.array([table.get(colour, np.nan) for colour in present.tolist()])
-    return found, amounts[places].reshape(CCS4.shape)
+    return found, amounts[places].reshape(SWISS)
 
 
 @functools.cache

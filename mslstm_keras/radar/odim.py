@@ -5,6 +5,7 @@ echo become the offset, in Germany less than no rain, and in Switzerland missing
 one of three; and it reads the quality of every pixel, which takes five times as long.
 """
 
+import functools
 import re
 from collections import ChainMap
 from typing import Any
@@ -40,16 +41,22 @@ _CENTRES = {
     "247": "EUMETNET OPERA",
 }
 _NOWCASTS = ("RV", "RS", "WN")  # of DWD, whose end of the data is the time that is forecast
-# The radar domain of MeteoSwiss, which its older files do not state.
-CCS4 = Grid(
-    "+proj=somerc +lat_0=46.9524055555556 +lon_0=7.43958333333333 +k_0=1 +x_0=600000 +y_0=200000 +ellps=bessel "
-    "+towgs84=674.374,15.056,405.346,0,0,0,0 +units=m +no_defs",
-    (640, 710),
-    255000.0,
-    480000.0,
-    1000.0,
-    1000.0,
-)
+SWISS = (640, 710)
+"""(height, width) of the radar domain of MeteoSwiss."""
+
+
+@functools.cache
+def swiss_grid() -> Grid:
+    """Returns the radar domain of MeteoSwiss, CCS4, which its older files do not state."""
+    return Grid(
+        "+proj=somerc +lat_0=46.9524055555556 +lon_0=7.43958333333333 +k_0=1 +x_0=600000 +y_0=200000 +ellps=bessel "
+        "+towgs84=674.374,15.056,405.346,0,0,0,0 +units=m +no_defs",
+        SWISS,
+        255000.0,
+        480000.0,
+        1000.0,
+        1000.0,
+    )
 
 
 def text(value: Any) -> str:
@@ -181,8 +188,8 @@ def _minutes(start: np.datetime64 | None, end: np.datetime64 | None) -> float | 
 
 def _grid(where: ChainMap[str, Any], shape: tuple[int, int], service: str) -> Grid:
     if "projdef" not in where:
-        if service == "MeteoSwiss" and shape == CCS4.shape:
-            return CCS4
+        if service == "MeteoSwiss" and shape == SWISS:
+            return swiss_grid()
         return Grid.unplaced(shape)
     projection = text(where["projdef"])
     corners = [

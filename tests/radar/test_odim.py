@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mslstm_keras.radar.maps import DEPTH, RATE, REFLECTIVITY
-from mslstm_keras.radar.odim import CCS4, is_odim, read_odim
+from mslstm_keras.radar.odim import is_odim, read_odim, swiss_grid
 from tests.support.radar_files import STERE, codes, stamps, write_odim
 
 TIME = stamps("2024-11-26T01:00:00", 1)[0]
@@ -176,13 +176,14 @@ class TestGrid:
         write_odim(path, TIME, codes(1, (640, 710)), service="ORG:215")
         with h5py.File(path, "a") as file:
             del file["where"]
-        assert read(path)[0].grid == CCS4
+        assert read(path)[0].grid == swiss_grid()
 
     def test_the_swiss_domain_is_that_of_pysteps(self, path, importers):
         write_odim(path, TIME, codes(1, (640, 710)), service="ORG:215")
         _, _, facts = importers.import_mch_hdf5(str(path))
         edges = [facts[name] for name in ("x1", "y2", "xpixelsize", "ypixelsize")]
-        assert (CCS4.left, CCS4.top, CCS4.dx, CCS4.dy) == tuple(edges)
+        grid = swiss_grid()
+        assert (grid.left, grid.top, grid.dx, grid.dy) == tuple(edges)
 
 
 def test_claims_of_size(path):
