@@ -5,7 +5,7 @@
 # it is kept.
 
 # %%
-# !mslstm export ms_lstm_moving_mnist --format onnx --output model.onnx
+# !mslstm export ms_lstm_moving_mnist --output model.onnx
 
 # %%
 import numpy as np

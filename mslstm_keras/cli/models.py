@@ -63,14 +63,13 @@ def _add_export_command(commands):
         "export",
         _export,
         "put a model into the form that a server or another runtime loads",
-        "mslstm export ms_lstm_moving_mnist --format onnx --output model.onnx",
+        "mslstm export ms_lstm_moving_mnist --output model.onnx",
     )
     completed(command.add_argument("model", help=MODEL), any_of(zoo_names, file_names))
     command.add_argument(
         "--format",
-        default="saved_model",
         choices=("saved_model", "onnx", "litert", "openvino"),
-        help="default: saved_model, which TensorFlow Serving loads",
+        help="default: by the suffix of --output, else saved_model, which TensorFlow Serving loads",
     )
     command.add_argument(
         "--output",
@@ -84,18 +83,18 @@ def _add_export_command(commands):
 
 
 def _export(options):
-    from mslstm_keras.export.formats import export_model
+    from mslstm_keras.export.formats import export_model, format_of
     from mslstm_keras.zoo.loading import load_model, scale_of
 
-    scale = options.range
-    if scale is None and options.format == "saved_model":
+    scale, kind = options.range, options.format or format_of(options.output)
+    if scale is None and kind == "saved_model":
         scale = scale_of(options.model, options.zoo)
     model = load_model(options.model, options.zoo)
     with Progress(options, f"writing {options.output} and comparing its forecast with Keras'"):
-        deviation = export_model(model, options.output, options.format, scale=scale)
-    facts = {"path": str(options.output), "format": options.format, "deviation": deviation}
+        deviation = export_model(model, options.output, kind, scale=scale)
+    facts = {"path": str(options.output), "format": kind, "deviation": deviation}
     show(options, facts, lambda: [f"{options.output}: {deviation:.1e} from Keras at most"], remark=True)
-    if options.format == "saved_model":
+    if kind == "saved_model":
         suggest(
             options, ["mslstm", "serving", options.model, *words_of(options, "zoo"), "--output", "serving"]
         )

@@ -22,10 +22,16 @@ OPSET = 18  # of ONNX
 Run = Callable[[np.ndarray], np.ndarray]
 
 
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Returns the format whose file has the suffix of a path; `saved_model` where none has."""
+    suffix = Path(path).suffix
+    return next((name for name, kind in FORMATS.items() if suffix in kind.suffixes[:1]), "saved_model")
+
+
 def export_model(
     model: keras.Model,
     path: str | os.PathLike[str],
-    format: str = "saved_model",
+    format: str | None = None,
     *,
     scale: str | None = None,
 ) -> float:
@@ -44,7 +50,7 @@ def export_model(
     Args:
         model: model of `create_model`.
         path: file or folder to write. A folder must be new or empty.
-        format: str. One of the formats above.
+        format: str. One of the formats above. Default: the one whose file has the suffix of `path`, else a SavedModel.
         scale: str. As in `export_saved_model`, of that format alone.
 
     Returns:
@@ -55,6 +61,7 @@ def export_model(
         ImportError: if the extra of the format is not installed.
         OSError: if the files cannot be written. Whatever is raised, nothing is left of them.
     """
+    format = format_of(path) if format is None else format
     if format not in FORMATS:
         raise ValueError(f"`format` must be one of {', '.join(FORMATS)}. Received: format={format!r}")
     kind, path = FORMATS[format], Path(path)

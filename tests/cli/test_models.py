@@ -18,7 +18,7 @@ from tests.support.own_cells import MY_CELLS, forget_files, write_my_cells
 
 def test_a_model_is_exported(mslstm, succeed, tiny_zoo, tmp_path, monkeypatch):
     path = tmp_path / "model.onnx"
-    printed = succeed("export", NAME, "--zoo", tiny_zoo, "--format", "onnx", "--output", path, "--json")
+    printed = succeed("export", NAME, "--zoo", tiny_zoo, "--output", path, "--json")
     facts = json.loads(printed)
     assert 0 <= facts.pop("deviation") < 1e-5
     assert facts == {"path": str(path), "format": "onnx"} and path.stat().st_size > 0
@@ -31,6 +31,27 @@ def test_a_model_is_exported(mslstm, succeed, tiny_zoo, tmp_path, monkeypatch):
     (serving,) = ended.next
     assert succeed(*serving).startswith("docker run ")
     assert (tmp_path / "serving" / NAME / "1" / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "format"),
+    [
+        ("a.onnx", "onnx"),
+        ("a.tflite", "litert"),
+        ("a.xml", "openvino"),
+        ("a.bin", "saved_model"),
+        ("a/1", "saved_model"),
+    ],
+)
+def test_the_suffix_tells_the_format(succeed, tiny_zoo, tmp_path, monkeypatch, path, format):
+    written = []
+    monkeypatch.setattr(
+        "mslstm_keras.export.formats.export_model",
+        lambda model, path, kind, scale: written.append(kind) or 0.0,
+    )
+    succeed("export", NAME, "--zoo", tiny_zoo, "--output", tmp_path / path, "--json")
+    succeed("export", NAME, "--zoo", tiny_zoo, "--output", tmp_path / path, "--json", "--format", "litert")
+    assert written == [format, "litert"]
 
 
 def test_a_folder_for_tensorflow_serving_is_written(succeed, tiny_zoo, tmp_path):
