@@ -209,6 +209,7 @@ def check_frame(path: Path, shape: tuple[int, ...], dtype: np.dtype, any_numbers
 
 
 def _check_numbers(path: Path, dtype: np.dtype, any_numbers: bool) -> None:
+    """Makes sure that a dtype is of uint8, booleans or floats; of any integers where they may be."""
     known = np.issubdtype(dtype, np.floating) or dtype in (np.uint8, bool)
     if not known and not (any_numbers and np.issubdtype(dtype, np.integer)):
         raise ValueError(
