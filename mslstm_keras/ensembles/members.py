@@ -1,5 +1,6 @@
 """Ensembles: several forecasts of one clip, by models of several seeds or by one that is perturbed."""
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -7,7 +8,8 @@ import keras
 import numpy as np
 
 from mslstm_keras.ensembles.noise import ErrorNoise
-from mslstm_keras.forecasting.forecaster import checked_horizon, fits_whole, forecast, last_context
+from mslstm_keras.forecasting.forecaster import checked_horizon, forecast, last_context, part_of
+from mslstm_keras.forecasting.grid import TiledGrid, fits_whole
 from mslstm_keras.forecasting.maps import is_labelled, last_maps
 from mslstm_keras.forecasting.memory import memory_budget, step_memory
 from mslstm_keras.forecasting.stepping import Stepper
@@ -77,7 +79,7 @@ def ensemble_forecast(
     so the noise moves no pixel beyond 0 or 1, is as often up as down, and where nothing is forecast there is none.
     Clipped at 0 alone it would add to the frames, and a model makes more of it with every step. Without errors every
     member is what `forecast` gives. Noise of one frame does not depend on that of another. Members run together, as
-    many as fit into memory.
+    many as fit into memory; one by one where `forecast` takes tiles. The noise is drawn for the whole grid.
 
     Args:
         models: model of `create_model`, or of the zoo; or several, with one number of context and forecast frames.
@@ -95,8 +97,7 @@ def ensemble_forecast(
 
     Raises:
         ValueError: if `frames` or `horizon` is not what `forecast` takes, models do not belong together, or `members`
-            or `seed` is not as described; if a perturbed member would have to be forecast in tiles, or its model sees
-            one frame alone, which has no errors.
+            or `seed` is not as described; if the model of perturbed members sees one frame alone, which has no errors.
     """
     models = list(models) if isinstance(models, Sequence) else [models]
     _check(models, members, seed)
@@ -167,44 +168,99 @@ def _check(models, members, seed):
 
 
 def _perturbed(model, context, horizon, members, seed, progress):
-    step, (length, height, width, channels) = find_layer(model, Rollout).step, context.shape
-    if not fits_whole(step, height, width):
-        raise ValueError(
-            "`members` must be left out for frames that are forecast in tiles: take a part (`crop`) or smaller ones "
-            f"(`size`), or models of several seeds. Received: {height} x {width}"
-        )
+    step, generators = find_layer(model, Rollout).step, np.random.default_rng(seed).spawn(members)
+    way = _whole if fits_whole(step, *context.shape[1:3]) else _in_tiles
+    return way(step, context, horizon, generators, progress)
+
+
+def _whole(step, context, horizon, generators, progress):
+    members, (length, height, width, _) = len(generators), context.shape
     together = max(1, min(members, memory_budget() // step_memory(step, height, width)))
-    done, steps = 0, length + -(-members // together) * (horizon - 1)
+    done, steps = itertools.count(1), length + -(-members // together) * (horizon - 1)
 
     def step_done():
-        nonlocal done
-        done += 1
         if progress:
-            progress(done, steps)
+            progress(next(done), steps)
 
-    stepper = Stepper(step, (height, width, channels))
-    states, predictions = stepper.begin(1), []
-    for frame in context:
-        prediction, states = stepper(stepper.pad(frame[np.newaxis]), states)
-        predictions.append(keras.ops.convert_to_numpy(prediction)[0, :height, :width])
-        step_done()
-    noise = ErrorNoise(context[1:] - np.stack(predictions[:-1]))
-    generators = np.random.default_rng(seed).spawn(members)
-    future = np.empty((members, horizon, height, width, channels), "float32")
+    stepper = Stepper(step, context.shape[1:])
+    predictions, now, states = _through(stepper, context, step_done)
+    noise = ErrorNoise(context[1:] - predictions)
+    future = np.empty((members, horizon, *context.shape[1:]), "float32")
     for start in range(0, members, together):
-        chunk = slice(start, min(start + together, members))
-        count = chunk.stop - chunk.start
-        now, *carried = (keras.ops.repeat(each, count, axis=0) for each in (prediction, *states))
-        for lead in range(horizon):
-            if lead:
-                now, carried = stepper(now, carried)
-                step_done()
-            # A copy: on some backends the array is the prediction itself. What was padded stays as predicted.
-            frames = np.array(keras.ops.convert_to_numpy(now), "float32")
-            seen = frames[:, :height, :width]
-            drawn = np.stack([noise.draw(each) for each in generators[chunk]])
-            room = np.maximum(np.minimum(seen, 1 - seen), 0)
-            seen += np.clip(drawn, -room, room)
-            future[chunk, lead] = seen
-            now = keras.ops.convert_to_tensor(frames)
+        chunk = generators[start : start + together]
+        first, *carried = (keras.ops.repeat(each, len(chunk), axis=0) for each in (now, *states))
+        noises = (np.stack([noise.draw(each) for each in chunk]) for _ in range(horizon))
+        future[start : start + together] = _onwards(stepper, first, carried, noises, step_done)
     return future
+
+
+def _in_tiles(step, context, horizon, generators, progress):
+    """Forecasts members in tiles, one after another, each with its noise, which is drawn for the whole grid."""
+    grid, length = TiledGrid(step, *context.shape[1:3]), len(context)
+
+    def run(tile):
+        """Takes noise and context, and returns the predictions within the context and those behind it."""
+        stepper = Stepper(step, tile.shape[1:])
+        predictions, now, states = _through(stepper, tile[horizon:])
+        return np.concatenate([predictions, _onwards(stepper, now, states, tile[:horizon, np.newaxis])[0]])
+
+    def predicted(noise, index):
+        # The context is last, as tiles are chosen by what the last frame holds.
+        return grid.forecast(
+            run,
+            np.concatenate([noise, context]),
+            length - 1 + horizon,
+            progress and part_of(progress, index, len(generators) + 1),
+        )
+
+    without = predicted(np.zeros((horizon, *context.shape[1:]), "float32"), 0)
+    noise = ErrorNoise(context[1:] - without[: length - 1])
+    future = np.empty((len(generators), *without[length - 1 :].shape), "float32")
+    for index, generator in enumerate(generators):
+        drawn = np.stack([noise.draw(generator) for _ in range(horizon)])
+        future[index] = predicted(drawn, index + 1)[length - 1 :]
+    grid.warn(stacklevel=5)
+    return future
+
+
+def _through(stepper, context, step_done=lambda: None):
+    """Takes the frames of a context.
+
+    Returns:
+        The predictions (time - 1, height, width, channels) of all but the first of them; and, as the stepper gives
+        them, that of the frame behind them and the states.
+    """
+    predictions, states = [], stepper.begin(1)
+    for frame in context:
+        now, states = stepper(stepper.pad(frame[np.newaxis]), states)
+        predictions.append(keras.ops.convert_to_numpy(now)[0, : frame.shape[0], : frame.shape[1]])
+        step_done()
+    return np.stack(predictions[:-1]), now, states
+
+
+def _onwards(stepper, now, states, noises, step_done=lambda: None):
+    """Puts noise upon a prediction, and goes on from there, as long as there is noise.
+
+    Args:
+        stepper: `Stepper`.
+        now: tensor (members, height, width, channels), the prediction of the first frame.
+        states: tensors of as many members.
+        noises: floats (members, height, width, channels), one after another.
+        step_done: function that is called after each step.
+
+    Returns:
+        float32 (members, horizon, height, width, channels).
+    """
+    future: list[np.ndarray] = []
+    for noise in noises:
+        if future:
+            now, states = stepper(now, states)
+            step_done()
+        # A copy: on some backends the array is the prediction itself. What was padded stays as predicted.
+        frames = np.array(keras.ops.convert_to_numpy(now), "float32")
+        seen = frames[:, : noise.shape[1], : noise.shape[2]]
+        room = np.maximum(np.minimum(seen, 1 - seen), 0)
+        seen += np.clip(noise, -room, room)
+        future.append(seen.copy())
+        now = keras.ops.convert_to_tensor(frames)
+    return np.stack(future, axis=1)

@@ -1,19 +1,18 @@
 """Forecasts from frames: a whole clip at once, or one frame at a time."""
 
 import itertools
-import warnings
 from typing import TYPE_CHECKING, Any, overload
 
 import keras
 import numpy as np
 
+from mslstm_keras.forecasting.grid import TiledGrid, fits_whole
 from mslstm_keras.forecasting.maps import is_labelled, last_maps
-from mslstm_keras.forecasting.memory import free_memory, memory_budget, step_memory
+from mslstm_keras.forecasting.memory import free_memory, step_memory
 from mslstm_keras.forecasting.stepping import Stepper
-from mslstm_keras.forecasting.tiles import SEAM, run_in_tiles, tile
 from mslstm_keras.formats.checks import check_frames
 from mslstm_keras.integers import is_whole
-from mslstm_keras.models.resizing import size_divisor, tied_to_size
+from mslstm_keras.models.resizing import tied_to_size
 from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.typing import Progress
 
@@ -243,14 +242,14 @@ def _forecast(model, frames, horizon, progress):
         return _whole(model, frames, horizon, progress)
     clips = frames.reshape(-1, *frames.shape[-4:])
     futures = [
-        _in_tiles(model, clip, horizon, progress and _of_clips(progress, index, len(clips)))
+        _in_tiles(model, clip, horizon, progress and part_of(progress, index, len(clips)))
         for index, clip in enumerate(clips)
     ]
     return np.stack(futures) if frames.ndim == 5 else futures[0]
 
 
-def _of_clips(progress, index, count):
-    """Returns the progress of one clip, in parts of that of all."""
+def part_of(progress: Progress, index: int, count: int) -> Progress:
+    """Returns the progress of one of several alike, in parts of that of all."""
     return lambda done, parts: progress(index * parts + done, count * parts)
 
 
@@ -270,44 +269,10 @@ def _whole(model, frames, horizon, progress=None):
 
 def _in_tiles(model, frames, horizon, progress):
     """Forecasts one clip in tiles, and says so."""
-    step = find_layer(model, Rollout).step
-    _, *own, _ = step.inputs[0].shape
-    height, width = frames.shape[1:3]
-    tied, multiple = tied_to_size(step), size_divisor(step)
-    least = own if tied else (multiple, multiple)
-    padding = [
-        max(-(-side // multiple) * multiple, shortest) - side
-        for side, shortest in zip((height, width), least, strict=True)
-    ]
-    frames = np.pad(frames, ((0, 0), *((0, more) for more in padding), (0, 0)))
-
-    def run(tile):
-        return _whole(model, tile, horizon)
-
-    if tied:
-        why = f"the model's own size, for which its {tied} is made"
-        sides, overlap = own, tuple(side // 4 // multiple * multiple for side in own)
-        future, tiling = run_in_tiles(run, frames, horizon, sides, overlap, multiple, progress=progress)
-    else:
-        budget = memory_budget()
-        why = f"as the whole grid may take more than {budget >> 20} MiB"
-        pixels = budget * height * width // step_memory(step, height, width)
-        future, tiling, sides = tile(run, frames, horizon, multiple, pixels, progress)
-    far = ", as the model sees farther than they overlap" if tiling.seam > SEAM else ""
-    warnings.warn(
-        f"{height} x {width} pixels are forecast in {tiling.count} tiles of {sides[0]} x {sides[1]} that overlap, "
-        f"{why}; {tiling.empty} are empty and computed once; where tiles meet they differ by {tiling.seam:.1e} at most"
-        + far,
-        stacklevel=4,
-    )
-    return future[:, :height, :width]
-
-
-def fits_whole(step: keras.Model, height: int, width: int) -> bool:
-    """Returns whether a grid is forecast in one piece."""
-    if tied_to_size(step):
-        return (height, width) == step.inputs[0].shape[1:3]
-    return step_memory(step, height, width) <= memory_budget()
+    grid = TiledGrid(find_layer(model, Rollout).step, *frames.shape[1:3])
+    future = grid.forecast(lambda tile: _whole(model, tile, horizon), frames, horizon, progress)
+    grid.warn(stacklevel=4)
+    return future
 
 
 def checked_horizon(horizon: int) -> int:

@@ -39,6 +39,21 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How tiles lie on a grid.
+
+    Attributes:
+        side: (height, width) of a tile, multiples of `multiple`, no longer than those of the grid.
+        overlap: likewise; less than half of `side`.
+        multiple: all tiles start at multiples of it.
+    """
+
+    side: tuple[int, ...]
+    overlap: tuple[int, ...]
+    multiple: int
+
+
+@dataclass(frozen=True)
 class Tiling:
     """What became of tiles.
 
@@ -169,9 +184,7 @@ def run_in_tiles(
     run: Run,
     frames: np.ndarray,
     horizon: int,
-    side: tuple[int, int],
-    overlap: tuple[int, int],
-    multiple: int,
+    layout: Layout,
     *,
     limit: float = math.inf,
     progress: Progress | None = None,
@@ -182,11 +195,9 @@ def run_in_tiles(
 
     Args:
         run: the model.
-        frames: (time, height, width, channels), both sides multiples of `multiple`.
+        frames: (time, height, width, channels), both sides multiples of the layout's `multiple`.
         horizon: int. Frames that `run` forecasts.
-        side: (height, width) of a tile, multiples of `multiple`, no longer than those of the grid.
-        overlap: likewise; less than half of `side`.
-        multiple: int.
+        layout: how the tiles lie.
         limit: float. Ends, with the forecast half made, when two tiles differ by more where they meet.
         progress: function of the number of tiles that are forecast, and of all.
 
@@ -195,13 +206,10 @@ def run_in_tiles(
     """
     future = np.empty((horizon, *frames.shape[1:]), "float32")
     empty, count, dry, seam = None, 0, 0, 0.0
-    places = list(
-        itertools.product(
-            *(spans(frames.shape[axis + 1], side[axis], overlap[axis], multiple) for axis in (0, 1))
-        )
-    )
+    (height, width), sizes = layout.side, zip(frames.shape[1:3], layout.side, layout.overlap, strict=True)
+    places = list(itertools.product(*(spans(*each, layout.multiple) for each in sizes)))
     for rows, columns in places:
-        tile = frames[:, rows.start : rows.start + side[0], columns.start : columns.start + side[1]]
+        tile = frames[:, rows.start : rows.start + height, columns.start : columns.start + width]
         count += 1
         if tile.any():
             result = run(tile)
@@ -239,23 +247,21 @@ def _within(slices, *spans):
 
 def tile(
     run: Run, frames: np.ndarray, horizon: int, multiple: int, pixels: int, progress: Progress | None = None
-) -> tuple[np.ndarray, Tiling, tuple[int, int]]:
+) -> tuple[np.ndarray, Tiling, Layout]:
     """Forecasts a grid in tiles whose overlap grows until they fit together.
 
     The overlap is the reach that `measure_reach` finds and, while neighbours differ by more than `SEAM`, half as much
     again each time, up to a quarter of the side of the largest tile.
 
-    Args, returns: see `run_in_tiles` and `cheapest_sides`; the last is the (height, width) of a tile.
+    Args, returns: see `run_in_tiles` and `cheapest_sides`; the last is how the tiles lie.
     """
     wet = (frames != 0).any(axis=(0, 3))
     largest = math.isqrt(pixels) // 4 // multiple * multiple
     overlap = measure_reach(run, frames, multiple, largest)
     while True:
-        side = cheapest_sides(wet, overlap, multiple, pixels)
+        layout = Layout(cheapest_sides(wet, overlap, multiple, pixels), (overlap, overlap), multiple)
         limit = SEAM if overlap < largest else math.inf
-        future, tiling = run_in_tiles(
-            run, frames, horizon, side, (overlap,) * 2, multiple, limit=limit, progress=progress
-        )
+        future, tiling = run_in_tiles(run, frames, horizon, layout, limit=limit, progress=progress)
         if tiling.seam <= limit:
-            return future, tiling, side
+            return future, tiling, layout
         overlap = min(-(-3 * overlap // 2 // multiple) * multiple + multiple, largest)

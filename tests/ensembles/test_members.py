@@ -1,6 +1,7 @@
 """Members of several models, and of one that is perturbed."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import xarray
 from mslstm_keras.ensembles import members as members_module
 from mslstm_keras.ensembles.members import ensemble_forecast
 from mslstm_keras.ensembles.noise import ErrorNoise
+from mslstm_keras.forecasting import grid as grid_module
+from mslstm_keras.forecasting import tiles
 from mslstm_keras.forecasting.forecaster import Forecaster, forecast
 from mslstm_keras.forecasting.memory import step_memory
 from mslstm_keras.models.registry import create_model
@@ -172,7 +175,47 @@ def test_a_model_that_sees_one_frame_has_no_errors():
         ensemble_forecast(random_model(context=1), CLIP, members=2)
 
 
-def test_perturbed_members_are_not_forecast_in_tiles(model, monkeypatch):
-    monkeypatch.setattr("mslstm_keras.forecasting.forecaster.memory_budget", lambda: 1000)
-    with pytest.raises(ValueError, match=r"forecast in tiles.* \(`crop`\).*\(`size`\).* Received: 8 x 4"):
-        ensemble_forecast(model, CLIP, members=2)
+def wet_corner(height, width):
+    grid = np.zeros((CONTEXT, height, width, 1), "float32")
+    grid[:, :40, :50] = np.random.default_rng(0).random((CONTEXT, 40, 50, 1), "float32")
+    return grid
+
+
+def grey(name, layers):
+    """A model whose predictions lie around 0.5, where noise has room, and depend little on what is far away."""
+    model = create_model(name, (16, 16, 1), CONTEXT, FORECAST, filters=4, layers=layers)
+    randomise(model, scale=1.0)
+    kernel, bias = find_layer(model, Rollout).step.get_layer("head").variables
+    kernel.assign(0.1 * kernel)
+    bias.assign([0.5])
+    return model
+
+
+def test_perturbed_members_in_tiles_are_those_of_the_whole_grid(monkeypatch):
+    """The noise belongs to places of the grid, whichever tile they lie in."""
+    model = grey("conv_lstm", layers=2)
+    step, clip, told = find_layer(model, Rollout).step, wet_corner(203, 150), []
+    whole = ensemble_forecast(model, clip, members=2, seed=3)
+    monkeypatch.setattr(grid_module, "memory_budget", lambda: step_memory(step, 100, 100))
+    monkeypatch.setattr(tiles, "FIRST_REACH", 16)
+    with pytest.warns(
+        UserWarning, match=r"^203 x 150 pixels are forecast in \d+ tiles of .* differ by"
+    ) as said:
+        found = ensemble_forecast(model, clip, members=2, seed=3, progress=lambda *each: told.append(each))
+    assert len(said) == 1
+    assert Path(said[0].filename) == Path(__file__)
+    assert found.shape == whole.shape == (2, FORECAST, 203, 150, 1) and found.dtype == "float32"
+    assert np.abs(whole[0] - whole[1]).max() > 0.1  # there is noise
+    np.testing.assert_allclose(found, whole, atol=2e-3)
+    assert told[-1][0] == told[-1][1] == 3 * int(re.search(r"in (\d+) tiles", str(said[0].message))[1])
+
+
+def test_perturbed_members_of_a_model_made_for_one_size():
+    model = grey("cms_lstm", layers=1)
+    clip = np.random.default_rng(0).random((CONTEXT, 21, 30, 1), "float32")
+    with pytest.warns(UserWarning, match="tiles of 16 x 16 that overlap, the model's own size, for"):
+        found = ensemble_forecast(model, clip, members=3)
+        again = ensemble_forecast(model, clip, members=2)
+    assert found.shape == (3, FORECAST, 21, 30, 1)
+    np.testing.assert_array_equal(found[:2], again)
+    assert np.ptp(found, axis=0).max() > 0.01

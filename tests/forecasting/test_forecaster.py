@@ -8,6 +8,7 @@ import pytest
 import xarray
 
 from mslstm_keras.forecasting import forecaster as forecaster_module
+from mslstm_keras.forecasting import grid as grid_module
 from mslstm_keras.forecasting import tiles
 from mslstm_keras.forecasting.forecaster import Forecaster, forecast
 from mslstm_keras.forecasting.memory import step_memory
@@ -303,7 +304,7 @@ def limited(monkeypatch):
     """Memory for a grid of 136 x 136 of the model below, and no more."""
     model = calm("conv_lstm")
     step = find_layer(model, Rollout).step
-    monkeypatch.setattr(forecaster_module, "memory_budget", lambda: step_memory(step, 136, 136))
+    monkeypatch.setattr(grid_module, "memory_budget", lambda: step_memory(step, 136, 136))
     monkeypatch.setattr(tiles, "FIRST_REACH", 16)
     return model
 
@@ -321,7 +322,7 @@ def test_a_grid_too_large_for_memory_is_forecast_in_tiles(limited, monkeypatch):
     ) as said:
         future = forecast(limited, grid)
     seam = float(re.search(r"differ by (\S+) at most$", str(said[0].message))[1])
-    monkeypatch.setattr(forecaster_module, "memory_budget", lambda: 2**30)
+    monkeypatch.setattr(grid_module, "memory_budget", lambda: 2**30)
     whole = forecast(limited, grid)
     assert whole.shape == future.shape == (2, 203, 330, 1)
     assert np.ptp(whole) > 0.05

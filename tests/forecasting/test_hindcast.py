@@ -12,7 +12,7 @@ from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.evaluation import comparison
 from mslstm_keras.evaluation.comparison import evaluation_csv, evaluation_table
 from mslstm_keras.evaluation.report import write_report
-from mslstm_keras.forecasting import forecaster
+from mslstm_keras.forecasting import forecaster, grid
 from mslstm_keras.forecasting import hindcast as module
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.forecasting.hindcast import hindcast, start_maps
@@ -233,7 +233,7 @@ def test_start_times_lie_so_many_intervals_apart_and_never_across_a_gap():
 
 def test_tiles_are_said_once(model, monkeypatch):
     monkeypatch.setattr(forecaster, "fits_whole", lambda *arguments: False)
-    monkeypatch.setattr(forecaster, "memory_budget", lambda: 1 << 30)
+    monkeypatch.setattr(grid, "memory_budget", lambda: 1 << 30)
     with pytest.warns(UserWarning) as said:
         result = hindcast({"one": model}, in_memory(np.ones((9, *SIZE))), "maps", **STILL)
     assert result["clips"] == 5

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mslstm_keras.forecasting.tiles import (
     SEAM,
+    Layout,
     cheapest_sides,
     measure_reach,
     run_in_tiles,
@@ -60,7 +61,7 @@ def test_tiles_cover_an_axis_once_with_room_at_their_ends(multiple, length, over
 
 def test_tiles_that_overlap_enough_are_the_whole():
     frames, run = grid(60, 52), Spreading(3)
-    future, tiling = run_in_tiles(run, frames, HORIZON, (20, 24), (4, 4), 4)
+    future, tiling = run_in_tiles(run, frames, HORIZON, Layout((20, 24), (4, 4), 4))
     np.testing.assert_allclose(future, run(frames), atol=1e-6)
     assert tiling.count > 12
     assert tiling.empty == 0
@@ -69,9 +70,9 @@ def test_tiles_that_overlap_enough_are_the_whole():
 
 def test_tiles_that_overlap_too_little_say_so():
     frames = grid(60, 52)
-    _, tiling = run_in_tiles(Spreading(6), frames, HORIZON, (20, 20), (4, 4), 4)
+    _, tiling = run_in_tiles(Spreading(6), frames, HORIZON, Layout((20, 20), (4, 4), 4))
     assert tiling.seam > 0.01
-    half, stopped = run_in_tiles(Spreading(6), frames, HORIZON, (20, 20), (4, 4), 4, limit=0.01)
+    half, stopped = run_in_tiles(Spreading(6), frames, HORIZON, Layout((20, 20), (4, 4), 4), limit=0.01)
     assert 0.01 < stopped.seam <= tiling.seam
     assert half.shape == (HORIZON, 60, 52, 1)
     assert stopped.count < tiling.count
@@ -83,9 +84,7 @@ def test_tiles_are_counted():
         Spreading(3),
         grid(60, 52),
         HORIZON,
-        (20, 24),
-        (4, 4),
-        4,
+        Layout((20, 24), (4, 4), 4),
         progress=lambda *numbers: told.append(numbers),
     )
     assert told == [(done, tiling.count) for done in range(1, tiling.count + 1)]
@@ -95,7 +94,7 @@ def test_empty_tiles_are_computed_once_and_exact():
     frames = np.zeros((2, 80, 80, 1), "float32")
     frames[:, 5:10, 5:10] = 1
     run = Spreading(3)
-    future, tiling = run_in_tiles(run, frames, HORIZON, (20, 20), (4, 4), 4)
+    future, tiling = run_in_tiles(run, frames, HORIZON, Layout((20, 20), (4, 4), 4))
     assert run.calls == tiling.count - tiling.empty + 1
     assert tiling.empty > 20
     np.testing.assert_allclose(future, run(frames), atol=1e-7)
@@ -146,7 +145,7 @@ def test_the_overlap_grows_until_tiles_fit_together():
     frames = grid(400, 400)
     frames[:, :10, :10] = 2
     run = Spreading(40)
-    future, tiling, sides = tile(run, frames, HORIZON, 4, 240 * 240)
+    future, tiling, layout = tile(run, frames, HORIZON, 4, 240 * 240)
     assert tiling.seam <= SEAM
     assert np.abs(future - run(frames)).max() <= SEAM
-    assert sides[0] * sides[1] <= 240 * 240
+    assert layout.side[0] * layout.side[1] <= 240 * 240
