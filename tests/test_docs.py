@@ -209,6 +209,14 @@ def test_every_command_is_one(words):
     make_parser().parse_args(words)
 
 
+def test_tests_that_pages_name_are_there():
+    found = {
+        name for text in PAGES.values() for name in re.findall(r"(?:tests|tfds_builders)/\S+?\.py\b", text)
+    }
+    assert len(found) > 10
+    assert [name for name in sorted(found) if not (ROOT / name).exists()] == []
+
+
 def test_links_lead_somewhere():
     for page, text in PAGES.items():
         for link in re.findall(r"\]\(([^)#:]+)[)#]", text):

@@ -233,6 +233,11 @@ def _read_clip(options, model):
     from mslstm_keras.frames.read import read_clip, read_in_units
     from mslstm_keras.zoo.loading import scale_of
 
+    for word, value in (("--fill-gaps", options.fill_gaps or None), ("--product", options.product)):
+        if value is not None:
+            raise ValueError(
+                f"`{word}` must be left out of what is no folder, archive or file of radar maps. Received: {value}"
+            )
     channels, scale = model.input_shape[-1], options.range
     fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
     with Progress(options, f"reading {options.input}"):

@@ -16,7 +16,7 @@ from mslstm_keras.cli.arguments import (
     show,
 )
 from mslstm_keras.cli.progress import Progress
-from mslstm_keras.cli.scored import add_scored, refuse_others
+from mslstm_keras.cli.scored import add_scored, refuse_others, warn_of_other_scales
 
 MEMBERS, SIDE = 8, 11
 OF_DATASET = ("clips", "data_dir")
@@ -129,6 +129,7 @@ def _of_dataset(options, families):
     code = find_protocol(options.dataset).rain_scale
     if code and not clips.scale:
         clips = dataclasses.replace(clips, scale=f"rain:{code}")
+    warn_of_other_scales(options, clips.scale)
     context, horizon = rollout.context_frames, rollout.forecast_frames
     forecasters = model_forecasters(families, horizon, members=options.members)
     forecasters |= baseline_forecasters(clips, context, horizon, members=options.members)

@@ -1,6 +1,7 @@
 """What commands score: models on clips of a data set, or on an archive of radar maps."""
 
 import argparse
+import warnings
 from collections.abc import Iterable
 
 from mslstm_keras.cli.arguments import RUNS
@@ -32,4 +33,19 @@ def refuse_others(options: argparse.Namespace, of_dataset: Iterable[str], of_inp
         if getattr(options, name) is not None:
             raise ValueError(
                 f"`--{name.replace('_', '-')}` must be left out with `{chosen}`. Received: {getattr(options, name)}"
+            )
+
+
+def warn_of_other_scales(options: argparse.Namespace, scale: str | None) -> None:
+    """Warns of models whose pixels stood for other numbers, when they were trained, than those of the clips do."""
+    from mslstm_keras.frames.scales import parse_scale
+    from mslstm_keras.zoo.loading import data_of
+
+    for name in options.model:
+        own = data_of(name, options.zoo).scale
+        if own and scale and parse_scale(own) != parse_scale(scale):
+            warnings.warn(
+                f"{name} was trained on pixels of {own}, those of {options.dataset} are {scale}: it is given them as "
+                "they are",
+                stacklevel=2,
             )

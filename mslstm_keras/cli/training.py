@@ -34,7 +34,7 @@ from mslstm_keras.cli.arguments import (
 )
 from mslstm_keras.cli.completion import any_of, completed, data_names, file_names, recipe_names, zoo_names
 from mslstm_keras.cli.progress import Progress
-from mslstm_keras.cli.scored import add_scored, refuse_others
+from mslstm_keras.cli.scored import add_scored, refuse_others, warn_of_other_scales
 
 SAMPLES = 2  # in a report
 OF_DATASET = ("clips", "all_frames", "samples", "data_dir")
@@ -460,6 +460,8 @@ def _evaluate(options):
     from mslstm_keras.zoo.loading import seeds_of
 
     refuse_others(options, OF_DATASET, OF_INPUT)
+    if options.samples is not None and options.report is None:
+        raise ValueError(f"`--samples` must come with `--report`. Received: {options.samples}")
     evaluation, samples = (_evaluate_clips if options.input is None else _hindcast)(options)
     evaluation["made"] = {"command": _command(options), **provenance()}
     evaluation["seeds"] = {
@@ -515,7 +517,9 @@ def _evaluate_clips(options):
     from mslstm_keras.evaluation.protocols import find_protocol
 
     clips = split_clips(options.dataset, "test", options.data_dir)
-    models = load_models(options)
+    models, protocol = load_models(options), find_protocol(options.dataset)
+    code = protocol.rain_scale
+    warn_of_other_scales(options, clips.scale or (code and f"rain:{code}"))
     with Progress(options, "scoring clips") as progress:
         evaluation = evaluate_models(
             models,
@@ -530,9 +534,8 @@ def _evaluate_clips(options):
             progress=progress,
         )
     wanted = (SAMPLES if options.samples is None else options.samples) if options.report else 0
-    scale = find_protocol(options.dataset).scale
     samples = [
-        {**sample_forecasts(models, clips, number), "rain_scale": scale}
+        {**sample_forecasts(models, clips, number), "rain_scale": protocol.scale}
         for number in range(min(wanted, evaluation["clips"]))
     ]
     return _with_costs(options, evaluation, models), samples
@@ -582,6 +585,9 @@ def _command(options):
     ):
         if (value := getattr(options, name)) is not None:
             words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    words += map(str, words_of(options, "data_dir", "zoo"))
+    for path in options.imports:
+        words += ["--import", str(path)]
     return shlex.join([*words, *["--all-frames"] * bool(options.all_frames), *["--cost"] * options.cost])
 
 

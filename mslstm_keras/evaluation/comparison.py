@@ -6,6 +6,7 @@ import io
 import itertools
 import math
 import textwrap
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -41,13 +42,14 @@ def _optical_flow(rollout, protocol):
         for clip, prediction in zip(frames, predictions, strict=True):
             context = clip[: rollout.context_frames]
             prediction[rollout.context_frames - 1 :] = optical_flow_extrapolation(
-                context, rollout.forecast_frames, protocol.rain_scale or "dwd"
+                context, rollout.forecast_frames, protocol.rain_scale or FLOW_SCALE
             )
         return predictions
 
     return predict
 
 
+FLOW_SCALE = "dwd"  # where the data say none
 HEADING_LETTERS = 12  # of a line above a column
 BASELINES = {"persistence": _persistence, "optical_flow": _optical_flow}
 """Forecasts that nobody has to train; `optical_flow` needs pysteps, of the extra `nowcast`."""
@@ -104,6 +106,11 @@ def evaluate_models(
     protocol = protocol.choose(metrics, thresholds, scales)
     protocol.make(1)  # unknown names, before anything is read
     count = clips_to_score(clips, count)
+    if "optical_flow" in baselines and not protocol.rain_scale:
+        warnings.warn(
+            f"optical_flow takes pixels as the codes of rain of {FLOW_SCALE}, as the data say no other",
+            stacklevel=2,
+        )
     predictors = {
         (name, seed): predictor(model)
         for name, family in families.items()

@@ -186,7 +186,9 @@ def _publish(written: Path, path: Path, suffixes: tuple[str, ...]) -> None:
     if not suffixes and path.is_dir():
         path.rmdir()  # raises if there is something in it
     with ExitStack() as stack:
-        for suffix in reversed(suffixes or (path.suffix,)):  # that which is named comes last
+        for suffix in suffixes or (
+            path.suffix,
+        ):  # what is entered first takes its place last: that which is named
             temporary = stack.enter_context(replacing(path.with_suffix(suffix)))
             shutil.move(written.with_suffix(suffix), temporary)
 

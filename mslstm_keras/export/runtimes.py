@@ -24,7 +24,7 @@ def seconds_by_runtime(model: keras.Model, *, progress: Progress | None = None) 
 
     Args:
         model: model of `create_model`.
-        progress: function of the number of runtimes that are done, and of all.
+        progress: function of the number of formats that are done, and of all.
 
     Returns:
         "keras" and names of formats -> seconds.

@@ -8,7 +8,7 @@ import numpy as np
 
 from mslstm_keras.forecasting.grid import TiledGrid, fits_whole
 from mslstm_keras.forecasting.maps import is_labelled, last_maps
-from mslstm_keras.forecasting.memory import free_memory, step_memory
+from mslstm_keras.forecasting.memory import free_memory, memory_budget, step_memory
 from mslstm_keras.forecasting.stepping import Stepper
 from mslstm_keras.formats.checks import check_frames
 from mslstm_keras.integers import is_whole
@@ -176,10 +176,10 @@ def forecast(
     """Forecasts the frames that follow a clip, of any height and width.
 
     The model's convolutions run over the whole grid. Sides that its patches and scales do not divide are padded with
-    zeros below and to the right. A grid for which a step would take too much memory is forecast in tiles that overlap
-    by as much as the forecast of a place depends on what lies around; tiles without anything in them are computed once.
-    So are other sizes by a model with a cell that is made for one size, in tiles of that size. A warning says so, and
-    by how much tiles differ where they meet.
+    zeros below and to the right. Clips of a batch run together, as many as fit into memory. A grid for which a step
+    would take too much memory is forecast in tiles that overlap by as much as the forecast of a place depends on what
+    lies around; tiles without anything in them are computed once. So are other sizes by a model with a cell that is
+    made for one size, in tiles of that size. A warning says so, and by how much tiles differ where they meet.
 
     Args:
         model: model of `create_model`, or of the zoo.
@@ -238,14 +238,24 @@ def _forecast(model, frames, horizon, progress):
     rollout = find_layer(model, Rollout)
     frames = last_context(model, frames)
     horizon = checked_horizon(rollout.forecast_frames if horizon is None else horizon)
-    if fits_whole(rollout.step, *frames.shape[-3:-1]):
-        return _whole(model, frames, horizon, progress)
-    clips = frames.reshape(-1, *frames.shape[-4:])
-    futures = [
-        _in_tiles(model, clip, horizon, progress and part_of(progress, index, len(clips)))
-        for index, clip in enumerate(clips)
-    ]
-    return np.stack(futures) if frames.ndim == 5 else futures[0]
+    step, clips = rollout.step, frames.reshape(-1, *frames.shape[-4:])
+    if fits_whole(step, *frames.shape[-3:-1]):
+        together = max(1, memory_budget() // step_memory(step, *frames.shape[-3:-1]))
+        parts = np.split(clips, range(together, len(clips), together))
+        future = np.concatenate(
+            [
+                _whole(model, part, horizon, progress and part_of(progress, index, len(parts)))
+                for index, part in enumerate(parts)
+            ]
+        )
+    else:
+        future = np.stack(
+            [
+                _in_tiles(model, clip, horizon, progress and part_of(progress, index, len(clips)))
+                for index, clip in enumerate(clips)
+            ]
+        )
+    return future if frames.ndim == 5 else future[0]
 
 
 def part_of(progress: Progress, index: int, count: int) -> Progress:

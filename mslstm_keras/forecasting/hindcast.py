@@ -216,7 +216,7 @@ def start_maps(
     interval = np.timedelta64(round(60 * (minutes or 1)), "s")
     places = np.rint((times - times[0]) / interval).astype("int64")
     # A window has no gap if its last map lies as many intervals behind its first as there are maps between.
-    whole = places[length - 1 :] - places[: len(places) - length + 1] == length - 1
+    whole = places[length - 1 :] - places[: max(len(places) - length + 1, 0)] == length - 1
     starts: list[int] = []
     for start in np.flatnonzero(whole) + context - 1:
         if not starts or places[start] - places[starts[-1]] >= every:

@@ -177,7 +177,7 @@ def _possible_sides(length, overlap, multiple, pixels):
     needed = -(-length // max(math.isqrt(pixels) // multiple * multiple - 2 * overlap, multiple))
     counts = range(1, max(needed, WORTH_TRYING) + 1)
     sides = {-(-(length + 2 * overlap * (count - 1)) // count // multiple) * multiple for count in counts}
-    return sorted(side for side in sides if 2 * overlap < side <= length)
+    return sorted({length, *(side for side in sides if 2 * overlap < side < length)})
 
 
 def run_in_tiles(

@@ -1,6 +1,7 @@
 """Frames of array files: NumPy's and HDF5."""
 
 import contextlib
+import datetime
 import math
 import os
 import re
@@ -215,9 +216,15 @@ def _times_beside(file: "h5py.File", data_set: str, count: int) -> np.ndarray | 
     if np.issubdtype(times.dtype, np.number):
         return whole_data_set(group, beside[0])[()]
     try:
-        return times.asstr()[()].astype("datetime64[s]")
+        return np.array([_utc(each) for each in times.asstr()[()]], "datetime64[us]")
     except (TypeError, ValueError):  # neither numbers nor dates
         return None
+
+
+def _utc(date: str) -> datetime.datetime:
+    """Returns a date as ISO 8601 writes it, which is one of UTC where it names no zone."""
+    moment = datetime.datetime.fromisoformat(date)
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _find_data_set(path: Path, file: "h5py.File", name: str | None) -> str:

@@ -210,24 +210,33 @@ def clip_shape(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
 
 
 def data_range(
-    path: str | os.PathLike[str], channels: int = 1, *, share: float = 1.0, **options: Any
+    path: str | os.PathLike[str],
+    channels: int = 1,
+    *,
+    counted: Callable[[int], int] | None = None,
+    **options: Any,
 ) -> tuple[float, float]:
     """Returns the least and the largest number of a clip, without those that are missing.
 
     Args:
         path: file or folder, see `read_clip`.
         channels: int, see `read_clip`.
-        share: float in (0, 1]. Share of the frames that count, the first ones.
+        counted: returns how many frames count, the first ones, of so many. Default: None, all.
         **options: `crop` and `colour_scale` of `read_clip`.
+
+    Returns:
+        (least, largest); (inf, -inf) if there is no number.
 
     Raises:
         ValueError, ImportError: as `read_clip`.
     """
     ends = Ends(str(path))
     clip, _ = _read(path, channels, ends, fill=np.nan, **options)
-    if share < 1:
-        ends, count = Ends(str(path)), len(clip) - round((1 - share) * len(clip))
-        _read(path, channels, ends, fill=np.nan, count=count, **options)
+    count = len(clip) if counted is None else counted(len(clip))
+    if count < len(clip):
+        ends = Ends(str(path))
+        if count:
+            _read(path, channels, ends, fill=np.nan, count=count, **options)
     return ends.low, ends.high
 
 

@@ -38,7 +38,8 @@ def _(scale: LogScale, pixels: Tensor) -> Tensor:
 @to_values.register
 def _(scale: RainScale, pixels: Tensor) -> Tensor:
     dbz = pixels * (scale.highest - scale.lowest) + scale.lowest
-    return ops.where(pixels > 0, ops.power(10.0, (dbz - scale.log_a) / (10 * scale.b)), 0.0)
+    # So asked, what is not a number stays so.
+    return ops.where(pixels <= 0, 0.0, ops.power(10.0, (dbz - scale.log_a) / (10 * scale.b)))
 
 
 @functools.singledispatch

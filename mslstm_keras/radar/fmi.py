@@ -22,6 +22,7 @@ _PROJECTION = (
     "+a=6371288 +x_0=380886.31 +y_0=3395677.92 +no_defs"
 )
 _UNITS = {"dbz": REFLECTIVITY, "mm/h": RATE, "mm": DEPTH}
+_MINUTES = {"": 1, "min": 1, "h": 60}  # by the unit of a time
 
 
 def is_pgm(start: bytes) -> bool:
@@ -123,7 +124,7 @@ def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
             quantity=_UNITS[unit],
             time=_stamp(said["Observation time"]),
             grid=Grid.of_raster(file),
-            minutes=float(said["Accumulation time"]) if "Accumulation time" in said else None,
+            minutes=_summed_over(said, units) if _UNITS[unit] == DEPTH else None,
             licence=LICENCES["FMI"],
         )
         if not pixels:
@@ -145,3 +146,13 @@ def _items(tags: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
             said[item.get("name", "")] = (item.text or "").strip()
             units[item.get("name", "")] = item.get("unit", "")
     return said, units
+
+
+def _summed_over(said: dict[str, str], units: dict[str, str]) -> float | None:
+    """Returns the minutes that a depth is summed over, None if none are said."""
+    if "Accumulation time" not in said:
+        return None
+    unit = units.get("Accumulation time", "")
+    if unit not in _MINUTES:
+        raise ValueError(f"must say its accumulation time in min or h, says it in {unit}")
+    return float(said["Accumulation time"]) * _MINUTES[unit]

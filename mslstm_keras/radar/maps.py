@@ -107,7 +107,7 @@ class RadarMap:
         else:
             with np.errstate(over="ignore", invalid="ignore"):
                 rate = values.astype(np.float32)
-                if self.minutes:
+                if self.quantity == DEPTH and self.minutes:
                     rate *= np.float32(60 / self.minutes)
             rate[rate < 0] = np.nan
             rate += np.float32(0)  # no minus zero

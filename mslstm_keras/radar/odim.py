@@ -110,7 +110,9 @@ def read_odim(file: h5py.File, *, pixels: bool) -> tuple[RadarMap, np.ndarray | 
     service = _CENTRES.get(centre[1], "") if centre else ""
     service = service or ("DWD" if re.search(r"WMO:10\d{3}", source) else source) or "unknown"
     nominal, start, end = (_time(what, prefix) for prefix in ("", "start", "end"))
-    time = nominal if nominal is not None else end if end is not None else start
+    # A depth is of the time until its end; some services give the start of that as nominal.
+    times = (end, nominal) if quantity == "ACRR" else (nominal, end, start)
+    time = next((each for each in times if each is not None), None)
     if time is None:
         raise ValueError("must say of which time it is, has no `what/date` and `what/time`")
     name = text(what.get("prodname", "")) or f"{text(what.get('product', 'COMP'))} {quantity}"

@@ -26,7 +26,7 @@ def resize_maps(maps: "xarray.Dataset", height: int, width: int) -> "xarray.Data
 
     a_ij is the area that new pixel i and pixel j share. The amount of rain stays where all was observed; highest rates
     become lower. A new pixel is NaN if less than half of its area was observed. Where there are more pixels than
-    before, this is the pixel in which a new one lies, without anything between two pixels.
+    before, this is the pixel in which a new one lies, or the mean of those that it lies across, and no interpolation.
 
     Args:
         maps: `rain_rate` (time, y, x), as `read_radar` returns it. Of lazy maps, lazy ones are returned.

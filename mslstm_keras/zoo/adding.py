@@ -158,7 +158,10 @@ def _round_to_half(model):
     Raises:
         ValueError: if a weight is too large for float16.
     """
-    for weight in model.trainable_variables:
+    # Those that are not trained too, such as the means of a normalisation: files hold all of them in float16.
+    for weight in model.weights:
+        if weight.dtype != "float32":
+            continue
         value = weight.numpy()
         if not (np.abs(value) < BEYOND_HALF).all():
             raise ValueError(

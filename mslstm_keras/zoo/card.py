@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from mslstm_keras.data.catalogue import known_facts
-from mslstm_keras.evaluation.protocols import find_protocol, interval_text, metric_label, score_text
+from mslstm_keras.evaluation.protocols import (
+    data_scale,
+    find_protocol,
+    interval_text,
+    metric_label,
+    score_text,
+)
 from mslstm_keras.zoo.citing import citations
 from mslstm_keras.zoo.entry import ZooEntry
 
@@ -23,10 +29,16 @@ def write_card(entry: ZooEntry, folder: Path) -> None:
     (folder / "README.md").write_text("\n".join(_lines(entry)) + "\n")
 
 
-def score_table(rows: dict[str, dict[str, Any]]) -> list[str]:
-    """Returns the lines of a Markdown table of scores: one row per label, one column per metric, with intervals."""
+def score_table(rows: dict[str, dict[str, Any]], scale: str | None = None) -> list[str]:
+    """Returns the lines of a Markdown table of scores: one row per label, one column per metric, with intervals.
+
+    Args:
+        rows: label -> metric -> "mean" and perhaps "interval".
+        scale: how pixels stand for numbers in units, see `metric_label`.
+    """
     metrics = list(next(iter(rows.values())))
-    lines = ["| | " + " | ".join(map(metric_label, metrics)) + " |", "|---|" + "---|" * len(metrics)]
+    heads = [metric_label(metric, scale) for metric in metrics]
+    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(metrics)]
     for label, scores in rows.items():
         found = (scores[metric] for metric in metrics)
         values = [score_text(each["mean"]) + interval_text(each.get("interval")) for each in found]
@@ -34,10 +46,12 @@ def score_table(rows: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
-def lead_time_table(rows: dict[str, dict[str, Any]], metric: str) -> list[str]:
-    """Returns the lines of a Markdown table of one score by lead time: one row per label."""
+def lead_time_table(rows: dict[str, dict[str, Any]], metric: str, scale: str | None = None) -> list[str]:
+    """Returns the lines of a Markdown table of one score by lead time: one row per label; see `score_table`."""
     count = len(next(iter(rows.values()))[metric]["per_frame"])
-    lines = [f"| {metric_label(metric)} | " + " | ".join(f"+{lead}" for lead in range(1, count + 1)) + " |"]
+    lines = [
+        f"| {metric_label(metric, scale)} | " + " | ".join(f"+{lead}" for lead in range(1, count + 1)) + " |"
+    ]
     lines.append("|---|" + "---|" * count)
     for label, scores in rows.items():
         lines.append(f"| {label} | " + " | ".join(map(score_text, scores[metric]["per_frame"])) + " |")
@@ -45,7 +59,7 @@ def lead_time_table(rows: dict[str, dict[str, Any]], metric: str) -> list[str]:
 
 
 def _lines(entry):
-    recipe, scores = entry.recipe, entry.scores
+    recipe, scores, scale = entry.recipe, entry.scores, data_scale(entry.recipe)
     height, width, channels = recipe.frame_shape
     rows = {entry.name: scores["model"], "persistence (last frame repeated)": scores["persistence"]}
     yield f"# {entry.name}"
@@ -81,14 +95,15 @@ def _lines(entry):
         f"`mslstm evaluate --model {entry.name} --dataset {recipe.data} --clips {scores['clips']}`. In brackets: 95 % "
         "intervals by the bootstrap over clips, which takes clips as independent of one another.\n"
     )
-    yield from score_table(rows)
+    yield from score_table(rows, scale)
     for metric in find_protocol(recipe.data).by_lead_time:
         yield ""
-        yield from lead_time_table(rows, metric)
+        yield from lead_time_table(rows, metric, scale)
     if entry.comparison:
         yield "\n## Runs made to compare with"
         yield "\nScored on the same clips. What differs from the recipe below stands behind each.\n"
-        yield from score_table({label: run["scores"]["model"] for label, run in entry.comparison.items()})
+        runs = {label: run["scores"]["model"] for label, run in entry.comparison.items()}
+        yield from score_table(runs, scale)
         yield ""
         for label, run in entry.comparison.items():
             yield f"- {label}: {run['clips_seen']:,} clips seen; {_differences(run['recipe'], recipe.to_dict())}"

@@ -386,6 +386,8 @@ def test_an_ensemble_of_numbers_in_units(succeed, tiny_run, files, clip):
         ("--members 2 --calibration a.json", "`--calibration` must come with `--threshold`. Received: --calibration a"),
         ("--calibration a.json --threshold 1", "`--threshold` must come with `--members`, `--neighbourhood` or"),
         ("--members 2 --threshold 1 --calibration none.json", "none.json"),
+        ("--fill-gaps 1", "`--fill-gaps` must be left out of what is no folder, archive or file of radar"),
+        ("--product rain", "`--product` must be left out of what is no folder, archive or file of radar maps."),
         ("--seed 3", "`--seed` must be left out without `--members`. Received: 3"),
         ("--members 1", "`members` must be a number of members, 2 or more. Received: members=1"),
         ("--members 2 --threshold 2 1", "`--threshold` must be values that rise. Received: 2 1"),

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from mslstm_keras.cli import progress
+from mslstm_keras.cli.scored import warn_of_other_scales
+from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.evaluation.comparison import evaluate_models, evaluation_csv, evaluation_table
 from mslstm_keras.forecasting.hindcast import hindcast
@@ -317,7 +319,10 @@ def test_evaluation_is_a_table_and_files(succeed, tiny_run, tmp_path, optdigits_
     expected = evaluate_models({tiny_run.name: load_model(tiny_run)}, clips, OPTDIGITS, count=6)
     written = json.loads(file.read_text())
     made = written.pop("made")
-    assert made["command"] == f"mslstm evaluate --model {tiny_run} --dataset {OPTDIGITS} --clips 6"
+    assert (
+        made["command"]
+        == f"mslstm evaluate --model {tiny_run} --dataset {OPTDIGITS} --clips 6 --data-dir {optdigits_dir}"
+    )
     assert (
         made["versions"]["keras"] == keras.__version__ and made["device"] and made["date"].endswith("+00:00")
     )
@@ -504,6 +509,18 @@ def test_a_stream_is_prepared_before_a_run_is_scored(mslstm, tmp_path):
     assert load_model(forecast[2]).optimizer.iterations == 4
 
 
+@pytest.mark.parametrize(("own", "told"), [("0:5 cars", True), ("0:9 cars", False), (None, False)])
+def test_pixels_that_stand_for_other_numbers_are_told(monkeypatch, own, told):
+    monkeypatch.setattr("mslstm_keras.zoo.loading.data_of", lambda name, zoo: DataFacts(scale=own))
+    options = SimpleNamespace(model=["street"], zoo=None, dataset="clips")
+    with warnings.catch_warnings(record=True, action="always") as said:
+        warn_of_other_scales(options, "0:9 cars")
+    message = (
+        "street was trained on pixels of 0:5 cars, those of clips are 0:9 cars: it is given them as they are"
+    )
+    assert [str(each.message) for each in said] == [message] * told
+
+
 def test_what_does_not_belong_to_an_archive_or_a_data_set_is_refused(fail, tiny_run, maps):
     archive, data_set = (
         ["evaluate", "--model", tiny_run, *more] for more in (["--input", maps], ["--dataset", "a"])
@@ -511,6 +528,7 @@ def test_what_does_not_belong_to_an_archive_or_a_data_set_is_refused(fail, tiny_
     assert "`--clips` must be left out with `--input`. Received: 3" in fail(*archive, "--clips", 3)
     assert "`--all-frames` must be left out with `--input`" in fail(*archive, "--all-frames")
     assert "`--every` must be left out with `--dataset`. Received: 2" in fail(*data_set, "--every", 2)
+    assert "`--samples` must come with `--report`. Received: 2" in fail(*data_set, "--samples", 2)
 
 
 @pytest.mark.slow

@@ -124,7 +124,10 @@ def test_optical_flow_fills_the_forecast_and_persistence_the_context(models, mon
         return np.full((forecast_frames, *FRAME), 0.5)
 
     monkeypatch.setattr(module, "optical_flow_extrapolation", grey)
-    result = evaluate_models(models, clips(), "clips.npy", baselines=["optical_flow"], all_frames=True)
+    with pytest.warns(
+        UserWarning, match="optical_flow takes pixels as the codes of rain of dwd, as the data say no"
+    ):
+        result = evaluate_models(models, clips(), "clips.npy", baselines=["optical_flow"], all_frames=True)
     frames = LEVELS / 255.0
     expected = [((frames[:, k + 1] - frames[:, k]) ** 2).sum() / 5 for k in range(CONTEXT - 1)]
     expected += [((frames[:, k] - 0.5) ** 2).sum() / 5 for k in range(CONTEXT, CONTEXT + FORECAST)]

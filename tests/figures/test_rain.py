@@ -12,6 +12,7 @@ from mslstm_keras.figures.rain import (
     RAIN_LEVELS,
     rain_forecast_figure,
     rain_sheet,
+    scale_bar,
 )
 from tests.support.pictures import gif_frames, hatched, near, pixels, rgb, video_frames
 from tests.support.radar_files import stamps
@@ -241,6 +242,17 @@ def test_the_scale_bar(tmp_path, written, change, name):
     pair = [change(maps([1], f"2010-08-26T00:0{minute}")) for minute in (0, 5)]
     rain_forecast_figure(*pair, tmp_path / "a.png")
     assert [text for text in written if "km" in text] == ([name] if name else [])
+
+
+@pytest.mark.parametrize("factor", [1 - 1e-15, 1, 1 + 1e-15])
+def test_a_bar_of_a_third_of_the_width_but_for_rounding(factor):
+    wide = xarray.DataArray(np.zeros((2, 300)), dims=("y", "x"))
+    metres = {"units": "m"}
+    wide = wide.assign_coords(
+        y=("y", [1000.0, 0.0], metres), x=("x", np.arange(300) * 1000.0 * factor, metres)
+    )
+    bar = scale_bar(wide, 2, 600)
+    assert bar.name == "100 km" and bar.length == pytest.approx(200)
 
 
 def test_times_with_seconds(tmp_path, written):

@@ -345,6 +345,21 @@ def test_tiles_without_anything_in_them_are_computed_once(limited, monkeypatch):
     assert height * width <= 136**2
 
 
+def test_as_many_clips_run_together_as_fit_into_memory(monkeypatch):
+    model = calm("conv_lstm")
+    clips = np.random.default_rng(0).random((5, 2, 16, 16, 1), "float32")
+    together, sizes, told = forecast(model, clips, 3), [], []
+    step, run = find_layer(model, Rollout).step, forecaster_module._whole
+    monkeypatch.setattr(forecaster_module, "memory_budget", lambda: 2 * step_memory(step, 16, 16))
+    monkeypatch.setattr(
+        forecaster_module, "_whole", lambda *words: sizes.append(len(words[1])) or run(*words)
+    )
+    found = forecast(model, clips, 3, progress=lambda *each: told.append(each))
+    assert sizes == [2, 2, 1]
+    assert told == [(done, 12) for done in range(1, 13)]
+    assert_close(found, together, 1e-6)
+
+
 def test_every_clip_of_a_batch_is_forecast_in_tiles(limited):
     grid, told = wet_corner(150, 150), []
     with pytest.warns(UserWarning, match="in tiles|tiles"):

@@ -229,6 +229,9 @@ def test_start_times_lie_so_many_intervals_apart_and_never_across_a_gap():
         start_maps(times, 5, 8, 5)
     with pytest.raises(ValueError, match="Received: 1 maps, at most 1 in a row"):
         start_maps(times[:1], None, 1, 1)
+    for count in range(1, 10):
+        with pytest.raises(ValueError, match=f"Received: {count} maps, at most {count} in a row"):
+            start_maps(times[:count], 5, 5, 5)
 
 
 def test_tiles_are_said_once(model, monkeypatch):

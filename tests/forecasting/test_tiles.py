@@ -133,6 +133,14 @@ def test_the_cheapest_tiles():
     assert max(cheapest_sides(wet, 16, 4, 160 * 160)) < 80  # most of them are empty
 
 
+def test_a_narrow_grid_is_cut_along_its_longer_side():
+    """Its shorter one is too short for two overlaps."""
+    frames, run = grid(64, 800), Spreading(32)
+    future, _, layout = tile(run, frames, HORIZON, 4, 200 * 200)
+    assert layout.side[0] == 64 and layout.side[1] < 800
+    assert np.abs(future - run(frames)).max() <= SEAM
+
+
 def test_the_overlap_grows_until_tiles_fit_together():
     """What is measured at the wettest place is not enough for another one."""
 

@@ -350,6 +350,12 @@ def test_what_holds_several_clips_or_one_frame_is_told(tmp_path):
     [
         ("time", np.array([3, 1, 2]), "1 to 3"),
         ("Timestamps", [b"2024-01-01T00:10", b"2024-01-01T00:00", b"2024-01-01T00:05"], "2024-01-01T00:00"),
+        ("t", ["2024-01-01T00:10Z", "2024-01-01T00:00Z", "2024-01-01T02:05+02:00"], "2024-01-01T00:00"),
+        (
+            "t",
+            ["2024-01-01T00:00:00.200", "2024-01-01T00:00:00", "2024-01-01T00:00:00.100"],
+            "2024-01-01T00:00",
+        ),
     ],
 )
 def test_hdf5_frames_are_sorted_by_the_times_beside_them(tmp_path, name, times, first):

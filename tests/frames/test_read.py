@@ -1,5 +1,6 @@
 """Reading clips: every kind of file, whole, resized, damaged, too large; and folders of images."""
 
+import math
 import sys
 
 import h5py
@@ -407,7 +408,8 @@ def test_the_range_of_the_first_frames(tmp_path, kind):
         first, *others = map(Image.fromarray, levels)
         first.save(path, save_all=True, append_images=others)
     assert data_range(path) == (0, 9)
-    assert data_range(path, share=0.7) == (0, 6)
+    assert data_range(path, counted=lambda count: count - 3) == (0, 6)
+    assert data_range(path, counted=lambda count: 0) == (math.inf, -math.inf)
 
 
 def save_arrays(folder, frames, names=None):

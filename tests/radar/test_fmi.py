@@ -109,6 +109,14 @@ class TestGeotiff:
         depth = {"Quantity": ("mm", "Rain"), "Accumulation time": ("min", "60")}
         found, _ = read_geotiff(write_geotiff(path, TIME, VALUES, depth), pixels=False)
         assert (found.quantity, found.minutes) == (DEPTH, 60)
+        depth["Accumulation time"] = ("h", "3")
+        assert read_geotiff(write_geotiff(path, TIME, VALUES, depth), pixels=False)[0].minutes == 180
+
+    def test_a_rate_is_a_rate_whatever_else_is_said(self, path):
+        items = {"Quantity": ("mm/h", "Rain rate"), "Offset": ("", "0"), "Accumulation time": ("min", "5")}
+        found, values = read_geotiff(write_geotiff(path, TIME, VALUES, items), pixels=True)
+        rate, _ = found.rain_rate(values)
+        assert found.minutes is None and rate[-1, 0] == VALUES[-1, 0] / 2
 
     @pytest.mark.parametrize(
         ("items", "changes", "said"),
@@ -117,6 +125,7 @@ class TestGeotiff:
             ({"Observation time": ("", "")}, {}, "times must be written"),
             ({}, {"crs": None}, "must be on a grid with its northern row first"),
             ({"Quantity": ("mm", "Rain")}, {}, "must say over how many minutes"),
+            ({"Quantity": ("mm", "Rain"), "Accumulation time": ("d", "1")}, {}, "in min or h, says it in d"),
         ],
     )
     def test_what_cannot_be_read(self, path, items, changes, said):

@@ -35,6 +35,15 @@ def test_quantities(path, quantity):
     np.testing.assert_allclose(values, expected)
 
 
+@pytest.mark.parametrize(("quantity", "time"), [("ACRR", "2024-11-26T01:00"), ("RATE", "2024-11-26T00:00")])
+def test_a_depth_is_of_the_end_of_its_time(path, quantity, time):
+    """Whichever of its ends a service calls nominal."""
+    end = np.datetime64("2024-11-26T01:00", "s")
+    nominal = {"date": np.bytes_("20241126"), "time": np.bytes_("000000")}
+    found, _ = read(write_odim(path, end, VALUES, quantity, minutes=60, **nominal))
+    assert found.time == np.datetime64(time)
+
+
 @pytest.mark.parametrize("quantity", ["RATE", "ACRR", "DBZH"])
 def test_observed_rain_equals_that_of_pysteps(path, quantity, importers):
     found, values = read(write_odim(path, TIME, VALUES, quantity))

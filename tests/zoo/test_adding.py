@@ -152,6 +152,17 @@ def test_weights_too_large_for_half_precision_are_refused(size):
         adding._round_to_half(model)
 
 
+def test_weights_that_are_not_trained_are_rounded_too():
+    layer = keras.layers.BatchNormalization()
+    model = keras.Sequential([keras.Input((1,)), layer])
+    layer.moving_mean.assign([1 / 3])
+    adding._round_to_half(model)
+    assert layer.moving_mean.numpy() == [np.float16(1 / 3)]
+    layer.moving_variance.assign([1e6])
+    with pytest.raises(ValueError, match=f"Received: 1e\\+06 in {layer.moving_variance.path}"):
+        adding._round_to_half(model)
+
+
 def test_a_renewed_entry_is_scored_again_and_else_the_same(zoo, optdigits_dir):
     before, folder = find_pretrained(NAME, zoo), zoo / NAME / "1"
     kept = {name: (folder / name).read_bytes() for name in ("curve.csv", "config.json", "samples.gif")}

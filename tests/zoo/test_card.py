@@ -154,6 +154,14 @@ def test_tables_have_cells_of_one_count(metric):
         assert [line.split("|")[1].strip() for line in lines[2:]] == ["a", "b"]
 
 
+def test_errors_in_units_name_them(tmp_path):
+    in_units = {**ENTRY.scores, "model": {**scores(1.0), "value_mae": {"mean": 0.5, "per_frame": [0.4, 0.6]}}}
+    in_units["persistence"] = in_units["model"]
+    recipe = dataclasses.replace(RECIPE, scale="0:655 bikes/h")
+    text = card(tmp_path, recipe=recipe, scores=in_units, comparison={})
+    assert "| MAE (bikes/h) |" in text and "in units" not in text
+
+
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="missing"):
         write_card(ENTRY, tmp_path / "missing")

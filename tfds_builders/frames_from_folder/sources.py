@@ -168,8 +168,12 @@ class WindowReader:
         Raises:
             ValueError: if one cannot be read.
         """
-        share = 1 - (self.test_share or 0)
-        lows, highs = zip(*(data_range(*self._place(source), share=share) for source in sources), strict=True)
+
+        def of_training(count):
+            return self._part(count, "train")[1]
+
+        found = (data_range(*self._place(source), counted=of_training) for source in sources)
+        lows, highs = zip(*found, strict=True)
         return min(lows), max(highs)
 
     def shape(self, source: Path) -> tuple[int, int, int, int]:
