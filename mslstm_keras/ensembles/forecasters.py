@@ -33,7 +33,7 @@ def model_forecasters(
         forecast_frames: int. Frames to forecast.
         members: int. Members of the first model of each name, by perturbing it; 0 for none.
         code: how the pixels of the clips stand for rain rates. Default: as those of all models do.
-        scales: name -> how the pixels of its models do, with `code`.
+        scales: name -> how the pixels of its models do, where that is not `code`.
 
     Returns:
         "NAME" -> the first model alone; "NAME, 3 seeds" -> one member of each; "NAME, 8 members" -> perturbed.
@@ -93,7 +93,7 @@ def _perturbed(model, horizon, members):
 
 def _by_scale(forecaster, code, scale):
     """Returns a forecaster of clips in one code, by models whose pixels stand for rates in another way."""
-    if code is None or scale == code:
+    if code is None or scale in (None, code):
         return forecaster
 
     def run(context, seed):

@@ -108,6 +108,10 @@ def score_ensembles(
     count = clips_to_score(clips, count)
     scale = parse_scale(clips.scale or "0:1")
     pixels = {f"{threshold:g}": _threshold_pixel(threshold, scale) for threshold in thresholds}
+    if len(pixels) < len(thresholds):
+        raise ValueError(
+            f"`thresholds` must differ in six digits. Received: {', '.join(map(str, thresholds))}"
+        )
     units = units_of(clips.scale)
     if calibration is not None:
         labels = [*forecasters, *(of_neighbourhood(each, side) for each in forecasters if side)]

@@ -23,8 +23,8 @@ def check_animation(path: str | os.PathLike[str], fps: float = 5) -> None:
     """
     if _suffix(path) not in ANIMATIONS:
         raise ValueError(f"`path` must end in .gif or .mp4. Received: path={os.fspath(path)!r}")
-    if not 0 < fps <= 50:
-        raise ValueError(f"`fps` must lie in (0, 50]. Received: fps={fps}")
+    if not 0.01 <= fps <= 50:
+        raise ValueError(f"`fps` must lie in [0.01, 50]. Received: fps={fps}")
     if _suffix(path) == ".mp4":
         check_installed("MP4", "video", ["av"])
 
@@ -38,7 +38,7 @@ def write_animation(path: str | os.PathLike[str], images: np.ndarray, fps: float
     Args:
         path: file to write, for which `check_animation` raises nothing.
         images: the pictures.
-        fps: float in (0, 50]. Frames per second.
+        fps: float in [0.01, 50]. Frames per second.
 
     Raises:
         ImportError: if PyAV, which MP4 needs, is not installed.

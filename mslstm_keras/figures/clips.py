@@ -46,7 +46,7 @@ def clip_forecast_figure(
         forecast: floats (lead time, height, width, channels), the frames behind.
         path: file to write; its suffix, .png, .gif or .mp4, says which kind.
         title: str. Heading. Default: none.
-        fps: float in (0, 50]. Frames per second of an animation.
+        fps: float in [0.01, 50]. Frames per second of an animation.
 
     Raises:
         ValueError: if the arrays do not belong together, have another number of channels, hold infinite values, or the

@@ -164,7 +164,7 @@ def comparison_animation(
         title: str. Heading. Default: none.
         synthetic: bool. The heading says that the data are synthetic.
         interval: float. Minutes between two frames; the clock shows them. Default: it counts frames.
-        fps: float in (0, 50]. Frames per second.
+        fps: float in [0.01, 50]. Frames per second.
 
     Raises:
         ValueError: if the arrays do not belong together, hold infinite values, a forecast holds NaN, there is no

@@ -151,7 +151,7 @@ def rain_forecast_page(
         path: file to write.
         title: str. Heading.
         facts: name -> text, written below the maps, such as {"Licence": "CC BY 4.0"}. Default: none.
-        fps: float in (0, 50]. Maps per second when they are played.
+        fps: float in [0.01, 50]. Maps per second when they are played.
 
     Raises:
         ValueError: if maps have other axes or units, no times, times that do not rise, different grids, or negative or
@@ -204,7 +204,7 @@ def clip_forecast_page(
         path: file to write.
         title: str. Heading.
         facts: name -> text, written below the frames. Default: none.
-        fps: float in (0, 50]. Frames per second when they are played.
+        fps: float in [0.01, 50]. Frames per second when they are played.
 
     Raises:
         ValueError: if the arrays do not belong together, have more than three channels, hold infinite values, or the
@@ -238,8 +238,8 @@ def _write(
     legend: Sequence[str] = (),
 ) -> None:
     """Writes the page of pictures that all have one size, (height, width)."""
-    if not 0 < fps <= 50:
-        raise ValueError(f"`fps` must lie in (0, 50]. Received: fps={fps}")
+    if not 0.01 <= fps <= 50:
+        raise ValueError(f"`fps` must lie in [0.01, 50]. Received: fps={fps}")
     height, width = size
     across = width * len(shown[0].pictures)
     # The whole of a picture is to be seen at once, on a screen that is wide, too.

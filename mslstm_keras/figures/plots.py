@@ -111,7 +111,7 @@ def forecast_animation(
         truth: what came then, of the shape of `forecast`. None leaves the forecast alone.
         forecast: floats (lead time, height, width, channels).
         path: GIF file to write.
-        fps: float in (0, 50]. Frames per second.
+        fps: float in [0.01, 50]. Frames per second.
         panel_width: int. Largest width of a panel, in pixels of the picture.
 
     Raises:

@@ -129,7 +129,7 @@ def rain_forecast_figure(
         forecast: rain rates of the times behind, on the same grid, such as `forecast(model, observed)`.
         path: file to write; its suffix, .png, .gif or .mp4, says which kind.
         title: str. Heading. Default: none.
-        fps: float in (0, 50]. Frames per second of an animation.
+        fps: float in [0.01, 50]. Frames per second of an animation.
 
     Raises:
         ValueError: if maps have other axes or units, no times, times that do not rise, different grids, or negative or

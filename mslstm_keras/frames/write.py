@@ -52,7 +52,7 @@ def write_clip(
         path: file to write, ending in `.npy`, `.nc`, `.gif` or `.png`, or folder ending in `.zarr`.
         frames: floats (time, height, width, channels); 1 or 3 channels for a picture. What a masked array hides
             is 0, with a warning.
-        fps: float in (0, 50]. Frames per second of an animation.
+        fps: float in [0.01, 50]. Frames per second of an animation.
         scale: int >= 1. Side of a pixel's square. Default: the shorter side of an animation gets at least 256
             pixels, a film strip at most 1600 in width.
         value_scale: how pixels stand for numbers in their units, as the `scale` of `read_clip`, see
@@ -142,7 +142,7 @@ def write_gif(path: str | os.PathLike[str], images: np.ndarray, *, fps: float) -
     Args:
         path: file to write.
         images: uint8 (time, height, width) or (time, height, width, 3).
-        fps: float in (0, 50]. Frames per second; GIF rounds a frame's time to hundredths of a second.
+        fps: float in [0.01, 50]. Frames per second; GIF rounds a frame's time to hundredths of a second.
 
     Raises:
         ValueError: if `fps` is out of range.
@@ -150,8 +150,8 @@ def write_gif(path: str | os.PathLike[str], images: np.ndarray, *, fps: float) -
     """
     from PIL import Image
 
-    if not 0 < fps <= 50:
-        raise ValueError(f"`fps` must lie in (0, 50], which is what GIF players show. Received: fps={fps}")
+    if not 0.01 <= fps <= 50:
+        raise ValueError(f"`fps` must lie in [0.01, 50], which is what GIF players show. Received: fps={fps}")
     colours = None
     if images.ndim == 4:
         montage = Image.fromarray(images.reshape(-1, *images.shape[2:]))

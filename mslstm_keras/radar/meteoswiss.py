@@ -49,7 +49,8 @@ def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
     summed = re.search(r"ACCUm=(\d+)", comment) or re.search(r"_(\d{5})\.", path.name)
     minutes = float(summed[1]) if summed and _PRODUCTS[product] == DEPTH else None
     day = np.datetime64(f"20{named[2]}-01-01", "D") + np.timedelta64(int(named[3]) - 1, "D")
-    if not (1 <= int(named[3]) <= 366 and int(named[4]) < 24 and int(named[5]) < 60):
+    in_year = str(day).startswith(f"20{named[2]}")  # a day 366 is only in some
+    if not (in_year and int(named[4]) < 24 and int(named[5]) < 60):
         raise ValueError(
             f"times must be year, day of the year, hour and minute, one is {''.join(named.groups()[1:])}"
         )

@@ -35,7 +35,7 @@ def _time(parts: dict[str, str | None]) -> np.datetime64 | None:
         if "j" in parts:
             day = int(parts["j"] or 0)
             date = np.datetime64(f"{year}-01-01") + np.timedelta64(day - 1, "D")
-            return np.datetime64(f"{date}T{clock}", "s") if 1 <= day <= 366 else None
+            return np.datetime64(f"{date}T{clock}", "s") if str(date).startswith(year) else None
         return np.datetime64(f"{year}-{parts['m']}-{parts['d']}T{clock}", "s")
     except ValueError:
         return None

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mslstm_keras.evaluation import pareto
 from mslstm_keras.evaluation.comparison import is_synthetic
 from mslstm_keras.figures.drawing import (
     FAINT,
@@ -132,19 +133,15 @@ def results_table(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def pareto_front(trials: Sequence[Mapping[str, Any]], cost: str) -> list[str]:
-    """Returns the trials that no other beats, in order of cost: no other costs at most as much and scores better.
+    """Returns the trials that no other beats, the cheapest first: none costs less, or as much, and scores better, or as
+    well.
 
     Args:
         trials: as `write_results` takes them. Trials without a score do not count.
         cost: "parameters", "macs" or "training_memory".
     """
-    front, least = [], float("inf")
     scored = [trial for trial in trials if trial["score"] is not None]
-    for trial in sorted(scored, key=lambda each: (each[cost], each["score"])):
-        if trial["score"] < least:
-            front.append(trial["trial"])
-            least = trial["score"]
-    return front
+    return pareto.pareto_front({trial["trial"]: (trial[cost], trial["score"]) for trial in scored}, -1)
 
 
 def pareto_figure(results: Mapping[str, Any], path: str | os.PathLike[str]) -> None:

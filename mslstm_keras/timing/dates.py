@@ -166,9 +166,9 @@ def _moment(match: re.Match[str]) -> tuple[datetime.datetime, str] | None:
     except ValueError:
         return None
     if "j" in part:
-        if not 1 <= int(part["j"]) <= 366:
-            return None
         moment += datetime.timedelta(days=int(part["j"]) - 1)
+        if moment.year != year:
+            return None
     if hours >= 24:
         if (hours, moment.minute, moment.second) != (24, 0, 0):
             return None

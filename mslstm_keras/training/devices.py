@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import keras
 
 from mslstm_keras.integers import is_whole
 from mslstm_keras.training.feeding import WHOLE, Share
-from mslstm_keras.training.machine import processor_fact
+from mslstm_keras.training.machine import processor_fact, usable_cores
 from mslstm_keras.training.recipes import Recipe
 
 _BFLOAT16 = {
@@ -221,7 +220,7 @@ def set_threads(batch_size: int) -> bool:
         return False
     import tensorflow as tf
 
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = usable_cores()
     if batch_size % processors or tf.config.list_physical_devices("GPU"):
         return False
     try:

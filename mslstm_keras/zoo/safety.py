@@ -74,6 +74,7 @@ def load_safely(path: str | os.PathLike[str]) -> keras.Model:
             size = _check_folder(path)
         else:
             with _archive(path) as archive:
+                _check_members(path, archive)
                 sizes = {member.filename: member.file_size for member in archive.infolist()}
                 size = _check_files(path, sizes, archive.open)
         with _limited_variables(4 * size):
@@ -115,15 +116,17 @@ def _check_folder(folder):
 
 def _archive(path):
     try:
-        archive = zipfile.ZipFile(path)
+        return zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
         raise _unsafe(f"{path} ({error})") from error
+
+
+def _check_members(path, archive):
     for member in archive.infolist():
         if member.filename not in PRESET_FILES:
             raise _unsafe(f"{path} holds {member.filename!r}")
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
             raise _unsafe(f"{path}: {member.filename} is compressed, which Keras does not do")
-    return archive
 
 
 def _check_files(path: Path, sizes: dict[str, int], opened: Callable[[str], BinaryIO]) -> int:

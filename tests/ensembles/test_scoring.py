@@ -335,6 +335,7 @@ def test_lead_times_that_nothing_was_observed_of_have_no_score(truth):
             {"thresholds": [0.003], "scale": "rain:dwd"},
             "up to 338.* mm/h, so that pixels tell .* Received: 0.003",
         ),
+        ({"thresholds": [0.5, 0.50000001]}, r"must differ in six digits\. Received: 0\.5, 0\.50000001"),
     ],
 )
 def test_refused_arguments(truth, options, message):

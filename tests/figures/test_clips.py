@@ -166,6 +166,6 @@ def test_what_is_not_drawn(tmp_path, observed, forecast, said):
 def test_kinds_of_files_that_are_not_written(tmp_path):
     with pytest.raises(ValueError, match=r"`path` must end in .png, .gif or .mp4. Received: path='.*a.nc'"):
         clip_forecast_figure(clip(1), clip(1), tmp_path / "a.nc")
-    with pytest.raises(ValueError, match=r"`fps` must lie in \(0, 50\]. Received: fps=0"):
+    with pytest.raises(ValueError, match=r"`fps` must lie in \[0.01, 50\]. Received: fps=0"):
         clip_forecast_figure(clip(1), clip(1), tmp_path / "a.mp4", fps=0)
     assert list(tmp_path.iterdir()) == []

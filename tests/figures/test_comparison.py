@@ -381,6 +381,6 @@ def test_animations_that_are_not_written(tmp_path):
     with pytest.raises(ValueError, match=r"`path` must end in .gif or .mp4. Received: path='.*a.avi'"):
         comparison_animation(**clip, path=tmp_path / "a.avi")
     for suffix, fps in itertools.product(("gif", "mp4"), (0, 60)):
-        with pytest.raises(ValueError, match=rf"`fps` must lie in \(0, 50\]. Received: fps={fps}"):
+        with pytest.raises(ValueError, match=rf"`fps` must lie in \[0.01, 50\]. Received: fps={fps}"):
             comparison_animation(**clip, path=tmp_path / f"a.{suffix}", fps=fps)
     assert list(tmp_path.iterdir()) == []

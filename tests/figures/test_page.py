@@ -334,7 +334,7 @@ def test_without_scripts_all_maps_are_shown(page, tmp_path):
     ("call", "said"),
     [
         (lambda path: rain_forecast_page(*reversed(storms()), path), "`forecast` must be of times behind those"),
-        (lambda path: rain_forecast_page(*storms(), path, fps=0), r"`fps` must lie in \(0, 50\]. Received: fps=0"),
+        (lambda path: rain_forecast_page(*storms(), path, fps=0), r"`fps` must lie in \[0.01, 50\]. Received: fps=0"),
         (lambda path: clip_forecast_page(clip(1, 4), clip(1, 4), path), "`observed` must have 1 to 3 channels"),
         (lambda path: clip_forecast_page(clip(1), clip(1) * np.nan, path), "`forecast` must be finite"),
     ],

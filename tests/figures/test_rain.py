@@ -294,7 +294,7 @@ def test_kinds_of_files_that_are_not_written(tmp_path):
     pair = [maps([1], f"2010-08-26T00:0{minute}") for minute in (0, 5)]
     with pytest.raises(ValueError, match=r"`path` must end in .png, .gif or .mp4. Received: path='.*a.nc'"):
         rain_forecast_figure(*pair, tmp_path / "a.nc")
-    with pytest.raises(ValueError, match=r"`fps` must lie in \(0, 50\]. Received: fps=0"):
+    with pytest.raises(ValueError, match=r"`fps` must lie in \[0.01, 50\]. Received: fps=0"):
         rain_forecast_figure(*pair, tmp_path / "a.gif", fps=0)
     assert list(tmp_path.iterdir()) == []
 

@@ -171,11 +171,16 @@ def test_gif_keeps_frames_that_do_not_change(tmp_path, shape):
     assert (frames[4] == 10).all()
 
 
-@pytest.mark.parametrize("fps", [0, -1, 51, float("nan")])
+@pytest.mark.parametrize("fps", [0, -1, 0.009, 51, float("nan")])
 def test_gif_refuses_a_speed_that_players_do_not_show(tmp_path, fps):
-    with pytest.raises(ValueError, match=r"`fps` must lie in \(0, 50\].* Received: fps="):
+    with pytest.raises(ValueError, match=r"`fps` must lie in \[0.01, 50\].* Received: fps="):
         write_gif(tmp_path / "a.gif", np.zeros((1, 2, 2), "uint8"), fps=fps)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_slowest_gif(tmp_path):
+    write_gif(tmp_path / "a.gif", np.zeros((2, 2, 2), "uint8"), fps=0.01)
+    assert gif_frames(tmp_path / "a.gif")[1] == [100_000] * 2
 
 
 def test_what_a_mask_hides_is_written_as_nothing(tmp_path):

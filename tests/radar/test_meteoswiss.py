@@ -79,9 +79,10 @@ def test_what_cannot_be_read(tmp_path):
     path = write_gif(tmp_path / "XYZ151351545.gif", TIME, VALUES, "XYZ")
     with pytest.raises(ValueError, match="must be one of AQC, CPC, AZC, RZC by its comment or its name"):
         read_gif(path, pixels=True)
-    path = write_gif(tmp_path / "AQC153671545F_00005.801.gif", TIME, VALUES, comment=False)
-    with pytest.raises(ValueError, match="times must be year, day of the year"):
-        read_gif(path, pixels=True)
+    for day in ("367", "366", "000"):  # 2015 had 365
+        path = write_gif(tmp_path / f"AQC15{day}1545F_00005.801.gif", TIME, VALUES, comment=False)
+        with pytest.raises(ValueError, match="times must be year, day of the year"):
+            read_gif(path, pixels=True)
     path = write_gif(tmp_path / "AQC151351545.gif", TIME, VALUES, comment=False)
     with pytest.raises(ValueError, match="must say over how many minutes"):
         read_gif(path, pixels=True)

@@ -25,7 +25,8 @@ def test_times_that_names_tell(name, time, kind):
 
 
 @pytest.mark.parametrize(
-    "name", ["map.h5", "201013260005.h5", "AQC153671545.gif", "2020010100.h5", "20200101.h5"]
+    "name",
+    ["map.h5", "201013260005.h5", "AQC153671545.gif", "AQC213661545.gif", "2020010100.h5", "20200101.h5"],
 )
 def test_names_that_tell_no_time(name):
     assert times_in(name) == [None, None, None]

@@ -28,6 +28,13 @@ def test_full_dates(name, convention, row):
     assert dict(dated([name], FULL_DATES))[convention] == [row]
 
 
+def test_a_day_366_is_one_of_leap_years():
+    assert dict(dated(["2020366"], SHORT_DATES))["days of the year"] == [
+        ["", datetime.datetime(2020, 12, 31), ""]
+    ]
+    assert dated(["2021366"], SHORT_DATES) == dated(["2020367"], SHORT_DATES) == []
+
+
 @pytest.mark.parametrize("name", ["frame12", "2024-13-01", "31.02.2024", "20240500", "18991231", "120240501"])
 def test_what_is_no_full_date(name):
     assert dated([name], FULL_DATES) == []
