@@ -23,7 +23,7 @@ from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.locks import locked
 from mslstm_keras.models.registry import VideoModel
 from mslstm_keras.models.rollout import Rollout, find_layer
-from mslstm_keras.training.fit import LOG
+from mslstm_keras.training.fit import LOG, untrained_model
 from mslstm_keras.training.machine import device
 from mslstm_keras.typing import Progress
 from mslstm_keras.zoo.card import write_card
@@ -76,7 +76,7 @@ def add_pretrained(
             name of a folder.
         OSError: if the zoo cannot be written; it is then left as it was.
     """
-    model, recipe, seen = read_run(run_dir)
+    model, recipe, seen = _single_run(run_dir)
     check_name(recipe.name if name is None else name)  # before what takes long
     clips = split_clips(recipe.data, "test", data_dir)
     entry = ZooEntry(
@@ -191,8 +191,18 @@ def _cost(model):
     }
 
 
-def _scored_run(run_dir, clips, count, progress):
+def _single_run(run_dir):
+    """Reads a run; its model computes in float32, whatever it was trained in, as all those of zoos do."""
     model, recipe, seen = read_run(run_dir)
+    if recipe.dtype != "float32":
+        single = untrained_model(dataclasses.replace(recipe, dtype="float32"))
+        single.set_weights(model.get_weights())
+        model = single
+    return model, recipe, seen
+
+
+def _scored_run(run_dir, clips, count, progress):
+    model, recipe, seen = _single_run(run_dir)
     scores = evaluate(model, clips, count=count, protocol=find_protocol(recipe.data), progress=progress)
     return {"recipe": recipe.to_dict(), "clips_seen": seen, "scores": scores}
 

@@ -21,7 +21,7 @@ from mslstm_keras.data.clips import Clips
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.evaluation.scores import evaluate
 from mslstm_keras.forecasting.forecaster import forecast
-from mslstm_keras.training.fit import read_recipe
+from mslstm_keras.training.fit import read_recipe, train
 from mslstm_keras.training.machine import device
 from mslstm_keras.zoo import adding
 from mslstm_keras.zoo.adding import add_pretrained, renew_pretrained
@@ -161,6 +161,20 @@ def test_weights_that_are_not_trained_are_rounded_too():
     layer.moving_variance.assign([1e6])
     with pytest.raises(ValueError, match=f"Received: 1e\\+06 in {layer.moving_variance.path}"):
         adding._round_to_half(model)
+
+
+def test_an_entry_computes_in_float32_whatever_it_was_trained_in(tmp_path, tiny_run, frames, optdigits_dir):
+    recipe = dataclasses.replace(read_recipe(tiny_run), name="brief", dtype="mixed_bfloat16")
+    train(recipe, tmp_path / "run", data_dir=optdigits_dir, verbose=0)
+    add_pretrained(tmp_path / "run", zoo=tmp_path / "zoo", count=3, data_dir=optdigits_dir)
+    model, trained = load_pretrained("brief", tmp_path / "zoo"), load_model(tmp_path / "run")
+    assert {layer.compute_dtype for layer in trained._flatten_layers()} != {"float32"}
+    assert {layer.compute_dtype for layer in model._flatten_layers()} == {"float32"}
+    for ours, theirs in zip(model.weights, trained.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs.numpy().astype("float16").astype("float32"))
+    context = frames[:, :3]
+    assert_close(forecast(model, context), forecast(trained, context), 0.02)
+    assert find_pretrained("brief", tmp_path / "zoo").recipe == recipe
 
 
 def test_a_renewed_entry_is_scored_again_and_else_the_same(zoo, optdigits_dir):
