@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import re
 import sys
 from collections.abc import Sequence
 
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = make_parser()
     completion.complete(parser)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     # What is imported and traced are millions of objects that stay. To look through the newest for garbage as often as
     # Python does by default takes a tenth of a command's start.
     gc.set_threshold(50_000)
@@ -46,6 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _joined(words):
+    """Returns the words of a command line, a range that begins below 0 joined to its option: it looks like one, too."""
+    joined: list[str] = []
+    for word in map(str, words):
+        if joined and joined[-1] == "--range" and re.match(r"-[0-9.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
 def _faults():
     # TensorFlow has errors of its own for a full disk and for too little memory. It may not have been imported.
     tensorflow = sys.modules.get("tensorflow")
@@ -54,6 +66,7 @@ def _faults():
         ImportError,
         OSError,
         FloatingPointError,
+        MemoryError,
         *((tensorflow.errors.OpError,) if tensorflow else ()),
     )
 

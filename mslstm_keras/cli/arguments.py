@@ -87,6 +87,13 @@ def add_fitting(command: argparse.ArgumentParser) -> None:
     )
 
 
+def place(text: str) -> Path:
+    """Returns the path of an argument, which must not be empty, as that of a shell's unset variable is."""
+    if not text:
+        raise argparse.ArgumentTypeError("must name a file or a folder. Received: ''")
+    return Path(text)
+
+
 def add_range(command: argparse.ArgumentParser, default: str) -> None:
     """Adds what the numbers of a clip stand for."""
     command.add_argument(

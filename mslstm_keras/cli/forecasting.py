@@ -19,6 +19,7 @@ from mslstm_keras.cli.arguments import (
     add_zoo,
     named_models,
     one_line,
+    place,
     say,
     show,
     suggest,
@@ -57,7 +58,7 @@ def _add_forecast_command(commands):
         any_of(zoo_names, file_names),
     )
     given = command.add_mutually_exclusive_group(required=True)
-    given.add_argument("--input", type=Path, help=CLIP)
+    given.add_argument("--input", type=place, help=CLIP)
     given.add_argument(
         "--watch",
         type=Path,
@@ -167,6 +168,8 @@ def _forecast(options):
 
 def _check_forecast(options):
     """Makes sure that options which mean nothing without others, or beside others, are not given."""
+    from mslstm_keras.formats.arrays import split_data_set
+
     for name in ("kind", "every_seconds", "carry_states"):
         if options.watch is None and getattr(options, name) is not None:
             word = f"--{name.replace('_', '-')}"
@@ -178,6 +181,13 @@ def _check_forecast(options):
         if options.watch is not None and value is not None:
             raise ValueError(
                 f"`--{name}` must be left out with `--watch`, which gives one forecast. Received: {_words(value)}"
+            )
+    if options.watch is None and str(options.output) != "-":
+        read = split_data_set(options.input)[0]
+        if read.exists() and options.output.resolve().is_relative_to(read.resolve()):
+            raise ValueError(
+                "`--output` must be another file than `--input`, and outside of it, where the next forecast would read "
+                f"it. Received: {options.output}"
             )
     if options.watch is not None and len(options.model) > 1:
         raise ValueError(f"`--watch` must have one `--model`. Received: {' '.join(options.model)}")

@@ -115,6 +115,11 @@ def open_clips(path: str | os.PathLike[str]) -> np.ndarray:
             "`data` must have its channels behind (np.moveaxis(clips, 2, -1)), (number, time, height, width, "
             f"channels). Received: {path} of shape {clips.shape}"
         )
+    elif clips.ndim == 4 and clips.shape[-1] in (1, 3, 4):
+        raise ValueError(
+            "`data` must hold several clips, (number, time, height, width, channels); one clip, (time, height, width, "
+            f"channels), is trained on in a folder. Received: {path} of shape {clips.shape}"
+        )
     if clips.dtype != np.uint8 or clips.ndim not in (4, 5) or len(clips) < 2:
         raise ValueError(
             "`data` must hold at least two uint8 clips (number, time, height, width) or (number, time, height, "
@@ -167,7 +172,7 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def read_hdf5(path: Path, name: str | None) -> Sequence:
+def read_hdf5(path: Path, name: str | None, any_numbers: bool = False) -> Sequence:
     """Reads one data set of a file; its attributes say which values are packed or missing, see `unpack`.
 
     A file of NetCDF-4, which names the axes of a data set, is read as such.
@@ -182,15 +187,15 @@ def read_hdf5(path: Path, name: str | None) -> Sequence:
             shape, attributes = file[data_set].shape, dict(file[data_set].attrs)
             dtype = stored_dtype(file[data_set].dtype, attributes)
         if "DIMENSION_LIST" in attributes:
-            return read_netcdf(path, data_set)
+            return read_netcdf(path, data_set, any_numbers)
         if are_values(attributes) and np.issubdtype(dtype, np.integer):
             dtype = np.dtype("float32")  # that of the values
-        check_array(path, shape, dtype)
+        check_array(path, shape, dtype, any_numbers)
         with reading(path):
             stored = whole_data_set(file, data_set)[()]
             frames, valid_range = unpack(stored, attributes)
             times = _times_beside(file, data_set, len(frames))
-    if stored.dtype.kind == "f" and not any(name in attributes for name in MISSING):
+    if stored.dtype.kind == "f" and not any_numbers and not any(name in attributes for name in MISSING):
         check_missing(frames, path)
     warn_of_time_last(path, shape)
     order = None if times is None else time_order(path, times)

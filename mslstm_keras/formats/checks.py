@@ -179,7 +179,7 @@ def check_frames(frames: np.ndarray, *, name: str = "frames", missing: bool = Fa
 
 def _scale_hint(dtype: np.dtype) -> str:
     """Returns what to do with whole numbers whose full scale nobody can know."""
-    if dtype == np.uint8 or not np.issubdtype(dtype, np.integer):
+    if dtype == np.uint8 or dtype.kind not in "iu":
         return ""
     such = ", such as 65535, or 4095 of 12 bits," if dtype == np.uint16 else ""
     return f" (divide by the largest value that can be{such} and save floats)"
@@ -210,10 +210,13 @@ def check_frame(path: Path, shape: tuple[int, ...], dtype: np.dtype, any_numbers
 
 def _check_numbers(path: Path, dtype: np.dtype, any_numbers: bool) -> None:
     """Makes sure that a dtype is of uint8, booleans or floats; of any integers where they may be."""
-    known = np.issubdtype(dtype, np.floating) or dtype in (np.uint8, bool)
-    if not known and not (any_numbers and np.issubdtype(dtype, np.integer)):
+    known, whole = np.issubdtype(dtype, np.floating) or dtype in (np.uint8, bool), dtype.kind in "iu"
+    if not known and not (
+        any_numbers and whole
+    ):  # timedelta64 is no whole number, though NumPy takes it for one
+        scale = "; a `scale` (`--range LOW:HIGH`) takes them as they stand" if whole else ""
         raise ValueError(
-            f"`{path}` must hold uint8 or floats in [0, 1]. Received: dtype {dtype}{_scale_hint(dtype)}"
+            f"`{path}` must hold uint8 or floats in [0, 1]. Received: dtype {dtype}{_scale_hint(dtype)}{scale}"
         )
 
 

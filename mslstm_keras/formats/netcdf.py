@@ -66,16 +66,22 @@ _NAMELESS = r"phony_dim_\d+|dim_\d+"
 def is_zarr(path: Path) -> bool:
     """Returns whether a folder, or a `.zip`, is a Zarr store."""
     if path.is_dir():
-        return path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in _MARKS)
+        return path.suffix.lower() == ".zarr" or holds_store(path)
     return path.suffix.lower() in ZARR + ZIP
 
 
-def read_netcdf(path: Path, name: str | None) -> Sequence:
+def holds_store(folder: Path) -> bool:
+    """Returns whether a folder has the files of a Zarr store."""
+    return any((folder / mark).is_file() for mark in _MARKS)
+
+
+def read_netcdf(path: Path, name: str | None, any_numbers: bool = False) -> Sequence:
     """Reads one variable of (time, y, x), whatever the order in which the file has these axes.
 
     Args:
         path: NetCDF file (classic form, or NetCDF-4), or Zarr store (folder, or `.zip`).
         name: path of the variable in the file; None where there is only one that can be a clip.
+        any_numbers: bool. Takes whole numbers without units, too.
 
     Raises:
         ValueError: if the file is damaged or has another content.
@@ -104,7 +110,7 @@ def read_netcdf(path: Path, name: str | None) -> Sequence:
         if np.issubdtype(dtype, np.integer) and are_values(data[key].attrs):
             check_count(path, shape)
         else:
-            check_array(path, shape, dtype)
+            check_array(path, shape, dtype, any_numbers)
         with reading(path):
             _check_claim(store, chosen)
             lacking = _lacking_chunks(store, chosen)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mslstm_keras.files import replacing
+from mslstm_keras.formats.netcdf import holds_store
 from mslstm_keras.importing import check_installed
 
 if TYPE_CHECKING:
@@ -46,13 +47,19 @@ def frames_as_maps(frames: np.ndarray, units: str = "1") -> "xarray.Dataset":
 
 
 def check_writer(path: str | os.PathLike[str]) -> None:
-    """Makes sure that what writes a NetCDF file or a Zarr store is installed.
+    """Makes sure that a NetCDF file or a Zarr store can be written there.
 
     Raises:
-        ImportError: if it is not.
+        ImportError: if what writes it is not installed.
+        ValueError: if there is a folder that holds something else than a store, which would be replaced.
     """
-    backend = "zarr" if Path(path).suffix.lower() == ".zarr" else "h5netcdf"
+    path = Path(path)
+    backend = "zarr" if path.suffix.lower() == ".zarr" else "h5netcdf"
     check_installed("NetCDF or Zarr", "netcdf", ["xarray", backend])
+    if path.is_dir() and not holds_store(path) and any(path.iterdir()):
+        raise ValueError(
+            f"`path` must be new, empty or a Zarr store. Received: {path}, a folder of something else"
+        )
 
 
 def write_maps(path: str | os.PathLike[str], maps: "xarray.Dataset") -> None:

@@ -22,7 +22,16 @@ from mslstm_keras.formats.netcdf import NETCDF, ZARR, is_zarr, read_netcdf
 from mslstm_keras.formats.pictures import ANIMATIONS, PICTURES, read_pictures, unpacked_suffix
 from mslstm_keras.formats.sequence import Sequence
 from mslstm_keras.formats.videos import VIDEOS
-from mslstm_keras.frames.scales import Coder, Ends, LinearScale, Scale, parse_scale, scale_of_units
+from mslstm_keras.frames.scales import (
+    RATE_UNITS,
+    Coder,
+    Ends,
+    LinearScale,
+    Scale,
+    parse_scale,
+    rate_factor,
+    scale_of_units,
+)
 from mslstm_keras.integers import is_whole
 
 CLIPS = ARRAYS + ANIMATIONS + VIDEOS + HDF5 + NETCDF + ZARR
@@ -177,7 +186,7 @@ def clip_shape(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
         path.stat()
     read_sequence, suffix = _reader_of_sequences(path), unpacked_suffix(path)
     if read_sequence is not None:
-        time, height, width, channels = read_sequence(path, data_set).values.shape
+        time, height, width, channels = read_sequence(path, data_set, True).values.shape
         return time, height, width, channels
     pictured = path.is_dir() or suffix in PICTURES
     frames: Iterable[np.ndarray]
@@ -300,7 +309,7 @@ def _read(
         pictures = itertools.islice(_in_values(path, pictures, channels, table), count)
         clip = _stack(path, pictures, channels, fitting, used)
     elif read_sequence is not None:
-        sequence = read_sequence(path, data_set)
+        sequence = read_sequence(path, data_set, code is not None)
         sequence = dataclasses.replace(sequence, values=sequence.values[:count])
         used = of_levels if sequence.levels else code
         clip = fitting(_of_sequence(sequence, channels, path, used))
@@ -324,7 +333,7 @@ def _holds_arrays(path: Path) -> bool:
     return any(unpacked_suffix(file) in ARRAYS for file in files)
 
 
-def _reader_of_sequences(path: Path) -> Callable[[Path, str | None], Sequence] | None:
+def _reader_of_sequences(path: Path) -> Callable[[Path, str | None, bool], Sequence] | None:
     """Returns what reads a file whose attributes say what its numbers are; None for other kinds."""
     if path.is_dir():  # whose suffix may be any, of a store as of images
         return read_netcdf if is_zarr(path) else None
@@ -339,6 +348,7 @@ def _of_sequence(sequence: Sequence, channels: int, path: Path, code: Code | Non
     Raises:
         ValueError: with the range and the units, if values lie beyond [0, 1] and nothing says what for.
     """
+    sequence = _in_scale_units(sequence, path, code)
     values = sequence.values
     if code is not None:
         stored = np.rint(255 * values) if sequence.levels else values  # as they stand in the file
@@ -361,9 +371,38 @@ def _of_sequence(sequence: Sequence, channels: int, path: Path, code: Code | Non
     return _to_clip(values, channels, path)
 
 
+def _in_scale_units(sequence: Sequence, path: Path, code: Code | None) -> Sequence:
+    """Returns a sequence in the units of the scale that reads it: mm/h of all rates of rain.
+
+    Raises:
+        ValueError: if the scale is one of rain, and the file has units of something else.
+    """
+    units = code.scale.units if isinstance(code, Coder) else None if code else RATE_UNITS
+    if not units or not sequence.units or _plain(units) == _plain(sequence.units):
+        return sequence
+    factor = rate_factor(sequence.units)
+    if rate_factor(units) != 1:
+        warnings.warn(f"`{path}` has numbers in {sequence.units}, which are read as {units}", stacklevel=5)
+    elif factor is None and code:
+        raise ValueError(
+            f"`{path}` must hold rates of rain, as the scale is in {units}; one without units (`--range LOW:HIGH`) "
+            f"takes numbers as they stand. Received: units {sequence.units}"
+        )
+    elif factor is not None and factor != 1:
+        warnings.warn(f"`{path}`: rates in {sequence.units} are read as mm/h, times {factor:g}", stacklevel=5)
+        valid = sequence.valid_range and tuple(factor * end for end in sequence.valid_range)
+        values = sequence.values * np.float32(factor)
+        return dataclasses.replace(sequence, values=values, units=RATE_UNITS, valid_range=valid)
+    return sequence
+
+
+def _plain(units: str) -> str:
+    return "".join(units.split()).casefold()
+
+
 def _scale_of(sequence: Sequence) -> Scale | None:
     """Returns the scale that a file says of its values: by the units of a rain rate, or a valid range."""
-    known = scale_of_units(sequence.units)
+    known = scale_of_units(RATE_UNITS) if rate_factor(sequence.units) else None
     if known is not None or sequence.valid_range is None or not np.isfinite(sequence.valid_range).all():
         return known
     low, high = sequence.valid_range

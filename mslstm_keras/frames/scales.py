@@ -200,13 +200,36 @@ def to_pixels(values: np.ndarray, scale: Scale, *, name: str) -> np.ndarray:
     return pixels
 
 
-_RAIN_RATE = re.compile(r"(mm|kg m-?2) ?(/ ?h(ou)?r?|h(ou)?r?[-^]*1|/ ?h)", re.IGNORECASE)
+RATE_UNITS = "mm/h"
+_DEPTHS = {"mm": 1, "in": 25.4, "inch": 25.4, "kg m-2": 1, "kg/m2": 1, "l m-2": 1, "l/m2": 1}
+"""Millimetres of water. A kilogram, or a litre, is 1 mm high on a square metre. Metres are left out: m/s is of wind."""
+_HOURS = {
+    **dict.fromkeys(("s", "sec", "second"), 1 / 3600),
+    **dict.fromkeys(("min", "minute"), 1 / 60),
+    **dict.fromkeys(("h", "hr", "hour"), 1.0),
+    **dict.fromkeys(("d", "day"), 24.0),
+}
+_RATE = re.compile(
+    rf"(?P<number>[0-9.]+(?:e-?[0-9]+)? )?(?P<depth>{'|'.join(_DEPTHS)}) ?"
+    rf"(?:(?:/|per) ?(?P<count>[0-9]+)? ?(?P<time>{'|'.join(_HOURS)})s?|(?P<inverse>{'|'.join(_HOURS)})-?1)"
+)
+
+
+def rate_factor(units: str | None) -> float | None:
+    """Returns how many mm/h one of these units is, such as 3600 of "kg m-2 s-1"; None if it is no rate of rain."""
+    plain = re.sub(r"\.(?![0-9])", " ", (units or "").lower().replace("**", "").replace("^", ""))
+    match = _RATE.fullmatch(" ".join(plain.split()))
+    if match is None:
+        return None
+    hours = _HOURS[match["time"] or match["inverse"]] * int(match["count"] or 1)
+    if not hours:
+        return None
+    return float(match["number"] or 1) * _DEPTHS[match["depth"]] / hours
 
 
 def scale_of_units(units: str | None) -> Scale | None:
-    """Returns the scale of numbers in these units: that of the German radar for rates of rain; else None."""
-    plain = " ".join((units or "").replace("**", "").replace("^", "").split())
-    return RAIN_SCALES["dwd"] if _RAIN_RATE.fullmatch(plain) else None
+    """Returns the scale of numbers in these units: that of the German radar for rates of rain in mm/h; else None."""
+    return RAIN_SCALES["dwd"] if rate_factor(units) == 1 else None
 
 
 def scale_of_values(low: float, high: float, units: str) -> LinearScale:

@@ -125,6 +125,37 @@ def test_numbers_in_units_are_forecast_in_units(mslstm, succeed, tiny_run, files
         np.testing.assert_allclose(written.forecast, expected[..., 0], atol=1e-3)
 
 
+def test_a_range_may_begin_below_0(succeed, tiny_run, files, clip):
+    np.save(files / "signed.npy", 2 * clip - 1)
+    words = ["forecast", "--model", tiny_run, "--input", files / "signed.npy", "--output", files / "out.npy"]
+    succeed(*words, "--range", "-1:1")
+    assert np.load(files / "out.npy").min() < 0
+
+
+def test_what_is_read_is_not_written_over(fail, tiny_run, files, tmp_path):
+    words = ["forecast", "--model", tiny_run, "--input"]
+    before = (files / "clip.npy").read_bytes()
+    for read, written in (("clip.npy", "clip.npy"), (".", "next.png"), (".", "a/next.png")):
+        message = fail(*words, files / read, "--output", files / written)
+        assert "`--output` must be another file than `--input`, and outside of it" in message
+    assert (files / "clip.npy").read_bytes() == before
+    store = tmp_path / "results.zarr"
+    store.mkdir()
+    (store / "thesis.txt").touch()
+    message = fail(*words, files / "clip.npy", "--output", store)
+    assert (
+        message
+        == f"mslstm: `path` must be new, empty or a Zarr store. Received: {store}, a folder of something else\n"
+    )
+    assert (store / "thesis.txt").exists()
+
+
+def test_no_input_is_no_folder(mslstm, tiny_run, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        mslstm("forecast", "--model", tiny_run, "--input", "", "--output", "out.npy")
+    assert "argument --input: must name a file or a folder. Received: ''" in capsys.readouterr().err
+
+
 @pytest.fixture
 def maps(tmp_path):
     """Folder of six Dutch maps of 16 x 24 pixels, 5 minutes apart."""

@@ -314,6 +314,13 @@ def test_channels_before_height_and_width_are_refused(tmp_path):
         open_clips(tmp_path / "a.npy")
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_one_clip_is_no_array_of_clips(tmp_path, channels):
+    np.save(tmp_path / "a.npy", random_levels(40, 16, 16, channels))
+    with pytest.raises(ValueError, match=r"`data` must hold several clips.* is trained on in a folder"):
+        open_clips(tmp_path / "a.npy")
+
+
 @pytest.mark.parametrize("shape", [(16, 16, 8), (8, 8, 7), (60, 80, 10), (16, 16, 8, 3)])
 @pytest.mark.parametrize("suffix", [".npy", ".h5"])
 def test_time_that_may_come_last_is_said(tmp_path, shape, suffix):

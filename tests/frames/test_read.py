@@ -12,6 +12,7 @@ from PIL import Image
 from mslstm_keras.formats import checks
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.frames.read import clip_shape, data_range, read_clip, read_in_units, scale_in
+from mslstm_keras.frames.scales import parse_scale
 from tests.support.clip_files import random_frames, random_levels, save_folder, save_frames, save_hdf5
 
 MPEG4 = {".avi": "mpeg4", ".mp4": "mpeg4", ".mov": "mpeg4", ".mkv": "mpeg4", ".webm": "libvpx"}
@@ -354,6 +355,78 @@ def test_rates_of_rain_are_coded_as_radar(tmp_path, units):
     with pytest.warns(UserWarning, match=r"rain\.nc` is read by the scale that its attributes say, rain:dwd"):
         clip = read_clip(tmp_path / "rain.nc")
     np.testing.assert_allclose(clip[..., 0], RAIN_SCALES["dwd"].to_pixel(rates), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("units", "factor"),
+    [("kg m-2 s-1", 3600), ("mm/5min", 12), ("mm d-1", 1 / 24), ("0.01 mm/h", 0.01), ("in/hr", 25.4)],
+)
+@pytest.mark.parametrize("scale", [None, "rain:dwd", "0:100 mm/h"])
+def test_other_rates_of_rain_are_converted(tmp_path, units, factor, scale):
+    rates = np.array([0, 0.5, 2, 50]).reshape(1, 2, 2)
+    save_netcdf(tmp_path / "rain.nc", rates / factor, units=units)
+    with pytest.warns(UserWarning) as said:
+        clip = read_clip(tmp_path / "rain.nc", scale=scale)
+    assert f"rates in {units} are read as mm/h, times {factor:g}" in str(said[0].message)
+    assert len(said) == 1 + (scale is None)
+    np.testing.assert_allclose(clip[..., 0], parse_scale(scale or "rain:dwd").to_pixel(rates), atol=1e-5)
+    assert scale_in(tmp_path / "rain.nc") == "rain:dwd"
+
+
+@pytest.mark.parametrize("units", ["dBZ", "mm", "m s-1", "K"])
+@pytest.mark.parametrize(
+    "read",
+    [lambda path: read_clip(path, scale="0:100 mm/h"), lambda path: read_in_units(path, 1, "rain:dwd")],
+)
+def test_what_is_no_rate_of_rain_is_not_read_as_one(tmp_path, units, read):
+    save_netcdf(tmp_path / "a.nc", np.full((2, 2, 2), 5), units=units)
+    with pytest.raises(
+        ValueError, match=f"a.nc` must hold rates of rain, as the scale is in mm/h.*: units {units}$"
+    ):
+        read(tmp_path / "a.nc")
+    np.testing.assert_allclose(read_clip(tmp_path / "a.nc", scale="0:100"), 0.05)
+
+
+def test_other_units_than_those_of_the_scale_are_told(tmp_path):
+    save_netcdf(tmp_path / "a.nc", np.full((2, 2, 2), 5), units="K")
+    with pytest.warns(UserWarning, match=r"a\.nc` has numbers in K, which are read as degC$"):
+        clip = read_clip(tmp_path / "a.nc", scale="0:100 degC")
+    np.testing.assert_allclose(clip, 0.05)
+    read_clip(tmp_path / "a.nc", scale="0:100 k")  # says nothing
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.nc", "a.zarr"])
+def test_whole_numbers_without_units_are_read_by_a_scale(tmp_path, name):
+    counts = np.random.default_rng(0).integers(0, 1000, (3, 4, 5)).astype("uint16")
+    flow = xarray.DataArray(counts, dims=("time", "y", "x"), name="flow")
+    if name == "a.h5":
+        save_hdf5(tmp_path / name, flow=counts)
+    elif name == "a.nc":
+        flow.to_netcdf(tmp_path / name, engine="h5netcdf")
+    else:
+        flow.to_dataset().to_zarr(tmp_path / name, zarr_format=2)
+    for clip in (read_clip(tmp_path / name, scale="0:1000"), read_in_units(tmp_path / name, 1, "0:1000")[0]):
+        np.testing.assert_allclose(clip[..., 0], counts / 1000, atol=1e-6)
+    assert data_range(tmp_path / name) == (counts.min(), counts.max())
+    assert clip_shape(tmp_path / name) == (3, 4, 5, 1)
+    with pytest.raises(
+        ValueError, match=r"Received: dtype uint16 .* \(`--range LOW:HIGH`\) takes them as they stand$"
+    ):
+        read_clip(tmp_path / name)
+
+
+def test_what_is_not_a_number_is_missing_where_there_is_a_scale(tmp_path):
+    save_hdf5(tmp_path / "a.h5", rain=np.array([[[1, np.nan]]], "float32"))
+    clip = read_clip(tmp_path / "a.h5", scale="0:2", fill=np.nan)
+    np.testing.assert_array_equal(clip[..., 0], [[[0.5, np.nan]]])
+    with pytest.raises(ValueError, match="must be finite"):
+        read_clip(tmp_path / "a.h5")
+
+
+def test_lengths_of_time_are_no_numbers(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((3, 4, 4), "m8[s]"))
+    with pytest.raises(ValueError, match=r"Received: dtype timedelta64\[s\]"):
+        read_clip(tmp_path / "a.npy", scale="0:1")
 
 
 def test_a_valid_range_is_a_scale(tmp_path):

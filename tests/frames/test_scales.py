@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mslstm_keras.frames.rain import RAIN_SCALES
-from mslstm_keras.frames.scales import LinearScale, LogScale, parse_scale, scale_of_values, to_pixels
+from mslstm_keras.frames.scales import (
+    LinearScale,
+    LogScale,
+    parse_scale,
+    rate_factor,
+    scale_of_units,
+    scale_of_values,
+    to_pixels,
+)
 
 SCALES = [LinearScale(-40, 60, "degC"), LogScale(-2, 655, "bikes/h"), *RAIN_SCALES.values()]
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False, width=32)
@@ -99,3 +107,21 @@ def test_the_scale_of_some_values():
     for low, high in ((1, 1), (np.nan, np.nan)):
         with pytest.raises(ValueError, match="`range` must be given where the values do not differ"):
             scale_of_values(low, high, "")
+
+
+@pytest.mark.parametrize(
+    ("units", "factor"),
+    [
+        *(
+            (same, 1)
+            for same in ("mm/h", "mm h**-1", "MM / hr", "mm per hour", "mm.h-1", "kg m-2 h-1", "l/m2/h")
+        ),
+        ("kg.m-2.s-1", 3600),
+        ("mm/5 min", 12),
+        ("mm day-1", 1 / 24),
+        *((other, None) for other in ("mm", "dBZ", "m s-1", "kg m-2", "mm/0 min", "1", "", None)),
+    ],
+)
+def test_rates_of_rain(units, factor):
+    assert rate_factor(units) == (factor and pytest.approx(factor))
+    assert (scale_of_units(units) is not None) == (factor == 1)

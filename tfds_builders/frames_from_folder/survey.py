@@ -33,6 +33,9 @@ class Survey(NamedTuple):
     text: str
 
 
+MOST_CHANNELS = 4  # that nobody has to name: an array with more is rather one of several clips
+
+
 def survey(folder: Path, config: Config, given: Collection[str], longest: int) -> Survey:
     """Finds channels, frames of an example and share of the tests by reading every clip once.
 
@@ -132,4 +135,12 @@ def _channels(shapes):
         first = {shape[3]: source.name for source, shape in reversed(shapes.items())}
         found = ", ".join(f"{count} (such as {first[count]})" for count in sorted(counts))
         raise ValueError(f"All clips must have as many channels, or be grey and colour. Received: {found}")
-    return max(counts)
+    most = max(counts)
+    if most > MOST_CHANNELS:
+        source = next(source for source, shape in shapes.items() if shape[3] == most)
+        raise ValueError(
+            f"`channels` must be given where they are more than {MOST_CHANNELS} (`mslstm data prepare` with --set "
+            f"channels={most}); of several clips in one array, (clips, time, height, width), each needs a file of its "
+            f"own. Received: {most} channels of {source}"
+        )
+    return most

@@ -54,6 +54,15 @@ def test_clips_of_several_kinds(tmp_path):
     assert found(tmp_path, window=20, skip_short=True).fields["window"] == 20
 
 
+def test_many_channels_must_be_named(tmp_path):
+    """An array of several clips looks like one of many channels."""
+    np.save(tmp_path / "all.npy", levels(5, 20, 16, 16))
+    message = r"`channels` must be given where they are more than 4 .* --set channels=16\); .* Received: 16 channels of "
+    with pytest.raises(ValueError, match=message + r".*all\.npy$"):
+        found(tmp_path)
+    assert found(tmp_path, channels=16).fields["channels"] == 16
+
+
 def test_colour_is_kept_where_a_clip_has_any(tmp_path):
     noise = levels(4, 12, 16, 3)
     save_images(tmp_path / "grey", np.repeat(noise[..., :1], 3, axis=-1))  # stored as colours
