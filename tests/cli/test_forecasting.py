@@ -135,8 +135,8 @@ def test_a_range_may_begin_below_0(succeed, tiny_run, files, clip):
 def test_what_is_read_is_not_written_over(fail, tiny_run, files, tmp_path):
     words = ["forecast", "--model", tiny_run, "--input"]
     before = (files / "clip.npy").read_bytes()
-    for read, written in (("clip.npy", "clip.npy"), (".", "next.png"), (".", "a/next.png")):
-        message = fail(*words, files / read, "--output", files / written)
+    for given, written in (("clip.npy", "clip.npy"), (".", "next.png"), (".", "a/next.png")):
+        message = fail(*words, files / given, "--output", files / written)
         assert "`--output` must be another file than `--input`, and outside of it" in message
     assert (files / "clip.npy").read_bytes() == before
     store = tmp_path / "results.zarr"

@@ -57,8 +57,8 @@ def test_clips_of_several_kinds(tmp_path):
 def test_many_channels_must_be_named(tmp_path):
     """An array of several clips looks like one of many channels."""
     np.save(tmp_path / "all.npy", levels(5, 20, 16, 16))
-    message = r"`channels` must be given where they are more than 4 .* --set channels=16\); .* Received: 16 channels of "
-    with pytest.raises(ValueError, match=message + r".*all\.npy$"):
+    message = r"`channels` must be given where they are more than 4 .* --set channels=16.* 16 channels of .*all\.npy$"
+    with pytest.raises(ValueError, match=message):
         found(tmp_path)
     assert found(tmp_path, channels=16).fields["channels"] == 16
 
