@@ -207,10 +207,18 @@ def _words(value):
 def _forecast_clip(options, model):
     from mslstm_keras.forecasting.forecaster import forecast
     from mslstm_keras.forecasting.output import CLIP_SUFFIXES, check_output, write_clip_forecast
+    from mslstm_keras.frames.maps import SUFFIXES as MAP_SUFFIXES
+    from mslstm_keras.frames.read import has_named_axes
 
     if str(options.output) != "-":
         check_output(options.output, CLIP_SUFFIXES)  # before the forecast
     frames, scale = _read_clip(options, model)
+    if options.output.suffix.lower() in MAP_SUFFIXES and has_named_axes(options.input):
+        warnings.warn(
+            f"`{options.output}` has no times and places of `{options.input}`; `mslstm_keras.forecast` of an "
+            "`xarray.DataArray` keeps them",
+            stacklevel=2,
+        )
     with Progress(options, "forecasting") as progress:
         future = forecast(model, frames, options.horizon, progress=progress)
     name = _called(options)

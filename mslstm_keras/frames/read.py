@@ -333,6 +333,11 @@ def _holds_arrays(path: Path) -> bool:
     return any(unpacked_suffix(file) in ARRAYS for file in files)
 
 
+def has_named_axes(path: str | os.PathLike[str]) -> bool:
+    """Returns whether the file of a clip names its axes, and may say times and places, as NetCDF and Zarr do."""
+    return _reader_of_sequences(split_data_set(Path(path))[0]) is read_netcdf
+
+
 def _reader_of_sequences(path: Path) -> Callable[[Path, str | None, bool], Sequence] | None:
     """Returns what reads a file whose attributes say what its numbers are; None for other kinds."""
     if path.is_dir():  # whose suffix may be any, of a store as of images
@@ -419,8 +424,8 @@ def _check_range(values: np.ndarray, path: Path, note: str = "") -> None:
     high = float(np.fmax.reduce(values, axis=None, initial=-np.inf))
     if (low < -ROUNDING or high > 1 + ROUNDING) and np.isfinite([low, high]).all():
         raise ValueError(
-            f"The frames of `{path}` must lie in [0, 1] unless a `scale` (`--range LOW:HIGH`) says what they stand "
-            f"for. Received: values from {low:g} to {high:g}{note}"
+            f"The frames of `{path}` must lie in [0, 1] unless a `scale` (`--range LOW:HIGH`; of `mslstm data "
+            f"prepare` --set range=LOW:HIGH) says what they stand for. Received: values from {low:g} to {high:g}{note}"
         )
 
 

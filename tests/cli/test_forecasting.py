@@ -132,6 +132,17 @@ def test_a_range_may_begin_below_0(succeed, tiny_run, files, clip):
     assert np.load(files / "out.npy").min() < 0
 
 
+def test_times_and_places_that_are_left_behind_are_told(mslstm, tiny_run, files, clip):
+    maps = xarray.DataArray(
+        clip[..., 0], dims=("time", "y", "x"), coords={"time": np.arange(len(clip))}, name="rain"
+    )
+    maps.to_netcdf(files / "rain.nc", engine="h5netcdf")
+    words = ["forecast", "--model", tiny_run, "--input", files / "rain.nc", "--output"]
+    with warnings.catch_warnings(action="always"):
+        assert "has no times and places of" in mslstm(*words, files / "out.nc").error
+        assert "times and places" not in mslstm(*words, files / "out.npy").error
+
+
 def test_what_is_read_is_not_written_over(fail, tiny_run, files, tmp_path):
     words = ["forecast", "--model", tiny_run, "--input"]
     before = (files / "clip.npy").read_bytes()
