@@ -20,6 +20,7 @@ from mslstm_keras.formats.fitting import Fitting
 from mslstm_keras.formats.folders import frame_files
 from mslstm_keras.formats.netcdf import NETCDF, ZARR, is_zarr, read_netcdf
 from mslstm_keras.formats.pictures import ANIMATIONS, PICTURES, read_pictures, unpacked_suffix
+from mslstm_keras.formats.remarks import Remarks
 from mslstm_keras.formats.sequence import Sequence
 from mslstm_keras.formats.videos import VIDEOS
 from mslstm_keras.frames.scales import Coder, Ends, LinearScale, Scale, parse_scale, scale_of_units
@@ -183,7 +184,7 @@ def clip_shape(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
     frames: Iterable[np.ndarray]
     arrays = False
     if path.is_dir():
-        files = _read_folder(path, False, any_numbers=True)
+        files = _read_folder(path, False, Remarks(path), any_numbers=True)
         first = next(files)
         arrays = unpacked_suffix(first[0]) in ARRAYS
         frames = (picture for _, picture in itertools.chain([first], files))
@@ -269,7 +270,7 @@ def _read(
     with reading(path):
         path.stat()
     suffix = unpacked_suffix(path)
-    fitting = Fitting(path, size, crop, fill)
+    fitting, remarks = Fitting(path, size, crop, fill), Remarks(path)
     read_sequence = _reader_of_sequences(path)
     pictured = read_sequence is None and (path.is_dir() or suffix in PICTURES)
     table = None
@@ -286,7 +287,7 @@ def _read(
         used = of_levels
         as_stored = used is not None
         if path.is_dir():
-            pictures = _read_folder(path, as_stored, any_numbers=code is not None)
+            pictures = _read_folder(path, as_stored, remarks, any_numbers=code is not None)
             file, frame = next(pictures)
             if unpacked_suffix(file) in ARRAYS:
                 if table is not None:
@@ -296,7 +297,7 @@ def _read(
                 used = of_levels if frame.dtype == np.uint8 else code
             pictures = itertools.chain([(file, frame)], pictures)
         else:
-            pictures = ((path, each) for each in read_pictures(path, as_stored))
+            pictures = ((path, each) for each in read_pictures(path, as_stored, remarks))
         pictures = itertools.islice(_in_values(path, pictures, channels, table), count)
         clip = _stack(path, pictures, channels, fitting, used)
     elif read_sequence is not None:
@@ -315,6 +316,7 @@ def _read(
         kinds = ", ".join(CLIPS)
         raise ValueError(f"`path` must be a folder of images or end in one of {kinds}. Received: {path}")
     fitting.report()
+    remarks.report()
     return clip, used is not None
 
 
@@ -385,7 +387,9 @@ def _check_range(values: np.ndarray, path: Path, note: str = "") -> None:
         )
 
 
-def _read_folder(path: Path, as_stored: bool, any_numbers: bool) -> Iterator[tuple[Path, np.ndarray]]:
+def _read_folder(
+    path: Path, as_stored: bool, remarks: Remarks, any_numbers: bool
+) -> Iterator[tuple[Path, np.ndarray]]:
     """Reads the images of a folder, or arrays, each of one frame, in the order of their names."""
     files = frame_files(path)
     if gaps := files.gaps():
@@ -413,7 +417,7 @@ def _read_folder(path: Path, as_stored: bool, any_numbers: bool) -> Iterator[tup
                 )
             yield file, frame
             continue
-        frames = read_pictures(file, as_stored)
+        frames = read_pictures(file, as_stored, remarks)
         if len(frames) > 1:
             raise ValueError(f"`{file}` must hold one frame, being one of a folder. Received: {len(frames)}")
         yield file, frames[0]
