@@ -307,7 +307,8 @@ def _read(
         clip = fitting(_of_sequence(sequence, channels, path, used))
     elif suffix in VIDEOS:
         used = of_levels
-        clip = _to_clip(_read_video(path, channels, size, crop)[:count], channels, path, used)
+        film = _read_video(path, channels, size, crop, as_stored=used is not None)
+        clip = _to_clip(film[:count], channels, path, used)
     elif suffix in ARRAYS:
         frames = read_array(path, any_numbers=code is not None)
         used = of_levels if frames.dtype == np.uint8 else code
@@ -447,13 +448,17 @@ def _in_values(
 
 
 def _read_video(
-    path: Path, channels: int, size: tuple[int, int] | None, crop: tuple[int, int, int, int] | None
+    path: Path,
+    channels: int,
+    size: tuple[int, int] | None,
+    crop: tuple[int, int, int, int] | None,
+    as_stored: bool,
 ) -> np.ndarray:
-    """Reads every frame of a video, uint8 (time, height, width, 1 or 3)."""
+    """Reads every frame of a video, unsigned integers (time, height, width, 1 or 3)."""
     from mslstm_keras.formats.videos import frames_of
 
     frames = []
-    for frame in frames_of(path, grey=channels == 1, size=size, crop=crop):
+    for frame in frames_of(path, grey=channels == 1, size=size, crop=crop, as_stored=as_stored):
         frames.append(frame)
         check_count(path, (len(frames), *frame.shape))
     return np.stack(frames)
