@@ -8,7 +8,6 @@ import io
 import lzma
 import math
 import os
-import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,9 @@ from xml.etree import ElementTree
 import numpy as np
 
 from mslstm_keras.formats.checks import MOST_VALUES, check_count, reading
+from mslstm_keras.formats.depths import as_in_file, largest_level, packed_bits
+from mslstm_keras.formats.remarks import Remarks
+from mslstm_keras.formats.stacks import check_stacks, stacks_of
 from mslstm_keras.timing.durations import at_equal_steps
 
 if TYPE_CHECKING:
@@ -71,6 +73,9 @@ _ONE_PICTURE = ("CUR", "ICNS", "ICO", "MPO", "PSD")
 """Kinds whose further pictures are previews, other sizes and layers of the first."""
 
 _SUBFILE, _OLD_SUBFILE, _BITS, _WHITE_IS_ZERO, _SAMPLE_FORMAT = 254, 255, 258, 262, 339  # tags of TIFF
+_LAYOUT, _EXTRA_BANDS, _SEPARATE = 284, 338, 2  # and the layout of bands one behind the other
+_MOST_OF_8 = 255
+_OF_8_BITS = ("L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 _METADATA, _NO_DATA = 42112, 42113  # of GDAL
 
 
@@ -86,7 +91,7 @@ def bare_name(path: Path) -> str:
     return Path(name).stem if Path(name).suffix.lower() in PICTURES else name
 
 
-def read_pictures(path: Path, as_stored: bool = False) -> list[np.ndarray]:
+def read_pictures(path: Path, as_stored: bool = False, remarks: Remarks | None = None) -> list[np.ndarray]:
     """Reads every frame of a picture, each (height, width, 1 or 3) of unsigned integers or floats.
 
     Unsigned integers reach from 0 to the largest of their type. Floats are in [0, 1], but for those that the file
@@ -100,20 +105,27 @@ def read_pictures(path: Path, as_stored: bool = False) -> list[np.ndarray]:
         path: file.
         as_stored: bool. Keeps levels as the numbers that they are in the file, those of 12 bits and those beside
             missing ones too, which are divided by the largest that can be otherwise.
+        remarks: gets what is assumed and left out. Default: nobody is told.
+
+    Raises:
+        ValueError: if the file cannot be read, holds channels or slices as pages, fewer pages than it says, or, with
+            `as_stored`, colours of more than 8 bits.
     """
+    remarks = remarks or Remarks(path)
     pictures: list[np.ndarray] = []
     durations: list[float | None] = []
     with contextlib.ExitStack() as stack:
         with reading(path):
             image = stack.enter_context(_opened(path))
-            frames = _frames(image)
+            frames, stacks = _frames(image), stacks_of(image)
+        check_stacks(path, stacks, [index for index, _ in frames], remarks)
         for index, mask in frames:
             with reading(path):
                 if image.tell() != index:
                     image.seek(index)
             check_count(path, (len(frames), image.height, image.width))
             with reading(path):
-                pixels = _pixels(image, as_stored)
+                pixels = _pixels(image, as_stored, path, remarks)
                 durations.append(image.info.get("duration"))
                 if mask is not None:
                     image.seek(mask)
@@ -148,13 +160,39 @@ def _opened(path: Path) -> Iterator[Any]:
             raise ValueError("no kind of picture that is known") from None
         with image:
             if image.format == "GIF":
-                content.seek(-1, io.SEEK_END)
-                while content.read(1) == b"\0":
-                    content.seek(-2, io.SEEK_CUR)
-                content.seek(-1, io.SEEK_CUR)
-                if content.read(1) != b";":
-                    raise ValueError("no end mark")  # Pillow does not miss frames that are cut off
+                _check_end_of_gif(content)
             yield image
+
+
+def _check_end_of_gif(content: IO[bytes]) -> None:
+    """Makes sure that a GIF has its end mark; Pillow does not miss frames that are cut off.
+
+    What comes behind the mark is no part of it.
+
+    Raises:
+        ValueError: if the file ends before.
+    """
+    place = content.tell()
+    content.seek(10)  # behind the mark of its kind and the size
+    content.seek(2 + _table_of_gif(content.read(1)), io.SEEK_CUR)
+    while (mark := content.read(1)) != b";":
+        if not mark:
+            raise ValueError("no end mark")
+        if mark == b",":
+            content.seek(8, io.SEEK_CUR)
+            content.seek(_table_of_gif(content.read(1)) + 1, io.SEEK_CUR)
+        elif mark == b"!":
+            content.seek(1, io.SEEK_CUR)
+        else:
+            continue  # bytes between the blocks, which Pillow passes over, too
+        while (length := content.read(1)) not in (b"", b"\0"):
+            content.seek(length[0], io.SEEK_CUR)
+    content.seek(place)
+
+
+def _table_of_gif(flags: bytes) -> int:
+    """Returns the bytes of a table of colours, by the flags before it."""
+    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
 
 
 class _Bounded(io.BufferedReader):
@@ -251,20 +289,27 @@ def _tags(image: Any) -> _Tags:
     )
 
 
-def _pixels(image: Any, as_stored: bool) -> np.ndarray:
+def _pixels(image: Any, as_stored: bool, path: Path, remarks: Remarks) -> np.ndarray:
     """Returns the pixels of the frame at which an image stands, (height, width, 1 or 3)."""
     from PIL import ImageOps
 
-    tags, kind = _tags(image), image.format
-    stored = (
-        str(image.tile[0][3]) if image.tile else ""
-    )  # how bits are packed, which is forgotten when they are read
+    tags, kind, largest = _tags(image), image.format, largest_level(image)
+    _note_bands(image, largest, remarks)
+    # How bits are packed, which is forgotten when they are read.
+    stored = str(image.tile[0][3]) if image.tile else ""
     image.load()
     image = ImageOps.exif_transpose(image)
+    if not tags.scaled:
+        remarks.depth(None if largest is None else largest.bit_length(), path)
+    if largest is not None and largest > _MOST_OF_8 and image.mode in _OF_8_BITS:
+        _note_cut(largest.bit_length(), as_stored, remarks)
     if image.mode not in ("1", "L", "F", "I") and not image.mode.startswith("I;16"):
         if tags.scaled:
             raise ValueError("a scale and an offset of colours, which are no values")
-        return _without(_colours(image, stored), _is_missing(np.asarray(image), tags), as_stored)
+        colours = _colours(image, stored, remarks)
+        if as_stored:
+            colours = as_in_file(colours, kind, largest)
+        return _without(colours, _is_missing(np.asarray(image), tags), as_stored)
     values = np.asarray(image)
     if image.mode == "I" and kind in ("PNG", "PPM"):
         values = values.astype("uint16")
@@ -282,7 +327,39 @@ def _pixels(image: Any, as_stored: bool) -> np.ndarray:
             raise ValueError("floats of which 0 is white")
     else:
         values = _full_scale(values, tags, as_stored)
-    return _without(_opaque(values, image, stored)[..., np.newaxis], missing, as_stored)
+        values = as_in_file(values, kind, largest) if as_stored else values
+    return _without(_opaque(values, image, stored, remarks)[..., np.newaxis], missing, as_stored)
+
+
+def _note_bands(image: Any, largest: int | None, remarks: Remarks) -> None:
+    """Notes the bands of a TIFF that are neither colour nor opacity: Pillow leaves them out.
+
+    Raises:
+        ValueError: if bands of more than 8 bits lie one behind the other: Pillow reads their bytes as pixels.
+    """
+    if image.format != "TIFF":
+        return
+    tags = image.tag_v2
+    several, deep = len(tags.get(_BITS, (1,))) > 1, largest is not None and largest > _MOST_OF_8
+    if several and deep and tags.get(_LAYOUT) == _SEPARATE:
+        raise ValueError("bands of more than 8 bits, one behind the other; save them pixel by pixel")
+    unnamed = tags.get(_EXTRA_BANDS, ()).count(0)
+    if unnamed:
+        remarks.add(f"bands that are neither colour nor opacity are left out, {unnamed} of each picture")
+
+
+def _note_cut(bits: int, as_stored: bool, remarks: Remarks) -> None:
+    """Notes that Pillow leaves 8 bits of deeper levels.
+
+    Raises:
+        ValueError: if the levels are asked for as they stand in the file.
+    """
+    if as_stored:
+        raise ValueError(
+            f"{bits} bits a colour, of which 8 can be read, so that a scale takes them for other numbers; save one "
+            "grey channel of 16 bits, or an array"
+        )
+    remarks.add(f"levels of {bits} bits are cut to 8")
 
 
 def _full_scale(values: np.ndarray, tags: _Tags, as_stored: bool) -> np.ndarray:
@@ -324,31 +401,30 @@ def _without(pixels: np.ndarray, missing: np.ndarray | None, as_stored: bool) ->
     return pixels
 
 
-def _bits(stored: str) -> int | None:
-    """Returns the bits of a level as they are packed: 4 of Pillow's "L;4"."""
-    found = re.search(r";([0-9]+)", stored)
-    return int(found[1]) if found else None
-
-
-def _opaque(values: np.ndarray, image: "Image.Image", stored: str) -> np.ndarray:
+def _opaque(values: np.ndarray, image: "Image.Image", stored: str, remarks: Remarks) -> np.ndarray:
     """Returns grey levels of which the one that is transparent, if there is one, is black."""
     clear = image.info.get("transparency")
     if not isinstance(clear, int):
+        remarks.opacity(values.size, 0)
         return values
-    bits = _bits(stored)
+    bits = packed_bits(stored)
     if image.mode == "L" and bits in (2, 4):
         clear *= 255 // (2**bits - 1)  # the level is named as it is packed
+    remarks.opacity(values.size, int(np.count_nonzero(values == clear)))
     return np.where(values == clear, values.dtype.type(0), values)
 
 
-def _colours(image: "Image.Image", stored: str) -> np.ndarray:
+def _colours(image: "Image.Image", stored: str, remarks: Remarks) -> np.ndarray:
     """Returns red, green and blue, uint8 (height, width, 3); what is transparent is black."""
     from PIL import Image
 
     if image.mode == "LAB":
         raise ValueError("colours of CIELAB, which must be converted to red, green and blue first")
     clear = image.info.get("transparency")
-    if isinstance(clear, tuple) and _bits(stored) == 16:
+    if isinstance(clear, tuple) and packed_bits(stored) == 16:
         image.info["transparency"] = tuple(level >> 8 for level in clear)
     black = Image.new("RGBA", image.size, "black")
-    return np.asarray(Image.alpha_composite(black, image.convert("RGBA")))[..., :3]
+    picture = image.convert("RGBA")
+    opacity = np.asarray(picture)[..., 3]
+    remarks.opacity(opacity.size, int(np.count_nonzero(opacity < 255)))
+    return np.asarray(Image.alpha_composite(black, picture))[..., :3]

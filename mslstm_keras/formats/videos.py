@@ -41,6 +41,7 @@ def frames_of(
     size: int | tuple[int, int] | None = None,
     crop: tuple[int, int, int, int] | None = None,
     name: str | None = None,
+    as_stored: bool = False,
 ) -> Iterator[np.ndarray]:
     """Decodes a video frame by frame, every frame that it holds, one in memory at a time.
 
@@ -60,14 +61,16 @@ def frames_of(
         size: int or (height, width), pixels. None: as in the file.
         crop: (top, bottom, left, right), pixels cut out before frames are resized. None: all.
         name: what errors call the video. Default: the path, or the `name` of the open file.
+        as_stored: bool. Keeps grey levels of more than 8 bits as the numbers that they are in the file; otherwise they
+            are cut to 8 bits, with a warning.
 
     Yields:
-        uint8 (height, width, 1), or (height, width, 3) if not `grey`.
+        uint8 (height, width, 1), or (height, width, 3) if not `grey`; uint16 of deep levels that are kept.
 
     Raises:
         ValueError: if the file holds no video, is damaged, or is cut off (fewer frames than its header says;
             known at the end), its frames are larger than 2^25 pixels, change their size or are turned by another
-            angle than a right one, or `crop` does not lie within them.
+            angle than a right one, are of deep colours and asked for as stored, or `crop` does not lie within them.
         FileNotFoundError: if there is no such file.
         ImportError: if PyAV is not installed.
     """
@@ -87,8 +90,8 @@ def frames_of(
         stack.enter_context(damage_of(name, rule, decoder_errors=(av.FFmpegError,)))
         counts, note = _steps(source)
         container = stack.enter_context(_opened(source))
-        for frame in _decoded(container, name):
-            pixels = _upright(_pixels(frame, grey), frame)
+        for frame in _decoded(container, name, as_stored):
+            pixels = _upright(_pixels(frame, grey, as_stored), frame)
             pixels = cut_out(pixels[..., np.newaxis] if grey else pixels, crop, name)
             pixels = resized(pixels[..., 0] if grey else pixels, sides)
             for _ in range(counts.get(frame.pts, 1)):
@@ -201,8 +204,21 @@ def _warn(name: object, message: str) -> None:
     warnings.warn(f"`{name}`: {message}", stacklevel=4)
 
 
-def _pixels(frame: Any, grey: bool) -> np.ndarray:
-    """Returns the pixels of a frame, uint8 (height, width) or (height, width, 3); transparent ones are black."""
+def _bits(frame: Any) -> int:
+    """Returns how many bits a level of a frame has."""
+    return max(component.bits for component in frame.format.components)
+
+
+def _pixels(frame: Any, grey: bool, as_stored: bool) -> np.ndarray:
+    """Returns the pixels of a frame, (height, width) or (height, width, 3); transparent ones are black."""
+    bits = _bits(frame)
+    if as_stored and bits > 8:
+        if not grey or not frame.format.name.startswith("gray"):
+            raise ValueError(
+                f"colours of {bits} bits, of which 8 can be read, so that a scale takes them for other numbers; save "
+                "grey levels of 16 bits, such as `gray16le` of FFV1"
+            )
+        return frame.to_ndarray(format="gray16le") >> (16 - bits)
     plain = "gray" if grey else "rgb24"
     if not any(component.is_alpha for component in frame.format.components):
         return frame.to_ndarray(format=plain)
@@ -240,8 +256,10 @@ def _decoder(stream: Any) -> Any:
     return av.CodecContext.create(name, "r")
 
 
-def _tell(stream: Any, frame: Any, name: object) -> None:
-    """Warns of what the pixels of a film are not: square, or all of one moment."""
+def _tell(stream: Any, frame: Any, name: object, as_stored: bool) -> None:
+    """Warns of what the pixels of a film are not: square, whole levels, or all of one moment."""
+    if _bits(frame) > 8 and not as_stored:
+        _warn(name, f"levels of {_bits(frame)} bits are cut to 8")
     aspect = stream.sample_aspect_ratio
     if aspect and aspect != 1:
         _warn(
@@ -253,7 +271,7 @@ def _tell(stream: Any, frame: Any, name: object) -> None:
         _warn(name, "its frames are interlaced, two moments in one frame, and are read as they are stored")
 
 
-def _decoded(container: Any, name: object) -> Iterator[Any]:
+def _decoded(container: Any, name: object, as_stored: bool) -> Iterator[Any]:
     """Yields the frames of the first video stream; raises for whatever libav would conceal."""
     if not container.streams.video:
         raise ValueError("it has no video stream")
@@ -278,7 +296,7 @@ def _decoded(container: Any, name: object) -> Iterator[Any]:
                 raise ValueError(f"frame {frames} is damaged")
             if size is None:
                 size = frame.height, frame.width
-                _tell(stream, frame, name)
+                _tell(stream, frame, name, as_stored)
             if (frame.height, frame.width) != size:
                 raise ValueError(
                     f"frame {frames} is {frame.height} x {frame.width}, frames before are {size}"

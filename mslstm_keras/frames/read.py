@@ -20,6 +20,7 @@ from mslstm_keras.formats.fitting import Fitting
 from mslstm_keras.formats.folders import frame_files
 from mslstm_keras.formats.netcdf import NETCDF, ZARR, is_zarr, read_netcdf
 from mslstm_keras.formats.pictures import ANIMATIONS, PICTURES, read_pictures, unpacked_suffix
+from mslstm_keras.formats.remarks import Remarks
 from mslstm_keras.formats.sequence import Sequence
 from mslstm_keras.formats.videos import VIDEOS
 from mslstm_keras.frames.scales import (
@@ -192,7 +193,7 @@ def clip_shape(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
     frames: Iterable[np.ndarray]
     arrays = False
     if path.is_dir():
-        files = _read_folder(path, False, any_numbers=True)
+        files = _read_folder(path, False, Remarks(path), any_numbers=True)
         first = next(files)
         arrays = unpacked_suffix(first[0]) in ARRAYS
         frames = (picture for _, picture in itertools.chain([first], files))
@@ -278,7 +279,7 @@ def _read(
     with reading(path):
         path.stat()
     suffix = unpacked_suffix(path)
-    fitting = Fitting(path, size, crop, fill)
+    fitting, remarks = Fitting(path, size, crop, fill), Remarks(path)
     read_sequence = _reader_of_sequences(path)
     pictured = read_sequence is None and (path.is_dir() or suffix in PICTURES)
     table = None
@@ -295,7 +296,7 @@ def _read(
         used = of_levels
         as_stored = used is not None
         if path.is_dir():
-            pictures = _read_folder(path, as_stored, any_numbers=code is not None)
+            pictures = _read_folder(path, as_stored, remarks, any_numbers=code is not None)
             file, frame = next(pictures)
             if unpacked_suffix(file) in ARRAYS:
                 if table is not None:
@@ -305,7 +306,7 @@ def _read(
                 used = of_levels if frame.dtype == np.uint8 else code
             pictures = itertools.chain([(file, frame)], pictures)
         else:
-            pictures = ((path, each) for each in read_pictures(path, as_stored))
+            pictures = ((path, each) for each in read_pictures(path, as_stored, remarks))
         pictures = itertools.islice(_in_values(path, pictures, channels, table), count)
         clip = _stack(path, pictures, channels, fitting, used)
     elif read_sequence is not None:
@@ -315,7 +316,8 @@ def _read(
         clip = fitting(_of_sequence(sequence, channels, path, used))
     elif suffix in VIDEOS:
         used = of_levels
-        clip = _to_clip(_read_video(path, channels, size, crop)[:count], channels, path, used)
+        film = _read_video(path, channels, size, crop, as_stored=used is not None)
+        clip = _to_clip(film[:count], channels, path, used)
     elif suffix in ARRAYS:
         frames = read_array(path, any_numbers=code is not None)
         used = of_levels if frames.dtype == np.uint8 else code
@@ -324,6 +326,7 @@ def _read(
         kinds = ", ".join(CLIPS)
         raise ValueError(f"`path` must be a folder of images or end in one of {kinds}. Received: {path}")
     fitting.report()
+    remarks.report()
     return clip, used is not None
 
 
@@ -429,7 +432,9 @@ def _check_range(values: np.ndarray, path: Path, note: str = "") -> None:
         )
 
 
-def _read_folder(path: Path, as_stored: bool, any_numbers: bool) -> Iterator[tuple[Path, np.ndarray]]:
+def _read_folder(
+    path: Path, as_stored: bool, remarks: Remarks, any_numbers: bool
+) -> Iterator[tuple[Path, np.ndarray]]:
     """Reads the images of a folder, or arrays, each of one frame, in the order of their names."""
     files = frame_files(path)
     if gaps := files.gaps():
@@ -457,7 +462,7 @@ def _read_folder(path: Path, as_stored: bool, any_numbers: bool) -> Iterator[tup
                 )
             yield file, frame
             continue
-        frames = read_pictures(file, as_stored)
+        frames = read_pictures(file, as_stored, remarks)
         if len(frames) > 1:
             raise ValueError(f"`{file}` must hold one frame, being one of a folder. Received: {len(frames)}")
         yield file, frames[0]
@@ -487,13 +492,17 @@ def _in_values(
 
 
 def _read_video(
-    path: Path, channels: int, size: tuple[int, int] | None, crop: tuple[int, int, int, int] | None
+    path: Path,
+    channels: int,
+    size: tuple[int, int] | None,
+    crop: tuple[int, int, int, int] | None,
+    as_stored: bool,
 ) -> np.ndarray:
-    """Reads every frame of a video, uint8 (time, height, width, 1 or 3)."""
+    """Reads every frame of a video, unsigned integers (time, height, width, 1 or 3)."""
     from mslstm_keras.formats.videos import frames_of
 
     frames = []
-    for frame in frames_of(path, grey=channels == 1, size=size, crop=crop):
+    for frame in frames_of(path, grey=channels == 1, size=size, crop=crop, as_stored=as_stored):
         frames.append(frame)
         check_count(path, (len(frames), *frame.shape))
     return np.stack(frames)

@@ -20,6 +20,7 @@ GIF_SIDE = 256  # pixels: the least that shows what is in a clip of 64 x 64
 STRIP_WIDTH = 1600  # pixels
 STRIP_COLUMNS = 10
 STRIP_GAP = 4  # pixels
+_COLOURS = 255  # of a palette, which has room for one more
 
 
 def _check_suffix(path: str | os.PathLike[str]) -> None:
@@ -134,10 +135,26 @@ def _write_strip(path: Path, images: np.ndarray, scale: int | None) -> None:
         Image.fromarray(strip).save(temporary)
 
 
+def _nearest(colours: list[int], index: int) -> int:
+    """Returns the place of the colour that differs least from another one of a palette, by one level at best.
+
+    A palette that has room gets one: a neighbour by one level, of its blue.
+    """
+    table = np.reshape(colours, (-1, 3))
+    apart = np.abs(table - table[index]).sum(1)
+    apart[index] = np.iinfo(apart.dtype).max
+    if apart.min() > 1 and len(table) <= _COLOURS:
+        red, green, blue = table[index].tolist()
+        colours += [red, green, blue ^ 1]
+        return len(table)
+    return int(apart.argmin())
+
+
 def write_gif(path: str | os.PathLike[str], images: np.ndarray, *, fps: float) -> None:
     """Writes an animation that loops for ever.
 
-    Grey images keep their levels; colour images share one palette of 256 colours, so nothing flickers.
+    Grey images keep their levels; colour images share one palette of 255 colours, so nothing flickers. A frame that is
+    as the one before differs by one level of one pixel, its last, as Pillow would leave the frame out.
 
     Args:
         path: file to write.
@@ -155,13 +172,18 @@ def write_gif(path: str | os.PathLike[str], images: np.ndarray, *, fps: float) -
     colours = None
     if images.ndim == 4:
         montage = Image.fromarray(images.reshape(-1, *images.shape[2:]))
-        palette = montage.quantize(256, dither=Image.Dither.NONE)
-        colours = palette.getpalette()
+        palette = montage.quantize(_COLOURS, dither=Image.Dither.NONE)
+        colours = list(palette.getpalette() or [])
         images = np.asarray(palette).reshape(images.shape[:3])
     images = images.copy()
     for previous, image in itertools.pairwise(images):
-        if np.array_equal(previous, image):
-            image[-1, -1] ^= 1  # Pillow drops a frame equal to the one before: clips would shrink
+        if not np.array_equal(previous, image):
+            continue
+        # Pillow drops a frame equal to the one before: clips would shrink.
+        if colours is None:
+            image[-1, -1] ^= 1
+        else:
+            image[-1, -1] = _nearest(colours, image[-1, -1])
     pictures = [Image.fromarray(image) for image in images]
     if colours is not None:
         for picture in pictures:

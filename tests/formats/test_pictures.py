@@ -39,7 +39,25 @@ def test_transparent_pixels_are_black(tmp_path):
     levels = np.full((1, 2, 2, 4), 255, "uint8")
     levels[0, 0, 0, 3] = 0
     save_folder(tmp_path / "a", levels, ["0.png"])
-    np.testing.assert_allclose(read_clip(tmp_path / "a")[0, ..., 0], [[0, 1], [1, 1]], atol=1e-6)
+    with pytest.warns(UserWarning, match="transparent"):
+        clip = read_clip(tmp_path / "a")
+    np.testing.assert_allclose(clip[0, ..., 0], [[0, 1], [1, 1]], atol=1e-6)
+
+
+def test_transparent_pictures_are_told_of_once(tmp_path):
+    ink = np.zeros((3, 4, 5, 4), "uint8")
+    ink[:, 0, :, 3] = 255  # black ink on nothing
+    ink[2, ..., 3] = 255
+    save_folder(tmp_path / "a", ink, ["0.png", "1.png", "2.png"])
+    with pytest.warns(UserWarning) as warned:
+        read_clip(tmp_path / "a")
+    assert [str(each.message) for each in warned] == [
+        f"`{tmp_path / 'a'}`: 30 of 60 pixels (50.00%) are transparent, wholly or partly, in 2 of 3 pictures, and "
+        "stand on black"
+    ]
+    assert warned[0].filename == __file__
+    save_folder(tmp_path / "b", ink[2:], ["2.png"])
+    read_clip(tmp_path / "b")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -251,6 +269,131 @@ def test_the_still_of_an_apng_is_no_frame(tmp_path):
         np.testing.assert_allclose(clip[:, 0, 0, 0] * 255, [10, 50, 90][still:], atol=1e-4)
 
 
+# Stacks
+
+
+def save_stack(path, pages, description):
+    """Writes a TIFF of grey pages, of which the first has a description."""
+    save_tiff(path, random_levels(4, 5), {270: description}, *[(random_levels(4, 5), {})] * (pages - 1))
+
+
+def ome(channels, slices, frames, *, uuid=""):
+    sizes = f'SizeC="{channels}" SizeZ="{slices}" SizeT="{frames}"'
+    data = "".join(f"<TiffData><UUID FileName='a'>urn:uuid:{each}</UUID></TiffData>" for each in uuid)
+    return (
+        f'<?xml version="1.0"?><OME><Image><Pixels {sizes} SizeX="5" SizeY="4">{data}</Pixels></Image></OME>'
+    )
+
+
+TWO_CHANNELS = {
+    "ImageJ": ("ImageJ=1.11a\nimages=6\nchannels=2\nframes=3\n", "2 channels x 3 frames"),
+    "ImageJ, slices": ("ImageJ=1.54f\nimages=6\nslices=2\nframes=3\n", "2 slices x 3 frames"),
+    "OME": (ome(2, 1, 3), "2 channels x 3 frames"),
+    "OME, slices": (ome(1, 2, 3), "2 slices x 3 frames"),
+    "tifffile": ('{"shape": [3, 2, 4, 5], "axes": "TCYX"}', "3 frames x 2 channels"),
+    "tifffile without names": ('{"shape": [3, 2, 4, 5]}', "3 pictures x 2 pictures"),
+}
+
+
+@pytest.mark.parametrize("case", TWO_CHANNELS)
+def test_channels_and_slices_are_no_frames(tmp_path, case):
+    description, found = TWO_CHANNELS[case]
+    save_stack(tmp_path / "a.tif", 6, description)
+    with pytest.raises(
+        ValueError, match=rf"a\.tif` must hold one picture for each time\. Received: {found}, as"
+    ):
+        read_clip(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "ImageJ=1.54f\nimages=6\nframes=6\n",
+        "ImageJ=1.54f\nunit=um\n",
+        ome(1, 1, 6),
+        ome(1, 1, 12, uuid="ab"),  # the other half is in another file
+        '{"shape": [6, 4, 5]}',
+        '{"shape": [6, 1, 4, 5, 1], "axes": "TCYXS"}',
+        # Not understood, or of another picture
+        '{"shape": [2, 3, 7, 5]}',
+        '{"shape": [2, "3", 4, 5]}',
+        '{"shape": ' + "[" * 100_000,
+        "<OME><Pixels SizeC='x'",
+        "ImageJ=1.54f\nchannels=two\n",
+        "a film of 6 channels",
+    ],
+)
+def test_stacks_in_time(tmp_path, description):
+    save_stack(tmp_path / "a.tif", 6, description)
+    assert read_clip(tmp_path / "a.tif").shape == (6, 4, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("description", "named"),
+    [
+        ("ImageJ=1.54f\nimages=6\nslices=6\n", r"6 slices, .*ImageJ"),
+        (ome(6, 1, 1), r"6 channels, .*OME-XML"),
+        ('{"shape": [6, 4, 5], "axes": "ZYX"}', r"6 slices, .*tifffile"),
+    ],
+)
+def test_one_axis_of_another_name_is_taken_for_time(tmp_path, description, named):
+    save_stack(tmp_path / "a.tif", 6, description)
+    with pytest.warns(UserWarning, match=rf"a\.tif`: its {named}\) says, are read as frames in time$"):
+        assert len(read_clip(tmp_path / "a.tif")) == 6
+
+
+def test_colours_are_no_channels_of_a_stack(tmp_path):
+    for description in (ome(3, 1, 2), '{"shape": [2, 4, 5, 3]}'):
+        levels = random_levels(2, 4, 5, 3)
+        save_tiff(tmp_path / "a.tif", levels[0], {270: description}, (levels[1], {}))
+        np.testing.assert_allclose(read_clip(tmp_path / "a.tif", 3), levels / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "description", ["ImageJ=1.54f\nimages=10\nframes=10\n", ome(1, 1, 10), '{"shape": [10, 4, 5]}']
+)
+def test_pictures_without_a_page(tmp_path, description):
+    save_stack(tmp_path / "a.tif", 2, description)
+    with pytest.raises(
+        ValueError,
+        match=r"a\.tif` must have a page for every picture\. Received: pages: 2, pictures: 10, as its",
+    ):
+        read_clip(tmp_path / "a.tif")
+
+
+def test_more_pages_than_pictures(tmp_path):
+    save_stack(tmp_path / "a.tif", 3, '{"shape": [2, 4, 5]}')
+    with pytest.warns(UserWarning, match=r"a\.tif`: all of its 3 pages are read, though it has 2, as its"):
+        assert len(read_clip(tmp_path / "a.tif")) == 3
+
+
+def test_pages_that_are_described_one_by_one(tmp_path):
+    pages = [(random_levels(4, 5), {270: '{"shape": [4, 5]}'})] * 3
+    save_tiff(tmp_path / "a.tif", *pages[0], *pages[1:])
+    assert len(read_clip(tmp_path / "a.tif")) == 3
+
+
+def test_pages_that_are_volumes(tmp_path):
+    save_tiff(tmp_path / "a.tif", random_levels(4, 5), {32997: 3})
+    with pytest.raises(ValueError, match=r"a\.tif` .*pages that are volumes"):
+        read_clip(tmp_path / "a.tif")
+
+
+def test_bands_without_a_meaning_are_told_of(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name in ("0.tif", "1.tif"):
+        levels = random_levels(4, 5, 4)
+        save_tiff(tmp_path / "a" / name, levels, {})
+        patched(tmp_path / "a" / name, 338, 0)
+        with pytest.warns(
+            UserWarning,
+            match=r"a`: bands that are neither .* are left out, 1 of each picture( \(2 pictures\))?$",
+        ) as warned:
+            clip = read_clip(tmp_path / "a", 3)
+        np.testing.assert_allclose(clip[-1], levels[..., :3] / 255, atol=1e-6)
+    assert len(warned) == 1
+
+
 # What is missing, and how values are stored
 
 
@@ -367,6 +510,86 @@ def test_levels_of_twelve_bits(tmp_path, no_data):
     np.testing.assert_allclose(clip.ravel(), levels / 5000, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.ppm", b"P6 1 1 1023\n" + struct.pack(">3H", 500, 500, 500)),
+        (
+            "a.sgi",
+            struct.pack(">HBBHHHH", 474, 0, 2, 2, 1, 1, 1).ljust(512, b"\0") + struct.pack(">H", 32000),
+        ),
+        ("a.tif", None),
+        ("a.png", None),
+    ],
+)
+def test_levels_that_are_cut_to_8_bits(tmp_path, name, content):
+    (tmp_path / "a").mkdir()
+    if name == "a.png":
+        save_png(tmp_path / "a" / name, 16, 2, struct.pack(">6H", *[32000] * 6))
+    elif name == "a.tif":
+        save_tiff(tmp_path / "a" / name, np.full((2, 3), 200, "uint8").repeat(2, 1).reshape(2, 2, 3), {})
+        content = (tmp_path / "a" / name).read_bytes()
+        levels = content.index(struct.pack("<3H", 8, 8, 8))
+        content = content[:levels] + struct.pack("<3H", 16, 16, 16) + content[levels + 6 :]
+        (tmp_path / "a" / name).write_bytes(content)
+        patched(tmp_path / "a" / name, 257, 1, kind=4)
+    else:
+        (tmp_path / "a" / name).write_bytes(content)
+    with pytest.warns(UserWarning, match=r"a`: levels of 1[06] bits are cut to 8$"):
+        clip = read_clip(tmp_path / "a")
+    assert 0.4 < clip.max() < 0.8
+    with pytest.raises(
+        ValueError, match=r"1[06] bits a colour, of which 8 can be read, .* grey channel of 16"
+    ):
+        read_clip(tmp_path / "a", scale="0:65535")
+
+
+def test_deep_bands_one_behind_the_other(tmp_path):
+    save_tiff(tmp_path / "a.tif", np.full((2, 2, 3), 200, "uint8"), {})
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(
+        content.replace(struct.pack("<3H", 8, 8, 8), struct.pack("<3H", 16, 16, 16))
+    )
+    patched(tmp_path / "a.tif", 284, 2)
+    with pytest.raises(ValueError, match=r"a\.tif` .*bands of more than 8 bits, one behind the other"):
+        read_clip(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("kind", "most", "level"), [("P5", 1023, 500), ("P2", 1023, 500), ("P5", 100, 50), ("P5", 65535, 30000)]
+)
+def test_a_scale_takes_levels_of_a_pgm_as_they_stand(tmp_path, kind, most, level):
+    packed = struct.pack(">H" if most > 255 else ">B", level) if kind == "P5" else f"{level}\n".encode()
+    (tmp_path / "a.pgm").write_bytes(f"{kind} 1 1 {most}\n".encode() + packed)
+    assert data_range(tmp_path / "a.pgm") == (level, level)
+    np.testing.assert_allclose(read_clip(tmp_path / "a.pgm").ravel(), level / most, atol=0.002)
+
+
+def test_a_scale_takes_levels_of_jpeg_2000_as_they_stand(tmp_path):
+    Image.fromarray(np.full((16, 16), 500, "uint16")).save(tmp_path / "a.jp2", irreversible=False)
+    content = bytearray((tmp_path / "a.jp2").read_bytes())
+    assert data_range(tmp_path / "a.jp2") == (500, 500)
+    content[content.index(b"\xff\x4f\xff\x51") + 42] = 11  # 12 bits
+    content[content.index(b"ihdr") + 14] = 11
+    (tmp_path / "a.jp2").write_bytes(content)
+    high = data_range(tmp_path / "a.jp2")[1]
+    pixels = read_clip(tmp_path / "a.jp2")
+    np.testing.assert_allclose(pixels.max() * 65535 / 16, high, atol=1)
+
+
+def test_pictures_of_several_depths_in_a_folder(tmp_path):
+    images = [np.full((2, 2), 51, "uint8"), np.full((2, 2), 13107, "uint16"), np.full((2, 2), 0.2, "float32")]
+    save_folder(tmp_path / "a", images, ["0.png", "1.png", "2.tif"])
+    with pytest.warns(
+        UserWarning,
+        match=r"a`: .* several depths, levels of 8 bits \(0\.png\), levels of 16 bits \(1\.png\), floats \(2\.tif\)",
+    ):
+        clip = read_clip(tmp_path / "a")
+    np.testing.assert_allclose(clip, 0.2, rtol=1e-6)
+    save_folder(tmp_path / "b", [images[0] > 9, images[0]], ["0.png", "1.png"])
+    read_clip(tmp_path / "b")  # one bit is black and white
+
+
 @pytest.mark.parametrize(("dtype", "bits"), [("uint8", 8), ("uint16", 16), ("int32", 32)])
 def test_numbers_with_a_sign(tmp_path, dtype, bits):
     save_tiff(tmp_path / "a.tif", np.zeros((2, 2), dtype), {339: 2})
@@ -400,14 +623,19 @@ def test_cielab(tmp_path):
 # Transparency
 
 
-def save_png(path, bits, kind, row, clear):
-    """Writes a PNG of one row, of which one level or colour is transparent."""
+def save_png(path, bits, kind, row, clear=b""):
+    """Writes a PNG of one row of two pixels, of which one level or colour may be transparent."""
 
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     header = struct.pack(">IIBBBBB", 2, 1, bits, kind, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"tRNS", clear), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    parts = [
+        (b"IHDR", header),
+        *[(b"tRNS", clear)] * bool(clear),
+        (b"IDAT", zlib.compress(b"\0" + row)),
+        (b"IEND", b""),
+    ]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
 
 
@@ -421,12 +649,23 @@ def save_png(path, bits, kind, row, clear):
         (8, 0, b"\x33\xc8", [200], [0.2, 0]),
         (16, 0, struct.pack(">HH", 13107, 30000), [30000], [0.2, 0]),
         (8, 2, bytes([51] * 3 + [200] * 3), [200] * 3, [0.2, 0]),
-        (16, 2, struct.pack(">6H", *[13107] * 3, *[30000] * 3), [30000] * 3, [0.2, 0]),
     ],
 )
 def test_a_level_that_is_transparent(tmp_path, bits, kind, row, clear, expected):
     save_png(tmp_path / "a.png", bits, kind, row, struct.pack(f">{len(clear)}H", *clear))
-    np.testing.assert_allclose(read_clip(tmp_path / "a.png").ravel(), expected, atol=1e-6)
+    with pytest.warns(UserWarning, match=r"a\.png`: 1 of 2 pixels \(50\.00%\) are transparent"):
+        clip = read_clip(tmp_path / "a.png")
+    np.testing.assert_allclose(clip.ravel(), expected, atol=1e-6)
+
+
+def test_a_deep_colour_that_is_transparent(tmp_path):
+    row = struct.pack(">6H", *[13107] * 3, *[30000] * 3)
+    save_png(tmp_path / "a.png", 16, 2, row, struct.pack(">3H", *[30000] * 3))
+    with pytest.warns(UserWarning) as warned:
+        clip = read_clip(tmp_path / "a.png")
+    np.testing.assert_allclose(clip.ravel(), [0.2, 0], atol=1e-6)
+    cut, clear = [str(each.message) for each in warned]
+    assert cut.endswith("a.png`: levels of 16 bits are cut to 8") and "1 of 2 pixels" in clear
 
 
 def test_palettes_and_animations_that_are_transparent(tmp_path):
@@ -434,10 +673,30 @@ def test_palettes_and_animations_that_are_transparent(tmp_path):
     picture.putpalette([51, 51, 51, 200, 200, 200])
     for name in ("a.png", "a.gif"):
         picture.save(tmp_path / name, transparency=1)
-        np.testing.assert_allclose(read_clip(tmp_path / name).ravel(), [0.2, 0], atol=1e-6)
     grey = Image.fromarray(np.array([[51, 200]], "uint8"))
     grey.save(tmp_path / "b.gif", transparency=200)
-    np.testing.assert_allclose(read_clip(tmp_path / "b.gif").ravel(), [0.2, 0], atol=1e-6)
+    for name in ("a.png", "a.gif", "b.gif"):
+        with pytest.warns(UserWarning, match="1 of 2 pixels"):
+            clip = read_clip(tmp_path / name)
+        np.testing.assert_allclose(clip.ravel(), [0.2, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("palette", [False, True])
+def test_bytes_behind_the_end_of_a_gif(tmp_path, palette):
+    levels = random_levels(3, 40, 30) // 64 * 64
+    pictures = [Image.fromarray(image) for image in levels]
+    for picture in pictures * palette:
+        picture.putpalette(bytes(range(256)) * 3)
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], comment=b";" * 300)
+    content = (tmp_path / "a.gif").read_bytes()
+    clip = read_clip(tmp_path / "a.gif")
+    for rest in (b"\n", b"\0\0", b";", b"<!-- from a web page -->" * 99):
+        (tmp_path / "a.gif").write_bytes(content + rest)
+        np.testing.assert_array_equal(read_clip(tmp_path / "a.gif"), clip)
+    for place in [at for at, byte in enumerate(content) if byte == ord(";")][:-1]:
+        (tmp_path / "a.gif").write_bytes(content[: place + 1])
+        with pytest.raises(ValueError, match=r"a\.gif` must be a clip that can be read"):
+            read_clip(tmp_path / "a.gif")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".png.gz", ".png.bz2", ".png.xz"])

@@ -83,6 +83,47 @@ def test_other_containers(container, codec, pixels):
     assert np.abs(video[..., 0].astype(int) - flat()).max() <= 2
 
 
+def deep(pixels, levels):
+    """A film whose levels, uint16, have as many bits as its pixel format."""
+    content = io.BytesIO()
+    with av.open(content, "w", format="matroska") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *levels.shape[1:], pixels
+        for frame in levels:
+            source = av.VideoFrame(*frame.shape[::-1], pixels)
+            for plane in source.planes:
+                padded = np.zeros((plane.height, plane.line_size // 2), "<u2")
+                padded[:, : plane.width] = frame[: plane.height, : plane.width]
+                plane.update(padded.tobytes())
+            output.mux(stream.encode(source))
+        output.mux(stream.encode())
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(("pixels", "bits"), [("gray16le", 16), ("gray10le", 10)])
+def test_deep_grey_levels(tmp_path, pixels, bits):
+    levels = np.random.default_rng(0).integers(0, 2**bits, (3, 16, 32), "uint16")
+    (tmp_path / "a.mkv").write_bytes(deep(pixels, levels))
+    clip = read_clip(tmp_path / "a.mkv", scale=f"0:{2**bits - 1}")
+    np.testing.assert_allclose(clip[..., 0], levels / (2**bits - 1), atol=1e-6)
+    small = read_clip(tmp_path / "a.mkv", scale=f"0:{2**bits - 1}", size=(8, 16))
+    expected = triangle(16, 8) @ (levels / (2**bits - 1)) @ triangle(32, 16).T
+    np.testing.assert_allclose(small[..., 0], expected, atol=2 / 2**bits)
+    with pytest.warns(UserWarning, match=rf"a\.mkv`: levels of {bits} bits are cut to 8$"):
+        clip = read_clip(tmp_path / "a.mkv")
+    np.testing.assert_allclose(clip[..., 0], levels / (2**bits - 1), atol=0.006)
+
+
+def test_deep_colours_have_no_scale(tmp_path):
+    (tmp_path / "a.mkv").write_bytes(deep("yuv444p10le", np.full((3, 16, 32), 500, "uint16")))
+    with pytest.raises(
+        ValueError, match=r"a\.mkv: colours of 10 bits, of which 8 can be read, .* `gray16le`"
+    ):
+        read_clip(tmp_path / "a.mkv", scale="0:1023")
+    with pytest.warns(UserWarning, match="levels of 10 bits are cut to 8"):
+        assert read_clip(tmp_path / "a.mkv").shape == (3, 16, 32, 1)
+
+
 def triangle(length, size):
     """Weights (size, length) of a triangle filter as wide as a pixel of the result, or of the source."""
     scale = length / size

@@ -171,6 +171,22 @@ def test_gif_keeps_frames_that_do_not_change(tmp_path, shape):
     assert (frames[4] == 10).all()
 
 
+@pytest.mark.parametrize("colours", [2, 3, 1000])
+def test_a_still_colour_clip_stays_still(tmp_path, colours):
+    pixels = random_levels(30, 40, 3)
+    if colours < 1000:
+        pixels = np.array([[0, 0, 0], [255, 255, 255], [200, 30, 30]], "uint8")[:colours][
+            pixels[..., 0] % colours
+        ]
+    clip = np.stack([pixels] * 6) / np.float32(255)
+    write_clip(tmp_path / "a.gif", clip, scale=1)
+    read = read_clip(tmp_path / "a.gif", 3)
+    assert len(read) == 6
+    assert np.abs(read - read[:1]).max() <= (0.005 if colours < 1000 else 0.05)
+    if colours < 1000:
+        np.testing.assert_allclose(read, clip, atol=0.005)
+
+
 @pytest.mark.parametrize("fps", [0, -1, 0.009, 51, float("nan")])
 def test_gif_refuses_a_speed_that_players_do_not_show(tmp_path, fps):
     with pytest.raises(ValueError, match=r"`fps` must lie in \[0.01, 50\].* Received: fps="):
