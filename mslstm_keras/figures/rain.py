@@ -237,10 +237,9 @@ def scale_bar(maps: "xarray.DataArray", scale: float, width: int) -> ScaleBar | 
     if steps is None:
         return None
     kilometres = steps[1] / 1000
-    most = kilometres / scale * width / 3
+    most = kilometres / scale * width / 3 * (1 + 1e-9)  # a third of 300 km is 100 km but for rounding
     power = 10.0 ** math.floor(math.log10(most))
-    # A third of 300 km is 100 km but for rounding, and so is its power of ten.
-    length = max(factor * power for factor in (1, 2, 5) if factor * power <= most * (1 + 1e-9))
+    length = max(factor * power for factor in (1, 2, 5) if factor * power <= most)
     return ScaleBar(length * scale / kilometres, f"{length:g} km")
 
 
