@@ -130,6 +130,36 @@ def order_frames(paths: Sequence[Path], names: Sequence[str]) -> FrameOrder:
     return FrameOrder(tuple(paths[index] for index in order), values)
 
 
+def values_of(texts: Sequence[str]) -> list[Value] | None:
+    """Reads texts that are times or numbers, by the conventions of names.
+
+    Args:
+        texts: any number of them, in any order; the same ones may stand there several times.
+
+    Returns:
+        The times (UTC where they have an offset) or numbers of the texts, in their order; times of day are those of
+        2000-01-01. None where these are not clear.
+    """
+    names = [_plain(text) for text in texts]
+    single = list(dict.fromkeys(names))
+    days = all(re.match("(?:19|20)[0-9]{6}", name) for name in single)
+    try:
+        if all(re.fullmatch("[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?", name) for name in single):
+            rows = clocked(single)
+            read = rows and {name: row[1] for name, row in zip(single, rows, strict=True)}
+        elif days and not dated(single, FULL_DATES):
+            return None  # a day and something else behind it, such as the number of the frame
+        elif len(single) == 1:
+            found = dated(single, FULL_DATES)
+            read = {single[0]: found[0][1][0][1]} if len(found) == 1 else None
+        else:
+            order, values = _choose(single)
+            read = values and {single[index]: value for index, value in zip(order, values, strict=True)}
+    except Unclear:
+        return None
+    return [read[name] for name in names] if read else None
+
+
 @dataclasses.dataclass(frozen=True)
 class _Candidate:
     """What one way to read the names gives: indices in their order, the values in that order, and which way."""
