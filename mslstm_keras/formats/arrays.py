@@ -1,7 +1,6 @@
 """Frames of array files: NumPy's and HDF5."""
 
 import contextlib
-import datetime
 import math
 import os
 import re
@@ -26,7 +25,7 @@ from mslstm_keras.formats.checks import (
 from mslstm_keras.formats.netcdf import NETCDF, TIME_NAMES, ZARR, ZIP, read_netcdf
 from mslstm_keras.formats.packing import MISSING, PACKED, are_values, stored_dtype, units_of, unpack
 from mslstm_keras.formats.sequence import Sequence
-from mslstm_keras.timing.times import time_order
+from mslstm_keras.timing.times import read_times, time_order
 
 if TYPE_CHECKING:
     import h5py
@@ -194,10 +193,11 @@ def read_hdf5(path: Path, name: str | None, any_numbers: bool = False) -> Sequen
         with reading(path):
             stored = whole_data_set(file, data_set)[()]
             frames, valid_range = unpack(stored, attributes)
-            times = _times_beside(file, data_set, len(frames))
+            axes = _times_beside(file, data_set, len(frames))
     if stored.dtype.kind == "f" and not any_numbers and not any(name in attributes for name in MISSING):
         check_missing(frames, path)
     warn_of_time_last(path, shape)
+    times = read_times(path, axes)
     order = None if times is None else time_order(path, times)
     if order is not None:
         frames = frames[order]
@@ -210,26 +210,18 @@ def read_hdf5(path: Path, name: str | None, any_numbers: bool = False) -> Sequen
     )
 
 
-def _times_beside(file: "h5py.File", data_set: str, count: int) -> np.ndarray | None:
-    """Returns the times of so many frames that stand beside them, numbers or dates; None where there are none."""
+def _times_beside(file: "h5py.File", data_set: str, count: int) -> dict[str, np.ndarray]:
+    """Returns the axes of times of so many frames that stand beside them, as they are stored."""
+    import h5py
+
     group = file[data_set].parent
-    named = {name: group.get(name) for name in group if name.lower() in TIME_NAMES}
-    beside = [name for name, each in named.items() if getattr(each, "shape", None) == (count,)]
-    if len(beside) != 1:
-        return None
-    times = group[beside[0]]
-    if np.issubdtype(times.dtype, np.number):
-        return whole_data_set(group, beside[0])[()]
-    try:
-        return np.array([_utc(each) for each in times.asstr()[()]], "datetime64[us]")
-    except (TypeError, ValueError):  # neither numbers nor dates
-        return None
-
-
-def _utc(date: str) -> datetime.datetime:
-    """Returns a date as ISO 8601 writes it, which is one of UTC where it names no zone."""
-    moment = datetime.datetime.fromisoformat(date)
-    return moment.astimezone(datetime.UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    axes = {}
+    for name in group:
+        if name.lower() in TIME_NAMES and getattr(group.get(name), "shape", None) == (count,):
+            stored = whole_data_set(group, name)
+            are_texts = h5py.check_string_dtype(stored.dtype) is not None
+            axes[name] = (stored.asstr(errors="replace") if are_texts else stored)[()]
+    return axes
 
 
 def _find_data_set(path: Path, file: "h5py.File", name: str | None) -> str:

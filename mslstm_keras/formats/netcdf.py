@@ -25,7 +25,7 @@ from mslstm_keras.formats.checks import (
 from mslstm_keras.formats.packing import PACKED, are_values, stored_dtype, units_of, unpack
 from mslstm_keras.formats.sequence import Sequence
 from mslstm_keras.importing import needed
-from mslstm_keras.timing.times import interval_of, time_order
+from mslstm_keras.timing.times import interval_of, read_times, time_order
 
 if TYPE_CHECKING:
     import xarray
@@ -116,10 +116,11 @@ def read_netcdf(path: Path, name: str | None, any_numbers: bool = False) -> Sequ
             lacking = _lacking_chunks(store, chosen)
             stored = _values(data[key].variable.isel(dict.fromkeys(single, 0)).transpose(*order))
             values, valid_range = unpack(stored, data[key].attrs)
-            times = _times(store, data, order[0], chosen)
+            axes, undated = _times(store, data, order[0], chosen)
         attributes = dict(data[key].attrs)
-    for message in filter(None, (assumed, lacking)):
+    for message in filter(None, (assumed, lacking, undated)):
         warnings.warn(f"`{path}`: {message}", stacklevel=4)
+    times = read_times(path, axes)
     sorting = None if times is None else time_order(path, times)
     if times is not None and sorting is not None:
         values, times = values[sorting], times[sorting]
@@ -291,20 +292,32 @@ def _axes(data: "xarray.Dataset", key: str) -> tuple[list[str], list[str], str |
     return found, single, assumed
 
 
-def _times(store: Any, data: "xarray.Dataset", axis: str, name: str) -> np.ndarray | None:
-    """Returns the times of an axis: dates, or the numbers that stand there; None where it has none."""
+def _times(
+    store: Any, data: "xarray.Dataset", axis: str, name: str
+) -> tuple[dict[str, np.ndarray], str | None]:
+    """Returns what tells the times of an axis, and what is to be said of units that are none of dates."""
     import xarray
 
-    own = [axis] if axis in data.variables else []
-    others = [
-        str(each)
-        for each, variable in data.variables.items()
-        if variable.dims == (axis,) and " since " in str(variable.attrs.get("units", ""))
+    along = {str(each): variable for each, variable in data.variables.items() if variable.dims == (axis,)}
+    dated = [each for each, variable in along.items() if " since " in str(variable.attrs.get("units", ""))]
+    texts = [
+        each
+        for each, variable in along.items()
+        if (each == axis or each.lower() in TIME_NAMES) and not np.issubdtype(variable.dtype, np.number)
     ]
-    dated = [each for each in own if each in others] or others or own
-    if not dated or not np.issubdtype(data[dated[0]].dtype, np.number):
-        return None
-    _check_claim(store, f"{name.rpartition('/')[0]}/{dated[0]}")
-    variable = data[dated[0]].variable
-    alone = xarray.Dataset({"times": ("frame", _values(variable), variable.attrs)})
-    return xarray.decode_cf(alone, decode_timedelta=False)["times"].values
+    # The coordinate of the axis is its time by the CF conventions, if it is one.
+    chosen = [axis] if axis in dated else [*dated, *texts] or [each for each in along if each == axis]
+    axes, undated = {}, None
+    for each in chosen:
+        _check_claim(store, f"{name.rpartition('/')[0]}/{each}")
+        variable = along[each]
+        axes[each] = _values(variable)
+        if each in texts:
+            continue
+        alone = xarray.Dataset({"times": ("frame", axes[each], variable.attrs)})
+        try:
+            axes[each] = xarray.decode_cf(alone, decode_timedelta=False)["times"].values
+        except (ValueError, OverflowError):
+            units = variable.attrs.get("units")
+            undated = f"its times, {units}, are not read as dates; the numbers are taken as they stand"
+    return axes, undated

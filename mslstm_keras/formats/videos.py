@@ -5,6 +5,7 @@ import itertools
 import os
 import warnings
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import islice
 from typing import IO, Any
 
@@ -31,6 +32,13 @@ _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 _MOST_PIXELS = 2**25
 """Of a frame, 8K (7680 x 4320) being the largest that is in use."""
+_MOST_LACKING = 1.5
+"""Steps from the end of the last frame to the end that a header states, which is not exact."""
+_PADDING = 4096
+"""Most bytes behind the last frame of raw MJPEG that are looked through: writers fill up blocks."""
+_ELEMENTS = (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67")
+"""The first elements of Matroska: the header of EBML, and the segment, which holds all else."""
+_LONGEST_HEAD = 1024  # bytes before a segment begins
 _LIMITS = {"max_pixels": str(_MOST_PIXELS)}
 
 
@@ -68,7 +76,7 @@ def frames_of(
         uint8 (height, width, 1), or (height, width, 3) if not `grey`; uint16 of deep levels that are kept.
 
     Raises:
-        ValueError: if the file holds no video, is damaged, or is cut off (fewer frames than its header says;
+        ValueError: if the file holds no video, is damaged, or is cut off (fewer frames or bytes than its header says;
             known at the end), its frames are larger than 2^25 pixels, change their size or are turned by another
             angle than a right one, are of deep colours and asked for as stored, or `crop` does not lie within them.
         FileNotFoundError: if there is no such file.
@@ -88,6 +96,7 @@ def frames_of(
         name = name or getattr(source, "name", "video")
         rule = "A video must be whole and decodable."
         stack.enter_context(damage_of(name, rule, decoder_errors=(av.FFmpegError,)))
+        start = source.tell() if source.seekable() else None
         counts, note = _steps(source)
         container = stack.enter_context(_opened(source))
         for frame in _decoded(container, name, as_stored):
@@ -96,6 +105,8 @@ def frames_of(
             pixels = resized(pixels[..., 0] if grey else pixels, sides)
             for _ in range(counts.get(frame.pts, 1)):
                 yield pixels.reshape(*pixels.shape[:2], 1 if grey else 3)
+        if start is not None:
+            _check_length(source, start, container.format.name)
         if note:  # behind the last frame: a file that is damaged is refused without it
             _warn(name, note)
 
@@ -285,7 +296,10 @@ def _decoded(container: Any, name: object, as_stored: bool) -> Iterator[Any]:
     # AVI counts empty chunks too, which libav skips; there, decoding times are numbers of chunks.
     by_time = container.format.name == "avi"
     size, packets, frames = None, 0, 0
+    times: list[int] = []
     for packet in container.demux(stream):
+        if packet.pts is not None:
+            times.append(packet.pts)
         if packet.size:  # the last one is empty and makes the decoder give what it holds back
             packets = packet.dts + 1 if by_time and packet.dts is not None else packets + 1
         if packet.is_corrupt:
@@ -304,8 +318,68 @@ def _decoded(container: Any, name: object, as_stored: bool) -> Iterator[Any]:
             yield frame
     if packets < stream.frames:
         raise ValueError(f"cut off: {packets} frames of the {stream.frames} in its header")
+    if container.format.name == "flv" and len(container.streams) == 1:
+        _check_duration(container.duration, stream.time_base, times)
     if not frames:
         raise ValueError("it has no frame")
+
+
+def _check_duration(stated: int | None, tick: Fraction, times: list[int]) -> None:
+    """Makes sure that frames go on to the end that a header states, in microseconds.
+
+    The last frame lasts as long as the longest before it; where it begins may be taken for the end.
+    """
+    steps = np.diff(sorted(times))
+    if stated is None or not len(steps):
+        return
+    end, longest = float(max(times) * tick), float(int(steps.max()) * tick)
+    if stated / 1e6 - end > _MOST_LACKING * longest + longest:
+        raise ValueError(
+            f"cut off: its last frame begins at {end:.4g} s of the {stated / 1e6:.4g} s in its header"
+        )
+
+
+def _check_length(source: IO[bytes], start: int, kind: str) -> None:
+    """Makes sure that a file is as long as it says, or ends as such files do, where libav passes over a cut-off end.
+
+    A file of Matroska that was written live does not say how long it is.
+    """
+    length = source.seek(0, os.SEEK_END) - start
+    source.seek(start)
+    if kind.startswith("matroska"):
+        stated = _segment_end(source.read(_LONGEST_HEAD))
+        if stated is not None and stated > length:
+            raise ValueError(f"cut off: {length} bytes of the {stated} in its header")
+    elif kind == "mjpeg":
+        source.seek(start + max(length - _PADDING, 0))
+        if not source.read().rstrip(b"\0\r\n").endswith(b"\xff\xd9"):
+            raise ValueError("cut off: it does not end in the end mark of a frame")
+    elif kind == "yuv4mpegpipe":
+        with _opened(source) as container:
+            frame = next(packet.size for packet in container.demux(container.streams.video[0]))
+        source.seek(start)
+        end = len(source.readline())
+        while end < length:  # each frame has a line of its own, which may say something of it
+            source.seek(start + end)
+            end += len(source.readline()) + frame
+        if end > length:
+            raise ValueError(f"cut off: its last frame lacks {end - length} bytes")
+
+
+def _segment_end(head: bytes) -> int | None:
+    """Returns where the one segment of a Matroska file ends, in bytes; None where its header does not say."""
+    end = 0
+    for _ in _ELEMENTS:
+        if head[end : end + 4] not in _ELEMENTS or end + 4 >= len(head):
+            return None
+        element, width = head[end : end + 4], 9 - head[end + 4].bit_length()
+        size = int.from_bytes(head[end + 4 : end + 4 + width], "big") & (1 << 7 * width) - 1
+        if size == (1 << 7 * width) - 1:  # unknown
+            return None
+        end += 4 + width + size
+        if element == _ELEMENTS[1]:
+            return end
+    return None
 
 
 def resized(pixels: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

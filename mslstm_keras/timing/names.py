@@ -130,6 +130,36 @@ def order_frames(paths: Sequence[Path], names: Sequence[str]) -> FrameOrder:
     return FrameOrder(tuple(paths[index] for index in order), values)
 
 
+def values_of(texts: Sequence[str]) -> list[Value] | None:
+    """Reads texts that are times or numbers, by the conventions of names.
+
+    Args:
+        texts: any number of them, in any order; the same ones may stand there several times.
+
+    Returns:
+        The times (UTC where they have an offset) or numbers of the texts, in their order; times of day are those of
+        2000-01-01. None where these are not clear.
+    """
+    names = [_plain(text) for text in texts]
+    single = list(dict.fromkeys(names))
+    days = all(re.match("(?:19|20)[0-9]{6}", name) for name in single)
+    try:
+        if all(re.fullmatch("[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?", name) for name in single):
+            rows = clocked(single)
+            read = rows and {name: row[1] for name, row in zip(single, rows, strict=True)}
+        elif days and not dated(single, FULL_DATES):
+            return None  # a day and something else behind it, such as the number of the frame
+        elif len(single) == 1:
+            found = dated(single, FULL_DATES)
+            read = {single[0]: found[0][1][0][1]} if len(found) == 1 else None
+        else:
+            order, values = _choose(single)
+            read = values and {single[index]: value for index, value in zip(order, values, strict=True)}
+    except Unclear:
+        return None
+    return [read[name] for name in names] if read else None
+
+
 @dataclasses.dataclass(frozen=True)
 class _Candidate:
     """What one way to read the names gives: indices in their order, the values in that order, and which way."""
@@ -368,7 +398,10 @@ def _sort(rows: list[Row]) -> tuple[tuple[int, ...], tuple[Value, ...] | None]:
     for place in range(max(map(len, rows))):
         column = [row[place] if place < len(row) else None for row in rows]
         if decided:
-            _refuse_units(column)
+            if place % 2:
+                _refuse_falling_numbers(rows, keys)
+            else:
+                _refuse_units(column)
             break
         if place % 2:
             kinds = [type(value) for value in column]
@@ -383,6 +416,8 @@ def _sort(rows: list[Row]) -> tuple[tuple[int, ...], tuple[Value, ...] | None]:
                 if text != column[first.setdefault(key, index)]:
                     raise Unclear(first[key], index, "the order of words is not clear, give them numbers")
             continue
+        else:
+            used.append(place)
         keys = [(*key, value) for key, value in zip(keys, column, strict=True)]
         decided = len(set(keys)) == len(keys)
     order = tuple(sorted(range(len(rows)), key=keys.__getitem__))
@@ -395,7 +430,7 @@ def _sort(rows: list[Row]) -> tuple[tuple[int, ...], tuple[Value, ...] | None]:
 def _values(rows: list[Row], order: tuple[int, ...], used: list[int]) -> tuple[Value, ...] | None:
     """Returns the times of names, or their only number; makes sure that times grow."""
     times = [place for place in used if isinstance(rows[0][place], datetime.datetime)]
-    # Times behind a number that tells the order already count, too.
+    # Times behind a number or a letter that tells the order already count, too.
     length = min(map(len, rows))
     times += [
         place
@@ -410,9 +445,12 @@ def _values(rows: list[Row], order: tuple[int, ...], used: list[int]) -> tuple[V
             counted = any(rows[before][other] != rows[after][other] for other in used if other < place)
             if first > second or (first == second and counted and len(times) == 1):
                 raise Unclear(
-                    before, after, "the order of their times is not that of the numbers before them"
+                    before,
+                    after,
+                    "the order of their times is not that of the numbers or letters before them",
                 )
-    for place in times or (used if len(used) == 1 else []):
+    only = used if len(used) == 1 and used[0] % 2 else []  # letters stand at even places
+    for place in times or only:
         values = tuple(rows[index][place] for index in order)
         if len(set(values)) == len(values):
             return values
@@ -431,6 +469,17 @@ def _is_letter(column: Row) -> bool:
     letters = sorted(ord(text[place]) for text in column)
     counted = letters == list(range(letters[0], letters[0] + len(letters)))
     return counted and column[0][place].isalpha() and not any(letter.isalnum() for letter in around)
+
+
+def _refuse_falling_numbers(rows: list[Row], keys: list[tuple[Any, ...]]) -> None:
+    """Makes sure that numbers behind the letter that tells the order do not tell another: a2 and b1."""
+    for before, after in itertools.pairwise(sorted(range(len(rows)), key=keys.__getitem__)):
+        first, second = rows[before], rows[after]
+        if len(first) != len(second):
+            raise Unclear(before, after, "not of one convention")
+        places = [place for place in range(1, len(first), 2) if isinstance(first[place], Fraction)]
+        if [first[place] for place in places] > [second[place] for place in places]:
+            raise Unclear(before, after, "the order of their letters is not that of the numbers beside them")
 
 
 _UNIT = re.compile(r"[ _-](?:[nmu\u03bc]?s|sec|m|min|h|hr|d)(?![^\W\d_])|[^\W\d_]*")

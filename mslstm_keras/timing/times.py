@@ -1,14 +1,120 @@
 """The axis of time that a file gives: its order, its interval, its gaps."""
 
+import contextlib
 import datetime
+import itertools
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mslstm_keras.timing.names import values_of
+
 _UNEVEN = 0.1  # of an interval: by so much times waver
 _TIMES_SHOWN = 5
+
+
+_DATES = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""Dates that are written as one number, by its digits."""
+
+
+def read_times(path: Path, axes: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Reads the times that a file gives of its frames, whatever they are written as.
+
+    A warning says which are not read, that times of day are taken to pass midnight, and where axes tell several orders.
+
+    Args:
+        path: file, for the warnings.
+        axes: name -> (time,) of what may be times: datetime64, dates of another calendar, numbers, dates that are
+            written as numbers, or texts.
+
+    Returns:
+        Times as `time_order` takes them; dates where there are any. None where nothing is read, or several orders.
+    """
+    read = {name: _read(path, stored) for name, stored in axes.items()}
+    found = {name: times for name, times in read.items() if times is not None}
+    for name in axes:
+        if name in found or len(axes[name]) < 2:
+            continue
+        staying = "" if found else ", frames stay in the order of the file"
+        _warn(path, f"its times {_listing(_texts(axes[name]))} are not read{staying}")
+    telling = {name: times for name, times in found.items() if len(set(times.tolist())) > 1}
+    orders = {name: np.argsort(times, kind="stable").tolist() for name, times in telling.items()}
+    for one, other in itertools.pairwise(orders):
+        if orders[one] != orders[other]:
+            _warn(
+                path,
+                f"its times in {one} and {other} tell two orders and are not read, frames stay in the order of the "
+                "file",
+            )
+            return None
+    ranked = sorted((telling or found).values(), key=lambda times: times.dtype.kind != "M")
+    return ranked[0] if ranked else None
+
+
+def _read(path: Path, stored: np.ndarray) -> np.ndarray | None:
+    """Returns times as `time_order` takes them; None where they are not clear."""
+    kind = stored.dtype.kind
+    if kind == "M" or not len(stored) or (kind == "O" and not isinstance(stored[0], str | bytes)):
+        return stored
+    return _dates_of(stored) if kind in "iuf" else _times_of(path, _texts(stored))
+
+
+def _texts(stored: np.ndarray) -> list[str]:
+    """Returns texts as they are meant: fixed lengths are filled up by zeros or blanks."""
+    return [
+        (each.decode(errors="replace") if isinstance(each, bytes) else str(each)).strip("\0 ")
+        for each in stored.tolist()
+    ]
+
+
+def _dates_of(numbers: np.ndarray) -> np.ndarray | None:
+    """Returns the dates that numbers write, 202405012255; the numbers where they do not; None for days with more."""
+    if np.any(numbers != np.rint(numbers)) or np.any(numbers < 19000101) or np.any(numbers >= 21e12):
+        return numbers
+    texts = [str(int(number)) for number in numbers]
+    days = _parsed([text[:8] for text in texts], _DATES[8])
+    form = _DATES.get(len(texts[0])) if len({len(text) for text in texts}) == 1 else None
+    return numbers if days is None or form is None else _parsed(texts, form)
+
+
+def _parsed(texts: Sequence[str], form: str) -> np.ndarray | None:
+    try:
+        dates = [datetime.datetime.strptime(text, form) for text in texts]
+    except ValueError:
+        return None
+    return np.array(dates, "datetime64[us]") if all(1900 <= date.year < 2100 for date in dates) else None
+
+
+def _times_of(path: Path, texts: list[str]) -> np.ndarray | None:
+    """Returns the times, in UTC, or numbers that texts tell; None where that is not clear."""
+    moments: list[datetime.datetime] = []
+    if not all(text.isdecimal() for text in texts):  # any digit would do as the mark between day and clock
+        with contextlib.suppress(ValueError):
+            moments = [datetime.datetime.fromisoformat(text) for text in texts]
+    if moments and len({moment.tzinfo is None for moment in moments}) == 1:
+        return np.array([_utc(moment) for moment in moments], "datetime64[us]")
+    values: Any = values_of(texts)
+    if values is None:
+        return None
+    if not isinstance(values[0], datetime.datetime):
+        return np.array(values, "float64")
+    times = np.array(values, "datetime64[us]")
+    if np.any(times.astype("datetime64[D]") != np.datetime64("2000-01-01")) or any(
+        "2000" in text for text in texts
+    ):
+        return times
+    # Times of day that fall by more than half a day pass midnight; others are in no order.
+    days = np.cumsum(np.diff(times, prepend=times[:1]) < np.timedelta64(-12, "h"))
+    if days[-1]:
+        _warn(path, f"its times of day are taken to pass midnight {days[-1]} times")
+    return times + days * np.timedelta64(1, "D")
+
+
+def _utc(moment: datetime.datetime) -> datetime.datetime:
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def time_order(path: Path, times: np.ndarray) -> np.ndarray | None:

@@ -363,6 +363,8 @@ def test_what_holds_several_clips_or_one_frame_is_told(tmp_path):
             ["2024-01-01T00:00:00.200", "2024-01-01T00:00:00", "2024-01-01T00:00:00.100"],
             "2024-01-01T00:00",
         ),
+        ("time", [b"202401010010", b"202401010000", b"202401010005"], "2024-01-01T00:00 to 2024-01-01T00:10"),
+        ("time", [202401010010, 202401010000, 202401010005], "2024-01-01T00:00 to 2024-01-01T00:10"),
     ],
 )
 def test_hdf5_frames_are_sorted_by_the_times_beside_them(tmp_path, name, times, first):
@@ -377,7 +379,6 @@ def test_hdf5_frames_are_sorted_by_the_times_beside_them(tmp_path, name, times, 
     "beside",
     [
         {"time": np.arange(3)},
-        {"time": [b"a", b"c", b"b"]},
         {"time": np.arange(4)[::-1]},
         {"x/time": [3, 2, 1]},
     ],
@@ -386,3 +387,21 @@ def test_hdf5_frames_stay_where_there_are_no_times_that_fall(tmp_path, beside):
     levels = random_levels(3, 5, 4)
     save_hdf5(tmp_path / "a.h5", clip=levels, **beside)
     np.testing.assert_allclose(read_clip(tmp_path / "a.h5")[..., 0], levels / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        (
+            {"time": [b"a", b"c", b"b"]},
+            "its times a, c, b are not read, frames stay in the order of the file",
+        ),
+        ({"time": [3, 2, 1], "step": [0, 1, 2]}, "its times in step and time tell two orders"),
+    ],
+)
+def test_hdf5_frames_stay_with_a_word_where_times_are_not_clear(tmp_path, beside, message):
+    levels = random_levels(3, 5, 4)
+    save_hdf5(tmp_path / "a.h5", clip=levels, **beside)
+    with pytest.warns(UserWarning, match=message):
+        clip = read_clip(tmp_path / "a.h5")
+    np.testing.assert_allclose(clip[..., 0], levels / 255, atol=1e-6)

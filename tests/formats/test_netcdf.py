@@ -196,6 +196,45 @@ def test_days_of_another_calendar(tmp_path):
     np.testing.assert_array_equal(read_clip(tmp_path / "a.nc")[..., 0], rain().values)
 
 
+TEXTS = np.array(["2024-05-01_00:10:00", "2024-05-01_00:00:00", "2024-05-01_00:15:00", "2024-05-01_00:05:00"])
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("kind", ["U", "S", "O"])
+@pytest.mark.parametrize("variable", ["time", "Times"])
+def test_times_that_are_texts(tmp_path, name, kind, variable):
+    data = rain().drop_vars("time").to_dataset()
+    data = data.assign({variable: ("time", TEXTS.astype(kind))})
+    save(tmp_path / name, data)
+    with pytest.warns(UserWarning, match="frames are sorted by their times, 2024-05-01T00:00"):
+        sequence = read_netcdf(tmp_path / name, None)
+    np.testing.assert_array_equal(sequence.values[..., 0], rain().values[[1, 3, 0, 2]])
+    assert sequence.interval == np.timedelta64(5, "m")
+
+
+def test_texts_that_are_no_times_are_told_of(tmp_path):
+    save(tmp_path / "a.nc", rain().assign_coords(time=["left", "right", "top", "bottom"]))
+    with pytest.warns(UserWarning, match="its times left, right, top, bottom are not read, frames stay"):
+        np.testing.assert_array_equal(read_clip(tmp_path / "a.nc")[..., 0], rain().values)
+
+
+def test_two_axes_of_times_that_disagree(tmp_path):
+    data = rain().rename(time="Time").drop_vars("Time").to_dataset()
+    minutes = ("Time", [0, 5, 10, 15], {"units": "minutes since 2024-05-01"})
+    save(tmp_path / "a.nc", data.assign(Times=("Time", TEXTS.astype("S")), XTIME=minutes))
+    with pytest.warns(UserWarning, match="its times in XTIME and Times tell two orders and are not read"):
+        np.testing.assert_array_equal(read_clip(tmp_path / "a.nc")[..., 0], rain().values)
+
+
+@pytest.mark.parametrize("name", ["a.nc", "classic.nc", "a.zarr"])
+@pytest.mark.parametrize("units", ["months since 2024-01-01", "seconds since epoch"])
+def test_units_that_are_none_of_dates(tmp_path, name, units):
+    save(tmp_path / name, rain().assign_coords(time=("time", [0, 1, 2, 3], {"units": units})))
+    with pytest.warns(UserWarning, match=f"its times, {units}, are not read as dates; the numbers are taken"):
+        sequence = read_netcdf(tmp_path / name, None)
+    np.testing.assert_array_equal(sequence.times, [0, 1, 2, 3])
+
+
 def test_netcdf_under_the_name_of_hdf5(tmp_path):
     save(tmp_path / "a.nc", rain(minutes=(0, 5, 20, 25)).transpose("y", "x", "time"))
     (tmp_path / "a.nc").rename(tmp_path / "a.h5")

@@ -481,3 +481,80 @@ def test_a_part_of_each_frame():
 
 def read_all(content, **options):
     return np.stack(list(frames_of(io.BytesIO(content), name="clip.avi", **options)))
+
+
+# Files that do not say how many frames they have
+
+
+class Pipe(io.RawIOBase):
+    """A file that cannot go back, as where films are written live."""
+
+    def __init__(self):
+        self.content = b""
+
+    def writable(self):
+        return True
+
+    def write(self, content):
+        self.content += bytes(content)
+        return len(content)
+
+
+UNCOUNTED = {
+    "mkv": ("matroska", "mpeg4", "yuv420p"),
+    "webm": ("webm", "libvpx", "yuv420p"),
+    "flv": ("flv", "flv1", "yuv420p"),
+    "y4m": ("yuv4mpegpipe", "wrapped_avframe", "yuv420p"),
+    "mjpeg": ("mjpeg", "mjpeg", "yuvj420p"),
+}
+
+
+def uncounted(kind, output=None, count=6):
+    container, codec, pixels = UNCOUNTED[kind]
+    content = output or io.BytesIO()
+    with av.open(content, "w", format=container) as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, pixels
+        for frame in noise(shape=(count, 48, 64)):
+            source = av.VideoFrame.from_ndarray(frame, format="gray").reformat(format=pixels)
+            file.mux(stream.encode(source))
+        file.mux(stream.encode())
+    return content.content if output else content.getvalue()
+
+
+@pytest.mark.parametrize("kind", UNCOUNTED)
+@pytest.mark.parametrize("part", [0.4, 0.6, 0.9])
+def test_uncounted_frames_that_are_cut_off(kind, part):
+    content = uncounted(kind)
+    assert len(read(content)) == 6
+    with pytest.raises(
+        ValueError, match=r"Received: clip.avi: (cut off|(packet|frame) \d is damaged|Invalid data)"
+    ):
+        read(content[: int(len(content) * part)])
+
+
+@pytest.mark.parametrize("kind", ["mkv", "webm", "y4m", "mjpeg"])
+def test_a_few_bytes_that_lack(kind):
+    with pytest.raises(ValueError, match=r"cut off: |damaged"):
+        read(uncounted(kind)[:-3])
+
+
+@pytest.mark.parametrize("kind", ["mkv", "webm", "flv", "y4m"])
+def test_one_uncounted_frame(kind):
+    assert len(read(uncounted(kind, count=1))) == 1
+
+
+@pytest.mark.parametrize("kind", ["mkv", "webm"])
+def test_films_that_are_written_live_say_no_length(kind):
+    content = uncounted(kind, Pipe())
+    assert len(content) < len(uncounted(kind))
+    assert len(read(content)) == 6
+
+
+def test_lines_of_frames_may_say_something():
+    content = uncounted("y4m")
+    assert len(read(content.replace(b"FRAME\n", b"FRAME Ip\n", 1))) == 6
+
+
+def test_padding_behind_the_last_frame():
+    assert len(read(uncounted("mjpeg") + bytes(100))) == 6

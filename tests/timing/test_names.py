@@ -57,6 +57,11 @@ IN_ORDER = [
     "1_sunny 2_rain 10_fog",
     "a b c",
     "frame_x frame_y frame_z",
+    "a1 b2 c3",
+    "a_001 b_001",
+    "frame_a_1 frame_b_1",
+    "a-2024-05-01 b-2024-05-02",
+    "1a2 1b3",
     "\u0663 \u0664 \u0661\u0660",
     "30.12.2023 31.01.2024 01.02.2024 15.02.2024 01.03.2024",
     "31122023 01012024 02012024",
@@ -115,6 +120,13 @@ def test_names_in_order(names):
         ("20241027_0230CEST 20241027_0200CET", ("CEST", "CET"), "all have an offset from UTC"),
         ("cam1_202405010000 cam1_202405010005 cam2_202405010000", ("cam1", "cam2"), "order of their times"),
         ("2_202405010000 1_202405010005", ("1_2", "2_2"), "order of their times"),
+        (
+            "a-2024-05-02 b-2024-05-01",
+            ("a-2024", "b-2024"),
+            "order of their times is not .* or letters before",
+        ),
+        ("1b1 1a2", ("1a2", "1b1"), "order of their letters is not that of the numbers beside them"),
+        ("a b1", ("a.png", "b1"), "not of one convention"),
     ],
 )
 def test_names_whose_order_is_not_clear(names, two, why):
@@ -214,6 +226,12 @@ def test_times_are_read_in_order(form, start, minutes, seed):
     shift = datetime.timedelta(hours=5.5 if "+0530" in form else 0)
     if not ambiguous:  # else days may be months
         assert order.values == tuple(moment - shift for moment in moments)
+
+
+def test_times_behind_a_letter_count():
+    times = tuple(datetime.datetime(2024, 5, day) for day in (1, 2))
+    assert ordered(["a-2024-05-01", "b-2024-05-02"]).values == times
+    assert ordered(["a1", "b2"]).values is None
 
 
 @given(STARTS, MINUTES)

@@ -1,5 +1,6 @@
 """Times of frames: sorted, doubled, lacking, uneven, of calendars."""
 
+import datetime
 import warnings
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import cftime
 import numpy as np
 import pytest
 
-from mslstm_keras.timing.times import interval_of, time_order
+from mslstm_keras.timing.times import interval_of, read_times, time_order
 
 START = np.datetime64("2024-05-01T00:00", "ns")
 
@@ -73,3 +74,86 @@ def test_times_that_do_not_grow_are_sorted():
 def test_a_time_that_is_missing_is_refused():
     with pytest.raises(ValueError, match=r"`a\.nc` must say the time of every frame"):
         time_order(Path("a.nc"), np.array([START, np.datetime64("NaT", "s")]))
+
+
+FORMS = [
+    *("%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m%d%H", "%Y/%m/%d %H:%M", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M"),
+    *("%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d_%H:%M:%S", "%d-%b-%Y %H:%M:%S"),
+]
+
+
+def read(stored):
+    return read_times(Path("a.h5"), {"time": np.array(stored)})
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_texts_are_read_as_dates(form):
+    moments = [datetime.datetime(2024, 5, 1, 22) + datetime.timedelta(hours=hour) for hour in (1, 0, 3, 2)]
+    texts = [moment.strftime(form) for moment in moments]
+    assert read(texts).tolist() == read([text.encode() for text in texts]).tolist() == moments
+
+
+def test_times_with_an_offset_are_those_of_utc():
+    texts = ["2024-05-01T22:00+02:00", "2024-05-01 21:30:00.5+0100"]
+    assert read(texts).tolist() == [
+        datetime.datetime(2024, 5, 1, 20),
+        datetime.datetime(2024, 5, 1, 20, 30, 0, 500000),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64", "str"])
+@pytest.mark.parametrize(
+    ("numbers", "form"),
+    [([20240430, 20240501], "%Y%m%d"), ([202405012255, 202405012300], "%Y%m%d%H%M")],
+)
+def test_numbers_that_write_dates(numbers, form, kind):
+    stored = np.array(numbers).astype(kind) if kind != "str" else [str(number) for number in numbers]
+    assert read(stored).tolist() == [datetime.datetime.strptime(str(each), form) for each in numbers]
+
+
+@pytest.mark.parametrize("numbers", [[3, 1, 2], [0.5, 1.5, np.nan], [1714521600, 1714521900], [20240431, 7]])
+def test_other_numbers_stay(numbers):
+    np.testing.assert_array_equal(read(numbers), numbers)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2024050101", "2024050125", "2024050148"],  # a day and the number of its half hour
+        [2024050101, 2024050125, 2024050148],
+        ["2012050101", "2012050148"],
+        ["20240501001", "20240501002"],
+        ["left", "right"],
+        ["01.02.2024", "2024-02-03"],
+        ["2024-05-01T00:00Z", "2024-05-01T00:00"],
+    ],
+)
+def test_times_that_are_not_read_are_told_of(times):
+    with pytest.warns(
+        UserWarning, match=r"`a\.h5`: its times .* are not read, frames stay in the order of the file"
+    ):
+        assert read(times) is None
+
+
+def test_times_of_day():
+    assert read(["00:10", "00:00", "00:05"]).tolist() == [
+        datetime.datetime(2000, 1, 1, 0, minute) for minute in (10, 0, 5)
+    ]
+    with pytest.warns(UserWarning, match="its times of day are taken to pass midnight 1 times"):
+        assert read(["23:55:00", "00:00:00"]).tolist() == [
+            datetime.datetime(2000, 1, 1, 23, 55),
+            datetime.datetime(2000, 1, 2),
+        ]
+
+
+def test_several_axes_of_times():
+    dates = np.array(["2024-05-01", "2024-05-03", "2024-05-02"])
+    same = {"step": np.array([0, 2, 1]), "time": dates, "date": np.array(["x", "x", "x"])}
+    with pytest.warns(UserWarning, match="its times x, x, x are not read$"):
+        assert read_times(Path("a.h5"), same).dtype.kind == "M"
+    with pytest.warns(
+        UserWarning, match="its times in step and time tell two orders and are not read, frames stay"
+    ):
+        assert read_times(Path("a.h5"), {"step": np.arange(3), "time": dates}) is None
+    assert read_times(Path("a.h5"), {"frame": np.zeros(3), "time": dates}).dtype.kind == "M"
+    assert read_times(Path("a.h5"), {}) is None
