@@ -21,6 +21,9 @@ _PROJECTION = (
     "+proj=stere +lon_0={centrallongitude} +lat_0={centrallatitude} +lat_ts={truelatitude} "
     "+a=6371288 +x_0=380886.31 +y_0=3395677.92 +no_defs"
 )
+_OF_FMI = re.compile(
+    rb"^# *(?:obstime|producttype|productname|param|composite_area|projection_name) ", re.MULTILINE
+)
 _UNITS = {"dbz": REFLECTIVITY, "mm/h": RATE, "mm": DEPTH}
 _MINUTES = {"": 1, "min": 1, "h": 60}  # by the unit of a time
 
@@ -37,8 +40,8 @@ def _stamp(digits: str) -> np.datetime64:
     return np.datetime64(parts, "s")
 
 
-def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a PGM map of reflectivity; see `formats.Reader`.
+def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None] | None:
+    """Reads a PGM map of reflectivity; see `formats.Reader`. None if its header has no line of FMI's.
 
         dBZ = (pixel - 64) / 2          255 is not observed
 
@@ -51,6 +54,8 @@ def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
 
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
+    if not _OF_FMI.search(start):
+        return None
     lines = re.match(rb"P[25]\n((?:#[^\n]*\n)+)(\d+) +(\d+) *\n *(\d+)\n", start)
     if not lines:
         raise ValueError(f"no header within {_LONGEST_HEADER} bytes")
@@ -101,15 +106,22 @@ def is_tiff(start: bytes) -> bool:
     return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
+def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None] | None:
     """Reads a GeoTIFF map by rasterio; see `formats.Reader`.
 
-    Quantity, unit, time and codes are those that FMI writes into `GDAL_METADATA`.
+    Quantity, unit, time and codes are those that FMI writes into `GDAL_METADATA`. None if there is neither a quantity
+    nor a time.
     """
     with needed("A GeoTIFF", "radar"):
         import rasterio
-    with rasterio.open(path, driver="GTiff") as file:
+    try:
+        file = rasterio.open(path, driver="GTiff")
+    except rasterio.errors.RasterioIOError:  # Pillow knows pictures that GDAL does not
+        return None
+    with file:
         said, units = _items(file.tags())
+        if "Quantity" not in said and "Observation time" not in said:
+            return None
         unit = units.get("Quantity", "").lower()
         if unit not in _UNITS:
             raise ValueError(

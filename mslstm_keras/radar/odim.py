@@ -78,8 +78,11 @@ def number(value: Any) -> float:
 
 
 def is_odim(file: h5py.File) -> bool:
-    """Whether an HDF5 file is ODIM's."""
-    return "dataset1" in file or text(file.attrs.get("Conventions", "")).startswith("ODIM")
+    """Whether an HDF5 file is ODIM's: by its word, or by its groups, as some leave the word out."""
+    if text(file.attrs.get("Conventions", "")).startswith("ODIM"):
+        return True
+    group = file.get("dataset1")
+    return isinstance(group, h5py.Group) and ("what" in group or "data1" in group)
 
 
 def read_odim(file: h5py.File, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:

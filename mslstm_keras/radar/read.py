@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import re
 import uuid
 import warnings
 from collections.abc import Iterable, Sequence
@@ -131,7 +132,8 @@ def find_maps(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -
     """Returns the maps of a path, of all products and in no order; see `read_radar`."""
     named, found = find_sources(path)
     kept: list[FoundMap] = []
-    unknown: list[Source] = []
+    kinds_kept: set[tuple[str, str]] = set()
+    left: list[tuple[list[Source], ValueError]] = []
     waiting = [*named, *found]
     while waiting:
         kinds: dict[tuple[str, str], list[Source]] = {}
@@ -143,43 +145,74 @@ def find_maps(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -
                 for source in sources:
                     waiting += sorted(members(source), key=str)
                 continue
-            try:
-                kept += _entries(sources)
-            except UnknownFormatError:
-                if not set(named).isdisjoint(sources):
-                    raise
-                unknown += sources
-    if unknown and kept:
+            said, refused = _samples(sources)
+            if said and refused:
+                raise _among_maps(refused[0])
+            if said:
+                kept += _entries(sources, said)
+                kinds_kept.add(_wide_kind(sources[0]))
+            elif set(named).isdisjoint(sources):
+                left.append((sources, refused[0]))
+            else:
+                raise refused[0]
+    if not kept:
+        raise _without_maps(path, left)
+    for sources, error in left:
+        if _wide_kind(sources[0]) in kinds_kept:
+            raise _among_maps(error)
+    if left:
+        files = [each for sources, error in left for each in (_received(error), *map(str, sources[1:]))]
         warnings.warn(
-            f"{len(unknown)} files are no radar maps of a known format and are left out: "
-            + ", ".join(str(source) for source in unknown[:5])
-            + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""),
+            f"{len(files)} files are no radar maps that can be read and are left out: "
+            + ", ".join(files[:5])
+            + (f" and {len(files) - 5} more" if len(files) > 5 else ""),
             stacklevel=4,
         )
-    if not kept:
-        detail = (
-            f"{len(unknown)} files of no known format, such as {unknown[0]}" if unknown else f"none in {path}"
-        )
-        raise ValueError(f"`path` must hold radar maps. Received: {detail}")
     return kept
 
 
-def _entries(sources: Sequence[Source]) -> list[FoundMap]:
-    """Returns the maps of files whose names differ in their times alone."""
-    samples = [sources[0], sources[-1]] if len(sources) > 1 else [sources[0]]
-    said, unknown = [], []
-    for source in samples:
+def _samples(sources: Sequence[Source]) -> tuple[list[RadarMap], list[ValueError]]:
+    """Returns what the first and the last of files say of themselves, and the errors of those that are no maps."""
+    said, refused = [], []
+    for source in [sources[0], sources[-1]] if len(sources) > 1 else [sources[0]]:
         try:
             said.append(_describe(source))
-        except UnknownFormatError as error:
-            unknown.append(error)
-    if unknown and said:
-        raise ValueError(
-            f"{WHOLE_FILE} Received: {unknown[0].name}, among others named like it"
-        ) from unknown[0]
-    if unknown:
-        raise unknown[0]
-    told = [times_in(source.path.name) for source in samples]
+        except ValueError as error:
+            refused.append(error)
+    return said, refused
+
+
+def _wide_kind(source: Source) -> tuple[str, str]:
+    """Returns suffix and name without any number, as short ones may count maps."""
+    return source.path.suffix, re.sub(r"\d+", "#", source.path.name)
+
+
+def _received(error: ValueError) -> str:
+    """Returns the file that an error is about, and what is wrong with it."""
+    return str(error).partition("Received: ")[2]
+
+
+def _among_maps(error: ValueError) -> ValueError:
+    return ValueError(
+        f"{WHOLE_FILE[:-1]}; a glob in quotes chooses files. Received: {_received(error)}, among others named like it"
+    )
+
+
+def _without_maps(path: object, left: list[tuple[list[Source], ValueError]]) -> ValueError:
+    """Returns what is wrong where there is no map: what a file says that says it is one, else that there is none."""
+    for _, error in left:
+        if not isinstance(error, UnknownFormatError):
+            return error
+    count = sum(len(sources) for sources, _ in left)
+    detail = (
+        f"{count} files of no known format, such as {_received(left[0][1])}" if left else f"none in {path}"
+    )
+    return ValueError(f"`path` must hold radar maps. Received: {detail}")
+
+
+def _entries(sources: Sequence[Source], said: Sequence[RadarMap]) -> list[FoundMap]:
+    """Returns the maps of files whose names differ in their times alone; the first and the last are known."""
+    told = [times_in(source.path.name) for source in (sources[0], sources[-1])[: len(said)]]
     # Each nowcast has a time of issue of its own, which its name need not tell.
     ways = range(len(told[0])) if all(one.issued is None for one in said) else ()
     for way in ways:
@@ -187,10 +220,15 @@ def _entries(sources: Sequence[Source]) -> list[FoundMap]:
             times = [time for source in sources if (time := times_in(source.path.name)[way]) is not None]
             if len(times) == len(sources):
                 return [
-                    FoundMap(source, time, said[-1] if source is samples[-1] else said[0])
+                    FoundMap(source, time, said[-1] if source is sources[-1] else said[0])
                     for source, time in zip(sources, times, strict=True)
                 ]
-    all_said = [said[0], *map(_describe, sources[1:])]
+    all_said = [said[0]]
+    for source in sources[1:]:
+        try:
+            all_said.append(_describe(source))
+        except ValueError as error:
+            raise _among_maps(error) from error
     return [FoundMap(source, one.time, one) for source, one in zip(sources, all_said, strict=True)]
 
 

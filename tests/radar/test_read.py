@@ -9,6 +9,7 @@ import warnings
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 import mslstm_keras as ms
 from mslstm_keras.radar import read as module
@@ -224,17 +225,37 @@ class TestKinds:
         (folder / "README").write_bytes(b"about")
         with pytest.warns(UserWarning, match="1 files are no radar maps .* left out: .*stations.dat"):
             assert ms.read_radar(folder).sizes["time"] == 12
+        Image.new("L", (8, 8)).save(folder / "quicklook.gif")
+        (folder / "RAD_201008260100.h5.tmp").write_bytes(b"\x89HDF\r\n\x1a\n, half")
+        write_odim(folder / "volume.h5", TIMES[0], codes(0, SIZE), object=np.bytes_("PVOL"))
+        with pytest.warns(UserWarning) as said:
+            assert ms.read_radar(folder).sizes["time"] == 12
+        [text] = [str(one.message) for one in said]
+        assert text.startswith("4 files are no radar maps that can be read and are left out: ")
+        for part in ("quicklook.gif", "h5.tmp: Unable to", "volume.h5: must be a map, is an object PVOL"):
+            assert part in text
         with pytest.raises(ValueError, match=r"must be of a known format. Received: .*stations.dat"):
             ms.read_radar([folder / "stations.dat"])
         (folder / "none").mkdir()
         with pytest.raises(ValueError, match=r"`path` must hold radar maps. Received: none in .*none"):
             ms.read_radar(folder / "none")
 
-    def test_a_damaged_one_among_many(self, folder):
-        path = folder / f"RAD_NL25_RAP_5min_{digits(TIMES[-1])}.h5"
-        path.write_bytes(b"")
-        with pytest.raises(ValueError, match=f"must be whole .*Received: {path}, among others named like it"):
-            ms.read_radar(folder)
+    @pytest.mark.parametrize("named", ["RAD_NL25_RAP_5min_{}.h5", "map{}.h5"])
+    @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n, half"])
+    def test_a_damaged_one_among_many(self, tmp_path, named, content):
+        for number, time in enumerate(TIMES):
+            name = named.format(digits(time) if "RAD" in named else number)
+            path = write_knmi(tmp_path / name, time, codes(number, SIZE))
+        path.write_bytes(content)
+        said = f"must be whole .*; a glob in quotes chooses files. Received: {path}.*, among others named like it"
+        with pytest.raises(ValueError, match=said):
+            ms.read_radar(tmp_path)
+
+    def test_none_that_can_be_read(self, tmp_path):
+        (tmp_path / "a.gif").write_bytes(b"GIF89a")
+        (tmp_path / "b.pgm").write_bytes(pgm(TIMES[0], codes(0, SIZE), obstime=None))
+        with pytest.raises(ValueError, match=r"b.pgm: must say of which time it is, has no `obstime`"):
+            ms.read_radar(tmp_path)
 
 
 class TestRain:
