@@ -74,13 +74,14 @@ class UnknownFormatError(ValueError):
         )
 
 
-def read_map(name: object, path: Path, *, pixels: bool) -> ReadMap:
+def read_map(name: object, path: Path, *, pixels: bool, product: str | None = None) -> ReadMap:
     """Reads a radar map of any known format.
 
     Args:
         name: what an error calls the file.
         path: unpacked file, under its own name.
         pixels: whether to read its values; otherwise only what it says of itself.
+        product: of several quantities of rain in one file that one is read whose name has it in it.
 
     Returns:
         What the map says of itself, and its values, NaN where not observed.
@@ -94,7 +95,7 @@ def read_map(name: object, path: Path, *, pixels: bool) -> ReadMap:
         start = file.read(_LONGEST_START)
     with DECODING, _quiet():
         if start.startswith(_HDF5):
-            found = _read_hdf5(name, path, pixels)
+            found = _read_hdf5(name, path, pixels, product)
         else:
             if start.startswith(_ZIP) and _has_pickled_dates(path):
                 raise ValueError(
@@ -138,7 +139,7 @@ def _has_pickled_dates(path: Path) -> bool:
     return dtype.hasobject
 
 
-def _read_hdf5(name: object, path: Path, pixels: bool) -> ReadMap | None:
+def _read_hdf5(name: object, path: Path, pixels: bool, product: str | None) -> ReadMap | None:
     """Returns what was read, or None if an HDF5 file is no radar map."""
     try:
         file = h5py.File(path, "r")
@@ -149,6 +150,6 @@ def _read_hdf5(name: object, path: Path, pixels: bool) -> ReadMap | None:
             if knmi.is_knmi(file):
                 return knmi.read_knmi(file, pixels=pixels)
             if odim.is_odim(file):
-                return odim.read_odim(file, pixels=pixels)
+                return odim.read_odim(file, pixels=pixels, product=product)
             rainfields = bom.is_rainfields(file)
         return bom.read_rainfields(path, pixels=pixels) if rainfields else None

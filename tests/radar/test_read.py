@@ -84,9 +84,9 @@ class TestLaziness:
             knmi(tmp_path, time)
         asked = []
 
-        def read_map(name, path, *, pixels):
+        def read_map(name, path, *, pixels, product):
             asked.append((path.name, pixels))
-            return original(name, path, pixels=pixels)
+            return original(name, path, pixels=pixels, product=product)
 
         original = module.read_map
         monkeypatch.setattr(module, "read_map", read_map)
@@ -195,6 +195,29 @@ class TestKinds:
         with pytest.raises(ValueError, match=r"of Rate, Sum of an hour. Received: product='hail'"):
             ms.read_radar(tmp_path, product="hail")
 
+    def test_several_quantities_in_one_file(self, tmp_path):
+        for time in TIMES[:3]:
+            path = write_odim(
+                tmp_path / f"{digits(time)}.h5", time, codes(0, SIZE), "DBZH", prodname=np.bytes_("Composite")
+            )
+            write_odim(tmp_path / "hour", time, codes(1, SIZE), "ACRR", minutes=60)
+            with h5py.File(path, "a") as file, h5py.File(tmp_path / "hour") as other:
+                other.copy("dataset1", file, "dataset2")
+                file.create_group("dataset1/how").attrs.update(zr_a=200.0, zr_b=1.6)
+        (tmp_path / "hour").unlink()
+        with pytest.warns(UserWarning) as said:
+            data = ms.read_radar(tmp_path)
+        assert data.attrs["source"] == "weather radar, rain depth"
+        assert [str(one.message) for one in said] == [
+            "of the quantities in the files ACRR is read; `product` chooses another, of DBZH",
+            "each map is the rain of 60 minutes, yet they are 5 minutes apart: rates are means over 60 minutes",
+        ]
+        data = ms.read_radar(tmp_path, product="dbzh")
+        assert data.attrs["source"] == "weather radar, reflectivity"
+        np.testing.assert_allclose(
+            data.rain_rate[0, -1], (10 ** (codes(0, SIZE)[-1] / 100) / 200) ** (1 / 1.6), rtol=1e-5
+        )
+
     def test_services(self, folder):
         other = write_odim(folder / "a.hdf", TIMES[0], codes(0, SIZE))
         with pytest.raises(ValueError, match=f"service: KNMI and EUMETNET OPERA: .*5min.* and {other}"):
@@ -263,7 +286,9 @@ class TestRain:
         path = tmp_path / "201609281445_fmi.pgm.gz"
         values = np.full(SIZE, 128)  # 32 dBZ
         path.write_bytes(gzip.compress(pgm(np.datetime64("2016-09-28T14:45", "s"), values)))
-        data = ms.read_radar(path)
+        said = r"of FMI are of reflectivity .*: Z = 200 R\^1.6 is assumed; `z_r` of `read_radar` sets another"
+        with pytest.warns(UserWarning, match=said):
+            data = ms.read_radar(path)
         np.testing.assert_allclose(data.rain_rate, (10**3.2 / 200) ** (1 / 1.6), rtol=1e-6)
         assert data.rain_rate.attrs["z_r"] == [200, 1.6] and "Z = 200 R^1.6" in data.attrs["comment"]
         data = ms.read_radar(path, z_r=(223, 1.53))
@@ -304,7 +329,9 @@ class TestArchives:
 
     def test_nowcasts(self, tmp_path):
         path = self.nowcast(tmp_path, TIMES[0])
-        data = ms.read_radar(path)
+        said = "2 of the 3 maps are forecasts .* issued 2010-08-26 00:00 for 2010-08-26 00:05 to 2010-08-26 00:10"
+        with pytest.warns(UserWarning, match=said):
+            data = ms.read_radar(path)
         np.testing.assert_array_equal(data.time.values, TIMES[:3].astype("datetime64[ns]"))
         assert data.attrs["forecast_reference_time"] == "2010-08-26T00:00:00Z"
         np.testing.assert_allclose(data.rain_rate[2], codes(10, (900, 900))[::-1] * 0.12, rtol=1e-6)
