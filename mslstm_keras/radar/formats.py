@@ -143,8 +143,14 @@ def _read_hdf5(name: object, path: Path, pixels: bool, product: str | None) -> R
     """Returns what was read, or None if an HDF5 file is no radar map."""
     try:
         file = h5py.File(path, "r")
-    except OSError as error:  # which says nothing of what it would be
-        raise UnknownFormatError(name, str(error)) from error
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        ValueError,
+        MemoryError,
+    ) as error:  # nobody knows what it would be
+        raise UnknownFormatError(name, " ".join(str(error).split())) from error
     with damage_of(name, WHOLE_FILE, decoder_errors=(MemoryError,)):
         with file:
             if knmi.is_knmi(file):
