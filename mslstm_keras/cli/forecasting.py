@@ -427,13 +427,28 @@ def _read_maps(options, model):
     from mslstm_keras.radar.read import read_radar
     from mslstm_keras.zoo.loading import data_of, name_of
 
+    data = data_of(options.model[0], options.zoo)
+    scale = _rain_scale(options, data)
     with Progress(options, f"reading {options.input}"):
         maps = read_radar(options.input, fill_gaps=options.fill_gaps, product=options.product)
         maps = _fitted(options, maps)
-    data = data_of(options.model[0], options.zoo)
     warn_of_other_data(maps, data, name_of(options.model[0]))
     context = find_layer(model, Rollout).context_frames
-    return maps.isel(time=slice(-context, None)), options.range or data.scale
+    return maps.isel(time=slice(-context, None)), scale
+
+
+def _rain_scale(options, data):
+    """Returns how pixels stand for rain rates: by `--range`, else as in the model's data."""
+    from mslstm_keras.frames.scales import parse_scale, scale_of_units
+
+    if options.range is None:
+        return data.scale
+    units = parse_scale(options.range).units
+    if units and scale_of_units(units) is None:
+        raise ValueError(
+            f"`--range` must be in mm/h for radar maps, which are read as rain rates. Received: {options.range}"
+        )
+    return options.range
 
 
 def _fitted(options, maps):
@@ -485,7 +500,7 @@ def _watch(options, model):
         model,
         options.watch,
         horizon=options.horizon,
-        scale=options.range or data.scale,
+        scale=_rain_scale(options, data),
         fill_gaps=options.fill_gaps,
         product=options.product,
         carry_states=bool(options.carry_states),

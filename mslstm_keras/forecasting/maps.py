@@ -11,8 +11,8 @@ from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.frames.rain import QUANTITY
 from mslstm_keras.frames.scales import Scale, parse_scale, scale_of_units, to_pixels
 from mslstm_keras.radar.grids import ground_spacing
+from mslstm_keras.radar.sequence import STRAYING
 
-STRAYING = 0.1  # of an interval: times with seconds stray
 VARIABLE = "rain_rate"
 _ALIKE = 1.1  # intervals and spacings of less than that ratio are taken for the same
 
@@ -220,7 +220,8 @@ def _interval(maps, minutes):
             raise ValueError(
                 f"`frames` must be at one interval within the last {len(times)} maps, here "
                 f"{usual / np.timedelta64(1, 'm'):g} minutes. Received: {step / np.timedelta64(1, 'm'):g} minutes from "
-                f"{times[index].astype('datetime64[s]')} to {times[index + 1].astype('datetime64[s]')}"
+                f"{times[index].astype('datetime64[s]')} to {times[index + 1].astype('datetime64[s]')}; `fill_gaps` of "
+                "`read_radar` (`--fill-gaps`) interpolates one or two missing maps"
             )
     return usual
 

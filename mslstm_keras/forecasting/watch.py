@@ -216,7 +216,7 @@ class _Folder:
     def _open(self, paths):
         """Finds the maps of files. Of many whose names tell their times only two are read, if none is damaged."""
         try:
-            for found in find_maps(paths):
+            for found in find_maps(paths, product=self.product):
                 self._files[found.source.file].maps.append((found.time, found.said))
         except (ValueError, OSError) as error:
             for path in paths:
@@ -257,7 +257,8 @@ class _Folder:
             (at, path, said)
             for path, file in self._files.items()
             for at, said in file.maps
-            if self.product is None or self.product.lower() in f"{said.product}\n{path.name}".lower()
+            if self.product is None
+            or self.product.lower() in f"{said.product} {said.code}\n{path.name}".lower()
         ]
         found.sort(key=lambda each: (each[0], each[1]))
         nowcasts = [path for _, path, said in found if said.issued is not None]

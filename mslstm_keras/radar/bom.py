@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
 
 def is_rainfields(file: h5py.File) -> bool:
-    """Whether an HDF5 file is of Rainfields."""
-    return "precipitation" in file and "valid_time" in file
+    """Whether an HDF5 file is of Rainfields: one map at one time. Others may name what they hold so, too."""
+    sides = {
+        name: file[name].ndim
+        for name in ("precipitation", "valid_time")
+        if isinstance(file.get(name), h5py.Dataset)
+    }
+    return sides == {"precipitation": 2, "valid_time": 0}
 
 
 def read_rainfields(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:

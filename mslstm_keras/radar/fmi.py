@@ -21,7 +21,11 @@ _PROJECTION = (
     "+proj=stere +lon_0={centrallongitude} +lat_0={centrallatitude} +lat_ts={truelatitude} "
     "+a=6371288 +x_0=380886.31 +y_0=3395677.92 +no_defs"
 )
+_OF_FMI = re.compile(
+    rb"^# *(?:obstime|producttype|productname|param|composite_area|projection_name) ", re.MULTILINE
+)
 _UNITS = {"dbz": REFLECTIVITY, "mm/h": RATE, "mm": DEPTH}
+_ITEMS = {"Observation time", "Quantity", "Gain", "Offset", "Nodata", "Undetect"}  # which FMI always writes
 _MINUTES = {"": 1, "min": 1, "h": 60}  # by the unit of a time
 
 
@@ -37,8 +41,8 @@ def _stamp(digits: str) -> np.datetime64:
     return np.datetime64(parts, "s")
 
 
-def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a PGM map of reflectivity; see `formats.Reader`.
+def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None] | None:
+    """Reads a PGM map of reflectivity; see `formats.Reader`. None if its header has no line of FMI's.
 
         dBZ = (pixel - 64) / 2          255 is not observed
 
@@ -51,6 +55,8 @@ def read_pgm(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
 
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
+    if not _OF_FMI.search(start):
+        return None
     lines = re.match(rb"P[25]\n((?:#[^\n]*\n)+)(\d+) +(\d+) *\n *(\d+)\n", start)
     if not lines:
         raise ValueError(f"no header within {_LONGEST_HEADER} bytes")
@@ -101,15 +107,23 @@ def is_tiff(start: bytes) -> bool:
     return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
+def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None] | None:
     """Reads a GeoTIFF map by rasterio; see `formats.Reader`.
 
-    Quantity, unit, time and codes are those that FMI writes into `GDAL_METADATA`.
+    Quantity, unit, time and codes are those that FMI writes into `GDAL_METADATA`. Without a gain and an offset there
+    those of the band hold, and what GDAL marks as no data is not observed. None if there is neither a quantity nor a
+    time.
     """
     with needed("A GeoTIFF", "radar"):
         import rasterio
-    with rasterio.open(path, driver="GTiff") as file:
+    try:
+        file = rasterio.open(path, driver="GTiff")
+    except rasterio.errors.RasterioIOError:  # Pillow knows pictures that GDAL does not
+        return None
+    with file:
         said, units = _items(file.tags())
+        if "Quantity" not in said and "Observation time" not in said:
+            return None
         unit = units.get("Quantity", "").lower()
         if unit not in _UNITS:
             raise ValueError(
@@ -117,20 +131,30 @@ def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
             )
         if "Observation time" not in said:
             raise ValueError("must say of which time it is, has no `Observation time`")
+        if file.count != 1:
+            raise ValueError(f"must hold one band, holds {file.count}")
         check_shape(file.shape)
+        of_fmi = said.keys() >= _ITEMS and "TM35FIN" in (file.crs.to_wkt() if file.crs else "")
         found = RadarMap(
-            service="FMI",
+            service="FMI" if of_fmi else "unknown",
             product=said["Quantity"],
             quantity=_UNITS[unit],
             time=_stamp(said["Observation time"]),
             grid=Grid.of_raster(file),
             minutes=_summed_over(said, units) if _UNITS[unit] == DEPTH else None,
-            licence=LICENCES["FMI"],
+            licence=LICENCES["FMI"] if of_fmi else "",
         )
         if not pixels:
             return found, None
         raw = file.read(1)
-    values = raw.astype(np.float32) * np.float32(said.get("Gain", 1)) + np.float32(said.get("Offset", 0))
+        gain, offset = file.scales[0], file.offsets[0]
+        whole = rasterio.enums.MaskFlags.all_valid in file.mask_flag_enums[0]
+        observed = None if whole else file.read_masks(1) != 0
+    if "Gain" in said or "Offset" in said:
+        gain, offset = said.get("Gain", 1), said.get("Offset", 0)
+    values = raw.astype(np.float32) * np.float32(gain) + np.float32(offset)
+    if observed is not None:
+        values[~observed] = np.nan
     if "Undetect" in said:
         values[raw == float(said["Undetect"])] = -np.inf if unit == "dbz" else 0
     if "Nodata" in said:

@@ -4,9 +4,11 @@ import contextlib
 import sys
 import threading
 import warnings
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import h5py
 import numpy as np
@@ -21,7 +23,7 @@ _File = TypeVar("_File", Path, h5py.File, contravariant=True)
 class Reader(Protocol[_File]):
     """Reads a radar map of one format."""
 
-    def __call__(self, file: _File, /, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
+    def __call__(self, file: _File, /, *, pixels: bool) -> "ReadMap | None":
         """Reads a map of rain rate, rain depth or reflectivity.
 
         Args:
@@ -32,15 +34,20 @@ class Reader(Protocol[_File]):
         Returns:
             What the map says of itself, and its values, floats (height, width) of its quantity: mm/h, mm or dBZ, minus
             infinity without echo. The first row is the northern one. Where nothing was observed they are NaN, or
-            negative rates or depths.
+            negative rates or depths. None for a picture like any other, which says nothing of radar.
 
         Raises:
-            ValueError: if it is damaged or no such map, in words that follow the name of the file.
+            ValueError: if it says that it is such a map, but is damaged or another one than can be read; in words that
+                follow the name of the file.
             ImportError: if a package that the format needs is not installed.
         """
 
 
+ReadMap: TypeAlias = tuple[RadarMap, np.ndarray | None]
+"""What a map says of itself, and its values if they were asked for."""
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_ZIP = b"PK\x03\x04"
 _LONGEST_START = 64
 # Readers by how files start.
 _BY_START: tuple[tuple[Callable[[bytes], bool], Reader[Path]], ...] = (
@@ -58,28 +65,29 @@ DECODING = threading.RLock()
 class UnknownFormatError(ValueError):
     """A file that is no radar map of a known format.
 
-    Attributes:
-        name: what the error calls the file.
+    Nor does it say that it is one, so that it may be right as something else, such as a picture.
     """
 
-    def __init__(self, name: object) -> None:
-        super().__init__(f"A radar map must be of a known format. Received: {name}")
-        self.name = name
+    def __init__(self, name: object, reason: str = "") -> None:
+        super().__init__(
+            f"A radar map must be of a known format. Received: {name}" + (f": {reason}" if reason else "")
+        )
 
 
-def read_map(name: object, path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
+def read_map(name: object, path: Path, *, pixels: bool, product: str | None = None) -> ReadMap:
     """Reads a radar map of any known format.
 
     Args:
         name: what an error calls the file.
         path: unpacked file, under its own name.
         pixels: whether to read its values; otherwise only what it says of itself.
+        product: of several quantities of rain in one file that one is read whose name has it in it.
 
     Returns:
         What the map says of itself, and its values, NaN where not observed.
 
     Raises:
-        UnknownFormatError: if it is of no known format.
+        UnknownFormatError: if it is of no known format, and nothing in it says that it is a radar map.
         ValueError: naming the file, if it is damaged or no map of rain.
         ImportError: if a package that its format needs is not installed.
     """
@@ -87,10 +95,9 @@ def read_map(name: object, path: Path, *, pixels: bool) -> tuple[RadarMap, np.nd
         start = file.read(_LONGEST_START)
     with DECODING, _quiet():
         if start.startswith(_HDF5):
-            with damage_of(name, WHOLE_FILE, decoder_errors=(MemoryError,)):
-                found = _read_hdf5(path, pixels)
+            found = _read_hdf5(name, path, pixels, product)
         else:
-            if start[:4] == b"PK\x03\x04" and b".npy" in start:
+            if start.startswith(_ZIP) and _has_pickled_dates(path):
                 raise ValueError(
                     "A radar map must not be a pickled object, which runs what its file says, as the dates of "
                     f"MeteoNet's `.npz` do. Received: {name}"
@@ -121,12 +128,34 @@ def _quiet() -> Iterator[None]:
         sys.unraisablehook, sys.excepthook = hooks
 
 
-def _read_hdf5(path: Path, pixels: bool) -> tuple[RadarMap, np.ndarray | None] | None:
+def _has_pickled_dates(path: Path) -> bool:
+    """Whether a zip file holds the dates of MeteoNet. Only the header of that array is read."""
+    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("dates.npy") as file:
+            _, _, dtype = headers[np.lib.format.read_magic(file)](file)
+    except (KeyError, ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError):
+        return False  # another one, or damaged
+    return dtype.hasobject
+
+
+def _read_hdf5(name: object, path: Path, pixels: bool, product: str | None) -> ReadMap | None:
     """Returns what was read, or None if an HDF5 file is no radar map."""
-    with h5py.File(path, "r") as file:
-        if knmi.is_knmi(file):
-            return knmi.read_knmi(file, pixels=pixels)
-        if odim.is_odim(file):
-            return odim.read_odim(file, pixels=pixels)
-        rainfields = bom.is_rainfields(file)
-    return bom.read_rainfields(path, pixels=pixels) if rainfields else None
+    try:
+        file = h5py.File(path, "r")
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        ValueError,
+        MemoryError,
+    ) as error:  # nobody knows what it would be
+        raise UnknownFormatError(name, " ".join(str(error).split())) from error
+    with damage_of(name, WHOLE_FILE, decoder_errors=(MemoryError,)):
+        with file:
+            if knmi.is_knmi(file):
+                return knmi.read_knmi(file, pixels=pixels)
+            if odim.is_odim(file):
+                return odim.read_odim(file, pixels=pixels, product=product)
+            rainfields = bom.is_rainfields(file)
+        return bom.read_rainfields(path, pixels=pixels) if rainfields else None

@@ -48,6 +48,8 @@ class RadarMap:
         z_r: (a, b) of Z = a R^b, where the file gives them.
         issued: datetime64[s] at which a nowcast was made; None for what was observed.
         licence: "" where it is not known.
+        code: what its format calls the quantity, such as DBZH, where it has a name for it.
+        beside: other such quantities of rain in the same file, of which this one was taken.
     """
 
     service: str
@@ -59,6 +61,8 @@ class RadarMap:
     z_r: tuple[float, float] | None = None
     issued: np.datetime64 | None = None
     licence: str = ""
+    code: str = ""
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.quantity == DEPTH and not (self.minutes and 0 < self.minutes < math.inf):
@@ -68,10 +72,14 @@ class RadarMap:
 
     def difference(self, other: "RadarMap") -> str:
         """Returns in which way two maps cannot stand in one sequence; "" if they can."""
-        for name in ("service", "product", "quantity", "minutes", "z_r"):
+        for name in ("service", "product", "quantity", "code", "minutes", "z_r"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
-                label = {"minutes": "time that rain is summed over", "z_r": "Z-R relation"}.get(name, name)
+                label = {
+                    "code": "quantity",
+                    "minutes": "time that rain is summed over",
+                    "z_r": "Z-R relation",
+                }.get(name, name)
                 return f"{label}: {ours} and {theirs}"
         if not self.grid.is_like(other.grid):
             if self.grid.shape == other.grid.shape and str(self.grid) == str(other.grid):

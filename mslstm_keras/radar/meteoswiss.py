@@ -14,6 +14,7 @@ from mslstm_keras.radar.maps import DEPTH, RATE, RadarMap
 from mslstm_keras.radar.odim import SWISS, swiss_grid
 
 _PRODUCTS = {"AQC": DEPTH, "CPC": DEPTH, "AZC": DEPTH, "RZC": RATE}
+_NAME = re.compile(r"([A-Z]{3})(\d{2})(\d{3})(\d{2})(\d{2})")  # product, year, day of the year, hour, minute
 _COLOURED = {"AZC": "sum", "RZC": "rate"}
 # Of the colours of the tables v103 (rates) and V104 (sums) of MeteoSwiss's Metranet, as pysteps 1.21 has them. White is
 # not among them: in that of rates it is both no rain and no data, and pysteps takes it as no data.
@@ -25,8 +26,10 @@ def is_gif(start: bytes) -> bool:
     return start[:4] == b"GIF8"
 
 
-def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
-    """Reads a map; see `formats.Reader`. Product, time and time of summation are in its comment or its name.
+def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None] | None:
+    """Reads a map; see `formats.Reader`. None if neither its comment nor its name is MeteoSwiss's.
+
+    Product, time and time of summation are in its comment or its name.
 
     Of AQC and CPC, numbers n of the pixels stand for depths, of RZC and AZC their colours, by a table.
 
@@ -34,15 +37,23 @@ def read_gif(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
 
     Reference: pysteps 1.21, `import_mch_gif`.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
-    with Image.open(path, formats=["GIF"]) as picture:
-        size, comment = picture.size[::-1], picture.info.get("comment", b"")
+    called = _NAME.match(path.name)
+    swiss = called is not None and called[1] in _PRODUCTS
+    try:
+        with Image.open(path, formats=["GIF"]) as picture:
+            size, comment = picture.size[::-1], picture.info.get("comment", b"")
+    except UnidentifiedImageError:
+        if swiss:
+            raise
+        return None
+    comment = comment.decode("ascii", "replace") if isinstance(comment, bytes) else comment
+    named = re.search(f"PRDT={_NAME.pattern}", comment) or called
+    if not (swiss or "PRDT=" in comment or "meteoswiss" in comment.lower()):
+        return None
     if size != SWISS:
         raise ValueError(f"must have the 640 x 710 pixels of the Swiss domain, has {size[0]} x {size[1]}")
-    comment = comment.decode("ascii", "replace") if isinstance(comment, bytes) else comment
-    named = re.search(r"PRDT=([A-Z]{3})(\d{2})(\d{3})(\d{2})(\d{2})", comment)
-    named = named or re.match(r"([A-Z]{3})(\d{2})(\d{3})(\d{2})(\d{2})", path.name)
     if not named or named[1] not in _PRODUCTS:
         raise ValueError(f"must be one of {', '.join(_PRODUCTS)} by its comment or its name, is {path.name}")
     product = named[1]

@@ -78,14 +78,20 @@ def number(value: Any) -> float:
 
 
 def is_odim(file: h5py.File) -> bool:
-    """Whether an HDF5 file is ODIM's."""
-    return "dataset1" in file or text(file.attrs.get("Conventions", "")).startswith("ODIM")
+    """Whether an HDF5 file is ODIM's: by its word, or by its groups, as some leave the word out."""
+    if text(file.attrs.get("Conventions", "")).startswith("ODIM"):
+        return True
+    group = file.get("dataset1")
+    return isinstance(group, h5py.Group) and ("what" in group or "data1" in group)
 
 
-def read_odim(file: h5py.File, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]:
+def read_odim(
+    file: h5py.File, *, pixels: bool, product: str | None = None
+) -> tuple[RadarMap, np.ndarray | None]:
     """Reads a map; see `formats.Reader`.
 
-    The rain rate is read where a file holds several quantities, else the depth, else reflectivity.
+    Where a file holds several quantities that one is read whose name has `product` in it, else the rain rate, else the
+    depth, else reflectivity. The map says which others there are.
 
     Raises:
         ValueError: if a part is missing that has no default, too.
@@ -96,11 +102,10 @@ def read_odim(file: h5py.File, *, pixels: bool) -> tuple[RadarMap, np.ndarray | 
     kind = text(file["what"].attrs.get("object", "COMP")) if "what" in file else "COMP"
     if kind in ("PVOL", "SCAN", "RAY", "AZIM", "ELEV", "VP"):
         raise ValueError(f"must be a map, is an object {kind}")
-    data, groups = _rain(file)
+    quantity, beside, data, groups = _rain(file, product)
     what = ChainMap(*(dict(group["what"].attrs) for group in groups if "what" in group))
     how = ChainMap(*(dict(group["how"].attrs) for group in groups if "how" in group))
     where = ChainMap(*(dict(group["where"].attrs) for group in groups if "where" in group))
-    quantity = text(what.get("quantity", "RATE"))
     stored = whole_data_set(file, data)
     shape = check_shape(stored.shape)
     if stored.dtype.kind not in "fiu" or stored.dtype.itemsize > 8:
@@ -131,6 +136,8 @@ def read_odim(file: h5py.File, *, pixels: bool) -> tuple[RadarMap, np.ndarray | 
         else None,
         issued=issued,
         licence=LICENCES.get(service, ""),
+        code=quantity,
+        beside=beside,
     )
     return found, _values(stored[()], what) if pixels else None
 
@@ -148,8 +155,11 @@ def _values(raw: np.ndarray, what: ChainMap[str, Any]) -> np.ndarray:
     return values
 
 
-def _rain(file: h5py.File) -> tuple[str, list[h5py.Group]]:
-    """Returns the name of the data set of rain, and the groups that say what it is, the closest first."""
+def _rain(file: h5py.File, product: str | None) -> tuple[str, tuple[str, ...], str, list[h5py.Group]]:
+    """Returns a quantity of rain, the others that could be meant, and where it is.
+
+    That is the name of its data set, and the groups that say what it is, the closest first.
+    """
     found: dict[str, list[tuple[str, list[h5py.Group]]]] = {}
     for dataset in _numbered(file, "dataset"):
         for data in _numbered(file[dataset], "data"):
@@ -160,12 +170,15 @@ def _rain(file: h5py.File) -> tuple[str, list[h5py.Group]]:
             # The Swiss leave it out where it is the rain rate.
             name = text(quantities[0]) if quantities else "RATE"
             found.setdefault(name, []).append((f"{dataset}/{data}/data", groups))
-    for quantity in _QUANTITIES:
-        if quantity in found:
-            if len(found[quantity]) > 1:
-                raise ValueError(f"must hold one map of {quantity}, holds {len(found[quantity])}")
-            return found[quantity][0]
-    raise ValueError(f"must hold one of {', '.join(_QUANTITIES)}, holds {', '.join(found) or 'no data'}")
+    held = [quantity for quantity in _QUANTITIES if quantity in found]
+    if not held:
+        raise ValueError(f"must hold one of {', '.join(_QUANTITIES)}, holds {', '.join(found) or 'no data'}")
+    wanted = (product or "").upper()
+    asked = [quantity for quantity in held if wanted and (wanted in quantity or quantity in wanted.split())]
+    quantity, *beside = asked or held
+    if len(found[quantity]) > 1:
+        raise ValueError(f"must hold one map of {quantity}, holds {len(found[quantity])}")
+    return quantity, tuple(beside), *found[quantity][0]
 
 
 def _numbered(group: h5py.Group, name: str) -> list[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import re
 import uuid
 import warnings
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from mslstm_keras.importing import needed
 from mslstm_keras.radar.files import Source, find_sources, is_archive, members
 from mslstm_keras.radar.formats import DECODING, UnknownFormatError, read_map
 from mslstm_keras.radar.maps import DEPTH, HIGHEST_RATE, MARSHALL_PALMER, REFLECTIVITY, WHOLE_FILE, RadarMap
-from mslstm_keras.radar.sequence import kind_of_name, runs, shown, times_in, timetable
+from mslstm_keras.radar.sequence import STRAYING, kind_of_name, runs, shown, shown_time, times_in, timetable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +30,7 @@ def read_radar(
     *,
     fill_gaps: int = 0,
     product: str | None = None,
-    z_r: tuple[float, float] = MARSHALL_PALMER,
+    z_r: tuple[float, float] | None = None,
 ) -> "xr.Dataset":
     """Reads the rain maps of a weather service as rain rates in the order of time.
 
@@ -51,15 +52,17 @@ def read_radar(
     Otherwise every file is opened. Archives are unpacked into a temporary folder.
 
     Rates above 492 mm/h are hail or clutter; they become 492 mm/h, with a warning. What is said once by a warning,
-    too: maps that are missing, maps that are filled, a map that is there twice, and files that are no maps. Hidden
-    files, texts and tables are known to be none.
+    too: maps that are missing, maps that are filled, a map that is there twice, and files that are no maps; that a Z-R
+    relation was assumed, that files hold other quantities of rain beside, that maps are forecasts, and that depths are
+    summed over another time than the interval of the maps. Hidden files, texts and tables are known to be none.
 
     Args:
         path: folder, with the folders and links in it; file; glob such as `"maps/*.h5"`; or several of these.
         fill_gaps: int in [0, 2]. Up to so many missing maps in a row are interpolated, linearly in time, from the
             maps before and behind; a pixel that is missing in one of them is missing. Default: 0, none.
-        product: str. Part of the name of the product, or else of the files, of which there may be several here.
-        z_r: (a, b) of Z = a R^b for reflectivities whose files give none. Default: (200, 1.6).
+        product: str. Part of the name of the product, or else of the files, of which there may be several here; or of
+            a quantity of ODIM, such as "DBZH", where files hold several.
+        z_r: (a, b) of Z = a R^b for reflectivities whose files give none. Default: (200, 1.6), with a warning.
 
     Returns:
         `xarray.Dataset` with `rain_rate` (time, y, x), float32 in mm/h, NaN where not observed, computed by dask when
@@ -84,13 +87,14 @@ def read_radar(
         raise ValueError(
             f"`fill_gaps` must be an integer in [0, {MOST_FILLED}]. Received: fill_gaps={fill_gaps!r}"
         )
-    if len(z_r) != 2 or not all(0 < number < np.inf for number in z_r):
+    if z_r is not None and (len(z_r) != 2 or not all(0 < number < np.inf for number in z_r)):
         raise ValueError(f"`z_r` must be (a, b) of Z = a R^b, both above 0. Received: z_r={z_r}")
     with needed("Reading radar maps", "radar"):
         import dask.array  # noqa: F401
         import xarray  # noqa: F401
-    maps = open_maps(path, product=product, z_r=z_r)
+    maps = open_maps(path, product=product, z_r=z_r or MARSHALL_PALMER)
     table = maps.timetable
+    _warn_of_assumptions(maps, relation_given=z_r is not None)
     frames = [_Frame(entry.time, index, index, 0.0) for index, entry in enumerate(maps.entries)]
     if table.minutes and len(table.missing):
         frames = _filled(frames, table.missing, table.minutes, fill_gaps)
@@ -122,16 +126,22 @@ class _Frame:
     weight: float
 
 
-def _describe(source: Source) -> RadarMap:
+def _describe(source: Source, product: str | None) -> RadarMap:
     with source.unpacked() as path:
-        return read_map(source, path, pixels=False)[0]
+        return read_map(source, path, pixels=False, product=product)[0]
 
 
-def find_maps(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[FoundMap]:
-    """Returns the maps of a path, of all products and in no order; see `read_radar`."""
+def find_maps(
+    path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], product: str | None = None
+) -> list[FoundMap]:
+    """Returns the maps of a path, of all products and in no order; see `read_radar`.
+
+    `product` chooses among the quantities of a file alone.
+    """
     named, found = find_sources(path)
     kept: list[FoundMap] = []
-    unknown: list[Source] = []
+    kinds_kept: set[tuple[str, str]] = set()
+    left: list[tuple[list[Source], ValueError]] = []
     waiting = [*named, *found]
     while waiting:
         kinds: dict[tuple[str, str], list[Source]] = {}
@@ -143,43 +153,74 @@ def find_maps(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -
                 for source in sources:
                     waiting += sorted(members(source), key=str)
                 continue
-            try:
-                kept += _entries(sources)
-            except UnknownFormatError:
-                if not set(named).isdisjoint(sources):
-                    raise
-                unknown += sources
-    if unknown and kept:
+            said, refused = _samples(sources, product)
+            if said and refused:
+                raise _among_maps(refused[0])
+            if said:
+                kept += _entries(sources, said, product)
+                kinds_kept.add(_wide_kind(sources[0]))
+            elif set(named).isdisjoint(sources):
+                left.append((sources, refused[0]))
+            else:
+                raise refused[0]
+    if not kept:
+        raise _without_maps(path, left)
+    for sources, error in left:
+        if _wide_kind(sources[0]) in kinds_kept:
+            raise _among_maps(error)
+    if left:
+        files = [each for sources, error in left for each in (_received(error), *map(str, sources[1:]))]
         warnings.warn(
-            f"{len(unknown)} files are no radar maps of a known format and are left out: "
-            + ", ".join(str(source) for source in unknown[:5])
-            + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""),
+            f"{len(files)} files are no radar maps that can be read and are left out: "
+            + ", ".join(files[:5])
+            + (f" and {len(files) - 5} more" if len(files) > 5 else ""),
             stacklevel=4,
         )
-    if not kept:
-        detail = (
-            f"{len(unknown)} files of no known format, such as {unknown[0]}" if unknown else f"none in {path}"
-        )
-        raise ValueError(f"`path` must hold radar maps. Received: {detail}")
     return kept
 
 
-def _entries(sources: Sequence[Source]) -> list[FoundMap]:
-    """Returns the maps of files whose names differ in their times alone."""
-    samples = [sources[0], sources[-1]] if len(sources) > 1 else [sources[0]]
-    said, unknown = [], []
-    for source in samples:
+def _samples(sources: Sequence[Source], product: str | None) -> tuple[list[RadarMap], list[ValueError]]:
+    """Returns what the first and the last of files say of themselves, and the errors of those that are no maps."""
+    said, refused = [], []
+    for source in [sources[0], sources[-1]] if len(sources) > 1 else [sources[0]]:
         try:
-            said.append(_describe(source))
-        except UnknownFormatError as error:
-            unknown.append(error)
-    if unknown and said:
-        raise ValueError(
-            f"{WHOLE_FILE} Received: {unknown[0].name}, among others named like it"
-        ) from unknown[0]
-    if unknown:
-        raise unknown[0]
-    told = [times_in(source.path.name) for source in samples]
+            said.append(_describe(source, product))
+        except ValueError as error:
+            refused.append(error)
+    return said, refused
+
+
+def _wide_kind(source: Source) -> tuple[str, str]:
+    """Returns suffix and name without any number, as short ones may count maps."""
+    return source.path.suffix, re.sub(r"\d+", "#", source.path.name)
+
+
+def _received(error: ValueError) -> str:
+    """Returns the file that an error is about, and what is wrong with it."""
+    return str(error).partition("Received: ")[2]
+
+
+def _among_maps(error: ValueError) -> ValueError:
+    return ValueError(
+        f"{WHOLE_FILE[:-1]}; a glob in quotes chooses files. Received: {_received(error)}, among others named like it"
+    )
+
+
+def _without_maps(path: object, left: list[tuple[list[Source], ValueError]]) -> ValueError:
+    """Returns what is wrong where there is no map: what a file says that says it is one, else that there is none."""
+    for _, error in left:
+        if not isinstance(error, UnknownFormatError):
+            return error
+    count = sum(len(sources) for sources, _ in left)
+    detail = (
+        f"{count} files of no known format, such as {_received(left[0][1])}" if left else f"none in {path}"
+    )
+    return ValueError(f"`path` must hold radar maps. Received: {detail}")
+
+
+def _entries(sources: Sequence[Source], said: Sequence[RadarMap], product: str | None) -> list[FoundMap]:
+    """Returns the maps of files whose names differ in their times alone; the first and the last are known."""
+    told = [times_in(source.path.name) for source in (sources[0], sources[-1])[: len(said)]]
     # Each nowcast has a time of issue of its own, which its name need not tell.
     ways = range(len(told[0])) if all(one.issued is None for one in said) else ()
     for way in ways:
@@ -187,10 +228,15 @@ def _entries(sources: Sequence[Source]) -> list[FoundMap]:
             times = [time for source in sources if (time := times_in(source.path.name)[way]) is not None]
             if len(times) == len(sources):
                 return [
-                    FoundMap(source, time, said[-1] if source is samples[-1] else said[0])
+                    FoundMap(source, time, said[-1] if source is sources[-1] else said[0])
                     for source, time in zip(sources, times, strict=True)
                 ]
-    all_said = [said[0], *map(_describe, sources[1:])]
+    all_said = [said[0]]
+    for source in sources[1:]:
+        try:
+            all_said.append(_describe(source, product))
+        except ValueError as error:
+            raise _among_maps(error) from error
     return [FoundMap(source, one.time, one) for source, one in zip(sources, all_said, strict=True)]
 
 
@@ -199,7 +245,7 @@ def _chosen(entries: list[FoundMap], product: str | None) -> list[FoundMap]:
     products = sorted({entry.said.product for entry in entries})
     if product is not None:
         part = product.lower()
-        chosen = [entry for entry in entries if part in entry.said.product.lower()]
+        chosen = [entry for entry in entries if part in f"{entry.said.product} {entry.said.code}".lower()]
         chosen = chosen or [entry for entry in entries if part in entry.source.path.name.lower()]
         if not chosen:
             raise ValueError(
@@ -289,11 +335,12 @@ class RadarMaps:
     Attributes:
         entries: the maps, no two of one time.
         z_r: (a, b) of Z = a R^b for reflectivities whose files give none.
+        product: which of several quantities of a file is read, see `read_radar`.
         timetable: their interval, and what is missing.
     """
 
-    def __init__(self, entries: list[FoundMap], z_r: tuple[float, float]) -> None:
-        self.entries, self.z_r = entries, z_r
+    def __init__(self, entries: list[FoundMap], z_r: tuple[float, float], product: str | None = None) -> None:
+        self.entries, self.z_r, self.product = entries, z_r, product
         times = np.array([entry.time for entry in entries])
         self.timetable = timetable(times, [entry.source for entry in entries])
         self._clipped = False
@@ -311,7 +358,7 @@ class RadarMaps:
         """
         entry, first = self.entries[index], self.entries[0].said
         with entry.source.unpacked() as path:
-            said, values = read_map(entry.source, path, pixels=True)
+            said, values = read_map(entry.source, path, pixels=True, product=self.product)
         wrong = first.difference(said)
         if said.time != entry.time:
             wrong = f"is of {said.time} by its content, of {entry.time} by its name"
@@ -341,7 +388,40 @@ def open_maps(
     z_r: tuple[float, float] = MARSHALL_PALMER,
 ) -> RadarMaps:
     """Returns the maps of a path, as `read_radar` does, without their gaps filled; no pixel is read."""
-    return RadarMaps(_without_duplicates(_chosen(find_maps(path), product)), z_r)
+    return RadarMaps(_without_duplicates(_chosen(find_maps(path, product), product)), z_r, product)
+
+
+def _warn_of_assumptions(maps: RadarMaps, *, relation_given: bool) -> None:
+    """Says what makes rain rates of the maps other than what they seem."""
+    first, minutes = maps.entries[0].said, maps.timetable.minutes
+    if beside := sorted({code for entry in maps.entries for code in entry.said.beside}):
+        warnings.warn(
+            f"of the quantities in the files {first.code} is read; `product` chooses another, of {', '.join(beside)}",
+            stacklevel=3,
+        )
+    if first.quantity == REFLECTIVITY and first.z_r is None and not relation_given:
+        a, b = maps.z_r
+        warnings.warn(
+            f"the maps of {first.service} are of reflectivity and give no relation with rain: Z = {a:g} R^{b:g} is "
+            "assumed; `z_r` of `read_radar` sets another",
+            stacklevel=3,
+        )
+    if first.minutes and minutes and abs(first.minutes - minutes) > STRAYING * minutes:
+        warnings.warn(
+            f"each map is the rain of {first.minutes:g} minutes, yet they are {minutes:g} minutes apart: rates are "
+            f"means over {first.minutes:g} minutes",
+            stacklevel=3,
+        )
+    ahead = [
+        entry for entry in maps.entries if entry.said.issued is not None and entry.said.issued < entry.time
+    ]
+    if ahead:
+        warnings.warn(
+            f"{len(ahead)} of the {len(maps.entries)} maps are forecasts (nowcasts) of {first.service}, no "
+            f"observations: issued {shown_time(ahead[0].said.issued)} for {shown_time(ahead[0].time)} to "
+            f"{shown_time(ahead[-1].time)}",
+            stacklevel=3,
+        )
 
 
 @dataclass

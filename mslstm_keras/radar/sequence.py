@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_JITTER = 0.1  # of the interval: times with seconds stray
+STRAYING = 0.1
+"""Of the interval: times with seconds stray."""
 
 _STAMPS = (
     re.compile(
@@ -57,22 +58,32 @@ class Timetable:
 def timetable(times: np.ndarray, names: Sequence[object]) -> Timetable:
     """Returns the interval of maps, the shortest time between two, and which are missing.
 
+    Two maps that are closer than a tenth of the usual time are no interval but a fault.
+
     Args:
         times: datetime64[s] (count,), strictly growing.
         names: what errors call the maps.
 
     Raises:
-        ValueError: if a time between two maps is no multiple of the shortest.
+        ValueError: if a time between two maps is no multiple of the shortest, or two are almost of one time.
     """
     if len(times) < 2:
         return Timetable(None, times[:0])
     steps = np.diff(times).astype(np.int64)
     shortest = int(steps.min())
+    found, counts = np.unique(steps, return_counts=True)
+    usual = int(found[counts.argmax()])
+    if shortest < STRAYING * usual:
+        at = int(steps.argmin())
+        raise ValueError(
+            f"Radar maps must be one for each time, here {usual / 60:g} minutes apart. "
+            f"Received: {shortest} seconds from {names[at]} to {names[at + 1]}"
+        )
     # Seconds stray, minutes do not; some maps are 2.5 minutes apart.
     whole = 60 * round(shortest / 60)
-    interval = whole if abs(shortest - whole) <= _JITTER * whole else shortest
+    interval = whole if abs(shortest - whole) <= STRAYING * whole else shortest
     counts = np.rint(steps / interval).astype(np.int64)
-    for index in np.flatnonzero(np.abs(steps - counts * interval) > _JITTER * interval)[:1]:
+    for index in np.flatnonzero(np.abs(steps - counts * interval) > STRAYING * interval)[:1]:
         at = int(steps.argmin())
         raise ValueError(
             "Radar maps must be at multiples of one interval. "
@@ -97,7 +108,12 @@ def shown(times: np.ndarray, minutes: float) -> str:
     parts = []
     found = runs(times, minutes)
     for run in found[:5]:
-        first, last = (str(one).replace("T", " ").removesuffix(":00") for one in (run[0], run[-1]))
+        first, last = shown_time(run[0]), shown_time(run[-1])
         parts.append(first if len(run) == 1 else f"{len(run)} from {first} to {last}")
     more = len(found) - len(parts)
     return ", ".join(parts) + (f" and {more} gaps more" if more else "")
+
+
+def shown_time(time: np.datetime64) -> str:
+    """Returns a time for a message."""
+    return str(time).replace("T", " ").removesuffix(":00")

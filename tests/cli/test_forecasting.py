@@ -33,7 +33,7 @@ from tests.support.equations import randomise
 from tests.support.pages import read
 from tests.support.pictures import gif_frames, pixels, rgb, video_frames
 from tests.support.processes import no_file_larger_than
-from tests.support.radar_files import codes, digits, stamps, write_knmi, write_knmi_maps
+from tests.support.radar_files import codes, digits, pgm, stamps, write_knmi, write_knmi_maps
 
 
 @pytest.mark.parametrize("source", ["clip.npy", "clip.gif", "frames"])
@@ -203,6 +203,17 @@ def test_radar_maps_are_forecast_on_their_grid(succeed, tiny_run, maps, tmp_path
         np.testing.assert_allclose(file.read(), expected.rain_rate, rtol=1e-6)
         assert file.xy(0, 0) == (rates.x[0], rates.y[0]) and file.crs.to_dict()["proj"] == "stere"
     assert json.loads(succeed(*words, "-")) == {**facts, "output": "-"}
+
+
+@RAIN
+def test_what_is_no_rain_rate_is_refused(fail, tiny_run, maps, tmp_path):
+    """Other units for radar maps, and a radar map that cannot be read, which was taken for a picture."""
+    words = ["forecast", "--model", tiny_run, "--output", tmp_path / "out.npy", "--input"]
+    message = "`--range` must be in mm/h for radar maps, which are read as rain rates. Received: 0:70 dBZ"
+    assert message in fail(*words, maps, "--range", "0:70 dBZ")
+    path = tmp_path / "map.pgm"
+    path.write_bytes(pgm(np.datetime64("2016-09-28T14:45", "s"), np.zeros((16, 24)), obstime=None))
+    assert f"{path}: must say of which time it is, has no `obstime`" in fail(*words, path)
 
 
 @RAIN

@@ -157,7 +157,7 @@ def test_a_gap_within_the_context_is_refused_and_one_before_is_not(model):
     given = rain(6)
     message = (
         "`frames` must be at one interval within the last 3 maps, here 5 minutes. Received: 10 minutes from "
-        "2024-05-02T00:00:00 to 2024-05-02T00:10:00"
+        "2024-05-02T00:00:00 to 2024-05-02T00:10:00; `fill_gaps` of `read_radar` (`--fill-gaps`) interpolates"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         forecast(model, given.isel(time=[0, 1, 2, 4, 5]))

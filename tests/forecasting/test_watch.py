@@ -134,9 +134,9 @@ def test_each_map_is_decoded_once_and_known_files_are_not_opened(folder, watched
     decoded, opened = [], []
     read_map = read.read_map
 
-    def counted(name, path, *, pixels):
+    def counted(name, path, *, pixels, product):
         (decoded if pixels else opened).append(path.name)
-        return read_map(name, path, pixels=pixels)
+        return read_map(name, path, pixels=pixels, product=product)
 
     monkeypatch.setattr(read, "read_map", counted)
     found, _ = watched(*[lambda: None] * 5, put(4), put(5))
@@ -230,7 +230,9 @@ def test_one_damaged_file_of_many_costs_few_looks(folder, watched, put, monkeypa
     last.write_bytes(last.read_bytes()[:100])
     asked = []
     find_maps = module.find_maps
-    monkeypatch.setattr(module, "find_maps", lambda paths: asked.append(len(paths)) or find_maps(paths))
+    monkeypatch.setattr(
+        module, "find_maps", lambda paths, product: asked.append(len(paths)) or find_maps(paths)
+    )
     found, _ = watched()
     assert last_times(found) == [10]
     assert asked[:7] == [12, 6, 6, 3, 3, 1, 2]

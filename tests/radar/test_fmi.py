@@ -118,11 +118,42 @@ class TestGeotiff:
         rate, _ = found.rain_rate(values)
         assert found.minutes is None and rate[-1, 0] == VALUES[-1, 0] / 2
 
+    def test_what_gdal_says_of_the_band_holds_where_the_metadata_say_nothing(self, path):
+        import rasterio
+
+        values = np.array([[0, 4, 65535]])
+        plain = dict.fromkeys(("Gain", "Offset", "Nodata", "Undetect"))
+        rate = {"Quantity": ("mm/h", "Rain rate")} | plain
+        write_geotiff(path, TIME, values, rate, dtype="uint16", nodata=65535)
+        with rasterio.open(path, "r+") as file:
+            file.scales, file.offsets = [0.5], [1.0]
+        np.testing.assert_array_equal(read_geotiff(path, pixels=True)[1], [[1, 3, np.nan]])
+        # Metadata go before it: no echo is observed, whatever GDAL says.
+        write_geotiff(path, TIME, values, {"Nodata": ("", "65535")}, dtype="uint16", nodata=0)
+        np.testing.assert_array_equal(read_geotiff(path, pixels=True)[1], [[-np.inf, -30, np.nan]])
+
+    def test_a_mask_beside_the_band(self, path):
+        import rasterio
+
+        write_geotiff(path, TIME, VALUES)
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+            file.write_mask(VALUES[-1, 0] != VALUES)
+        values = read_geotiff(path, pixels=True)[1]
+        assert np.isnan(values[-1, 0]) and np.isnan(values).sum() < values.size
+
+    def test_others_write_such_files_too(self, path):
+        found, _ = read_geotiff(write_geotiff(path, TIME, VALUES), pixels=False)
+        assert (found.service, found.licence) == ("FMI", "CC BY 4.0, Finnish Meteorological Institute")
+        for items, changes in (({}, {"crs": "EPSG:25832"}), ({"Undetect": None}, {})):
+            found, _ = read_geotiff(write_geotiff(path, TIME, VALUES, items, **changes), pixels=False)
+            assert (found.service, found.licence) == ("unknown", "")
+
     @pytest.mark.parametrize(
         ("items", "changes", "said"),
         [
             ({"Quantity": ("m", "Height")}, {}, "must say a quantity in dbz, mm/h, mm, says m"),
             ({"Observation time": ("", "")}, {}, "times must be written"),
+            ({}, {"count": 3}, "must hold one band, holds 3"),
             ({}, {"crs": None}, "must be on a grid with its northern row first"),
             ({"Quantity": ("mm", "Rain")}, {}, "must say over how many minutes"),
             ({"Quantity": ("mm", "Rain"), "Accumulation time": ("d", "1")}, {}, "in min or h, says it in d"),

@@ -83,6 +83,7 @@ def test_what_cannot_be_read(tmp_path):
         path = write_gif(tmp_path / f"AQC15{day}1545F_00005.801.gif", TIME, VALUES, comment=False)
         with pytest.raises(ValueError, match="times must be year, day of the year"):
             read_gif(path, pixels=True)
+    assert read_gif(write_gif(tmp_path / "a.gif", TIME, VALUES, comment=False), pixels=True) is None
     path = write_gif(tmp_path / "AQC151351545.gif", TIME, VALUES, comment=False)
     with pytest.raises(ValueError, match="must say over how many minutes"):
         read_gif(path, pixels=True)

@@ -9,6 +9,7 @@ import warnings
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 import mslstm_keras as ms
 from mslstm_keras.radar import read as module
@@ -83,9 +84,9 @@ class TestLaziness:
             knmi(tmp_path, time)
         asked = []
 
-        def read_map(name, path, *, pixels):
+        def read_map(name, path, *, pixels, product):
             asked.append((path.name, pixels))
-            return original(name, path, pixels=pixels)
+            return original(name, path, pixels=pixels, product=product)
 
         original = module.read_map
         monkeypatch.setattr(module, "read_map", read_map)
@@ -194,6 +195,29 @@ class TestKinds:
         with pytest.raises(ValueError, match=r"of Rate, Sum of an hour. Received: product='hail'"):
             ms.read_radar(tmp_path, product="hail")
 
+    def test_several_quantities_in_one_file(self, tmp_path):
+        for time in TIMES[:3]:
+            path = write_odim(
+                tmp_path / f"{digits(time)}.h5", time, codes(0, SIZE), "DBZH", prodname=np.bytes_("Composite")
+            )
+            write_odim(tmp_path / "hour", time, codes(1, SIZE), "ACRR", minutes=60)
+            with h5py.File(path, "a") as file, h5py.File(tmp_path / "hour") as other:
+                other.copy("dataset1", file, "dataset2")
+                file.create_group("dataset1/how").attrs.update(zr_a=200.0, zr_b=1.6)
+        (tmp_path / "hour").unlink()
+        with pytest.warns(UserWarning) as said:
+            data = ms.read_radar(tmp_path)
+        assert data.attrs["source"] == "weather radar, rain depth"
+        assert [str(one.message) for one in said] == [
+            "of the quantities in the files ACRR is read; `product` chooses another, of DBZH",
+            "each map is the rain of 60 minutes, yet they are 5 minutes apart: rates are means over 60 minutes",
+        ]
+        data = ms.read_radar(tmp_path, product="dbzh")
+        assert data.attrs["source"] == "weather radar, reflectivity"
+        np.testing.assert_allclose(
+            data.rain_rate[0, -1], (10 ** (codes(0, SIZE)[-1] / 100) / 200) ** (1 / 1.6), rtol=1e-5
+        )
+
     def test_services(self, folder):
         other = write_odim(folder / "a.hdf", TIMES[0], codes(0, SIZE))
         with pytest.raises(ValueError, match=f"service: KNMI and EUMETNET OPERA: .*5min.* and {other}"):
@@ -224,17 +248,37 @@ class TestKinds:
         (folder / "README").write_bytes(b"about")
         with pytest.warns(UserWarning, match="1 files are no radar maps .* left out: .*stations.dat"):
             assert ms.read_radar(folder).sizes["time"] == 12
+        Image.new("L", (8, 8)).save(folder / "quicklook.gif")
+        (folder / "RAD_201008260100.h5.tmp").write_bytes(b"\x89HDF\r\n\x1a\n, half")
+        write_odim(folder / "volume.h5", TIMES[0], codes(0, SIZE), object=np.bytes_("PVOL"))
+        with pytest.warns(UserWarning) as said:
+            assert ms.read_radar(folder).sizes["time"] == 12
+        [text] = [str(one.message) for one in said]
+        assert text.startswith("4 files are no radar maps that can be read and are left out: ")
+        for part in ("quicklook.gif", "h5.tmp: Unable to", "volume.h5: must be a map, is an object PVOL"):
+            assert part in text
         with pytest.raises(ValueError, match=r"must be of a known format. Received: .*stations.dat"):
             ms.read_radar([folder / "stations.dat"])
         (folder / "none").mkdir()
         with pytest.raises(ValueError, match=r"`path` must hold radar maps. Received: none in .*none"):
             ms.read_radar(folder / "none")
 
-    def test_a_damaged_one_among_many(self, folder):
-        path = folder / f"RAD_NL25_RAP_5min_{digits(TIMES[-1])}.h5"
-        path.write_bytes(b"")
-        with pytest.raises(ValueError, match=f"must be whole .*Received: {path}, among others named like it"):
-            ms.read_radar(folder)
+    @pytest.mark.parametrize("named", ["RAD_NL25_RAP_5min_{}.h5", "map{}.h5"])
+    @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n, half"])
+    def test_a_damaged_one_among_many(self, tmp_path, named, content):
+        for number, time in enumerate(TIMES):
+            name = named.format(digits(time) if "RAD" in named else number)
+            path = write_knmi(tmp_path / name, time, codes(number, SIZE))
+        path.write_bytes(content)
+        said = f"must be whole .*; a glob in quotes chooses files. Received: {path}.*, among others named like it"
+        with pytest.raises(ValueError, match=said):
+            ms.read_radar(tmp_path)
+
+    def test_none_that_can_be_read(self, tmp_path):
+        (tmp_path / "a.gif").write_bytes(b"GIF89a")
+        (tmp_path / "b.pgm").write_bytes(pgm(TIMES[0], codes(0, SIZE), obstime=None))
+        with pytest.raises(ValueError, match=r"b.pgm: must say of which time it is, has no `obstime`"):
+            ms.read_radar(tmp_path)
 
 
 class TestRain:
@@ -242,7 +286,9 @@ class TestRain:
         path = tmp_path / "201609281445_fmi.pgm.gz"
         values = np.full(SIZE, 128)  # 32 dBZ
         path.write_bytes(gzip.compress(pgm(np.datetime64("2016-09-28T14:45", "s"), values)))
-        data = ms.read_radar(path)
+        said = r"of FMI are of reflectivity .*: Z = 200 R\^1.6 is assumed; `z_r` of `read_radar` sets another"
+        with pytest.warns(UserWarning, match=said):
+            data = ms.read_radar(path)
         np.testing.assert_allclose(data.rain_rate, (10**3.2 / 200) ** (1 / 1.6), rtol=1e-6)
         assert data.rain_rate.attrs["z_r"] == [200, 1.6] and "Z = 200 R^1.6" in data.attrs["comment"]
         data = ms.read_radar(path, z_r=(223, 1.53))
@@ -283,7 +329,9 @@ class TestArchives:
 
     def test_nowcasts(self, tmp_path):
         path = self.nowcast(tmp_path, TIMES[0])
-        data = ms.read_radar(path)
+        said = "2 of the 3 maps are forecasts .* issued 2010-08-26 00:00 for 2010-08-26 00:05 to 2010-08-26 00:10"
+        with pytest.warns(UserWarning, match=said):
+            data = ms.read_radar(path)
         np.testing.assert_array_equal(data.time.values, TIMES[:3].astype("datetime64[ns]"))
         assert data.attrs["forecast_reference_time"] == "2010-08-26T00:00:00Z"
         np.testing.assert_allclose(data.rain_rate[2], codes(10, (900, 900))[::-1] * 0.12, rtol=1e-6)

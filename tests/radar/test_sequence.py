@@ -61,6 +61,13 @@ def test_intervals_that_do_not_fit():
         timetable(times, "abc")
 
 
+def test_two_maps_almost_of_one_time():
+    times = np.append(stamps("2020-01-01T00:00", 6), np.datetime64("2020-01-01T00:25:01", "s"))
+    said = r"one for each time, here 5 minutes apart. Received: 1 seconds from f to g"
+    with pytest.raises(ValueError, match=said):
+        timetable(times, "abcdefg")
+
+
 def test_how_gaps_are_shown():
     times = stamps("2020-01-01T00:00", 100)
     assert shown(times[[3]], 5) == "2020-01-01 00:15"

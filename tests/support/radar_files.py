@@ -206,7 +206,7 @@ def write_gif(path, time, values, product="AQC", comment=True, palette=None):
 
 
 def write_geotiff(path, time, values, items=None, **changes):
-    """Writes a GeoTIFF file of FMI; `items` replace those of its metadata."""
+    """Writes a GeoTIFF file of FMI; `items` replace those of its metadata, None leaves one out."""
     import rasterio
 
     said = {
@@ -218,7 +218,7 @@ def write_geotiff(path, time, values, items=None, **changes):
         "Undetect": ("", "0"),
     } | (items or {})
     lines = "".join(
-        f'<Item name="{name}" unit="{unit}">{value}</Item>' for name, (unit, value) in said.items()
+        f'<Item name="{name}" unit="{item[0]}">{item[1]}</Item>' for name, item in said.items() if item
     )
     profile = {
         "driver": "GTiff",
@@ -231,7 +231,8 @@ def write_geotiff(path, time, values, items=None, **changes):
         "compress": "deflate",
     } | changes
     with rasterio.open(path, "w", **profile) as file:
-        file.write(values.astype(np.uint8), 1)
+        for band in file.indexes:
+            file.write(values.astype(profile["dtype"]), band)
         file.update_tags(GDAL_METADATA=f"<GDALMetadata>{lines}</GDALMetadata>")
     return path
 

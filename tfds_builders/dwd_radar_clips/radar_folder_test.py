@@ -51,7 +51,7 @@ def test_order_of_time_with_subfolders_and_what_is_no_map(tmp_path):
     knmi(tmp_path / "2019", early, codes(2, SIZE))
     (tmp_path / "raa01-rw_10000-2001011500-dwd---bin").write_bytes(b"no map")
     (tmp_path / "notes.txt").write_text("no map")
-    with pytest.warns(UserWarning, match="1 files are no radar maps of a known format and are left out"):
+    with pytest.warns(UserWarning, match="1 files are no radar maps that can be read and are left out"):
         series = open_radar_folder(tmp_path)
     assert series.times.tolist() == [time.item() for time in (early, TIMES[0], TIMES[1])]
     assert series.times.dtype == "datetime64[m]" and series.minutes == 5
