@@ -8,9 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from mslstm_keras.timing.dates import SHORT_DATES, dated
 from mslstm_keras.timing.names import counting_order, order_frames
 
 FOLDER = Path("folder")
@@ -152,6 +153,7 @@ FORMS = {
 @given(numbers=COUNTS, seed=st.integers(0, 9))
 def test_whole_numbers_are_read_in_order(form, numbers, seed):
     names = [form.format(number) for number in sorted(numbers)]
+    assume(not dated(names, SHORT_DATES))  # 030100 and 032769 may be of January 2000 and of March 1969
     assert read_back(names, seed) == names
 
 
