@@ -74,7 +74,7 @@ class TiledGrid:
 
     def warn(self, stacklevel: int) -> None:
         """Says in a warning how the grid was forecast last."""
-        tiling, (height, width), (rows, columns) = self._tiling, self._size, self._layout.side
+        tiling, (height, width), (rows, columns) = self._tiling, self._size, self._tiling.side
         far = ", as the model sees farther than they overlap" if tiling.seam > SEAM else ""
         warnings.warn(
             f"{height} x {width} pixels are forecast in {tiling.count} tiles of {rows} x {columns} that overlap, "

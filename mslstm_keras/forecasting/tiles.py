@@ -61,11 +61,13 @@ class Tiling:
         count: how many there were.
         empty: how many of them held nothing but zeros.
         seam: the largest difference between neighbours where they meet.
+        side: (height, width) of each.
     """
 
     count: int
     empty: int
     seam: float
+    side: tuple[int, ...]
 
 
 def spans(length: int, side: int, overlap: int, multiple: int) -> list[Span]:
@@ -225,7 +227,7 @@ def run_in_tiles(
             progress(count, len(places))
         if seam > limit:
             break
-    return future, Tiling(count, dry, seam)
+    return future, Tiling(count, dry, seam, layout.side)
 
 
 def _edges(rows, columns):

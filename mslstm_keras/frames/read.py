@@ -166,7 +166,7 @@ def scale_in(path: str | os.PathLike[str]) -> str | None:
     """
     place, data_set = split_data_set(Path(path))
     read = _reader_of_sequences(place)
-    scale = None if read is None else _scale_of(read(place, data_set))
+    scale = None if read is None else _scale_of(read(place, data_set, False))
     return None if scale is None else str(scale)
 
 
@@ -398,8 +398,9 @@ def _in_scale_units(sequence: Sequence, path: Path, code: Code | None) -> Sequen
         )
     elif factor is not None and factor != 1:
         warnings.warn(f"`{path}`: rates in {sequence.units} are read as mm/h, times {factor:g}", stacklevel=5)
-        valid = sequence.valid_range and tuple(factor * end for end in sequence.valid_range)
-        values = sequence.values * np.float32(factor)
+        values, valid = sequence.values * np.float32(factor), sequence.valid_range
+        if valid is not None:
+            valid = (factor * valid[0], factor * valid[1])
         return dataclasses.replace(sequence, values=values, units=RATE_UNITS, valid_range=valid)
     return sequence
 

@@ -413,13 +413,15 @@ def _warn_of_assumptions(maps: RadarMaps, *, relation_given: bool) -> None:
             stacklevel=3,
         )
     ahead = [
-        entry for entry in maps.entries if entry.said.issued is not None and entry.said.issued < entry.time
+        (entry.said.issued, entry.time)
+        for entry in maps.entries
+        if entry.said.issued is not None and entry.said.issued < entry.time
     ]
     if ahead:
         warnings.warn(
             f"{len(ahead)} of the {len(maps.entries)} maps are forecasts (nowcasts) of {first.service}, no "
-            f"observations: issued {shown_time(ahead[0].said.issued)} for {shown_time(ahead[0].time)} to "
-            f"{shown_time(ahead[-1].time)}",
+            f"observations: issued {shown_time(ahead[0][0])} for {shown_time(ahead[0][1])} to "
+            f"{shown_time(ahead[-1][1])}",
             stacklevel=3,
         )
 

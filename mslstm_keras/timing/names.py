@@ -154,7 +154,9 @@ def values_of(texts: Sequence[str]) -> list[Value] | None:
             read = {single[0]: found[0][1][0][1]} if len(found) == 1 else None
         else:
             order, values = _choose(single)
-            read = values and {single[index]: value for index, value in zip(order, values, strict=True)}
+            if values is None:
+                return None
+            read = {single[index]: value for index, value in zip(order, values, strict=True)}
     except Unclear:
         return None
     return [read[name] for name in names] if read else None
