@@ -56,6 +56,12 @@ def succeed(mslstm):
     return run
 
 
+@pytest.fixture(autouse=True)
+def plain_processor(monkeypatch):
+    """What is said of a processor with bfloat16 must not depend on the one that runs the tests."""
+    monkeypatch.setattr("mslstm_keras.training.devices.native_bfloat16", lambda: None)
+
+
 @pytest.fixture
 def fail(mslstm, tmp_path):
     """Runs a command line that must end in one line about its fault and leave the folder of the test as it was."""
