@@ -114,7 +114,7 @@ def open_clips(path: str | os.PathLike[str]) -> np.ndarray:
             "`data` must have its channels behind (np.moveaxis(clips, 2, -1)), (number, time, height, width, "
             f"channels). Received: {path} of shape {clips.shape}"
         )
-    elif clips.ndim == 4 and clips.shape[-1] in (1, 3, 4):
+    elif clips.ndim == 4 and clips.shape[-1] in (1, 3, 4) and clips.shape[-2] > 2 * clips.shape[-1]:
         raise ValueError(
             "`data` must hold several clips, (number, time, height, width, channels); one clip, (time, height, width, "
             f"channels), is trained on in a folder. Received: {path} of shape {clips.shape}"
