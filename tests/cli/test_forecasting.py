@@ -24,7 +24,6 @@ from mslstm_keras.figures.rain import NO_RAIN, RAIN_COLOURS, RAIN_LEVELS
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.frames.read import read_clip
 from mslstm_keras.locks import claimed
-from mslstm_keras.radar.maps import WHOLE_FILE
 from mslstm_keras.radar.resizing import resize_maps
 from mslstm_keras.training.fit import CHECKPOINT
 from mslstm_keras.zoo.loading import load_model
@@ -516,7 +515,8 @@ def test_forecasts_of_a_watched_folder_are_those_of_the_command(
     path = maps / whole.name
     path.write_bytes(whole.read_bytes()[:-1000])
     wait_for_words(
-        f"1 files cannot be read and are left out until they change: {WHOLE_FILE} Received: {path}"
+        "1 files cannot be read and are left out until they change: A radar map must be of a known format. "
+        f"Received: {path}: "
     )
     whole.rename(path)
     check(wait_for_line(2), "0030")
@@ -735,7 +735,7 @@ def test_demo_prints_its_scores(mslstm, succeed, files, tiny_zoo, tmp_path, monk
         ({"--horizon": "0"}, "`horizon` must be a positive number of frames. Received: horizon=0"),
         ({"--output": "new/out.avi"}, "`path` must end in .npy, .nc, .zarr, .png, .gif, .mp4 or .html. Received: new"),
         ({"--output": "files/clip.txt/out.gif"}, "Not a directory: 'files/clip.txt/out.gif'"),
-        ({"--output": "files/clip.npy/out.npy"}, "Not a directory: 'files/clip.npy/out.npy'"),
+        ({"--output": "files/clip.gif/out.npy"}, "Not a directory: 'files/clip.gif/out.npy'"),
     ],
 )  # fmt: skip
 def test_faults_of_a_forecast(fail, tiny_zoo, files, monkeypatch, changes, message):
