@@ -42,6 +42,12 @@ NAMES = {
         "Tells the size of a value without computing it, even if it is made of tensors outside of the graph, which a "
         "`tf.Graph` cannot read. Tracing a `tf.function` does the same and takes twice as long.",
     ),
+    "write_fingerprint": Private(
+        "tensorflow.python.saved_model.fingerprinting_utils",
+        "(export_dir)",
+        "tensorflow 2.21",
+        "Writes the fingerprint of a SavedModel anew, whose graph has become smaller. Only its reading is public.",
+    ),
     "OracleServicer": Private(
         "keras_tuner.src.distribute.oracle_chief",
         "(oracle)",

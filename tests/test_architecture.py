@@ -45,6 +45,7 @@ TENSORFLOW = {
     "cost.memory",
     "export.client",
     "export.formats",
+    "export.pruning",
     "export.saved_model",
     "export.serving",
     "export.signatures",

@@ -45,6 +45,7 @@ def export_saved_model(
     """
     import tensorflow as tf
 
+    from mslstm_keras.export.pruning import prune_saved_model
     from mslstm_keras.export.signatures import clip_signatures, streaming_signatures
 
     rollout = find_layer(model, Rollout)
@@ -60,6 +61,7 @@ def export_saved_model(
     with replacing(folder) as temporary:
         try:
             archive.write_out(os.fspath(temporary), verbose=False)
+            prune_saved_model(temporary)
         except tf.errors.OpError as error:  # how TensorFlow tells of a full disk
             raise OSError(f"{folder} cannot be written: {error.message.rpartition('; ')[2]}") from error
 

@@ -34,10 +34,12 @@ from mslstm_keras.figures.drawing import (
     thinned,
     time_labels,
 )
-from mslstm_keras.frames.write import write_gif
+from mslstm_keras.frames.write import GIF_COLOURS, write_gif
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+CURVE_COLOURS = 64  # lines and their soft edges need no more
 
 
 def forecast_figure(
@@ -99,6 +101,7 @@ def forecast_animation(
     *,
     fps: float = 4,
     panel_width: int = ANIMATED_PANEL,
+    colours: int = GIF_COLOURS,
 ) -> None:
     """Draws a forecast as a GIF that loops for ever: truth, forecast and |difference| side by side.
 
@@ -113,10 +116,11 @@ def forecast_animation(
         path: GIF file to write.
         fps: float in [0.01, 50]. Frames per second.
         panel_width: int. Largest width of a panel, in pixels of the picture.
+        colours: int in [2, 255]. How many colours the pictures share: fewer make a smaller file.
 
     Raises:
-        ValueError: if the arrays do not belong together, hold infinite values, the forecast holds NaN, or `fps` is out
-            of range.
+        ValueError: if the arrays do not belong together, hold infinite values, the forecast holds NaN, or `fps` or
+            `colours` is out of range.
         OSError: if the file cannot be written; what was there before stays.
     """
     context, truth, forecast = _checked(context, truth, forecast)
@@ -127,7 +131,7 @@ def forecast_animation(
         panels.insert(0, Panel("truth", np.concatenate([context, truth])))
         panels.append(Panel("|difference|", both, difference_look(largest_size(error)), shows_input=False))
     pictures = draw_panels(panels, clock(len(context), len(forecast)), len(context), panel_width=panel_width)
-    write_gif(path, pictures, fps=fps)
+    write_gif(path, pictures, fps=fps, colours=colours)
 
 
 def curve_figure(
@@ -181,7 +185,7 @@ def curve_figure(
         fontsize=points(TEXT),
         labelcolor=INK,
     )
-    save(figure, path)
+    save(figure, path, colours=CURVE_COLOURS)
 
 
 def layers_figure(

@@ -20,7 +20,7 @@ GIF_SIDE = 256  # pixels: the least that shows what is in a clip of 64 x 64
 STRIP_WIDTH = 1600  # pixels
 STRIP_COLUMNS = 10
 STRIP_GAP = 4  # pixels
-_COLOURS = 255  # of a palette, which has room for one more
+GIF_COLOURS = 255  # of a palette, which has room for one more
 
 
 def _check_suffix(path: str | os.PathLike[str]) -> None:
@@ -142,52 +142,58 @@ def _nearest(colours: list[int], index: int) -> int:
     """
     table = np.reshape(colours, (-1, 3))
     apart = np.abs(table - table[index]).sum(1)
-    apart[index] = np.iinfo(apart.dtype).max
-    if apart.min() > 1 and len(table) <= _COLOURS:
+    apart[apart == 0] = np.iinfo(apart.dtype).max  # itself, and palettes may hold a colour twice
+    if apart.min() > 1 and len(table) <= GIF_COLOURS:
         red, green, blue = table[index].tolist()
         colours += [red, green, blue ^ 1]
         return len(table)
     return int(apart.argmin())
 
 
-def write_gif(path: str | os.PathLike[str], images: np.ndarray, *, fps: float) -> None:
+def write_gif(
+    path: str | os.PathLike[str], images: np.ndarray, *, fps: float, colours: int = GIF_COLOURS
+) -> None:
     """Writes an animation that loops for ever.
 
-    Grey images keep their levels; colour images share one palette of 255 colours, so nothing flickers. A frame that is
-    as the one before differs by one level of one pixel, its last, as Pillow would leave the frame out.
+    Grey images keep their levels; colour images share one palette, so nothing flickers. A frame that is as the one
+    before differs by one level of one pixel, its last, as Pillow would leave the frame out.
 
     Args:
         path: file to write.
         images: uint8 (time, height, width) or (time, height, width, 3).
         fps: float in [0.01, 50]. Frames per second; GIF rounds a frame's time to hundredths of a second.
+        colours: int in [2, 255]. Size of the palette of colour images.
 
     Raises:
-        ValueError: if `fps` is out of range.
+        ValueError: if `fps` or `colours` is out of range.
         OSError: if the file cannot be written.
     """
     from PIL import Image
 
     if not 0.01 <= fps <= 50:
         raise ValueError(f"`fps` must lie in [0.01, 50], which is what GIF players show. Received: fps={fps}")
-    colours = None
+    if not 2 <= colours <= GIF_COLOURS:
+        raise ValueError(f"`colours` must lie in [2, {GIF_COLOURS}]. Received: colours={colours}")
+    palette = None
     if images.ndim == 4:
         montage = Image.fromarray(images.reshape(-1, *images.shape[2:]))
-        palette = montage.quantize(_COLOURS, dither=Image.Dither.NONE)
-        colours = list(palette.getpalette() or [])
-        images = np.asarray(palette).reshape(images.shape[:3])
+        # No colour is far from its own: of rare ones, the default leaves none.
+        montage = montage.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        palette = list(montage.getpalette() or [])
+        images = np.asarray(montage).reshape(images.shape[:3])
     images = images.copy()
     for previous, image in itertools.pairwise(images):
         if not np.array_equal(previous, image):
             continue
         # Pillow drops a frame equal to the one before: clips would shrink.
-        if colours is None:
+        if palette is None:
             image[-1, -1] ^= 1
         else:
-            image[-1, -1] = _nearest(colours, image[-1, -1])
+            image[-1, -1] = _nearest(palette, image[-1, -1])
     pictures = [Image.fromarray(image) for image in images]
-    if colours is not None:
+    if palette is not None:
         for picture in pictures:
-            picture.putpalette(colours)
+            picture.putpalette(palette)
     with replacing(path) as temporary:
         pictures[0].save(
             temporary,

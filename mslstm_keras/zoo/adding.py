@@ -39,7 +39,8 @@ from mslstm_keras.zoo.index import (
 )
 from mslstm_keras.zoo.loading import load_pretrained, read_run
 
-SAMPLES, SAMPLE_WIDTH = 2, 128  # clips on the card, and pixels of a panel: cards are a fifth of a zoo's size
+# Clips on the card, pixels of a panel, and colours: cards are an eighth of a zoo's size.
+SAMPLES, SAMPLE_WIDTH, SAMPLE_COLOURS = 2, 128, 96
 CURVE = "curve.csv"
 BEYOND_HALF = 65_520  # rounds to infinity in float16
 UNRECORDED = "nan"  # what the log of a training has where a column came later
@@ -216,7 +217,7 @@ def _draw_samples(model, clips, path):
     given, true, predicted = (
         np.concatenate(list(part), axis=1) for part in (frames[:, :context], truth, prediction)
     )
-    forecast_animation(given, true, predicted, path, panel_width=SAMPLE_WIDTH)
+    forecast_animation(given, true, predicted, path, panel_width=SAMPLE_WIDTH, colours=SAMPLE_COLOURS)
 
 
 def _draw_curve(log, entry, path):
@@ -225,7 +226,9 @@ def _draw_curve(log, entry, path):
     seen = [int(float(line["clips"])) for line in lines]
     curves = {"training, loss": (seen, [float(line["loss"]) for line in lines])}
     if entry.recipe.validation_clips:
-        scored = f"MSE of the forecast of {entry.recipe.validation_clips} test clips"
+        recipe = entry.recipe
+        watched = "test" if recipe.validation_split == "test" else "held-out train"
+        scored = f"MSE of the forecast of {recipe.validation_clips} {watched} clips"
         curves[scored] = (seen, [float(line["val_frame_mse"]) for line in lines])
     persistence = {"MSE of persistence": entry.scores["persistence"]["mse"]["mean"]}
     curve_figure(curves, path, x="training clips", y="sum over a frame", reference_lines=persistence)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from mslstm_keras.frames.read import read_clip
-from mslstm_keras.frames.write import write_clip, write_gif
+from mslstm_keras.frames.write import GIF_COLOURS, write_clip, write_gif
 from tests.support.processes import no_file_larger_than
 
 
@@ -212,3 +212,25 @@ def test_numbers_are_written_in_their_units(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy").ravel(), [100, 100, 200, 300])
     with pytest.raises(ValueError, match="`range` must be LOW:HIGH"):
         write_clip(tmp_path / "b.npy", frames, value_scale="K")
+
+
+def test_a_gif_of_few_colours_has_no_colour_far_from_its_own(tmp_path):
+    """Rare colours are those that people look for: the heaviest rain, the largest error."""
+    ramp = np.linspace(0, 255, 64).astype("uint8")
+    images = np.zeros((2, 64, 64, 3), "uint8")
+    images[0, ..., 1] = ramp  # many pixels of 64 greens
+    images[1, 0, :, 0] = ramp[::-1]  # and one row of reds
+    sizes = {}
+    for colours, most in ((16, 40), (GIF_COLOURS, 1)):
+        write_gif(tmp_path / "a.gif", images, fps=4, colours=colours)
+        sizes[colours] = (tmp_path / "a.gif").stat().st_size
+        with Image.open(tmp_path / "a.gif") as file:
+            shown = np.stack([frame.convert("RGB") for frame in ImageSequence.Iterator(file)])
+        assert np.abs(shown.astype(int) - images).max() <= most
+    assert sizes[16] < sizes[GIF_COLOURS]
+    for colours in (1, 256):
+        with pytest.raises(
+            ValueError, match=rf"`colours` must lie in \[2, 255\]. Received: colours={colours}"
+        ):
+            write_gif(tmp_path / "b.gif", images, fps=4, colours=colours)
+    assert not (tmp_path / "b.gif").exists()
