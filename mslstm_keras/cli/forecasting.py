@@ -207,34 +207,27 @@ def _words(value):
 def _forecast_clip(options, model):
     from mslstm_keras.forecasting.forecaster import forecast
     from mslstm_keras.forecasting.output import CLIP_SUFFIXES, check_output, write_clip_forecast
-    from mslstm_keras.frames.maps import SUFFIXES as MAP_SUFFIXES
-    from mslstm_keras.frames.read import has_named_axes
 
     if str(options.output) != "-":
         check_output(options.output, CLIP_SUFFIXES)  # before the forecast
-    frames, scale = _read_clip(options, model)
-    if options.output.suffix.lower() in MAP_SUFFIXES and has_named_axes(options.input):
-        warnings.warn(
-            f"`{options.output}` has no times and places of `{options.input}`; `mslstm_keras.forecast` of an "
-            "`xarray.DataArray` keeps them",
-            stacklevel=2,
-        )
+    clip = _read_clip(options, model)
     with Progress(options, "forecasting") as progress:
-        future = forecast(model, frames, options.horizon, progress=progress)
+        future = forecast(model, clip.frames, options.horizon, progress=progress)
     name = _called(options)
     told = {"Model": name, "Input": options.input.name}
 
     def write():
         write_clip_forecast(
             options.output,
-            _seen(model, frames),
+            _seen(model, clip.frames),
             future,
             f"Forecast by {name}",
             facts=told,
-            value_scale=scale,
+            value_scale=clip.scale,
+            labels=clip.labels,
         )
 
-    _write(options, _clip_facts(options, future, scale), write)
+    _write(options, _clip_facts(options, future, clip.scale), write)
 
 
 def _clip_facts(options, future, scale):
@@ -247,8 +240,8 @@ def _clip_facts(options, future, scale):
 
 
 def _read_clip(options, model):
-    """Returns the frames of a clip, and how they stand for numbers in units, None where they do not."""
-    from mslstm_keras.frames.read import read_clip, read_in_units
+    """Returns the frames of a clip, how they stand for numbers in units, and their labels."""
+    from mslstm_keras.frames.read import read_labelled
     from mslstm_keras.zoo.loading import scale_of
 
     for word, value in (("--fill-gaps", options.fill_gaps or None), ("--product", options.product)):
@@ -256,12 +249,10 @@ def _read_clip(options, model):
             raise ValueError(
                 f"`{word}` must be left out of what is no folder, archive or file of radar maps. Received: {value}"
             )
-    channels, scale = model.input_shape[-1], options.range
     fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
+    scales = {"scale": options.range, "data_scale": scale_of(options.model[0], options.zoo)}
     with Progress(options, f"reading {options.input}"):
-        if scale is not None:
-            return read_clip(options.input, channels, scale=scale, **fitting), scale
-        return read_in_units(options.input, channels, scale_of(options.model[0], options.zoo), **fitting)
+        return read_labelled(options.input, model.input_shape[-1], **scales, **fitting)
 
 
 def _seen(model, frames):
@@ -304,19 +295,23 @@ def _forecast_probabilities(options, models):
         units, minutes = seen.rain_rate.attrs["units"], seen.attrs.get("interval_minutes")
         described["recalibrate"] = recalibration(units, minutes)
         maps = probability_maps(_run(options, models, seen, scale), thresholds, **described)
-        scale, facts = None, {"output": str(options.output), **_radar_facts(maps)}
+        scale = labels = None
+        facts = {"output": str(options.output), **_radar_facts(maps)}
         title = f"{maps.attrs['service']} {maps.attrs['product']}, {title}"
     else:
-        frames, scale = _read_clip(options, models[0])
+        clip = _read_clip(options, models[0])
+        scale, labels = clip.scale, clip.labels
         described["recalibrate"] = recalibration(units_of(scale), None)
-        future = _run(options, models, frames)
-        seen, facts = (
-            _seen(models[0], frames),
-            _clip_facts(options, future if options.neighbourhood else future[0], scale),
-        )
-        maps = probability_maps(members_as_maps(future, scale), thresholds, **described)
+        future = _run(options, models, clip.frames)
+        seen = _seen(models[0], clip.frames)
+        facts = _clip_facts(options, future if options.neighbourhood else future[0], scale)
+        maps = probability_maps(members_as_maps(future, scale, labels), thresholds, **described)
     facts |= _probability_facts(maps)
-    _write(options, facts, lambda: write_probabilities(options.output, seen, maps, title, scale=scale))
+    _write(
+        options,
+        facts,
+        lambda: write_probabilities(options.output, seen, maps, title, scale=scale, labels=labels),
+    )
 
 
 def _recalibration(options, models):

@@ -16,9 +16,10 @@ from mslstm_keras.ensembles.probabilities import (
 )
 from mslstm_keras.figures.ensembles import clip_probability_figure, rain_probability_figure
 from mslstm_keras.forecasting.output import check_output
+from mslstm_keras.formats.labels import Labels
 from mslstm_keras.frames import maps as frames_maps
 from mslstm_keras.frames.scales import parse_scale
-from mslstm_keras.frames.write import write_array
+from mslstm_keras.frames.write import numbers_of, write_array
 from mslstm_keras.importing import check_installed
 
 if TYPE_CHECKING:
@@ -41,20 +42,16 @@ def check_ensemble_output(path: str | os.PathLike[str]) -> None:
         check_output(path, SUFFIXES)
 
 
-def in_units(frames: np.ndarray, scale: str | None) -> np.ndarray:
-    """Returns pixels as the numbers that they stand for, of pixels clipped to [0, 1]; without a scale as they are."""
-    return frames if scale is None else parse_scale(scale).to_value(np.clip(frames, 0, 1)).astype("float32")
-
-
-def members_as_maps(members: np.ndarray, scale: str | None) -> "xarray.Dataset":
-    """Returns members of which neither times nor places are known, as `mslstm_keras.frames.maps.frames_as_maps` does.
+def members_as_maps(members: np.ndarray, scale: str | None, labels: Labels | None = None) -> "xarray.Dataset":
+    """Returns members without times and places, as `mslstm_keras.frames.maps.frames_as_maps` does.
 
     Args:
         members: floats (members, time, height, width, channels) in [0, 1], or of one forecast without the first axis.
         scale: how pixels stand for numbers in their units, see `mslstm_keras.frames.parse_scale`.
+        labels: what the file of the frames says of them, of which their units are taken. Default: None.
     """
-    units = (parse_scale(scale).units if scale else "") or "1"
-    values = in_units(members, scale)
+    units = (labels.units if labels else parse_scale(scale).units if scale else "") or "1"
+    values = numbers_of(members, scale)
     if values.ndim == 4:
         return frames_maps.frames_as_maps(values, units)
     maps = stacked([frames_maps.frames_as_maps(each, units) for each in values])
@@ -162,6 +159,7 @@ def write_probabilities(
     title: str,
     *,
     scale: str | None = None,
+    labels: Labels | None = None,
 ) -> None:
     """Writes an ensemble, or the neighbourhood probabilities of one forecast.
 
@@ -175,6 +173,7 @@ def write_probabilities(
         maps: what `probability_maps` returns.
         title: str. Heading of a picture.
         scale: how pixels of frames stand for numbers in their units.
+        labels: names, times and places of the frames, which `.nc` and `.zarr` then hold. Default: None.
 
     Raises:
         ValueError: for another suffix, or frames of several channels in a picture.
@@ -185,7 +184,7 @@ def write_probabilities(
     suffix = Path(path).suffix.lower()
     name = RATE if RATE in maps else "forecast"
     if suffix in frames_maps.SUFFIXES:
-        frames_maps.write_maps(path, maps)
+        frames_maps.write_maps(path, maps if labels is None else labels.put_on(maps))
     elif suffix == ".npy":
         values = maps.get(f"{name}_members", maps[name])
         write_array(path, values.values if "channel" in values.dims else values.values[..., np.newaxis])
@@ -205,7 +204,7 @@ def _draw(path, observed, maps, name, title, scale):
             observed[name], maps[name], path, spread=spread, probabilities=probabilities, title=title
         )
         return
-    seen = in_units(observed, scale)
+    seen = numbers_of(observed, scale)
     chosen = parse_scale(scale) if scale else None
     if "channel" in maps[name].dims:
         raise ValueError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mslstm_keras.data.facts import DataFacts
+from mslstm_keras.formats.labels import forecast_coordinates
 from mslstm_keras.frames.rain import QUANTITY
 from mslstm_keras.frames.scales import Scale, parse_scale, scale_of_units, to_pixels
 from mslstm_keras.radar.grids import ground_spacing
@@ -67,23 +68,10 @@ class Maps:
                 lead=("time", steps, {"long_name": "maps behind the last one given", "units": "1"})
             )
         else:
-            minutes = steps * (self._interval / np.timedelta64(1, "m"))
             time = self._last.time
-            reference = {
-                "standard_name": "forecast_reference_time",
-                "long_name": "time of the last map given",
-            }
-            period = {
-                "standard_name": "forecast_period",
-                "long_name": "time since the last map",
-                "units": "minutes",
-            }
-            attributes = {"standard_name": "time", "long_name": "time that a map is for", **time.attrs}
-            future = future.assign_coords(
-                time=("time", time.values + steps * self._interval, attributes),
-                forecast_reference_time=((), time.values, reference),
-                forecast_period=("time", minutes, period),
-            )
+            known = forecast_coordinates(time.values, time.values + steps * self._interval)
+            known["time"][-1].update(time.attrs)
+            future = future.assign_coords(known)
         if not isinstance(self._given, xarray.Dataset):
             return future
         facts = {

@@ -11,8 +11,9 @@ from mslstm_keras.figures.animation import ANIMATIONS, check_animation
 from mslstm_keras.figures.clips import clip_forecast_figure
 from mslstm_keras.figures.page import clip_forecast_page, rain_forecast_page
 from mslstm_keras.figures.rain import FORECAST_SUFFIXES, rain_forecast_figure
+from mslstm_keras.formats.labels import Labels
 from mslstm_keras.frames import maps as frames_maps
-from mslstm_keras.frames.write import write_clip
+from mslstm_keras.frames.write import numbers_of, write_clip
 from mslstm_keras.radar import geotiff
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def write_clip_forecast(
     *,
     facts: Mapping[str, str] | None = None,
     value_scale: str | None = None,
+    labels: Labels | None = None,
 ) -> None:
     """Writes the forecast of a clip; pictures show the frames that the model saw before it.
 
@@ -111,6 +113,8 @@ def write_clip_forecast(
         title: str. Heading of pictures.
         facts: name -> text, for a page. Default: none.
         value_scale: how pixels stand for numbers in their units, see `mslstm_keras.write_clip`.
+        labels: what the file of the clip says of its frames, of which `.nc` and `.zarr` then hold names, times and
+            places. Default: None.
 
     Raises:
         ValueError: for another suffix, or frames that cannot be drawn.
@@ -123,5 +127,8 @@ def write_clip_forecast(
         clip_forecast_page(observed, forecast, path, title=title, facts=facts)
     elif suffix in FORECAST_SUFFIXES:
         clip_forecast_figure(observed, forecast, path, title=title)
+    elif labels is not None and suffix in frames_maps.SUFFIXES:
+        numbers = numbers_of(forecast, value_scale)
+        frames_maps.write_maps(path, labels.put_on(frames_maps.frames_as_maps(numbers, labels.units or "1")))
     else:
         write_clip(path, forecast, value_scale=value_scale)

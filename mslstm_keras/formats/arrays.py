@@ -22,6 +22,7 @@ from mslstm_keras.formats.checks import (
     warn_of_time_last,
     whole_data_set,
 )
+from mslstm_keras.formats.labels import Labels, texts_of
 from mslstm_keras.formats.netcdf import NETCDF, TIME_NAMES, ZARR, ZIP, read_netcdf
 from mslstm_keras.formats.packing import MISSING, PACKED, are_values, stored_dtype, units_of, unpack
 from mslstm_keras.formats.sequence import Sequence
@@ -199,14 +200,15 @@ def read_hdf5(path: Path, name: str | None, any_numbers: bool = False) -> Sequen
     warn_of_time_last(path, shape)
     times = read_times(path, axes)
     order = None if times is None else time_order(path, times)
-    if order is not None:
-        frames = frames[order]
+    if times is not None and order is not None:
+        frames, times = frames[order], times[order]
     return Sequence(
         frames if frames.ndim == 4 else frames[..., np.newaxis],
         units_of(attributes),
         valid_range,
         levels=stored.dtype == np.uint8 and not are_values(attributes),
         unpacked=any(name in attributes for name in PACKED),
+        labels=Labels(data_set.rpartition("/")[2], texts_of(attributes), times),
     )
 
 

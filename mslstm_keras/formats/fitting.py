@@ -52,6 +52,18 @@ class Fitting:
             frames = np.where(missing, np.float32(self.fill), frames)
         return frames if self.size in (None, frames.shape[-3:-1]) else _resize(frames, self.size)
 
+    def missing(self, frame: np.ndarray) -> np.ndarray | None:
+        """Returns where a frame (height, width, channels) is missing once it is as asked for; None if it is whole.
+
+        A pixel of a frame that is resized is missing if half of it was.
+        """
+        missing = np.isnan(cut_out(frame, self.crop, self.path))
+        if not missing.any():
+            return None
+        if self.size not in (None, missing.shape[:2]):
+            missing = _resize(missing.astype("float32"), self.size) >= 0.5
+        return missing
+
     def report(self) -> None:
         """Warns of what was filled.
 

@@ -22,10 +22,11 @@ from mslstm_keras.formats.checks import (
     reading,
     whole_data_set,
 )
+from mslstm_keras.formats.labels import Labels, texts_of
 from mslstm_keras.formats.packing import PACKED, are_values, stored_dtype, units_of, unpack
 from mslstm_keras.formats.sequence import Sequence
 from mslstm_keras.importing import needed
-from mslstm_keras.timing.times import interval_of, read_times, time_order
+from mslstm_keras.timing.times import read_times, time_order
 
 if TYPE_CHECKING:
     import xarray
@@ -117,6 +118,7 @@ def read_netcdf(path: Path, name: str | None, any_numbers: bool = False) -> Sequ
             stored = _values(data[key].variable.isel(dict.fromkeys(single, 0)).transpose(*order))
             values, valid_range = unpack(stored, data[key].attrs)
             axes, undated = _times(store, data, order[0], chosen)
+            places = _places(store, data, str(key), order[1:3], chosen)
         attributes = dict(data[key].attrs)
     for message in filter(None, (assumed, lacking, undated)):
         warnings.warn(f"`{path}`: {message}", stacklevel=4)
@@ -128,10 +130,9 @@ def read_netcdf(path: Path, name: str | None, any_numbers: bool = False) -> Sequ
         values if values.ndim == 4 else values[..., np.newaxis],
         units_of(attributes),
         valid_range,
-        times,
-        None if times is None else interval_of(times),
         levels=stored.dtype == np.uint8 and not are_values(attributes),
         unpacked=any(packing in attributes for packing in PACKED),
+        labels=Labels(str(key), texts_of(attributes), times, str(order[1]), str(order[2]), places),
     )
 
 
@@ -321,3 +322,33 @@ def _times(
             units = variable.attrs.get("units")
             undated = f"its times, {units}, are not read as dates; the numbers are taken as they stand"
     return axes, undated
+
+
+def _places(
+    store: Any, data: "xarray.Dataset", key: str, axes: list[str], name: str
+) -> "xarray.Dataset | None":
+    """Returns the coordinates of a variable along rows and columns, and its projection; None where there is none."""
+    import xarray
+
+    said = data[key].attrs
+    mappings = set(re.findall(r"[^\s:]+", str(said.get("grid_mapping", ""))))
+    beside = {*str(said.get("coordinates", "")).split(), *map(str, data[key].coords)}
+    found = {}
+    for each in map(str, data.variables):
+        variable = data.variables[each]
+        placed = set(variable.dims) <= set(axes) and bool(variable.dims)
+        is_place = placed and (each in axes or each in beside or _role(data, each) in ("Y", "X"))
+        if not is_place and not (each in mappings and not variable.dims):
+            continue
+        _check_claim(store, f"{name.rpartition('/')[0]}/{each}")
+        found[each] = (variable.dims, _values(variable), variable.attrs)
+    if not found:
+        return None
+    try:
+        places = xarray.decode_cf(xarray.Dataset(coords=found), decode_times=False, decode_coords=False)
+    except (ValueError, TypeError, OverflowError):  # attributes that are none of the conventions
+        places = xarray.Dataset(coords=found)
+    for place in places.coords.values():
+        place.attrs.pop("bounds", None)  # which are not taken along
+        place.encoding.clear()
+    return places

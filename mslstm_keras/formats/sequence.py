@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mslstm_keras.formats.labels import Labels
+
 
 @dataclass(frozen=True)
 class Sequence:
@@ -14,17 +16,14 @@ class Sequence:
         units: what the values are measured in, such as "mm/h"; None for plain numbers and for levels, which are
             divided by 255 already.
         valid_range: (lowest, highest) that the file allows for its values, or None.
-        times: datetime64 (time,), growing; numbers, or dates of another calendar, where the file has these; None
-            where it says no times.
-        interval: timedelta64 from a frame to the next, the usual one, or None.
         levels: whether the values are levels of grey or colour, divided by 255.
         unpacked: whether the values were packed by `scale_factor` and `add_offset`.
+        labels: names, times and places, or None.
     """
 
     values: np.ndarray
     units: str | None = None
     valid_range: tuple[float, float] | None = None
-    times: np.ndarray | None = None
-    interval: np.timedelta64 | None = None
     levels: bool = False
     unpacked: bool = False
+    labels: Labels | None = None

@@ -16,8 +16,9 @@ import numpy as np
 from mslstm_keras.formats.arrays import ARRAYS, HDF5, read_array, read_frame, read_hdf5, split_data_set
 from mslstm_keras.formats.checks import ROUNDING, check_count, check_crop, check_frames, check_size, reading
 from mslstm_keras.formats.colours import Colour, ColoursSeen, read_colour_scale, to_values
-from mslstm_keras.formats.fitting import Fitting
+from mslstm_keras.formats.fitting import Fitting, cut_out
 from mslstm_keras.formats.folders import frame_files
+from mslstm_keras.formats.labels import Labels
 from mslstm_keras.formats.netcdf import NETCDF, ZARR, is_zarr, read_netcdf
 from mslstm_keras.formats.pictures import ANIMATIONS, PICTURES, read_pictures, unpacked_suffix
 from mslstm_keras.formats.remarks import Remarks
@@ -115,44 +116,63 @@ def read_clip(
         ImportError: for a video where PyAV is not installed, NetCDF or Zarr where xarray is not.
     """
     coder = None if scale is None else Coder(parse_scale(scale), str(path))
-    clip, _ = _read(path, channels, coder, size=size, crop=crop, fill=fill, colour_scale=colour_scale)
+    read = _read(path, channels, coder, size=size, crop=crop, fill=fill, colour_scale=colour_scale)
     if coder is not None:
         coder.report()
-    return clip
+    return read.frames
 
 
-def read_in_units(
-    path: str | os.PathLike[str], channels: int, scale: str | None, **options: Any
-) -> tuple[np.ndarray, str | None]:
-    """Reads a clip whose numbers may stand in the units of a model's data.
+@dataclasses.dataclass(frozen=True)
+class LabelledClip:
+    """A clip, and what is needed to write a forecast of it as its file is written.
+
+    Attributes:
+        frames: float32 (time, height, width, channels) in [0, 1].
+        scale: the scale by which the numbers of the file were read; None where they were levels, or pixels.
+        labels: names, times and places of the frames, of a file that may say them: NetCDF, Zarr and HDF5; else None.
+    """
+
+    frames: np.ndarray
+    scale: str | None
+    labels: Labels | None
+
+
+def read_labelled(
+    path: str | os.PathLike[str],
+    channels: int,
+    *,
+    scale: str | None = None,
+    data_scale: str | None = None,
+    **options: Any,
+) -> LabelledClip:
+    """Reads a clip whose numbers may stand in the units of a model's data, with what its file says of it.
 
     Args:
         path: file or folder, see `read_clip`.
         channels: int, see `read_clip`.
-        scale: how the model's pixels stand for numbers; None where they stand for none.
+        scale: how the numbers of the file become pixels, see `read_clip`: those of pictures and films, too.
+        data_scale: how the model's pixels stand for numbers, which is how those of the file are read where `scale` is
+            not given. Levels are not: those of pictures, films and arrays of uint8, which are pixels already, of arrays
+            with a warning, as they might be counts.
         **options: other arguments of `read_clip`.
-
-    Returns:
-        The clip, and the scale by which its numbers were read. None where they were levels, as in pictures, films and
-        arrays of uint8, which are pixels already, of arrays with a warning, as they might be counts; or where the model
-        has no scale.
 
     Raises:
         ValueError, ImportError: as `read_clip`.
     """
-    if scale is None:
-        return read_clip(path, channels, **options), None
-    coder = Coder(parse_scale(scale), str(path))
-    clip, coded = _read(path, channels, coder, levels_too=False, **options)
-    coder.report()
+    given = scale or data_scale
+    coder = None if given is None else Coder(parse_scale(given), str(path))
+    read = _read(path, channels, coder, levels_too=scale is not None, **options)
+    if coder is not None:
+        coder.report()
     place = split_data_set(Path(path))[0]
-    if not coded and (_reader_of_sequences(place) or _holds_arrays(place)):
+    if given and not read.coded and (_reader_of_sequences(place) or _holds_arrays(place)):
         warnings.warn(
             f"`{path}` holds uint8, which is read as levels 0 .. 255 of pixels, not as numbers in the range of the "
-            f"model's data, {scale}; the same range given by hand (`--range`) reads numbers",
+            f"model's data, {given}; the same range given by hand (`--range`) reads numbers",
             stacklevel=2,
         )
-    return clip, scale if coded else None
+    said = None if read.said is None else str(read.said)
+    return LabelledClip(read.frames, given if read.coded else said, read.labels)
 
 
 def scale_in(path: str | os.PathLike[str]) -> str | None:
@@ -241,13 +261,23 @@ def data_range(
         ValueError, ImportError: as `read_clip`.
     """
     ends = Ends(str(path))
-    clip, _ = _read(path, channels, ends, fill=np.nan, **options)
-    count = len(clip) if counted is None else counted(len(clip))
-    if count < len(clip):
+    stored = len(_read(path, channels, ends, fill=np.nan, **options).frames)
+    count = stored if counted is None else counted(stored)
+    if count < stored:
         ends = Ends(str(path))
         if count:
             _read(path, channels, ends, fill=np.nan, count=count, **options)
     return ends.low, ends.high
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """A clip, whether the code was used, by which scale of its file it was read, and its labels."""
+
+    frames: np.ndarray
+    coded: bool
+    said: Scale | None = None
+    labels: Labels | None = None
 
 
 def _read(
@@ -261,12 +291,8 @@ def _read(
     colour_scale: str | os.PathLike[str] | Mapping[Colour, float] | None = None,
     levels_too: bool = True,
     count: int | None = None,
-) -> tuple[np.ndarray, bool]:
-    """Reads a clip, or its first `count` frames, by a code of its numbers, if there is one; levels only if asked for.
-
-    Returns:
-        The clip, and whether the code was used.
-    """
+) -> _Read:
+    """Reads a clip, or its first `count` frames, by a code of numbers, if there is one; levels only if asked for."""
     if not is_whole(channels, 0):
         raise ValueError(f"`channels` must be a whole number. Received: channels={channels!r}")
     if size is not None:
@@ -282,7 +308,7 @@ def _read(
     fitting, remarks = Fitting(path, size, crop, fill), Remarks(path)
     read_sequence = _reader_of_sequences(path)
     pictured = read_sequence is None and (path.is_dir() or suffix in PICTURES)
-    table = None
+    table = said = labels = None
     if colour_scale is not None:
         if channels != 1 or not pictured:
             raise ValueError(
@@ -313,7 +339,11 @@ def _read(
         sequence = read_sequence(path, data_set, code is not None)
         sequence = dataclasses.replace(sequence, values=sequence.values[:count])
         used = of_levels if sequence.levels else code
-        clip = fitting(_of_sequence(sequence, channels, path, used))
+        sequence = _in_scale_units(sequence, path, used)
+        said = None if used else _scale_of(sequence)
+        by = said if used is None else used
+        clip = fitting(_of_sequence(sequence, channels, path, by))
+        labels = _labels_of(sequence, fitting, by)
     elif suffix in VIDEOS:
         used = of_levels
         film = _read_video(path, channels, size, crop, as_stored=used is not None)
@@ -327,18 +357,13 @@ def _read(
         raise ValueError(f"`path` must be a folder of images or end in one of {kinds}. Received: {path}")
     fitting.report()
     remarks.report()
-    return clip, used is not None
+    return _Read(clip, used is not None, said, labels)
 
 
 def _holds_arrays(path: Path) -> bool:
     """Returns whether a file is an array of NumPy's, or a folder has one a frame."""
     files = path.iterdir() if path.is_dir() else [path]
     return any(unpacked_suffix(file) in ARRAYS for file in files)
-
-
-def has_named_axes(path: str | os.PathLike[str]) -> bool:
-    """Returns whether the file of a clip names its axes, and may say times and places, as NetCDF and Zarr do."""
-    return _reader_of_sequences(split_data_set(Path(path))[0]) is read_netcdf
 
 
 def _reader_of_sequences(path: Path) -> Callable[[Path, str | None, bool], Sequence] | None:
@@ -350,24 +375,22 @@ def _reader_of_sequences(path: Path) -> Callable[[Path, str | None, bool], Seque
     return read_hdf5 if unpacked_suffix(path) in HDF5 else None
 
 
-def _of_sequence(sequence: Sequence, channels: int, path: Path, code: Code | None) -> np.ndarray:
-    """Returns the clip of a sequence, by the scale that its file says where none is given.
+def _of_sequence(sequence: Sequence, channels: int, path: Path, code: Code | Scale | None) -> np.ndarray:
+    """Returns the clip of a sequence, by a code, or by the scale that its file says.
 
     Raises:
         ValueError: with the range and the units, if values lie beyond [0, 1] and nothing says what for.
     """
-    sequence = _in_scale_units(sequence, path, code)
     values = sequence.values
-    if code is not None:
-        stored = np.rint(255 * values) if sequence.levels else values  # as they stand in the file
-        return _to_clip(stored, channels, path, code)
-    scale = _scale_of(sequence)
-    if scale is not None:
-        warnings.warn(f"`{path}` is read by the scale that its attributes say, {scale}", stacklevel=4)
-        coder = Coder(scale, str(path))
+    if isinstance(code, Scale):
+        warnings.warn(f"`{path}` is read by the scale that its attributes say, {code}", stacklevel=4)
+        coder = Coder(code, str(path))
         clip = _to_clip(values, channels, path, coder)
         coder.report()
         return clip
+    if code is not None:
+        stored = np.rint(255 * values) if sequence.levels else values  # as they stand in the file
+        return _to_clip(stored, channels, path, code)
     notes = ([sequence.units] if sequence.units else []) + ["(unpacked)"] * sequence.unpacked
     _check_range(values, path, " ".join(["", *notes]))
     if sequence.units:
@@ -377,6 +400,19 @@ def _of_sequence(sequence: Sequence, channels: int, path: Path, code: Code | Non
             stacklevel=4,
         )
     return _to_clip(values, channels, path)
+
+
+def _labels_of(sequence: Sequence, fitting: Fitting, code: Code | Scale | None) -> Labels | None:
+    """Returns the labels of the frames as they are cut out and resized, with the units of a forecast of them."""
+    if sequence.labels is None:
+        return None
+    scale = code.scale if isinstance(code, Coder) else code
+    units = getattr(scale, "units", "") or (None if sequence.levels else sequence.units)
+    labels = sequence.labels.cut_out(fitting.crop)
+    if fitting.size is not None:
+        before = cut_out(sequence.values[-1], fitting.crop, fitting.path).shape[:2]
+        labels = labels.resized(before, fitting.size)
+    return dataclasses.replace(labels, units=units, unobserved=fitting.missing(sequence.values[-1]))
 
 
 def _in_scale_units(sequence: Sequence, path: Path, code: Code | None) -> Sequence:

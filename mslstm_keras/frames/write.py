@@ -75,8 +75,7 @@ def write_clip(
     _check_suffix(path)
     suffix, units = path.suffix.lower(), "1"
     if value_scale is not None and suffix in (".npy", *SUFFIXES):
-        coding = parse_scale(value_scale)
-        frames, units = coding.to_value(np.clip(frames, 0, 1)), coding.units or units
+        frames, units = numbers_of(frames, value_scale), parse_scale(value_scale).units or units
     if suffix == ".npy":
         write_array(path, frames)
     elif suffix == ".gif":
@@ -86,6 +85,11 @@ def write_clip(
         _write_strip(path, _to_bytes(frames), scale)
     else:
         write_maps(path, frames_as_maps(frames, units))
+
+
+def numbers_of(frames: np.ndarray, scale: str | None) -> np.ndarray:
+    """Returns pixels as the numbers that they stand for, of pixels clipped to [0, 1]; without a scale as they are."""
+    return frames if scale is None else parse_scale(scale).to_value(np.clip(frames, 0, 1)).astype("float32")
 
 
 def write_array(path: str | os.PathLike[str], values: np.ndarray) -> None:

@@ -154,6 +154,29 @@ def interval_of(times: np.ndarray) -> np.timedelta64 | None:
     return np.timedelta64(_usual(steps))
 
 
+def times_behind(times: np.ndarray, count: int) -> np.ndarray | None:
+    """Returns the times of frames behind the last one, at the usual interval; None where there is none.
+
+    Months and years stay whole. Of dates of another calendar, the interval must be the same everywhere.
+
+    Args:
+        times: as `time_order` takes them, growing.
+        count: int. Frames behind the last.
+    """
+    found, interval = np.unique(times), interval_of(times)
+    if interval is None:
+        return None
+    steps = np.arange(1, count + 1)
+    if times.dtype.kind != "M":
+        step = _usual(np.diff(found))
+        even = all(each == step for each in np.diff(found))
+        return np.array([times[-1] + int(number) * step for number in steps]) if even else None
+    if _are_months(found):
+        months = found.astype("datetime64[M]")
+        return (months[-1] + steps * (months[-1] - months[-2])) + (found[-1] - months[-1])
+    return found[-1] + steps * interval
+
+
 def _usual(steps: np.ndarray) -> Any:
     """Returns the step that most steps are like; the shortest of several."""
     steps = np.sort(steps)

@@ -131,15 +131,109 @@ def test_a_range_may_begin_below_0(succeed, tiny_run, files, clip):
     assert np.load(files / "out.npy").min() < 0
 
 
-def test_times_and_places_that_are_left_behind_are_told(mslstm, tiny_run, files, clip):
+def temperatures(clip):
+    """Maps of a thermal camera, or a satellite: in kelvin, with times, places and a corner that is never seen."""
+    kelvin = (270 + 40 * clip[..., 0]).astype("float32")
+    kelvin[:, :3, :3] = np.nan
+    times = np.datetime64("2024-05-01T00:00", "ns") + np.arange(len(clip)) * np.timedelta64(15, "m")
+    places = {"lat": 50 + 0.1 * np.arange(clip.shape[1]), "lon": 5 + 0.1 * np.arange(clip.shape[2])}
+    return xarray.DataArray(
+        kelvin,
+        dims=("time", "lat", "lon"),
+        coords={"time": times, **places},
+        name="sst",
+        attrs={"units": "K", "standard_name": "sea_surface_temperature", "long_name": "temperature"},
+    )
+
+
+@pytest.mark.parametrize("words", [(), ("--members", "2", "--threshold", "290")])
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_times_and_places_go_on(succeed, tiny_run, files, clip, words, suffix):
+    maps = temperatures(clip)
+    maps.to_netcdf(files / "sst.nc", engine="h5netcdf")
+    out = files / f"future-{len(words)}.{suffix}"
+    with warnings.catch_warnings(action="ignore"):
+        succeed(
+            *(
+                "forecast",
+                "--model",
+                tiny_run,
+                "--input",
+                files / "sst.nc",
+                "--output",
+                out,
+                "--horizon",
+                "3",
+            ),
+            *("--range", "270:310 K", "--crop", "0:64,0:32", *words),
+        )
+    with xarray.open_dataset(out, decode_timedelta=False) as written:
+        future = written.forecast
+        assert future.dims == ("time", "lat", "lon")
+        expected = maps.time.values[-1] + np.arange(1, 4) * np.timedelta64(15, "m")
+        np.testing.assert_array_equal(written.time, expected)
+        assert written.forecast_reference_time == maps.time[-1]
+        assert written.forecast_period.values.tolist() == [15, 30, 45]
+        np.testing.assert_array_equal(written.lat, maps.lat)
+        np.testing.assert_array_equal(written.lon, maps.lon[:32])
+        assert (future.attrs["units"], future.attrs["standard_name"]) == ("K", "sea_surface_temperature")
+        assert np.isnan(future[:, :3, :3]).all() and np.isfinite(future[:, 3:, 3:]).all()
+        assert 270 <= future.min() < future.max() <= 310
+        if words:
+            probability = written.probability_of_forecast_above_threshold
+            assert probability.dims == ("threshold", "time", "lat", "lon")
+            assert np.isnan(probability[..., :3, :3]).all()
+
+
+def test_places_of_resized_frames(mslstm, tiny_run, files, clip):
+    maps = temperatures(np.repeat(np.repeat(clip, 2, axis=1), 2, axis=2))
+    maps = maps.assign_coords(height=(("lat", "lon"), np.zeros(maps.shape[1:])))
+    maps.to_netcdf(files / "large.nc", engine="h5netcdf")
+    with warnings.catch_warnings(action="always"):
+        ended = mslstm(
+            *("forecast", "--model", tiny_run, "--input", files / "large.nc", "--output", files / "half.nc"),
+            *("--range", "270:310 K", "--size", "64x64"),
+        )
+    assert (
+        ended.status == 0 and "no height: frames are resized, and these are not evenly spaced" in ended.error
+    )
+    with xarray.open_dataset(files / "half.nc", decode_timedelta=False) as written:
+        np.testing.assert_allclose(written.lat, maps.lat.values.reshape(-1, 2).mean(1))
+        np.testing.assert_allclose(written.lon, maps.lon.values.reshape(-1, 2).mean(1))
+
+
+def test_frames_without_dates_are_counted_with_a_word(mslstm, tiny_run, files, clip):
     maps = xarray.DataArray(
         clip[..., 0], dims=("time", "y", "x"), coords={"time": np.arange(len(clip))}, name="rain"
     )
     maps.to_netcdf(files / "rain.nc", engine="h5netcdf")
     words = ["forecast", "--model", tiny_run, "--input", files / "rain.nc", "--output"]
     with warnings.catch_warnings(action="always"):
-        assert "has no times and places of" in mslstm(*words, files / "out.nc").error
-        assert "times and places" not in mslstm(*words, files / "out.npy").error
+        assert "counts its frames, as" in mslstm(*words, files / "out.nc").error
+        assert "counts its frames" not in mslstm(*words, files / "out.npy").error
+    with xarray.open_dataset(files / "out.nc") as written:
+        assert written.forecast.dims == ("frame", "y", "x") and written.frame.values[0] == 1
+
+
+def test_what_a_file_says_of_its_values_holds_for_their_forecast(succeed, tiny_run, files, clip):
+    maps = temperatures(clip).fillna(280).assign_attrs(valid_range=np.array([270, 310], "float32"))
+    maps.to_netcdf(files / "valid.nc", engine="h5netcdf")
+    with warnings.catch_warnings(action="ignore"):
+        facts = json.loads(
+            succeed(
+                *(
+                    "forecast",
+                    "--model",
+                    tiny_run,
+                    "--input",
+                    files / "valid.nc",
+                    "--output",
+                    files / "v.npy",
+                ),
+                "--json",
+            )
+        )
+    assert facts["range"] == "270:310 K" and np.load(files / "v.npy").min() >= 270
 
 
 def test_what_is_read_is_not_written_over(fail, tiny_run, files, tmp_path):

@@ -83,8 +83,7 @@ def test_what_a_file_says(tmp_path):
     save(tmp_path / "a.nc", rain(units="mm/h", valid_range=np.array([0, 200], "float32")))
     sequence = read_netcdf(tmp_path / "a.nc", None)
     assert (sequence.units, sequence.valid_range, sequence.unpacked) == ("mm/h", (0, 200), False)
-    assert sequence.interval == np.timedelta64(5, "m")
-    np.testing.assert_array_equal(sequence.times, rain().time.values)
+    np.testing.assert_array_equal(sequence.labels.times, rain().time.values)
 
 
 def test_values_beyond_one_are_refused_with_their_units(tmp_path):
@@ -209,7 +208,7 @@ def test_times_that_are_texts(tmp_path, name, kind, variable):
     with pytest.warns(UserWarning, match="frames are sorted by their times, 2024-05-01T00:00"):
         sequence = read_netcdf(tmp_path / name, None)
     np.testing.assert_array_equal(sequence.values[..., 0], rain().values[[1, 3, 0, 2]])
-    assert sequence.interval == np.timedelta64(5, "m")
+    np.testing.assert_array_equal(sequence.labels.times, rain().time.values)
 
 
 def test_texts_that_are_no_times_are_told_of(tmp_path):
@@ -232,7 +231,7 @@ def test_units_that_are_none_of_dates(tmp_path, name, units):
     save(tmp_path / name, rain().assign_coords(time=("time", [0, 1, 2, 3], {"units": units})))
     with pytest.warns(UserWarning, match=f"its times, {units}, are not read as dates; the numbers are taken"):
         sequence = read_netcdf(tmp_path / name, None)
-    np.testing.assert_array_equal(sequence.times, [0, 1, 2, 3])
+    np.testing.assert_array_equal(sequence.labels.times, [0, 1, 2, 3])
 
 
 def test_netcdf_under_the_name_of_hdf5(tmp_path):

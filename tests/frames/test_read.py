@@ -11,7 +11,7 @@ from PIL import Image
 
 from mslstm_keras.formats import checks
 from mslstm_keras.frames.rain import RAIN_SCALES
-from mslstm_keras.frames.read import clip_shape, data_range, read_clip, read_in_units, scale_in
+from mslstm_keras.frames.read import clip_shape, data_range, read_clip, read_labelled, scale_in
 from mslstm_keras.frames.scales import parse_scale
 from tests.support.clip_files import random_frames, random_levels, save_folder, save_frames, save_hdf5
 
@@ -315,23 +315,23 @@ def test_the_scale_of_a_model_is_none_of_levels(tmp_path, suffix):
     with pytest.warns(
         UserWarning, match=r"a\.\w+` holds uint8, .* levels 0 \.\. 255 .* data, 0:100 cars; .*`--range`"
     ):
-        clip, scale = read_in_units(path, 1, "0:100 cars")
-    assert scale is None
-    np.testing.assert_allclose(clip[..., 0], levels / 255, rtol=1e-6)
+        read = read_labelled(path, 1, data_scale="0:100 cars")
+    assert read.scale is None
+    np.testing.assert_allclose(read.frames[..., 0], levels / 255, rtol=1e-6)
     np.testing.assert_allclose(read_clip(path, scale="0:100")[..., 0], levels / 100, rtol=1e-6)
 
 
 def test_pictures_are_levels_without_a_word(tmp_path):
     save_frames(tmp_path / "a.gif", random_levels(3, 5, 4))
-    assert read_in_units(tmp_path / "a.gif", 1, "0:100 cars")[1] is None
+    assert read_labelled(tmp_path / "a.gif", 1, data_scale="0:100 cars").scale is None
 
 
 def test_numbers_are_read_in_the_units_of_a_model(tmp_path):
     np.save(tmp_path / "a.npy", np.full((3, 4, 4), 25.0))
-    clip, scale = read_in_units(tmp_path / "a.npy", 1, "0:100 cars")
-    assert scale == "0:100 cars" and np.all(clip == 0.25)
+    read = read_labelled(tmp_path / "a.npy", 1, data_scale="0:100 cars")
+    assert read.scale == "0:100 cars" and np.all(read.frames == 0.25)
     np.save(tmp_path / "b.npy", np.full((3, 4, 4), 0.25))
-    assert read_in_units(tmp_path / "b.npy", 1, None)[1] is None
+    assert read_labelled(tmp_path / "b.npy", 1).scale is None
 
 
 def test_missing_numbers_stay_missing(tmp_path):
@@ -376,7 +376,10 @@ def test_other_rates_of_rain_are_converted(tmp_path, units, factor, scale):
 @pytest.mark.parametrize("units", ["dBZ", "mm", "m s-1", "K"])
 @pytest.mark.parametrize(
     "read",
-    [lambda path: read_clip(path, scale="0:100 mm/h"), lambda path: read_in_units(path, 1, "rain:dwd")],
+    [
+        lambda path: read_clip(path, scale="0:100 mm/h"),
+        lambda path: read_labelled(path, 1, data_scale="rain:dwd"),
+    ],
 )
 def test_what_is_no_rate_of_rain_is_not_read_as_one(tmp_path, units, read):
     save_netcdf(tmp_path / "a.nc", np.full((2, 2, 2), 5), units=units)
@@ -405,7 +408,8 @@ def test_whole_numbers_without_units_are_read_by_a_scale(tmp_path, name):
         flow.to_netcdf(tmp_path / name, engine="h5netcdf")
     else:
         flow.to_dataset().to_zarr(tmp_path / name, zarr_format=2)
-    for clip in (read_clip(tmp_path / name, scale="0:1000"), read_in_units(tmp_path / name, 1, "0:1000")[0]):
+    by_model = read_labelled(tmp_path / name, 1, data_scale="0:1000").frames
+    for clip in (read_clip(tmp_path / name, scale="0:1000"), by_model):
         np.testing.assert_allclose(clip[..., 0], counts / 1000, atol=1e-6)
     assert data_range(tmp_path / name) == (counts.min(), counts.max())
     assert clip_shape(tmp_path / name) == (3, 4, 5, 1)
@@ -508,9 +512,9 @@ def test_a_folder_of_numbers_needs_their_range(tmp_path):
     counts = np.random.default_rng(0).integers(0, 1000, (4, 6, 5))
     for dtype in ("int32", "float64"):
         folder = save_arrays(tmp_path / dtype, counts.astype(dtype))
-        clip, scale = read_in_units(folder, 1, "0:1000 bikes/h")
-        np.testing.assert_allclose(clip[..., 0], counts / 1000, atol=1e-6)
-        assert scale == "0:1000 bikes/h" and data_range(folder) == (counts.min(), counts.max())
+        read = read_labelled(folder, 1, data_scale="0:1000 bikes/h")
+        np.testing.assert_allclose(read.frames[..., 0], counts / 1000, atol=1e-6)
+        assert read.scale == "0:1000 bikes/h" and data_range(folder) == (counts.min(), counts.max())
         np.testing.assert_allclose(read_clip(folder, scale="0:2000")[..., 0], counts / 2000, atol=1e-6)
         with pytest.raises(ValueError, match=r"must hold uint8 or floats|must lie in"):
             read_clip(folder)
@@ -521,9 +525,9 @@ def test_a_folder_of_numbers_needs_their_range(tmp_path):
         assert read_clip(gaps, scale="0:1000").max() <= 0.5
     levels = save_arrays(tmp_path / "levels", counts.astype("uint8"))
     with pytest.warns(UserWarning, match="holds uint8, which is read as levels"):
-        clip, scale = read_in_units(levels, 1, "0:1000 bikes/h")
-    np.testing.assert_allclose(clip[..., 0], counts.astype("uint8") / 255, atol=1e-6)
-    assert scale is None
+        read = read_labelled(levels, 1, data_scale="0:1000 bikes/h")
+    np.testing.assert_allclose(read.frames[..., 0], counts.astype("uint8") / 255, atol=1e-6)
+    assert read.scale is None
 
 
 def test_what_no_folder_of_arrays_is(tmp_path):
