@@ -172,27 +172,29 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def read_hdf5(path: Path, name: str | None, any_numbers: bool = False) -> Sequence:
+def read_hdf5(path: Path, name: str | None, any_numbers: bool = False, *, of_one: bool = False) -> Sequence:
     """Reads one data set of a file; its attributes say which values are packed or missing, see `unpack`.
 
-    A file of NetCDF-4, which names the axes of a data set, is read as such.
+    A file of NetCDF-4, which names the axes of a data set, is read as such. With `of_one`, a data set of two axes is
+    one frame.
     """
     import h5py
 
     with contextlib.ExitStack() as stack:
         with reading(path):
             file = stack.enter_context(h5py.File(path, "r"))
-        data_set = _find_data_set(path, file, name)
+        data_set = _find_data_set(path, file, name, of_one)
         with reading(path):
             shape, attributes = file[data_set].shape, dict(file[data_set].attrs)
+            shape = (1, *shape) if of_one and len(shape) == 2 else shape
             dtype = stored_dtype(file[data_set].dtype, attributes)
         if "DIMENSION_LIST" in attributes:
-            return read_netcdf(path, data_set, any_numbers)
+            return read_netcdf(path, data_set, any_numbers, of_one=of_one)
         if are_values(attributes) and np.issubdtype(dtype, np.integer):
             dtype = np.dtype("float32")  # that of the values
         check_array(path, shape, dtype, any_numbers)
         with reading(path):
-            stored = whole_data_set(file, data_set)[()]
+            stored = whole_data_set(file, data_set)[()].reshape(shape)
             frames, valid_range = unpack(stored, attributes)
             axes = _times_beside(file, data_set, len(frames))
     if stored.dtype.kind == "f" and not any_numbers and not any(name in attributes for name in MISSING):
@@ -219,14 +221,15 @@ def _times_beside(file: "h5py.File", data_set: str, count: int) -> dict[str, np.
     group = file[data_set].parent
     axes = {}
     for name in group:
-        if name.lower() in TIME_NAMES and getattr(group.get(name), "shape", None) == (count,):
+        shapes = ((count,), ()) if count == 1 else ((count,),)
+        if name.lower() in TIME_NAMES and getattr(group.get(name), "shape", None) in shapes:
             stored = whole_data_set(group, name)
             are_texts = h5py.check_string_dtype(stored.dtype) is not None
-            axes[name] = (stored.asstr(errors="replace") if are_texts else stored)[()]
+            axes[name] = np.atleast_1d((stored.asstr(errors="replace") if are_texts else stored)[()])
     return axes
 
 
-def _find_data_set(path: Path, file: "h5py.File", name: str | None) -> str:
+def _find_data_set(path: Path, file: "h5py.File", name: str | None, of_one: bool) -> str:
     """Returns the path within an HDF5 file of the data set that is named, or of the one that can be a clip."""
     import h5py
 
@@ -240,7 +243,10 @@ def _find_data_set(path: Path, file: "h5py.File", name: str | None) -> str:
         file.visititems(collect)
     if name is None:
         names = [key for key, count in axes.items() if count in (3, 4)]
-        rule = f"one data set of 3 or 4 axes, or say which by {path.name}:/name"
+        names = names or [key for key, count in axes.items() if of_one and count == 2]
+        rule = (
+            f"one data set of 3 or 4 axes, or say which by {path.parent.name if of_one else path.name}:/name"
+        )
     else:
         names = [key for key in axes if key == "/" + name.strip("/")]
         rule = f"the data set /{name.strip('/')}"
@@ -250,7 +256,10 @@ def _find_data_set(path: Path, file: "h5py.File", name: str | None) -> str:
 
 
 def split_data_set(path: Path) -> tuple[Path, str | None]:
-    """Splits `clip.h5:/name` into file and name; there is no name where there is no such colon."""
+    """Splits `clip.h5:/name`, or `folder:/name`, into file and name; there is no name where there is no such colon."""
     suffixes = "|".join(map(re.escape, HDF5 + NETCDF + ZARR + ZIP))
-    parts = re.fullmatch(rf"(.+(?:{suffixes})):(.+)", str(path), re.I | re.S)
-    return (Path(parts[1]), parts[2]) if parts and not path.exists() else (path, None)
+    parts = re.fullmatch(r"(.+):(.+)", str(path), re.S)
+    if parts is None or path.exists():
+        return path, None
+    is_file = re.fullmatch(rf".+(?:{suffixes})", parts[1], re.I | re.S)
+    return (Path(parts[1]), parts[2]) if is_file or Path(parts[1]).is_dir() else (path, None)

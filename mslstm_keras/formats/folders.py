@@ -32,14 +32,24 @@ def is_system_file(path: Path) -> bool:
 
 
 def frame_files(folder: Path) -> FrameOrder:
-    """Lists the images of a folder in the order of their names, see `order_frames`.
-
-    Hidden files and those of operating systems are passed over. Notes, tables and files that say where a map lies are
-    named in one warning. Every other file counts as an image, whatever its suffix. Links are followed.
+    """Lists the images of a folder in the order of their names, see `listed_files` and `order_frames`.
 
     Raises:
-        ValueError: if the folder cannot be read, holds no image or a sub-folder, holds a frame twice, as `1.png` and
-            `1.jpg`, or its names tell no order.
+        ValueError: as they do.
+    """
+    images = listed_files(folder)
+    return order_frames(images, [bare_name(path) for path in images])
+
+
+def listed_files(folder: Path) -> list[Path]:
+    """Lists the files of a folder that are its frames, sorted as texts.
+
+    Hidden files and those of operating systems are passed over. Notes, tables and files that say where a map lies are
+    named in one warning. Every other file counts, whatever its suffix. Links are followed.
+
+    Raises:
+        ValueError: if the folder cannot be read, holds no such file or a sub-folder, or holds a frame twice, as `1.png`
+            and `1.jpg`.
     """
     with reading(folder):
         found = sorted(path for path in folder.iterdir() if not is_system_file(path))
@@ -59,14 +69,14 @@ def frame_files(folder: Path) -> FrameOrder:
     if not images:
         raise ValueError(f"`{folder}` must hold images ({', '.join(PICTURES)}). Received: none")
     if beside:
-        warnings.warn(f"`{folder}`: no frames are {listing(path.name for path in beside)}", stacklevel=5)
+        warnings.warn(f"`{folder}`: no frames are {listing(path.name for path in beside)}", stacklevel=6)
     first: dict[str, Path] = {}
     for path in images:
         if first.setdefault(bare_name(path), path) != path:
             raise ValueError(
                 f"`{folder}` must hold every frame once. Received: {first[bare_name(path)].name} and {path.name}"
             )
-    return order_frames(images, [bare_name(path) for path in images])
+    return images
 
 
 def is_companion(path: Path) -> bool:

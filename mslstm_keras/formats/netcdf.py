@@ -56,6 +56,7 @@ _NAMES = {
     "X": "x lon longitude rlon xc nx nlon easting west_east east_west col cols column columns i",
     "C": "channel channels band bands rgb rgba c",
 }
+_ONE_TIME = ("time", "frame", "t")  # what the axis of time of one frame is called
 TIME_NAMES = frozenset(_NAMES["T"].split())
 _ROLES = {name: role for role, names in _NAMES.items() for name in names.split()}
 # What is packed and missing is told by `unpack`, and nothing is read before its size is checked.
@@ -76,13 +77,14 @@ def holds_store(folder: Path) -> bool:
     return any((folder / mark).is_file() for mark in _MARKS)
 
 
-def read_netcdf(path: Path, name: str | None, any_numbers: bool = False) -> Sequence:
+def read_netcdf(path: Path, name: str | None, any_numbers: bool = False, *, of_one: bool = False) -> Sequence:
     """Reads one variable of (time, y, x), whatever the order in which the file has these axes.
 
     Args:
         path: NetCDF file (classic form, or NetCDF-4), or Zarr store (folder, or `.zip`).
         name: path of the variable in the file; None where there is only one that can be a clip.
         any_numbers: bool. Takes whole numbers without units, too.
+        of_one: bool. Takes a variable of (y, x), too, which is one frame.
 
     Raises:
         ValueError: if the file is damaged or has another content.
@@ -100,12 +102,14 @@ def read_netcdf(path: Path, name: str | None, any_numbers: bool = False) -> Sequ
             f"{group.rstrip('/')}/{key}": (data, key)
             for group, data in groups.items()
             for key, variable in data.data_vars.items()
-            if variable.ndim >= 3 and np.issubdtype(variable.dtype, np.number)
+            if variable.ndim >= (2 if of_one else 3) and np.issubdtype(variable.dtype, np.number)
         }
-        chosen = _choose(path, variables, name)
+        if of_one and name is None:
+            variables = _frames_among(variables)
+        chosen = _choose(path, variables, name, of_one)
         data, key = variables[chosen]
         with reading(path):
-            order, single, assumed = _axes(data, str(key))
+            data, order, single, assumed = _with_axes(data, str(key))
             shape = tuple(data.sizes[axis] for axis in order)
             dtype = stored_dtype(data[key].dtype, data[key].attrs)
         if np.issubdtype(dtype, np.integer) and are_values(data[key].attrs):
@@ -118,7 +122,8 @@ def read_netcdf(path: Path, name: str | None, any_numbers: bool = False) -> Sequ
             stored = _values(data[key].variable.isel(dict.fromkeys(single, 0)).transpose(*order))
             values, valid_range = unpack(stored, data[key].attrs)
             axes, undated = _times(store, data, order[0], chosen)
-            places = _places(store, data, str(key), order[1:3], chosen)
+            rows, columns = _called(order[1], "y"), _called(order[2], "x")
+            places = _places(store, data, str(key), {order[1]: rows, order[2]: columns}, chosen)
         attributes = dict(data[key].attrs)
     for message in filter(None, (assumed, lacking, undated)):
         warnings.warn(f"`{path}`: {message}", stacklevel=4)
@@ -132,7 +137,7 @@ def read_netcdf(path: Path, name: str | None, any_numbers: bool = False) -> Sequ
         valid_range,
         levels=stored.dtype == np.uint8 and not are_values(attributes),
         unpacked=any(packing in attributes for packing in PACKED),
-        labels=Labels(str(key), texts_of(attributes), times, str(order[1]), str(order[2]), places),
+        labels=Labels(str(key), texts_of(attributes), times, rows, columns, places),
     )
 
 
@@ -230,17 +235,48 @@ def _lacking_chunks(store: Any, name: str) -> str | None:
     )
 
 
-def _choose(path: Path, variables: Mapping[str, Any], name: str | None) -> str:
+def _choose(path: Path, variables: Mapping[str, Any], name: str | None, of_one: bool) -> str:
     """Returns the one variable that can be a clip, or the one that is named."""
     wanted = None if name is None else "/" + name.strip("/")
     found = [key for key in variables if wanted in (None, key)]
     if len(found) != 1:
-        rule = f"one variable of time, y and x, or say which by {path.name}:/name"
+        rule = f"one variable of time, y and x, or say which by {path.parent.name if of_one else path.name}:/name"
         raise ValueError(
             f"`{path}` must hold {f'the variable {wanted}, of time, y and x' if wanted else rule}. "
             f"Received: {listing(found or variables)}"
         )
     return found[0]
+
+
+def _frames_among(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the variables that may be frames: where none has an axis of time, no coordinates and bounds of these."""
+    longer = {name: found for name, found in variables.items() if found[0][found[1]].ndim >= 3}
+    bounds = {
+        str(each.attrs.get("bounds")) for data, _ in variables.values() for each in data.variables.values()
+    }
+    return longer or {
+        name: (data, key)
+        for name, (data, key) in variables.items()
+        if _role(data, str(key)) not in ("X", "Y") and str(key) not in bounds
+    }
+
+
+def _with_axes(data: "xarray.Dataset", key: str) -> "tuple[xarray.Dataset, list[str], list[str], str | None]":
+    """Returns the variables, of which one frame has an axis of time, and its axes as `_axes` does."""
+    variable = data[key]
+    if variable.ndim > 2:
+        return data, *_axes(data, key)
+    if {_role(data, str(axis)) for axis in variable.dims} & {"Y", "X"}:
+        time = next(name for name in _ONE_TIME if name not in variable.dims)
+    else:  # nothing says what the axes are
+        time = "dim_99" if all(re.fullmatch(_NAMELESS, str(axis)) for axis in variable.dims) else "file"
+    data = data.assign({key: variable.expand_dims({time: 1})})
+    return data, *_axes(data, key)
+
+
+def _called(axis: str, plain: str) -> str:
+    """Returns what an axis of places is called: as in the file, if it has a name for it."""
+    return plain if re.fullmatch(_NAMELESS, axis) or axis == "channel" else axis
 
 
 def _role(data: "xarray.Dataset", axis: str) -> str | None:
@@ -293,13 +329,22 @@ def _axes(data: "xarray.Dataset", key: str) -> tuple[list[str], list[str], str |
     return found, single, assumed
 
 
+def _may_be_time(name: str, variable: "xarray.Variable") -> bool:
+    return name.lower() in TIME_NAMES or " since " in str(variable.attrs.get("units", ""))
+
+
 def _times(
     store: Any, data: "xarray.Dataset", axis: str, name: str
 ) -> tuple[dict[str, np.ndarray], str | None]:
     """Returns what tells the times of an axis, and what is to be said of units that are none of dates."""
     import xarray
 
-    along = {str(each): variable for each, variable in data.variables.items() if variable.dims == (axis,)}
+    of_one = data.sizes[axis] == 1  # whose time may have no axis
+    along = {
+        str(each): variable.set_dims((axis,)) if not variable.dims else variable
+        for each, variable in data.variables.items()
+        if variable.dims == (axis,) or (of_one and not variable.dims and _may_be_time(str(each), variable))
+    }
     dated = [each for each, variable in along.items() if " since " in str(variable.attrs.get("units", ""))]
     texts = [
         each
@@ -325,7 +370,7 @@ def _times(
 
 
 def _places(
-    store: Any, data: "xarray.Dataset", key: str, axes: list[str], name: str
+    store: Any, data: "xarray.Dataset", key: str, axes: Mapping[str, str], name: str
 ) -> "xarray.Dataset | None":
     """Returns the coordinates of a variable along rows and columns, and its projection; None where there is none."""
     import xarray
@@ -341,7 +386,7 @@ def _places(
         if not is_place and not (each in mappings and not variable.dims):
             continue
         _check_claim(store, f"{name.rpartition('/')[0]}/{each}")
-        found[each] = (variable.dims, _values(variable), variable.attrs)
+        found[each] = ([axes[str(axis)] for axis in variable.dims], _values(variable), variable.attrs)
     if not found:
         return None
     try:

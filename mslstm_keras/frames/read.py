@@ -23,6 +23,7 @@ from mslstm_keras.formats.netcdf import NETCDF, ZARR, is_zarr, read_netcdf
 from mslstm_keras.formats.pictures import ANIMATIONS, PICTURES, read_pictures, unpacked_suffix
 from mslstm_keras.formats.remarks import Remarks
 from mslstm_keras.formats.sequence import Sequence
+from mslstm_keras.formats.series import is_series, read_series
 from mslstm_keras.formats.videos import VIDEOS
 from mslstm_keras.frames.scales import (
     RATE_UNITS,
@@ -60,8 +61,9 @@ def read_clip(
     - `.npy`, or `.npz` of one array: (time, height, width) or (time, height, width, channels); uint8 is
       divided by 255, floats are in [0, 1] already, booleans are 0 and 1.
     - `.h5`, `.hdf5`: the one data set of 3 or 4 axes, as an array above. Where there are several,
-      `clip.h5:/group/name` says which. Values are unpacked by the attributes of the CF conventions
-      (`scale_factor`, `add_offset`, `_Unsigned`); by `_FillValue`, `missing_value` and `valid_range` some are missing.
+      `clip.h5:/group/name` says which, of this and other files; of a folder of them, `folder:/group/name`. Values
+      are unpacked by the attributes of the CF conventions (`scale_factor`, `add_offset`, `_Unsigned`); by
+      `_FillValue`, `missing_value` and `valid_range` some are missing.
     - `.nc`, `.nc4`, `.cdf` (NetCDF), `.zarr` (a folder) and `.zip` of one: the one variable of time, y and x, in
       whatever order; unpacked as above. Frames are sorted by their times; a warning tells of a gap, of uneven
       intervals and of a time that comes twice. Needs `pip install 'mslstm_keras[netcdf]'`.
@@ -73,9 +75,11 @@ def read_clip(
       is the luminance of the video, full range; what is transparent is black. Frames that last longer stand
       several times, too; a warning tells of uneven times, oblong pixels and interlacing. Needs
       `pip install 'mslstm_keras[video]'`.
-    - A folder: images of one size, or `.npy` files of one frame each, (height, width) or (height, width, channels), in
-      the order of the numbers or times in their names: 2 before 10, 1.25 before
-      1.5, -20 before 0, 31.01.2024 before 01.02.2024. A gap between numbers or times is a warning that names it.
+    - A folder of NetCDF files, or of HDF5 files: the one variable of each, of (y, x) or with an axis of time; in the
+      order of the times that files say, else of their names. They must be of one size, kind and place.
+    - Another folder: images of one size, or `.npy` files of one frame each, (height, width) or (height, width,
+      channels), in the order of the numbers or times in their names: 2 before 10, 1.25 before 1.5, -20 before 0,
+      31.01.2024 before 01.02.2024. A gap between numbers or times is a warning that names it.
       Nothing is passed over in silence: notes and tables are named in a warning, anything else that is no
       image is an error; hidden files and those of operating systems do not count.
 
@@ -369,7 +373,7 @@ def _holds_arrays(path: Path) -> bool:
 def _reader_of_sequences(path: Path) -> Callable[[Path, str | None, bool], Sequence] | None:
     """Returns what reads a file whose attributes say what its numbers are; None for other kinds."""
     if path.is_dir():  # whose suffix may be any, of a store as of images
-        return read_netcdf if is_zarr(path) else None
+        return read_netcdf if is_zarr(path) else read_series if is_series(path) else None
     if is_zarr(path) or unpacked_suffix(path) in NETCDF:
         return read_netcdf
     return read_hdf5 if unpacked_suffix(path) in HDF5 else None

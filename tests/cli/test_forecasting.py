@@ -185,6 +185,22 @@ def test_times_and_places_go_on(succeed, tiny_run, files, clip, words, suffix):
             assert np.isnan(probability[..., :3, :3]).all()
 
 
+def test_one_file_for_each_map(succeed, tiny_run, files, clip):
+    maps = temperatures(clip).fillna(280).to_dataset()
+    folder = files / "maps"
+    folder.mkdir()
+    for time in maps.time:
+        maps.sel(time=time).to_netcdf(
+            folder / f"sst_{time.dt.strftime('%Y%m%d_%H%M').item()}.nc", engine="h5netcdf"
+        )
+    words = ["forecast", "--model", tiny_run, "--range", "270:310 K", "--output"]
+    succeed(*words, files / "series.nc", "--input", f"{folder}:/sst")
+    maps.to_netcdf(files / "whole.nc", engine="h5netcdf")
+    succeed(*words, files / "one.nc", "--input", files / "whole.nc")
+    with xarray.open_dataset(files / "series.nc") as series, xarray.open_dataset(files / "one.nc") as one:
+        xarray.testing.assert_equal(series, one)
+
+
 def test_places_of_resized_frames(mslstm, tiny_run, files, clip):
     maps = temperatures(np.repeat(np.repeat(clip, 2, axis=1), 2, axis=2))
     maps = maps.assign_coords(height=(("lat", "lon"), np.zeros(maps.shape[1:])))

@@ -1,5 +1,6 @@
 """Names, times and places of frames, and those of their forecast."""
 
+import h5py
 import numpy as np
 import pytest
 import xarray
@@ -98,3 +99,14 @@ def test_frames_of_several_channels_that_are_missing():
     missing[1, 2, 1] = True
     found = Labels("uv", {}, TIMES, unobserved=missing).put_on(frames).forecast
     assert np.isnan(found.values).sum() == 2 and np.isnan(found.values[:, 1, 2, 1]).all()
+
+
+def test_axes_without_names_get_some(tmp_path):
+    with h5py.File(tmp_path / "a.nc", "w") as file:
+        file["rain"] = np.random.default_rng(0).random((3, 4, 6), "float32")
+        file["lat"] = np.linspace(50, 51, 24).reshape(4, 6)
+        file["lat"].attrs["units"] = "degrees_north"
+    labels = read_netcdf(tmp_path / "a.nc", "/rain").labels
+    with pytest.warns(UserWarning, match="counts its frames"):
+        maps = labels.cut_out((0, 2, 1, 4)).put_on(forecast(height=2, width=3))
+    assert maps.forecast.dims == ("frame", "y", "x") and maps.lat.shape == (2, 3)

@@ -10,8 +10,8 @@ from mslstm_keras.formats.sequence import Sequence
 
 def test_frames_alone_say_nothing():
     sequence = Sequence(np.zeros((2, 4, 4, 1), "float32"))
-    facts = (sequence.units, sequence.valid_range, sequence.times, sequence.interval, sequence.unpacked)
-    assert facts == (None, None, None, None, False)
+    facts = (sequence.units, sequence.valid_range, sequence.labels, sequence.unpacked)
+    assert facts == (None, None, None, False)
 
 
 def test_hdf5_with_units_and_a_valid_range(tmp_path):
