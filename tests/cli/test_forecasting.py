@@ -189,9 +189,9 @@ def test_one_file_for_each_map(succeed, tiny_run, files, clip):
     maps = temperatures(clip).fillna(280).to_dataset()
     folder = files / "maps"
     folder.mkdir()
-    for time in maps.time:
-        maps.sel(time=time).to_netcdf(
-            folder / f"sst_{time.dt.strftime('%Y%m%d_%H%M').item()}.nc", engine="h5netcdf"
+    for when in maps.time:
+        maps.sel(time=when).to_netcdf(
+            folder / f"sst_{when.dt.strftime('%Y%m%d_%H%M').item()}.nc", engine="h5netcdf"
         )
     words = ["forecast", "--model", tiny_run, "--range", "270:310 K", "--output"]
     succeed(*words, files / "series.nc", "--input", f"{folder}:/sst")
