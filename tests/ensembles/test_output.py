@@ -11,11 +11,11 @@ from mslstm_keras.ensembles.members import stacked
 from mslstm_keras.ensembles.output import (
     SUFFIXES,
     check_ensemble_output,
-    in_units,
     members_as_maps,
     probability_maps,
     write_probabilities,
 )
+from mslstm_keras.frames.write import numbers_of
 from mslstm_keras.radar.read import read_radar
 from tests.support.radar_files import write_knmi_maps
 
@@ -179,8 +179,8 @@ def test_netcdf_keeps_the_cf_conventions(maps, tmp_path):
 
 
 def test_units_without_a_scale_are_pixels():
-    assert in_units(MEMBERS, None) is MEMBERS
-    np.testing.assert_allclose(in_units(MEMBERS - 0.5, "0:10"), 10 * np.clip(MEMBERS - 0.5, 0, 1), rtol=1e-6)
+    assert numbers_of(MEMBERS, None) is MEMBERS
+    np.testing.assert_allclose(numbers_of(MEMBERS - 0.5, "0:10"), 10 * np.clip(MEMBERS - 0.5, 0, 1), rtol=1e-6)
 
 
 def test_other_suffixes_and_colours_are_refused(tmp_path, monkeypatch):
