@@ -2,17 +2,19 @@
 
 import itertools
 import os
+from collections.abc import Iterator
 
 from mslstm_keras.formats.pictures import PICTURES, unpacked_suffix
 from mslstm_keras.radar.files import Source, find_sources, is_archive, members
 from mslstm_keras.radar.formats import UnknownFormatError, read_map
+from mslstm_keras.radar.sequence import wide_kind
 
-_TRIED = 10
-"""Files of a folder or an archive in which the first radar map must be."""
+_TRIED, _KINDS, _MEMBERS = 2, 10, 10
+"""Files of one kind of name that are tried, kinds, and files of an archive, which have to be unpacked one by one."""
 
 
 def holds_radar_maps(path: str | os.PathLike[str]) -> bool:
-    """Returns whether one of the first files of a path is a map that `read_radar` reads.
+    """Returns whether one of the first files of a kind of name is a map that `read_radar` reads.
 
     Args:
         path: folder, file or glob; of an archive, what is in it.
@@ -23,18 +25,27 @@ def holds_radar_maps(path: str | os.PathLike[str]) -> bool:
     """
     refused: list[ValueError] = []
     try:
-        found = itertools.chain(*find_sources(path))
-        inside = itertools.chain.from_iterable(
-            members(source) if is_archive(source) else [source] for source in found
-        )
-        for source in itertools.islice(inside, _TRIED):
-            if _is_map(source, refused):
-                return True
+        if any(_is_map(source, refused) for source in _candidates(path)):
+            return True
     except ValueError:  # links in a circle, nothing there, a damaged archive
         pass
     if refused:
         raise refused[0]
     return False
+
+
+def _candidates(path: str | os.PathLike[str]) -> Iterator[Source]:
+    """Yields the first files of each kind of name, as maps may lie beside many pictures of them."""
+    tried: dict[tuple[str, str], int] = {}
+    for source in itertools.chain(*find_sources(path)):
+        kind = wide_kind(source.path)
+        if tried.get(kind, 0) == _TRIED or (kind not in tried and len(tried) == _KINDS):
+            continue
+        tried[kind] = tried.get(kind, 0) + 1
+        if is_archive(source):
+            yield from itertools.islice(members(source), _MEMBERS)
+        else:
+            yield source
 
 
 def _is_map(source: Source, refused: list[ValueError]) -> bool:

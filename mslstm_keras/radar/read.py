@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import os
-import re
 import uuid
 import warnings
 from collections.abc import Iterable, Sequence
@@ -16,7 +15,16 @@ from mslstm_keras.importing import needed
 from mslstm_keras.radar.files import Source, find_sources, is_archive, members
 from mslstm_keras.radar.formats import DECODING, UnknownFormatError, read_map
 from mslstm_keras.radar.maps import DEPTH, HIGHEST_RATE, MARSHALL_PALMER, REFLECTIVITY, WHOLE_FILE, RadarMap
-from mslstm_keras.radar.sequence import STRAYING, kind_of_name, runs, shown, shown_time, times_in, timetable
+from mslstm_keras.radar.sequence import (
+    STRAYING,
+    kind_of_name,
+    runs,
+    shown,
+    shown_time,
+    times_in,
+    timetable,
+    wide_kind,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -158,7 +166,7 @@ def find_maps(
                 raise _among_maps(refused[0])
             if said:
                 kept += _entries(sources, said, product)
-                kinds_kept.add(_wide_kind(sources[0]))
+                kinds_kept.add(wide_kind(sources[0].path))
             elif set(named).isdisjoint(sources):
                 left.append((sources, refused[0]))
             else:
@@ -166,7 +174,7 @@ def find_maps(
     if not kept:
         raise _without_maps(path, left)
     for sources, error in left:
-        if _wide_kind(sources[0]) in kinds_kept:
+        if wide_kind(sources[0].path) in kinds_kept:
             raise _among_maps(error)
     if left:
         files = [each for sources, error in left for each in (_received(error), *map(str, sources[1:]))]
@@ -188,11 +196,6 @@ def _samples(sources: Sequence[Source], product: str | None) -> tuple[list[Radar
         except ValueError as error:
             refused.append(error)
     return said, refused
-
-
-def _wide_kind(source: Source) -> tuple[str, str]:
-    """Returns suffix and name without any number, as short ones may count maps."""
-    return source.path.suffix, re.sub(r"\d+", "#", source.path.name)
 
 
 def _received(error: ValueError) -> str:

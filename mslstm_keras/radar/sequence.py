@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,11 @@ _DIGITS = re.compile(r"(?<!\d)\d{8}[-_.T]?\d{4}(?:\d\d)?(?!\d)|\d{9,14}")
 def kind_of_name(name: str) -> str:
     """Returns a name without its time, which is the same for all maps of a sequence."""
     return _DIGITS.sub("#", name)
+
+
+def wide_kind(path: Path) -> tuple[str, str]:
+    """Returns suffix and name without any number, as short ones may count maps."""
+    return path.suffix, re.sub(r"\d+", "#", path.name)
 
 
 def times_in(name: str) -> list[np.datetime64 | None]:

@@ -180,7 +180,9 @@ def test_netcdf_keeps_the_cf_conventions(maps, tmp_path):
 
 def test_units_without_a_scale_are_pixels():
     assert numbers_of(MEMBERS, None) is MEMBERS
-    np.testing.assert_allclose(numbers_of(MEMBERS - 0.5, "0:10"), 10 * np.clip(MEMBERS - 0.5, 0, 1), rtol=1e-6)
+    np.testing.assert_allclose(
+        numbers_of(MEMBERS - 0.5, "0:10"), 10 * np.clip(MEMBERS - 0.5, 0, 1), rtol=1e-6
+    )
 
 
 def test_other_suffixes_and_colours_are_refused(tmp_path, monkeypatch):

@@ -52,6 +52,12 @@ def test_no_more_of_an_archive_is_unpacked_than_the_first_map(maps, tmp_path, mo
     assert holds_radar_maps(tmp_path / "packed.tar")
 
 
+def test_maps_may_lie_behind_many_pictures_of_them(maps):
+    for number in range(30):
+        Image.new("L", (8, 8)).save(maps / f"A_{number}.png")
+    assert sorted(maps.iterdir())[-1].suffix == ".h5" and holds_radar_maps(maps)
+
+
 def test_the_first_file_of_an_archive_may_be_something_else(maps, tmp_path):
     (tmp_path / "a.bin").write_bytes(b"no map")
     with tarfile.open(tmp_path / "packed.tar", "w") as archive:
