@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import math
 import re
 import warnings
@@ -62,6 +63,7 @@ _ROLES = {name: role for role, names in _NAMES.items() for name in names.split()
 # What is packed and missing is told by `unpack`, and nothing is read before its size is checked.
 _AS_STORED: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "create_default_indexes": False}
 
+_SCALAR = "no axis"  # in place of the names of the axes of a single number
 _NAMELESS = r"phony_dim_\d+|dim_\d+"
 
 
@@ -188,14 +190,67 @@ def _open_zarr(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping[s
         place = stack.enter_context(zarr.storage.ZipStore(path, mode="r"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of files of the system that lie in the folder
-        if isinstance(zarr.open(place, mode="r"), zarr.Array):
-            raise ValueError(
-                "an array that is in no group; zarr.open_group(...).create_array makes one with a name"
-            )
+        opened = zarr.open(place, mode="r")
+        if isinstance(opened, zarr.Array):
+            return {"clip": opened}, _without_names({"clip": opened})
+        arrays = {name: each for name, each in opened.members(max_depth=None) if isinstance(each, zarr.Array)}
+        if not all(map(_names_of_axes, arrays.values())):
+            return opened, _without_names(arrays)
         groups = xarray.open_groups(place, engine="zarr", consolidated=False, **_AS_STORED)
         for data in groups.values():
             stack.enter_context(data)
-        return zarr.open_group(place, mode="r"), groups
+        return opened, groups
+
+
+def _names_of_axes(array: Any) -> tuple[str, ...]:
+    """Returns what an array of a Zarr store says of its axes; nothing where it was written without xarray."""
+    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS") or ()
+    return () if None in names else tuple(names) or ((_SCALAR,) if not array.ndim else ())
+
+
+def _without_names(arrays: Mapping[str, Any]) -> "dict[str, xarray.Dataset]":
+    """Returns group -> arrays, of which some have no names of their axes; none is read.
+
+    Times that lie beside frames are theirs, as in HDF5.
+    """
+    import xarray
+    from xarray.core import indexing
+
+    class Stored(xarray.backends.BackendArray):
+        def __init__(self, array: Any) -> None:
+            self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+        def __getitem__(self, key: Any) -> Any:
+            orthogonal = indexing.IndexingSupport.OUTER
+            return indexing.explicit_indexing_adapter(
+                key, self.shape, orthogonal, self.array.oindex.__getitem__
+            )
+
+    groups: dict[str, dict[str, Any]] = {}
+    for path, array in arrays.items():
+        group, _, name = f"/{path}".rpartition("/")
+        groups.setdefault(group or "/", {})[name] = array
+    found, nameless = {}, itertools.count()
+    for group, members in groups.items():
+        axes = {
+            name: list(_names_of_axes(each)[: each.ndim]) or [f"dim_{next(nameless)}" for _ in each.shape]
+            for name, each in members.items()
+        }
+        for name, each in members.items():
+            beside = [
+                axes[other][0]
+                for other, one in members.items()
+                if one.ndim > 2 and one.shape[:1] == each.shape
+            ]
+            if name.lower() in TIME_NAMES and each.ndim == 1 and beside:
+                axes[name] = beside[:1]
+        found[group] = xarray.Dataset(
+            {
+                name: (axes[name], indexing.LazilyIndexedArray(Stored(each)), each.attrs.asdict())
+                for name, each in members.items()
+            }
+        )
+    return found
 
 
 def _check_claim(store: Any, name: str) -> None:

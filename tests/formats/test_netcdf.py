@@ -381,3 +381,39 @@ def test_altered_files(tmp_path, name):
             assert str(path) in str(error) and "\n" not in str(error)
             refused += 1
     assert refused >= 20
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_zarr_that_was_written_without_xarray(tmp_path, version):
+    values = random_frames(4, 6, 5)
+    zarr.save_array(tmp_path / "alone.zarr", values, zarr_format=version)
+    group = zarr.open_group(tmp_path / "group.zarr", mode="w", zarr_format=version)
+    group["rain"] = values
+    for name in ("alone.zarr", "group.zarr"):
+        np.testing.assert_array_equal(read_clip(tmp_path / name)[..., 0], values)
+    day = group.create_group("day")
+    day["rain"] = values[::-1]
+    day["time"] = np.array([30, 20, 10, 0])
+    day["time"].attrs["units"] = "minutes since 2024-05-01"
+    with pytest.raises(ValueError, match=r"or say which by group\.zarr:/name. Received: /rain, /day/rain"):
+        read_clip(tmp_path / "group.zarr")
+    with pytest.warns(
+        UserWarning, match="frames are sorted by their times, 2024-05-01T00:00 to 2024-05-01T00:30"
+    ):
+        np.testing.assert_array_equal(read_clip(f"{tmp_path}/group.zarr:/day/rain")[..., 0], values)
+    colours = random_levels(4, 6, 5, 3)
+    zarr.save_array(tmp_path / "colours.zarr", colours, zarr_format=version)
+    np.testing.assert_allclose(read_clip(tmp_path / "colours.zarr", 3), colours / np.float32(255))
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_zarr_array_that_lacks_chunks_or_claims_too_much(tmp_path, version):
+    made = {"shape": (4, 6, 5), "dtype": "float32", "chunks": (2, 6, 5), "zarr_format": version}
+    array = zarr.create_array(tmp_path / "a.zarr", **made)
+    array[:2] = 0.5
+    with pytest.warns(UserWarning, match=r"1 of 2 chunks are not stored and read as 0\.0"):
+        assert read_clip(tmp_path / "a.zarr").mean() == 0.25
+    made = {"shape": (4000, 400, 400), "dtype": "float32", "zarr_format": version}
+    zarr.create_array(tmp_path / "b.zarr", **made)
+    with pytest.raises(ValueError, match="bytes of values claimed"):
+        read_clip(tmp_path / "b.zarr")
