@@ -63,6 +63,7 @@ _ROLES = {name: role for role, names in _NAMES.items() for name in names.split()
 # What is packed and missing is told by `unpack`, and nothing is read before its size is checked.
 _AS_STORED: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "create_default_indexes": False}
 
+_REFERENCE = "forecast_reference_time"  # which is no time of a frame
 _SCALAR = "no axis"  # in place of the names of the axes of a single number
 _NAMELESS = r"phony_dim_\d+|dim_\d+"
 
@@ -398,7 +399,8 @@ def _times(
     along = {
         str(each): variable.set_dims((axis,)) if not variable.dims else variable
         for each, variable in data.variables.items()
-        if variable.dims == (axis,) or (of_one and not variable.dims and _may_be_time(str(each), variable))
+        if (variable.dims == (axis,) or (of_one and not variable.dims and _may_be_time(str(each), variable)))
+        and _REFERENCE not in (each, variable.attrs.get("standard_name"))
     }
     dated = [each for each, variable in along.items() if " since " in str(variable.attrs.get("units", ""))]
     texts = [

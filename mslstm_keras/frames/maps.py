@@ -88,8 +88,9 @@ def write_maps(path: str | os.PathLike[str], maps: "xarray.Dataset") -> None:
             values.attrs["long_name"] = str(name)
         if np.issubdtype(values.dtype, np.datetime64):
             values.attrs["units_metadata"] = "leap_seconds: none"
+            whole = np.all(values.values == values.values.astype("datetime64[s]"))
             encoding[name] |= {
-                "units": "seconds since 1970-01-01 00:00:00",
+                "units": f"{'seconds' if whole else 'microseconds'} since 1970-01-01 00:00:00",
                 "calendar": "standard",
                 "dtype": "int64",
             }

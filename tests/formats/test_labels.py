@@ -110,3 +110,30 @@ def test_axes_without_names_get_some(tmp_path):
     with pytest.warns(UserWarning, match="counts its frames"):
         maps = labels.cut_out((0, 2, 1, 4)).put_on(forecast(height=2, width=3))
     assert maps.forecast.dims == ("frame", "y", "x") and maps.lat.shape == (2, 3)
+
+
+@pytest.mark.parametrize(("channels", "forecast_channels"), [(3, 1), (1, 3)])
+def test_missing_colours_of_grey_forecasts_and_the_other_way(channels, forecast_channels):
+    missing = np.zeros((4, 6, channels), bool)
+    missing[1, 2, -1] = True
+    frames = frames_as_maps(np.ones((2, 4, 6, forecast_channels), "float32"))
+    found = Labels("a", {}, TIMES, unobserved=missing).put_on(frames).forecast.values.reshape(2, 4, 6, -1)
+    assert np.isnan(found).sum() == 2 * forecast_channels and np.isnan(found[:, 1, 2]).all()
+
+
+def test_times_of_films_are_kept_to_the_millisecond(tmp_path):
+    times = np.datetime64("2024-05-01T00:00", "ns") + np.arange(3) * np.timedelta64(40, "ms")
+    write_maps(tmp_path / "a.nc", Labels("a", {}, times).put_on(forecast()))
+    with xarray.open_dataset(tmp_path / "a.nc", decode_timedelta=False) as written:
+        expected = times[-1] + np.arange(1, 3) * np.timedelta64(40, "ms")
+        np.testing.assert_array_equal(written.time.values, expected)
+        assert written.forecast_reference_time.values == times[-1]
+
+
+def test_the_time_of_a_forecast_is_not_that_it_was_made_at(tmp_path):
+    data = xarray.Dataset(
+        {"rain": (("y", "x"), np.zeros((4, 6), "float32"))},
+        {"y": np.arange(4), "forecast_reference_time": TIMES[0], "valid_time": TIMES[2]},
+    )
+    data.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    assert read_netcdf(tmp_path / "a.nc", None, of_one=True).labels.times.tolist() == TIMES[2:3].tolist()
