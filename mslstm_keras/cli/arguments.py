@@ -25,7 +25,7 @@ MODEL = (
     "name in the zoo, .keras file, zoo folder, run folder, folder of a preset, hf://USER/REPOSITORY[@REVISION] or "
     "kaggle://USER/MODEL/FRAMEWORK/VARIATION[/VERSION]"
 )
-CLIP = "a clip: .npy, .npz, .gif, .h5, .nc, .zarr, .mp4 and others, or a folder of images"
+CLIP = "a clip: .npy, .npz, .gif, .h5, .nc, .zarr, .mp4 and others, or a folder of images, arrays or NetCDF files"
 NAMED_RECIPE = "name of a recipe (`mslstm recipes` lists them), or a .json file of one"
 RUNS = f"{MODEL}, or a folder of runs with several seeds"
 CONTEXT_FRAMES, FORECAST_FRAMES = 10, 10  # of untrained models
