@@ -146,14 +146,6 @@ def time_order(path: Path, times: np.ndarray) -> np.ndarray | None:
     return order
 
 
-def interval_of(times: np.ndarray) -> np.timedelta64 | None:
-    """Returns the time from a frame to the next that most of them have; None for numbers of no unit."""
-    steps = np.diff(np.unique(times))
-    if not len(steps) or not isinstance(steps[0], np.timedelta64 | datetime.timedelta):
-        return None
-    return np.timedelta64(_usual(steps))
-
-
 def times_behind(times: np.ndarray, count: int) -> np.ndarray | None:
     """Returns the times of frames behind the last one, at the usual interval; None where there is none.
 
@@ -163,18 +155,19 @@ def times_behind(times: np.ndarray, count: int) -> np.ndarray | None:
         times: as `time_order` takes them, growing.
         count: int. Frames behind the last.
     """
-    found, interval = np.unique(times), interval_of(times)
-    if interval is None:
-        return None
-    steps = np.arange(1, count + 1)
+    found = np.unique(times)
+    intervals, steps = np.diff(found), np.arange(1, count + 1)
+    if not len(intervals) or not isinstance(intervals[0], np.timedelta64 | datetime.timedelta):
+        return None  # numbers have no unit
     if times.dtype.kind != "M":
-        step = _usual(np.diff(found))
-        even = all(each == step for each in np.diff(found))
-        return np.array([times[-1] + int(number) * step for number in steps]) if even else None
+        even = np.all(intervals == intervals[0])
+        return np.array([found[-1] + int(step) * intervals[0] for step in steps]) if even else None
     if _are_months(found):
         months = found.astype("datetime64[M]")
         return (months[-1] + steps * (months[-1] - months[-2])) + (found[-1] - months[-1])
-    return found[-1] + steps * interval
+    usual = _usual(intervals)
+    like = np.sort(intervals[np.abs(intervals - usual) <= _UNEVEN * usual])
+    return found[-1] + steps * like[len(like) // 2]  # clocks waver
 
 
 def _usual(steps: np.ndarray) -> Any:

@@ -8,7 +8,7 @@ import cftime
 import numpy as np
 import pytest
 
-from mslstm_keras.timing.times import interval_of, read_times, time_order
+from mslstm_keras.timing.times import read_times, time_order, times_behind
 
 START = np.datetime64("2024-05-01T00:00", "ns")
 
@@ -38,10 +38,12 @@ def test_even_times(times):
         assert time_order(Path("a.nc"), times) is None
 
 
-def test_the_interval_is_that_of_most_frames():
-    assert interval_of(minutes(0, 5, 10, 30, 35)) == np.timedelta64(5, "m")
-    assert interval_of(minutes(3)) is None
-    assert interval_of(np.array([0.0, 1.0])) is None
+def test_frames_go_on_at_the_interval_of_most():
+    np.testing.assert_array_equal(times_behind(minutes(0, 5, 10, 30, 35), 2), minutes(40, 45))
+    wavering = minutes(0, 5, 10, 15) + np.array([0, 3, -2, 1]) * np.timedelta64(1, "s")
+    np.testing.assert_array_equal(times_behind(wavering, 1), wavering[-1:] + np.timedelta64(303, "s"))
+    for times in (minutes(3), minutes(3, 3), np.array([0.0, 1.0])):
+        assert times_behind(times, 2) is None
 
 
 @pytest.mark.parametrize(
