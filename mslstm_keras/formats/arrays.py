@@ -7,7 +7,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
@@ -22,10 +22,11 @@ from mslstm_keras.formats.checks import (
     warn_of_time_last,
     whole_data_set,
 )
-from mslstm_keras.formats.labels import Labels, texts_of
-from mslstm_keras.formats.netcdf import NETCDF, TIME_NAMES, ZARR, ZIP, read_netcdf
+from mslstm_keras.formats.labels import Labels, texts_of, words_of
+from mslstm_keras.formats.netcdf import NETCDF, TIME_NAMES, ZARR, ZIP, dates_of, read_netcdf
 from mslstm_keras.formats.packing import MISSING, PACKED, are_values, stored_dtype, units_of, unpack
 from mslstm_keras.formats.sequence import Sequence
+from mslstm_keras.importing import needed
 from mslstm_keras.timing.times import read_times, time_order
 
 if TYPE_CHECKING:
@@ -186,7 +187,8 @@ def read_hdf5(path: Path, name: str | None, any_numbers: bool = False, *, of_one
         data_set = _find_data_set(path, file, name, of_one)
         with reading(path):
             shape, attributes = file[data_set].shape, dict(file[data_set].attrs)
-            shape = (1, *shape) if of_one and len(shape) == 2 else shape
+            if of_one and (len(shape) == 2 or _are_colours(shape)):
+                shape = (1, *shape)
             dtype = stored_dtype(file[data_set].dtype, attributes)
         if "DIMENSION_LIST" in attributes:
             return read_netcdf(path, data_set, any_numbers, of_one=of_one)
@@ -196,12 +198,12 @@ def read_hdf5(path: Path, name: str | None, any_numbers: bool = False, *, of_one
         with reading(path):
             stored = whole_data_set(file, data_set)[()].reshape(shape)
             frames, valid_range = unpack(stored, attributes)
-            axes = _times_beside(file, data_set, len(frames))
+            axes = _times_beside(path, file, data_set, len(frames))
     if stored.dtype.kind == "f" and not any_numbers and not any(name in attributes for name in MISSING):
         check_missing(frames, path)
     warn_of_time_last(path, shape)
-    times = read_times(path, axes)
-    order = None if times is None else time_order(path, times)
+    times = read_times(path, axes, of_one=of_one)
+    order = None if times is None or times.dtype.kind == "U" else time_order(path, times)
     if times is not None and order is not None:
         frames, times = frames[order], times[order]
     return Sequence(
@@ -214,18 +216,37 @@ def read_hdf5(path: Path, name: str | None, any_numbers: bool = False, *, of_one
     )
 
 
-def _times_beside(file: "h5py.File", data_set: str, count: int) -> dict[str, np.ndarray]:
-    """Returns the axes of times of so many frames that stand beside them, as they are stored."""
+def _are_colours(shape: tuple[int, ...]) -> bool:
+    """Returns whether an array of three axes is one picture, (height, width, channels), by its shape."""
+    return len(shape) == 3 and shape[2] in (1, 3, 4)
+
+
+def _times_beside(path: Path, file: "h5py.File", data_set: str, count: int) -> dict[str, np.ndarray]:
+    """Returns the times of so many frames that stand beside them, or in a group that they lie in.
+
+    Numbers with units of the CF conventions are dates.
+    """
     import h5py
 
-    group = file[data_set].parent
-    axes = {}
-    for name in group:
-        shapes = ((count,), ()) if count == 1 else ((count,),)
-        if name.lower() in TIME_NAMES and getattr(group.get(name), "shape", None) in shapes:
+    axes: dict[str, np.ndarray] = {}
+    shapes = ((count,), ()) if count == 1 else ((count,),)
+    for parent in PurePosixPath(data_set).parents:
+        group = file[str(parent)]
+        for name in group:
+            if name.lower() not in TIME_NAMES or getattr(group.get(name), "shape", None) not in shapes:
+                continue
             stored = whole_data_set(group, name)
             are_texts = h5py.check_string_dtype(stored.dtype) is not None
             axes[name] = np.atleast_1d((stored.asstr(errors="replace") if are_texts else stored)[()])
+            said = words_of(stored.attrs, ("units", "calendar"))
+            if " since " in said.get("units", ""):
+                with needed("Times of HDF5 with units", "netcdf"):
+                    import xarray  # noqa: F401
+                axes[name], message = dates_of(axes[name], said)
+                if message:
+                    warnings.warn(f"`{path}`: {message}", stacklevel=5)
+        if axes:
+            break
     return axes
 
 

@@ -1,8 +1,9 @@
 """What a file says of its frames beside their values: names, times and places."""
 
 import dataclasses
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,8 +99,9 @@ class Labels:
         if "standard_name" in self.attributes and self.units == self.attributes.get("units"):
             facts["standard_name"] = self.attributes["standard_name"]  # which goes with the units of the file
         mapping = {}
-        if self.places is not None and self.attributes.get("grid_mapping") in self.places.coords:
-            mapping["grid_mapping"] = self.attributes["grid_mapping"]
+        named = self.attributes.get("grid_mapping", "")  # "crs", or "crs: x y"
+        if named and self.places is not None and {*re.findall(r"[^\s:]+", named)} <= {*self.places.coords}:
+            mapping["grid_mapping"] = named
         for name in of_frames:
             forecast[name].attrs.update({**(facts if name == "forecast" else {}), **mapping})
         forecast = self._timed(forecast).rename({"y": self.rows, "x": self.columns})
@@ -119,12 +121,17 @@ class Labels:
 
 def texts_of(attributes: Mapping[str, Any]) -> dict[str, str]:
     """Returns those attributes of numbers that are words which a forecast of them keeps."""
+    return words_of(attributes, _KEPT)
+
+
+def words_of(attributes: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """Returns attributes that are words, which HDF5 may hold as bytes."""
+    found = {name: attributes[name] for name in names if name in attributes}
     texts = {
-        key: each.decode(errors="replace") if isinstance(each := attributes[key], bytes) else each
-        for key in _KEPT
-        if key in attributes
+        name: each.decode(errors="replace") if isinstance(each, bytes) else each
+        for name, each in found.items()
     }
-    return {key: text for key, text in texts.items() if isinstance(text, str)}
+    return {name: text for name, text in texts.items() if isinstance(text, str)}
 
 
 def forecast_coordinates(last: Any, times: np.ndarray) -> dict[str, Any]:

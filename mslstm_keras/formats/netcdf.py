@@ -8,7 +8,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -57,13 +57,13 @@ _NAMES = {
     "X": "x lon longitude rlon xc nx nlon easting west_east east_west col cols column columns i",
     "C": "channel channels band bands rgb rgba c",
 }
-_ONE_TIME = ("time", "frame", "t")  # what the axis of time of one frame is called
+_ONE_TIME = ("frame", "frames", "timestamps", "nt")  # what the axis of time of one frame is called
 TIME_NAMES = frozenset(_NAMES["T"].split())
 _ROLES = {name: role for role, names in _NAMES.items() for name in names.split()}
 # What is packed and missing is told by `unpack`, and nothing is read before its size is checked.
 _AS_STORED: dict[str, Any] = {"mask_and_scale": False, "decode_times": False, "create_default_indexes": False}
 
-_REFERENCE = "forecast_reference_time"  # which is no time of a frame
+_REFERENCE = "forecast_reference_time"  # which is no time of a frame where there is another
 _SCALAR = "no axis"  # in place of the names of the axes of a single number
 _NAMELESS = r"phony_dim_\d+|dim_\d+"
 
@@ -107,12 +107,12 @@ def read_netcdf(path: Path, name: str | None, any_numbers: bool = False, *, of_o
             for key, variable in data.data_vars.items()
             if variable.ndim >= (2 if of_one else 3) and np.issubdtype(variable.dtype, np.number)
         }
-        if of_one and name is None:
+        if name is None:
             variables = _frames_among(variables)
         chosen = _choose(path, variables, name, of_one)
         data, key = variables[chosen]
         with reading(path):
-            data, order, single, assumed = _with_axes(data, str(key))
+            data, order, single, assumed = _with_axes(data, str(key), of_one)
             shape = tuple(data.sizes[axis] for axis in order)
             dtype = stored_dtype(data[key].dtype, data[key].attrs)
         if np.issubdtype(dtype, np.integer) and are_values(data[key].attrs):
@@ -126,12 +126,13 @@ def read_netcdf(path: Path, name: str | None, any_numbers: bool = False, *, of_o
             values, valid_range = unpack(stored, data[key].attrs)
             axes, undated = _times(store, data, order[0], chosen)
             rows, columns = _called(order[1], "y"), _called(order[2], "x")
-            places = _places(store, data, str(key), {order[1]: rows, order[2]: columns}, chosen)
+            axes_of_places = {order[1]: rows, order[2]: columns}
+            places, lost = _places(store, data, str(key), order[0], axes_of_places, chosen)
         attributes = dict(data[key].attrs)
-    for message in filter(None, (assumed, lacking, undated)):
+    for message in filter(None, (assumed, lacking, undated, lost)):
         warnings.warn(f"`{path}`: {message}", stacklevel=4)
-    times = read_times(path, axes)
-    sorting = None if times is None else time_order(path, times)
+    times = read_times(path, axes, of_one=of_one)
+    sorting = None if times is None or times.dtype.kind == "U" else time_order(path, times)
     if times is not None and sorting is not None:
         values, times = values[sorting], times[sorting]
     return Sequence(
@@ -155,6 +156,9 @@ def _open_netcdf(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping
         content = (
             path.read_bytes()
         )  # SciPy maps a file that it opens itself, and leaves it open where it is damaged
+        if content[:3] != b"CDF":
+            packed = content[:2] == b"\x1f\x8b" or content[:3] == b"BZh"
+            raise ValueError("packed: unpack it (gunzip, bunzip2)" if packed else "no NetCDF")
         if content[:4] == b"CDF\5":
             raise ValueError("NetCDF-3 with 64-bit data; nccopy -k nc4 rewrites it")
         data = xarray.open_dataset(io.BytesIO(content), engine="scipy", **_AS_STORED)
@@ -168,7 +172,7 @@ def _open_netcdf(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping
         group = waiting.pop()
         groups[group.name] = xarray.open_dataset(xarray.backends.H5NetCDFStore(group), **_AS_STORED)
         waiting += group.groups.values()
-    return file, groups
+    return file, _with_inherited(groups)
 
 
 def _open_zarr(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping[str, xarray.Dataset]]":
@@ -200,7 +204,23 @@ def _open_zarr(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping[s
         groups = xarray.open_groups(place, engine="zarr", consolidated=False, **_AS_STORED)
         for data in groups.values():
             stack.enter_context(data)
-        return opened, groups
+        return opened, _with_inherited(groups)
+
+
+def _with_inherited(groups: "Mapping[str, xarray.Dataset]") -> "dict[str, xarray.Dataset]":
+    """Returns groups with the coordinates of those that they lie in, as the CF conventions have it, section 2.7."""
+    import xarray
+
+    found = {}
+    for name, data in groups.items():
+        whole = data
+        for parent in map(str, PurePosixPath(name).parents):
+            for each, variable in groups[parent].variables.items() if parent in groups else ():
+                sizes = dict(zip(variable.dims, variable.shape, strict=True))
+                if each not in whole.variables and sizes.items() <= dict(data.sizes).items():
+                    whole = whole.assign_coords(xarray.Coordinates({each: variable}, indexes={}))
+        found[name] = whole
+    return found
 
 
 def _names_of_axes(array: Any) -> tuple[str, ...]:
@@ -254,6 +274,13 @@ def _without_names(arrays: Mapping[str, Any]) -> "dict[str, xarray.Dataset]":
     return found
 
 
+def _check_beside(store: Any, name: str, beside: str) -> None:
+    """Makes sure of the same of a variable beside one that is named, or in a group that this lies in."""
+    if store is not None:
+        places = [str(place / beside) for place in PurePosixPath(name).parents]
+        _check_claim(store, next((place for place in places if place.strip("/") in store), places[0]))
+
+
 def _check_claim(store: Any, name: str) -> None:
     """Makes sure that a variable of an HDF5 file or a Zarr store takes no more memory than is stored of it."""
     if (
@@ -305,27 +332,33 @@ def _choose(path: Path, variables: Mapping[str, Any], name: str | None, of_one: 
 
 
 def _frames_among(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the variables that may be frames: where none has an axis of time, no coordinates and bounds of these."""
-    longer = {name: found for name, found in variables.items() if found[0][found[1]].ndim >= 3}
+    """Returns the variables that may be frames: no places and no bounds, and those of time where there are any."""
     bounds = {
         str(each.attrs.get("bounds")) for data, _ in variables.values() for each in data.variables.values()
     }
-    return longer or {
+    frames = {
         name: (data, key)
         for name, (data, key) in variables.items()
-        if _role(data, str(key)) not in ("X", "Y") and str(key) not in bounds
+        if _stated_role(data[key].attrs) not in ("X", "Y") and str(key) not in bounds
     }
+    longer = {name: found for name, found in frames.items() if found[0][found[1]].ndim >= 3}
+    return longer or frames or dict(variables)
 
 
-def _with_axes(data: "xarray.Dataset", key: str) -> "tuple[xarray.Dataset, list[str], list[str], str | None]":
-    """Returns the variables, of which one frame has an axis of time, and its axes as `_axes` does."""
+def _with_axes(
+    data: "xarray.Dataset", key: str, of_one: bool
+) -> "tuple[xarray.Dataset, list[str], list[str], str | None]":
+    """Returns the variables, of which one frame gets an axis of time, and its axes as `_axes` does."""
     variable = data[key]
-    if variable.ndim > 2:
+    roles = {str(axis): _role(data, str(axis)) for axis in variable.dims}
+    others = [role for axis, role in roles.items() if data.sizes[axis] > 1 or role in ("X", "Y")]
+    known = {"X", "Y"} <= {*others} and {*others} <= {"X", "Y", "C"}
+    if not of_one or not (variable.ndim == 2 or (known and "T" not in roles.values())):
         return data, *_axes(data, key)
-    if {_role(data, str(axis)) for axis in variable.dims} & {"Y", "X"}:
-        time = next(name for name in _ONE_TIME if name not in variable.dims)
+    if known:
+        time = next(name for name in _ONE_TIME if name not in data.variables and name not in data.sizes)
     else:  # nothing says what the axes are
-        time = "dim_99" if all(re.fullmatch(_NAMELESS, str(axis)) for axis in variable.dims) else "file"
+        time = "dim_99" if all(re.fullmatch(_NAMELESS, axis) for axis in roles) else "file"
     data = data.assign({key: variable.expand_dims({time: 1})})
     return data, *_axes(data, key)
 
@@ -338,18 +371,24 @@ def _called(axis: str, plain: str) -> str:
 def _role(data: "xarray.Dataset", axis: str) -> str | None:
     """Returns what an axis is: T, Y, X, Z, C (channels), or None where nothing says so."""
     attributes = data.variables[axis].attrs if axis in data.variables else {}
-    units = str(attributes.get("units", ""))
-    if " since " in units:
-        return "T"
-    if units.startswith("degrees_"):
-        return {"n": "Y", "e": "X"}.get(units.removeprefix("degrees_")[:1])
-    stated = str(attributes.get("axis", "")).upper()
+    stated = _stated_role(attributes)
     by_name = _ROLES.get(re.sub(r"[_\d]+$", "", axis.lower()))
     if axis.lower() in ("height", "width") and {"height", "width"} <= {
         str(each).lower() for each in data.sizes
     }:
         by_name = "Y" if axis.lower() == "height" else "X"
-    return stated or _STANDARD.get(str(attributes.get("standard_name"))) or by_name
+    return stated or by_name
+
+
+def _stated_role(attributes: Mapping[str, Any]) -> str | None:
+    """Returns what an axis is by the attributes of its coordinate."""
+    units = str(attributes.get("units", ""))
+    if " since " in units:
+        return "T"
+    angle = re.fullmatch(r"degrees?_?(n|e|north|east)", units.lower())
+    if angle:
+        return {"n": "Y", "e": "X"}[angle[1][0]]
+    return str(attributes.get("axis", "")).upper() or _STANDARD.get(str(attributes.get("standard_name")))
 
 
 def _axes(data: "xarray.Dataset", key: str) -> tuple[list[str], list[str], str | None]:
@@ -375,9 +414,13 @@ def _axes(data: "xarray.Dataset", key: str) -> tuple[list[str], list[str], str |
         if not all(re.fullmatch(_NAMELESS, axis) for axis in left):
             assumed = f"its axes {', '.join(left)} are taken for time, y, x" + ", channels" * (len(left) - 3)
         return left, single, assumed
+    lacking = [role for role in "YX" if not order[role]]
     if not order["T"] and len(unknown) == 1:
         order["T"] = unknown
         assumed = f"its axis {unknown[0]} is taken for time"
+    elif order["T"] and unknown and len(unknown) == len(lacking):
+        order |= {role: [axis] for role, axis in zip(lacking, unknown, strict=True)}
+        assumed = f"its axes {', '.join(unknown)} are taken for {', '.join(lacking).lower()}"
     found = [axis for role in "TYXC" for axis in order[role]]
     if sorted(found) != sorted(left) or any(len(order[role]) != 1 for role in "TYX") or len(order["C"]) > 1:
         sizes = ", ".join(f"{axis} {data.sizes[axis]}" for axis in axes)
@@ -393,15 +436,17 @@ def _times(
     store: Any, data: "xarray.Dataset", axis: str, name: str
 ) -> tuple[dict[str, np.ndarray], str | None]:
     """Returns what tells the times of an axis, and what is to be said of units that are none of dates."""
-    import xarray
-
     of_one = data.sizes[axis] == 1  # whose time may have no axis
     along = {
         str(each): variable.set_dims((axis,)) if not variable.dims else variable
         for each, variable in data.variables.items()
-        if (variable.dims == (axis,) or (of_one and not variable.dims and _may_be_time(str(each), variable)))
-        and _REFERENCE not in (each, variable.attrs.get("standard_name"))
+        if variable.dims == (axis,) or (of_one and not variable.dims and _may_be_time(str(each), variable))
     }
+    references = {
+        each for each, variable in along.items() if _REFERENCE in (each, variable.attrs.get("standard_name"))
+    }
+    if references < {each for each, variable in along.items() if _may_be_time(each, variable)}:
+        along = {each: variable for each, variable in along.items() if each not in references}
     dated = [each for each, variable in along.items() if " since " in str(variable.attrs.get("units", ""))]
     texts = [
         each
@@ -409,43 +454,80 @@ def _times(
         if (each == axis or each.lower() in TIME_NAMES) and not np.issubdtype(variable.dtype, np.number)
     ]
     # The coordinate of the axis is its time by the CF conventions, if it is one.
-    chosen = [axis] if axis in dated else [*dated, *texts] or [each for each in along if each == axis]
+    chosen = [axis] if axis in dated else [*dated, *texts]
+    if not chosen:
+        scalars = [each for each in along if not data.variables[each].dims]
+        chosen = [axis] if axis in along else scalars[:1]
     axes, undated = {}, None
     for each in chosen:
-        _check_claim(store, f"{name.rpartition('/')[0]}/{each}")
+        _check_beside(store, name, each)
         variable = along[each]
         axes[each] = _values(variable)
         if each in texts:
             continue
-        alone = xarray.Dataset({"times": ("frame", axes[each], variable.attrs)})
-        try:
-            axes[each] = xarray.decode_cf(alone, decode_timedelta=False)["times"].values
-        except (ValueError, OverflowError):
-            units = variable.attrs.get("units")
-            undated = f"its times, {units}, are not read as dates; the numbers are taken as they stand"
+        axes[each], message = dates_of(axes[each], variable.attrs)
+        undated = undated or message
     return axes, undated
 
 
+def dates_of(numbers: np.ndarray, attributes: Mapping[str, Any]) -> tuple[np.ndarray, str | None]:
+    """Returns the dates that numbers are by their units and calendar, and what is to be said if they are none."""
+    import xarray
+
+    alone = xarray.Dataset({"times": ("frame", numbers, dict(attributes))})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xarray.SerializationWarning)  # of dates beyond 2262
+            return xarray.decode_cf(alone, decode_timedelta=False)["times"].values, None
+    except (ValueError, OverflowError):
+        units = attributes.get("units")
+        return numbers, f"its times, {units}, are not read as dates; the numbers are taken as they stand"
+
+
 def _places(
-    store: Any, data: "xarray.Dataset", key: str, axes: Mapping[str, str], name: str
-) -> "xarray.Dataset | None":
-    """Returns the coordinates of a variable along rows and columns, and its projection; None where there is none."""
+    store: Any, data: "xarray.Dataset", key: str, time: str, axes: Mapping[str, str], name: str
+) -> "tuple[xarray.Dataset | None, str | None]":
+    """Returns the coordinates of a variable along rows and columns, and its projection, and what is left out of them.
+
+    There are none where the file says no places.
+    """
     import xarray
 
     said = data[key].attrs
     mappings = set(re.findall(r"[^\s:]+", str(said.get("grid_mapping", ""))))
     beside = {*str(said.get("coordinates", "")).split(), *map(str, data[key].coords)}
-    found = {}
+    found: dict[str, Any] = {}
+    left_out = []
     for each in map(str, data.variables):
         variable = data.variables[each]
-        placed = set(variable.dims) <= set(axes) and bool(variable.dims)
-        is_place = placed and (each in axes or each in beside or _role(data, each) in ("Y", "X"))
-        if not is_place and not (each in mappings and not variable.dims):
+        if each in mappings and not variable.dims:
+            found[each] = ((), np.int32(0), variable.attrs)  # whose value means nothing, and may not be there
             continue
-        _check_claim(store, f"{name.rpartition('/')[0]}/{each}")
-        found[each] = ([axes[str(axis)] for axis in variable.dims], _values(variable), variable.attrs)
-    if not found:
-        return None
+        along = [str(axis) for axis in variable.dims if axis != time]
+        is_place = (
+            each in axes or _role(data, each) in ("Y", "X") or (each in beside and time not in variable.dims)
+        )
+        if (
+            each == key
+            or not along
+            or not {*along} <= {*axes}
+            or not is_place
+            or _may_be_time(each, variable)
+        ):
+            continue
+        try:
+            _check_beside(store, name, each)
+            values = _values(variable)
+        except ValueError:
+            left_out.append(f"{each} (not all of it is stored)")
+            continue
+        if time in variable.dims:
+            values = np.moveaxis(values, variable.dims.index(time), 0)
+            if any(not np.array_equal(values[0], other, equal_nan=True) for other in values[1:]):
+                left_out.append(f"{each} (it changes with time)")
+                continue
+            values = values[0]
+        found[each] = ([axes[axis] for axis in along], values, variable.attrs)
     try:
         places = xarray.decode_cf(xarray.Dataset(coords=found), decode_times=False, decode_coords=False)
     except (ValueError, TypeError, OverflowError):  # attributes that are none of the conventions
@@ -453,4 +535,5 @@ def _places(
     for place in places.coords.values():
         place.attrs.pop("bounds", None)  # which are not taken along
         place.encoding.clear()
-    return places
+    lost = f"of its places are left out: {', '.join(left_out)}" if left_out else None
+    return (places if found else None), lost

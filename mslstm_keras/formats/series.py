@@ -2,9 +2,9 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +15,12 @@ from mslstm_keras.formats.netcdf import NETCDF, read_netcdf
 from mslstm_keras.formats.pictures import bare_name, unpacked_suffix
 from mslstm_keras.formats.sequence import Sequence
 from mslstm_keras.timing.names import order_frames
-from mslstm_keras.timing.times import time_order
+from mslstm_keras.timing.times import read_times, time_order
 
 if TYPE_CHECKING:
     import xarray
 
-_ROUNDING = 1e-6  # of places that are the same
+_ROUNDING = 1e-2  # of a pixel: places that are the same may differ by so much
 Read = Callable[..., Sequence]
 
 
@@ -64,7 +64,7 @@ def read_series(folder: Path, name: str | None, any_numbers: bool = False) -> Se
         parts.append(part)
         _check_alike(files[0], parts[0], file, part)
         check_count(folder, (sum(len(each.values) for each in parts), *part.values.shape[1:]))
-    values, times = np.concatenate([part.values for part in parts]), _times(files, parts)
+    values, times = np.concatenate([part.values for part in parts]), _times(folder, files, parts)
     if times is not None:
         order = time_order(folder, times)
         if order is not None:
@@ -108,6 +108,7 @@ def _check_alike(first: Path, one: Sequence, second: Path, other: Sequence) -> N
         ValueError: if they do not.
     """
     kinds: dict[str, Callable[[Sequence], object]] = {
+        "variable": lambda each: each.labels and each.labels.name,
         "size, (height, width, channels)": lambda each: each.values.shape[1:],
         "units": lambda each: each.units,
         "valid range": lambda each: each.valid_range,
@@ -129,18 +130,26 @@ def _same_places(one: "xarray.Dataset | None", other: "xarray.Dataset | None") -
     if one is None or other is None:
         return one is other
     return {*one.variables} == {*other.variables} and all(
-        place.dims == other[name].dims and _close(place.values, other[name].values)
+        place.dims == other[name].dims
+        and _close(place.values, other[name].values)
+        and (place.dims or _same_facts(place.attrs, other[name].attrs))
         for name, place in one.variables.items()
     )
 
 
+def _same_facts(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
+    """Returns whether two projections are one, which stands in their attributes."""
+    return {*one} == {*other} and all(np.array_equal(fact, other[name]) for name, fact in one.items())
+
+
 def _close(one: np.ndarray, other: np.ndarray) -> bool:
-    if not np.issubdtype(one.dtype, np.number) or not np.issubdtype(other.dtype, np.number):
+    if not all(np.issubdtype(each.dtype, np.number) for each in (one, other)):
         return np.array_equal(one, other)
-    return np.allclose(one, other, rtol=_ROUNDING, atol=0, equal_nan=True)
+    spacing = np.ptp(one) / max((1, *one.shape)) if one.size else 0
+    return np.allclose(one, other, rtol=0, atol=_ROUNDING * spacing, equal_nan=True)
 
 
-def _times(files: list[Path], parts: list[Sequence]) -> np.ndarray | None:
+def _times(folder: Path, files: list[Path], parts: list[Sequence]) -> np.ndarray | None:
     """Returns the times that files say of their frames; None where none says any, or all the same.
 
     Raises:
@@ -153,7 +162,26 @@ def _times(files: list[Path], parts: list[Sequence]) -> np.ndarray | None:
     if len(found) < len(files):
         lacking = next(file for file, times in zip(files, said, strict=True) if times is None)
         raise ValueError(f"`{lacking}` must say its time, as others do. Received: none")
-    times: np.ndarray = np.concatenate(found)
+    texts = [times.dtype.kind == "U" for times in found]
+    if all(texts):
+        times = read_times(folder, {"time": np.concatenate(found)})
+        if times is None:
+            return None
+        found = [times]
+    kinds = [_kind(times) for times in found]
+    if len({*kinds}) > 1:
+        file, kind = next((file, kind) for file, kind in zip(files, kinds, strict=True) if kind != kinds[0])
+        raise ValueError(
+            f"`{file}` must say its time as the others do. Received: {kind} after {kinds[0]} in {files[0].name}"
+        )
+    times = np.concatenate(found)
     # Numbers may count the frames of each file by itself.
     counted = times.dtype.kind in "iuf" and len(np.unique(times)) < len(times)
     return None if counted or len(np.unique(times)) == 1 < len(files) else times
+
+
+def _kind(times: np.ndarray) -> str:
+    """Returns what times are, in words."""
+    if times.dtype.kind == "O":
+        return f"dates of the calendar {times[0].calendar}"
+    return {"M": "dates", "U": "texts"}.get(times.dtype.kind, "numbers")

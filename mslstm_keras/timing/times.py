@@ -20,7 +20,7 @@ _DATES = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Dates that are written as one number, by its digits."""
 
 
-def read_times(path: Path, axes: Mapping[str, np.ndarray]) -> np.ndarray | None:
+def read_times(path: Path, axes: Mapping[str, np.ndarray], *, of_one: bool = False) -> np.ndarray | None:
     """Reads the times that a file gives of its frames, whatever they are written as.
 
     A warning says which are not read, that times of day are taken to pass midnight, and where axes tell several orders.
@@ -29,10 +29,14 @@ def read_times(path: Path, axes: Mapping[str, np.ndarray]) -> np.ndarray | None:
         path: file, for the warnings.
         axes: name -> (time,) of what may be times: datetime64, dates of another calendar, numbers, dates that are
             written as numbers, or texts.
+        of_one: bool. The file is one of several: a text alone is returned as it is, to be read with those of others.
 
     Returns:
         Times as `time_order` takes them; dates where there are any. None where nothing is read, or several orders.
     """
+    texts = [stored for stored in axes.values() if stored.dtype.kind in "US" or _are_texts(stored)]
+    if of_one and texts and len(texts[0]) == 1:
+        return np.array(_texts(texts[0]))
     read = {name: _read(path, stored) for name, stored in axes.items()}
     found = {name: times for name, times in read.items() if times is not None}
     for name in axes:
@@ -57,9 +61,13 @@ def read_times(path: Path, axes: Mapping[str, np.ndarray]) -> np.ndarray | None:
 def _read(path: Path, stored: np.ndarray) -> np.ndarray | None:
     """Returns times as `time_order` takes them; None where they are not clear."""
     kind = stored.dtype.kind
-    if kind == "M" or not len(stored) or (kind == "O" and not isinstance(stored[0], str | bytes)):
+    if kind == "M" or not len(stored) or (kind == "O" and not _are_texts(stored)):
         return stored
     return _dates_of(stored) if kind in "iuf" else _times_of(path, _texts(stored))
+
+
+def _are_texts(stored: np.ndarray) -> bool:
+    return stored.dtype.kind == "O" and len(stored) > 0 and isinstance(stored[0], str | bytes)
 
 
 def _texts(stored: np.ndarray) -> list[str]:
@@ -160,11 +168,18 @@ def times_behind(times: np.ndarray, count: int) -> np.ndarray | None:
     if not len(intervals) or not isinstance(intervals[0], np.timedelta64 | datetime.timedelta):
         return None  # numbers have no unit
     if times.dtype.kind != "M":
-        even = np.all(intervals == intervals[0])
-        return np.array([found[-1] + int(step) * intervals[0] for step in steps]) if even else None
-    if _are_months(found):
-        months = found.astype("datetime64[M]")
-        return (months[-1] + steps * (months[-1] - months[-2])) + (found[-1] - months[-1])
+        seconds = np.array([interval.total_seconds() for interval in intervals])
+        if np.ptp(seconds) > 0.01 * seconds[0]:
+            return None
+        mean = datetime.timedelta(
+            seconds=round(float(seconds.mean()), 3)
+        )  # without the rounding of float days
+        return np.array([found[-1] + int(step) * mean for step in steps])
+    shift = _month_shift(found)
+    if shift is not None:
+        shifted = found + shift
+        months = shifted.astype("datetime64[M]")
+        return (months[-1] + steps * (months[-1] - months[-2])) + (shifted[-1] - months[-1]) - shift
     usual = _usual(intervals)
     like = np.sort(intervals[np.abs(intervals - usual) <= _UNEVEN * usual])
     return found[-1] + steps * like[len(like) // 2]  # clocks waver
@@ -183,7 +198,7 @@ def _usual(steps: np.ndarray) -> Any:
 def _check_interval(path: Path, times: np.ndarray) -> None:
     """Warns of growing times that are not evenly spaced."""
     steps = np.diff(times)
-    if not len(steps) or (np.issubdtype(times.dtype, np.datetime64) and _are_months(times)):
+    if not len(steps) or (np.issubdtype(times.dtype, np.datetime64) and _month_shift(times) is not None):
         return
     usual = _usual(steps)
     parts = np.array([step / usual for step in steps], "float64")
@@ -205,6 +220,12 @@ def _check_interval(path: Path, times: np.ndarray) -> None:
             f"a gap: the interval is {_text(usual)}, and {int(counts.sum()) - len(counts)} frames are missing, "
             f"{_listing(lacking)}; those beside them are read as neighbours",
         )
+
+
+def _month_shift(times: np.ndarray) -> np.timedelta64 | None:
+    """Returns what makes months of dates, nothing or the day from the ends of months; None if they are none."""
+    shifts = (np.timedelta64(days, "D") for days in (0, 1))
+    return next((shift for shift in shifts if _are_months(times + shift)), None)
 
 
 def _are_months(times: np.ndarray) -> bool:

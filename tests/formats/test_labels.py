@@ -1,5 +1,7 @@
 """Names, times and places of frames, and those of their forecast."""
 
+import datetime
+
 import h5py
 import numpy as np
 import pytest
@@ -46,6 +48,12 @@ def test_a_projection_is_kept(tmp_path):
         assert written.y.attrs["standard_name"] == "projection_y_coordinate"
 
 
+def test_a_mapping_may_name_its_axes():
+    places = xarray.Dataset(coords={"crs": 0, "y": np.arange(4), "x": np.arange(6)})
+    labels = Labels("rain", {"grid_mapping": "crs: x y"}, TIMES, places=places)
+    assert labels.put_on(forecast()).forecast.attrs["grid_mapping"] == "crs: x y"
+
+
 def test_a_mapping_that_is_not_in_the_file_is_not_named():
     labels = Labels("rain", {"grid_mapping": "crs"}, TIMES)
     assert "grid_mapping" not in labels.put_on(forecast()).forecast.attrs
@@ -68,6 +76,10 @@ def test_a_standard_name_goes_with_its_units():
             ["2024-02-15T12:00", "2024-03-15T12:00"],
         ),
         (np.array(["2023-01-01", "2024-01-01"], "datetime64[ns]"), ["2025-01-01T00:00", "2026-01-01T00:00"]),
+        (
+            np.array(["2023-11-30", "2023-12-31", "2024-01-31"], "datetime64[ns]"),  # ends of months
+            ["2024-02-29T00:00", "2024-03-31T00:00"],
+        ),
         (TIMES[:1], None),
         (np.arange(4.0), None),
     ],
@@ -88,6 +100,8 @@ def test_dates_of_another_calendar(tmp_path):
     write_maps(tmp_path / "a.nc", maps)
     with xarray.open_dataset(tmp_path / "a.nc", decode_timedelta=False) as written:
         assert [str(time) for time in written.time.values] == ["2000-03-02 00:00:00", "2000-03-03 00:00:00"]
+    wavering = days.values + np.array([0, 3, -2]) * datetime.timedelta(microseconds=1)  # of float days
+    assert len(labels.put_on(forecast()).time) == len(Labels("t", {}, wavering).put_on(forecast()).time) == 2
     months = xarray.date_range("2000-01-01", periods=4, freq="MS", calendar="noleap", use_cftime=True)
     with pytest.warns(UserWarning, match="counts its frames"):
         assert "frame" in Labels("t", {}, months.values).put_on(forecast()).dims

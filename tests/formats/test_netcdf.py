@@ -1,10 +1,12 @@
 """NetCDF and Zarr written by xarray: axes, times, packing, groups; and files that are damaged or lie."""
 
+import gzip
 import sys
 import tracemalloc
 import warnings
 import zipfile
 
+import h5netcdf
 import h5py
 import numpy as np
 import pytest
@@ -417,3 +419,90 @@ def test_a_zarr_array_that_lacks_chunks_or_claims_too_much(tmp_path, version):
     zarr.create_array(tmp_path / "b.zarr", **made)
     with pytest.raises(ValueError, match="bytes of values claimed"):
         read_clip(tmp_path / "b.zarr")
+
+
+def test_a_projection_that_was_never_written(tmp_path):
+    """Of a grid mapping only the attributes count, so many programs leave its value out."""
+    with h5netcdf.File(tmp_path / "a.nc", "w") as file:
+        file.dimensions = {"time": 2, "y": 4, "x": 5}
+        rain = file.create_variable("rain", ("time", "y", "x"), "f4", data=random_frames(2, 4, 5))
+        rain.attrs["grid_mapping"] = "crs"
+        file.create_variable("crs", (), "i4").attrs["grid_mapping_name"] = "latitude_longitude"
+    labels = read_netcdf(tmp_path / "a.nc", None).labels
+    assert labels.places.crs.attrs["grid_mapping_name"] == "latitude_longitude"
+
+
+def test_coordinates_of_the_group_around(tmp_path):
+    with h5netcdf.File(tmp_path / "a.nc", "w") as file:
+        file.dimensions = {"time": 2, "y": 4, "x": 5}
+        time = file.create_variable("time", ("time",), "i4", data=np.array([1, 0]))
+        time.attrs["units"] = "hours since 2024-01-01"
+        file.create_variable("y", ("y",), "f8", data=np.arange(4.0))
+        rain = random_frames(2, 4, 5)
+        file.create_group("data").create_variable("rain", ("time", "y", "x"), "f4", data=rain)
+    with pytest.warns(
+        UserWarning, match="frames are sorted by their times, 2024-01-01T00:00 to 2024-01-01T01:00"
+    ):
+        sequence = read_netcdf(tmp_path / "a.nc", None)
+    np.testing.assert_array_equal(sequence.values[..., 0], rain[::-1])
+    np.testing.assert_array_equal(sequence.labels.places.y, np.arange(4))
+
+
+@pytest.mark.parametrize(
+    "units", [("degrees_N", "degrees_E"), ("degree_north", "degree_east"), ("degreeN", "degreeE")]
+)
+def test_units_of_latitude_and_longitude(tmp_path, units):
+    data = rain(dims=("time", "b", "a"))
+    data = data.assign_coords(
+        {"a": ("a", np.arange(5), {"units": units[1]}), "b": ("b", np.arange(6), {"units": units[0]})}
+    )
+    save(tmp_path / "a.nc", data.transpose("a", "time", "b"))
+    np.testing.assert_array_equal(read_clip(tmp_path / "a.nc")[..., 0], data.values)
+
+
+def test_axes_that_only_their_place_tells(tmp_path):
+    data = rain().rename(time="ocean_time", y="eta_rho", x="xi_rho")
+    save(tmp_path / "a.nc", data)
+    with pytest.warns(UserWarning, match="its axes eta_rho, xi_rho are taken for y, x"):
+        np.testing.assert_array_equal(read_clip(tmp_path / "a.nc")[..., 0], data.values)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_places_with_an_axis_of_time(tmp_path, moves):
+    """WRF repeats latitudes and longitudes for each time, as its grid might move."""
+    latitudes = np.repeat(np.linspace(50, 51, 30).reshape(1, 6, 5), 4, axis=0)
+    latitudes[3] += moves
+    data = rain().to_dataset().assign_coords(XLAT=(("time", "y", "x"), latitudes, {"units": "degree_north"}))
+    save(tmp_path / "a.nc", data)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        labels = read_netcdf(tmp_path / "a.nc", "rain").labels
+    texts = [str(each.message) for each in said]
+    if moves:
+        assert labels.places is None or "XLAT" not in labels.places
+        assert len(texts) == 1 and "places are left out: XLAT (it changes with time)" in texts[0]
+    else:
+        np.testing.assert_array_equal(labels.places.XLAT, latitudes[0])
+        assert not texts
+
+
+def test_times_of_analyses(tmp_path):
+    data = rain().isel(time=[1, 0])
+    data["time"].attrs["standard_name"] = "forecast_reference_time"
+    save(tmp_path / "a.nc", data)
+    with pytest.warns(UserWarning, match="frames are sorted by their times"):
+        np.testing.assert_array_equal(read_clip(tmp_path / "a.nc")[..., 0], rain().values[:2])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(b"CDF"), "packed: unpack it"),
+        (b"", "no NetCDF"),
+        (b"<html>not found</html>", "no NetCDF"),
+    ],
+)
+def test_what_is_no_netcdf(tmp_path, content, message):
+    (tmp_path / "a.nc").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_clip(tmp_path / "a.nc")

@@ -171,6 +171,11 @@ def test_coordinates_are_no_frames(tmp_path):
         (lambda data: data.drop_vars("lon"), "must have the places of the others"),
         (lambda data: data.drop_vars("time"), r"3\.nc` must say its time, as others do"),
         (lambda data: data.rename(rain="snow"), r"3\.nc` must hold the variable /rain"),
+        (lambda data: data.rename(rain="snow"), r"one variable, with the others\. Received: snow after rain"),
+        (
+            lambda data: data.assign_coords(time=3.0),
+            r"3\.nc` must say its time as the others do\. Received: numbers after dates in 0\.nc",
+        ),
         (saying(units="mm"), r"frames of one units, with the others\. Received: mm after None"),
         (saying(valid_max=np.float32(9)), "one valid range, with the others"),
     ],
@@ -179,9 +184,105 @@ def test_files_that_are_not_alike_are_refused(tmp_path, other, message):
     for number, time in enumerate(TIMES):
         data = maps(number, time)
         save(tmp_path / "maps", f"{number}.nc", other(data) if number == 3 else data)
-    path = f"{tmp_path / 'maps'}:/rain" if "variable" in message else tmp_path / "maps"
+    path = f"{tmp_path / 'maps'}:/rain" if "hold the variable" in message else tmp_path / "maps"
     with pytest.raises(ValueError, match=message):
         read_clip(path)
+
+
+def test_satellites_over_two_places_are_not_one_clip(tmp_path):
+    """GOES-East and -West have the same x and y; what differs is said by attributes of the projection."""
+    for number, longitude in enumerate((-75.0, -137.0)):
+        crs = ((), 0, {"grid_mapping_name": "geostationary", "longitude_of_projection_origin": longitude})
+        data = maps(number, TIMES[number], grid_mapping="crs").assign(crs=crs)
+        save(tmp_path / "maps", f"{number}.nc", data)
+    with pytest.raises(ValueError, match="must have the places of the others"):
+        read_clip(tmp_path / "maps")
+
+
+def test_places_that_differ_by_rounding_are_the_same(tmp_path):
+    for number, time in enumerate(TIMES):
+        data = maps(number, time).assign_coords(lon=np.linspace(-1, 1, 6) + number * 1e-15)
+        save(tmp_path / "maps", f"{number}.nc", data)
+    np.testing.assert_array_equal(read(tmp_path / "maps").frames[..., 0], VALUES)
+
+
+@pytest.mark.parametrize(
+    "shaped",
+    [
+        lambda data: data.reset_coords("time"),  # no attribute names it
+        lambda data: data.assign_coords(time=str(data.time.values)[:16]).reset_coords("time"),
+        lambda data: data.expand_dims(band=[1]),
+        lambda data: data.expand_dims(height=1).assign_coords(height=("height", [2.0], {"axis": "Z"})),
+    ],
+)
+def test_what_lies_beside_one_map(tmp_path, shaped):
+    for number, time in enumerate(TIMES):
+        data = shaped(maps(number, time).isel({}))
+        save(tmp_path / "maps", f"{number}.nc", data)
+    clip = read(tmp_path / "maps")
+    np.testing.assert_array_equal(clip.frames[..., 0], VALUES)
+    np.testing.assert_array_equal(clip.labels.times, TIMES)
+
+
+def test_a_line_of_a_scan_has_its_own_time(tmp_path):
+    for number in range(2):
+        scanned = TIMES[number] + np.arange(4) * np.timedelta64(1, "s")
+        save(tmp_path / "maps", f"{number}.nc", maps(number).assign_coords(time=("lat", scanned)))
+    clip = read(tmp_path / "maps")
+    np.testing.assert_array_equal(clip.frames[..., 0], VALUES[:2])
+    assert clip.labels.times is None and "time" not in clip.labels.places.coords
+
+
+def test_texts_of_times_are_read_together(tmp_path):
+    """The first could be the second of January, all of them are not."""
+    for number, day in enumerate((1, 2, 3)):
+        save(tmp_path / "maps", f"{3 - number}.nc", maps(number).assign(time=((), f"0{day}/02/2024")))
+    with pytest.warns(
+        UserWarning, match="frames are sorted by their times, 2024-02-01T00:00 to 2024-02-03T00:00"
+    ):
+        np.testing.assert_array_equal(read_clip(tmp_path / "maps")[..., 0], VALUES[:3])
+    for number, word in enumerate(("left", "right", "top")):
+        save(tmp_path / "words", f"{number}.nc", maps(number).assign(time=((), word)))
+    with pytest.warns(UserWarning, match="its times left, right, top are not read, frames stay in the order"):
+        np.testing.assert_array_equal(read_clip(tmp_path / "words")[..., 0], VALUES[:3])
+
+
+def test_bounds_of_places_are_no_frames(tmp_path):
+    grid = np.linspace(0, 1, 24).reshape(4, 6)
+    for number, time in enumerate(TIMES):
+        data = maps(number, time)
+        for name, units in (("lat2", "degrees_north"), ("lon2", "degrees_east")):
+            data = data.assign_coords(
+                {name: (("lat", "lon"), grid, {"units": units, "bounds": f"{name}_corners"})}
+            )
+            data = data.assign({f"{name}_corners": (("lat", "lon", "corner"), np.zeros((4, 6, 4)))})
+        save(tmp_path / "maps", f"{number}.nc", data)
+    np.testing.assert_array_equal(read(tmp_path / "maps").frames[..., 0], VALUES)
+
+
+def test_times_of_hdf5_have_units(tmp_path):
+    (tmp_path / "maps").mkdir()
+    for number, (base, hours) in enumerate((("2024-01-01", 12), ("2024-01-02", 6))):
+        with h5py.File(tmp_path / "maps" / f"{number}.h5", "w") as file:
+            file["group/rain"] = VALUES[number]
+            file["time"] = hours
+            file["time"].attrs["units"] = np.bytes_(f"hours since {base}")
+    clip = read(tmp_path / "maps")
+    np.testing.assert_array_equal(clip.frames[..., 0], VALUES[:2])
+    assert clip.labels.times.astype("datetime64[h]").astype(str).tolist() == [
+        "2024-01-01T12",
+        "2024-01-02T06",
+    ]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_hdf5_frames_of_several_channels(tmp_path, channels):
+    values = np.random.default_rng(1).random((3, 4, 6, channels), "float32")
+    (tmp_path / "maps").mkdir()
+    for number in range(3):
+        with h5py.File(tmp_path / "maps" / f"{number}.h5", "w") as file:
+            file["rain"] = values[number]
+    np.testing.assert_array_equal(read_clip(tmp_path / "maps", channels), values)
 
 
 def test_a_file_that_is_cut_off_is_named(tmp_path):
