@@ -22,10 +22,12 @@ from mslstm_keras.formats.checks import (
     warn_of_time_last,
     whole_data_set,
 )
+from mslstm_keras.formats.coordinates import dates_of
 from mslstm_keras.formats.labels import Labels, texts_of, words_of
-from mslstm_keras.formats.netcdf import NETCDF, TIME_NAMES, ZARR, ZIP, dates_of, read_netcdf
+from mslstm_keras.formats.netcdf import NETCDF, read_netcdf
 from mslstm_keras.formats.packing import MISSING, PACKED, are_values, stored_dtype, units_of, unpack
 from mslstm_keras.formats.sequence import Sequence
+from mslstm_keras.formats.stores import TIME_NAMES, ZARR, ZIP
 from mslstm_keras.importing import needed
 from mslstm_keras.timing.times import read_times, time_order
 

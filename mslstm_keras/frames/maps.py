@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mslstm_keras.files import replacing
-from mslstm_keras.formats.netcdf import holds_store
+from mslstm_keras.formats.stores import holds_store
 from mslstm_keras.importing import check_installed
 
 if TYPE_CHECKING:

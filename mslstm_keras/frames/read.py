@@ -19,11 +19,12 @@ from mslstm_keras.formats.colours import Colour, ColoursSeen, read_colour_scale,
 from mslstm_keras.formats.fitting import Fitting, cut_out
 from mslstm_keras.formats.folders import frame_files
 from mslstm_keras.formats.labels import Labels
-from mslstm_keras.formats.netcdf import NETCDF, ZARR, is_zarr, read_netcdf
+from mslstm_keras.formats.netcdf import NETCDF, read_netcdf
 from mslstm_keras.formats.pictures import ANIMATIONS, PICTURES, read_pictures, unpacked_suffix
 from mslstm_keras.formats.remarks import Remarks
 from mslstm_keras.formats.sequence import Sequence
 from mslstm_keras.formats.series import is_series, read_series
+from mslstm_keras.formats.stores import ZARR, is_zarr
 from mslstm_keras.formats.videos import VIDEOS
 from mslstm_keras.frames.scales import (
     RATE_UNITS,

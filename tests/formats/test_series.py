@@ -135,6 +135,14 @@ def test_what_is_assumed_of_several_files_is_said_once(tmp_path):
     assert "its axes file, a, b are taken for time, y, x (3 files, such as 0.nc)" in text
 
 
+def test_one_axis_that_is_known_tells_the_other(tmp_path):
+    for number in range(3):
+        data = xarray.Dataset({"rain": (("b", "lat"), VALUES[number].T)}, {"lat": PLACES["lat"]})
+        save(tmp_path / "maps", f"{number}.nc", data)
+    with pytest.warns(UserWarning, match="its axis b is taken for x"):
+        np.testing.assert_array_equal(read_clip(tmp_path / "maps")[..., 0], VALUES[:3])
+
+
 def test_a_variable_is_named(tmp_path):
     for number, time in enumerate(TIMES):
         data = maps(number, time).assign(quality=(("lat", "lon"), 1 - VALUES[number]))

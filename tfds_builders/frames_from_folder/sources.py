@@ -11,8 +11,9 @@ import numpy as np
 
 from mslstm_keras.formats.arrays import HDF5
 from mslstm_keras.formats.folders import is_companion, is_system_file
-from mslstm_keras.formats.netcdf import NETCDF, is_zarr
+from mslstm_keras.formats.netcdf import NETCDF
 from mslstm_keras.formats.pictures import ANIMATIONS
+from mslstm_keras.formats.stores import is_zarr
 from mslstm_keras.frames.read import CLIPS, clip_shape, data_range, read_clip, scale_in
 from mslstm_keras.timing.names import counting_order
 from tfds_builders.windows import window_starts
