@@ -10,7 +10,15 @@ import numpy as np
 from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.formats.labels import forecast_coordinates
 from mslstm_keras.frames.rain import QUANTITY
-from mslstm_keras.frames.scales import Scale, parse_scale, scale_of_units, to_pixels
+from mslstm_keras.frames.scales import (
+    RATE_UNITS,
+    Scale,
+    parse_scale,
+    rate_factor,
+    scale_of_units,
+    to_pixels,
+    units_factor,
+)
 from mslstm_keras.radar.grids import ground_spacing
 from mslstm_keras.radar.sequence import STRAYING
 
@@ -112,6 +120,7 @@ def last_maps(given: Any, count: int, scale: str | None) -> Maps:
     interval = _interval(maps, given.attrs.get("interval_minutes"))
     maps = maps.load() if maps.chunks is None else maps.compute()
     chosen = _scale(maps, scale)
+    maps = _in_units(maps, chosen)
     values = maps.values if maps.ndim == 4 else maps.values[..., np.newaxis]
     frames = to_pixels(values, chosen, name=str(maps.name)) if chosen else values
     missing = np.isnan(frames)
@@ -219,11 +228,22 @@ def _scale(maps, text):
     units = maps.attrs.get("units")
     if text is not None:
         return parse_scale(text)
-    scale = scale_of_units(units)
-    if scale:
+    if rate_factor(units):
+        scale = scale_of_units(RATE_UNITS)
         warnings.warn(
             f"`scale` is {scale}, as the maps are in {units} and nothing else is said", stacklevel=4
         )
-    elif units not in (None, "", "1"):
+        return scale
+    if units not in (None, "", "1"):
         raise ValueError(f"`scale` must be given for maps in units of their own. Received: units {units!r}")
-    return scale
+    return None
+
+
+def _in_units(maps, scale):
+    """Returns maps in the units of a scale: mm/h of all rates of rain."""
+    units = maps.attrs.get("units")
+    factor = units_factor(None if units == "1" else units, scale.units if scale else "", "`frames`")
+    if factor == 1:
+        return maps
+    attributes = {name: each for name, each in maps.attrs.items() if name != "standard_name"}
+    return (maps * np.float32(factor)).assign_attrs({**attributes, "units": RATE_UNITS})

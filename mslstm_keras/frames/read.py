@@ -35,6 +35,7 @@ from mslstm_keras.frames.scales import (
     parse_scale,
     rate_factor,
     scale_of_units,
+    units_factor,
 )
 from mslstm_keras.integers import is_whole
 
@@ -426,28 +427,16 @@ def _in_scale_units(sequence: Sequence, path: Path, code: Code | None) -> Sequen
     Raises:
         ValueError: if the scale is one of rain, and the file has units of something else.
     """
-    units = code.scale.units if isinstance(code, Coder) else None if code else RATE_UNITS
-    if not units or not sequence.units or _plain(units) == _plain(sequence.units):
+    if code is None and rate_factor(sequence.units) is None:
         return sequence
-    factor = rate_factor(sequence.units)
-    if rate_factor(units) != 1:
-        warnings.warn(f"`{path}` has numbers in {sequence.units}, which are read as {units}", stacklevel=5)
-    elif factor is None and code:
-        raise ValueError(
-            f"`{path}` must hold rates of rain, as the scale is in {units}; one without units (`--range LOW:HIGH`) "
-            f"takes numbers as they stand. Received: units {sequence.units}"
-        )
-    elif factor is not None and factor != 1:
-        warnings.warn(f"`{path}`: rates in {sequence.units} are read as mm/h, times {factor:g}", stacklevel=5)
-        values, valid = sequence.values * np.float32(factor), sequence.valid_range
-        if valid is not None:
-            valid = (factor * valid[0], factor * valid[1])
-        return dataclasses.replace(sequence, values=values, units=RATE_UNITS, valid_range=valid)
-    return sequence
-
-
-def _plain(units: str) -> str:
-    return "".join(units.split()).casefold()
+    units = code.scale.units if isinstance(code, Coder) else "" if code else RATE_UNITS
+    factor = units_factor(sequence.units, units, f"`{path}`")
+    if factor == 1:
+        return sequence
+    values, valid = sequence.values * np.float32(factor), sequence.valid_range
+    if valid is not None:
+        valid = (factor * valid[0], factor * valid[1])
+    return dataclasses.replace(sequence, values=values, units=RATE_UNITS, valid_range=valid)
 
 
 def _scale_of(sequence: Sequence) -> Scale | None:

@@ -232,6 +232,39 @@ def scale_of_units(units: str | None) -> Scale | None:
     return RAIN_SCALES["dwd"] if rate_factor(units) == 1 else None
 
 
+def units_factor(units: str | None, of_scale: str, name: str) -> float:
+    """Returns what numbers in some units are multiplied by for a scale in others: 1 but for rates of rain.
+
+    A warning says which rates are read as mm/h, and of other quantities that the units differ.
+
+    Args:
+        units: those of the numbers; None where nobody knows them.
+        of_scale: units of the scale; "" for numbers without.
+        name: str. What warnings and the error call the numbers.
+
+    Raises:
+        ValueError: if the scale is one of rain, and the numbers are something else.
+    """
+    if not of_scale or not units or _plain(of_scale) == _plain(units):
+        return 1.0
+    factor = rate_factor(units)
+    if rate_factor(of_scale) != 1:
+        warnings.warn(f"{name} has numbers in {units}, which are read as {of_scale}", stacklevel=3)
+        return 1.0
+    if factor is None:
+        raise ValueError(
+            f"{name} must hold rates of rain, as the scale is in {of_scale}; one without units (`--range LOW:HIGH`) "
+            f"takes numbers as they stand. Received: units {units}"
+        )
+    if factor != 1:
+        warnings.warn(f"{name}: rates in {units} are read as mm/h, times {factor:g}", stacklevel=3)
+    return factor
+
+
+def _plain(units: str) -> str:
+    return "".join(units.split()).casefold()
+
+
 def scale_of_values(low: float, high: float, units: str) -> LinearScale:
     """Returns the linear scale whose ends are the least and the largest of some values.
 

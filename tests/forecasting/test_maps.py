@@ -174,6 +174,25 @@ def test_maps_without_times_or_units_are_pixels(model):
     assert future.lead.values.tolist() == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("scale", [None, "rain:dwd"])
+def test_rates_in_other_units_are_forecast_as_rates(model, scale):
+    maps = rain()
+    flux = (maps / np.float32(3600)).assign_attrs(maps.attrs)
+    flux["rain_rate"].attrs.update(maps.rain_rate.attrs, units="kg m-2 s-1", standard_name="rainfall_flux")
+    with pytest.warns(UserWarning, match="`frames`: rates in kg m-2 s-1 are read as mm/h, times 3600"):
+        future = quietly(model, flux, scale=scale).rain_rate
+    np.testing.assert_allclose(future, quietly(model, maps).rain_rate, atol=1e-3)
+    assert future.attrs["units"] == "mm/h" and "standard_name" not in future.attrs
+
+
+def test_a_scale_of_other_units_is_told_or_refused(model):
+    maps = rain().rain_rate.assign_attrs(units="K")
+    with pytest.raises(ValueError, match=r"`frames` must hold rates of rain, .* Received: units K"):
+        quietly(model, maps, scale="rain:dwd")
+    with pytest.warns(UserWarning, match="`frames` has numbers in K, which are read as degC"):
+        quietly(model, maps, scale="0:20 degC")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
