@@ -246,4 +246,6 @@ def _in_units(maps, scale):
     if factor == 1:
         return maps
     attributes = {name: each for name, each in maps.attrs.items() if name != "standard_name"}
-    return (maps * np.float32(factor)).assign_attrs({**attributes, "units": RATE_UNITS})
+    found = maps * np.float32(factor)
+    found.attrs = {**attributes, "units": RATE_UNITS}
+    return found
