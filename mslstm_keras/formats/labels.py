@@ -89,9 +89,8 @@ class Labels:
         of_frames = [name for name, each in forecast.data_vars.items() if {"y", "x"} <= set(each.dims)]
         if self.unobserved is not None:
             observed = xarray.DataArray(~self.unobserved, dims=("y", "x", "channel"))
-            if (
-                forecast.sizes.get("channel") != observed.sizes["channel"]
-            ):  # colour became grey, or grey colour
+            channels = forecast.sizes.get("channel")
+            if channels != observed.sizes["channel"]:  # colour became grey, or grey colour
                 observed = observed.all("channel")
             forecast = forecast.assign({name: forecast[name].where(observed) for name in of_frames})
         called = self.attributes.get("long_name", self.name)

@@ -145,7 +145,8 @@ def _same_facts(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
 def _close(one: np.ndarray, other: np.ndarray) -> bool:
     if not all(np.issubdtype(each.dtype, np.number) for each in (one, other)):
         return np.array_equal(one, other)
-    spacing = np.ptp(one) / max((1, *one.shape)) if one.size else 0
+    seen = one[~np.isnan(one)]
+    spacing = np.ptp(seen) / max((1, *one.shape)) if seen.size else 0
     return np.allclose(one, other, rtol=0, atol=_ROUNDING * spacing, equal_nan=True)
 
 
@@ -176,8 +177,15 @@ def _times(folder: Path, files: list[Path], parts: list[Sequence]) -> np.ndarray
         )
     times = np.concatenate(found)
     # Numbers may count the frames of each file by itself.
-    counted = times.dtype.kind in "iuf" and len(np.unique(times)) < len(times)
-    return None if counted or len(np.unique(times)) == 1 < len(files) else times
+    if times.dtype.kind in "iuf" and len(np.unique(times)) < len(times):
+        return None
+    if len(np.unique(times)) == 1 < len(files):
+        warnings.warn(
+            f"`{folder}`: all files say the same time, {times[0]}, so frames are in the order of the names",
+            stacklevel=5,
+        )
+        return None
+    return times
 
 
 def _kind(times: np.ndarray) -> str:

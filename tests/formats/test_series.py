@@ -100,6 +100,28 @@ def test_files_without_times_are_in_the_order_of_their_names(tmp_path, counted):
     assert clip.labels.times is None
 
 
+def test_files_of_one_time_are_in_the_order_of_their_names(tmp_path):
+    for number in range(3):
+        save(tmp_path / "maps", f"{2 - number}.nc", maps(number, TIMES[0]))
+    with pytest.warns(
+        UserWarning, match="all files say the same time, 2024-05-01T00:00:00.* order of the names"
+    ):
+        clip = read_labelled(tmp_path / "maps", 1)
+    np.testing.assert_array_equal(clip.frames[..., 0], VALUES[[2, 1, 0]])
+    assert clip.labels.times is None
+
+
+def test_places_may_be_unknown_beyond_the_horizon(tmp_path):
+    """A geostationary satellite sees pixels that are no place on earth."""
+    latitudes = np.where(np.eye(4, 6) > 0, np.nan, np.linspace(0, 1, 24).reshape(4, 6))
+    for number, time in enumerate(TIMES):
+        data = maps(number, time).assign_coords(
+            latitude=(("lat", "lon"), latitudes, {"units": "degrees_north"})
+        )
+        save(tmp_path / "maps", f"{number}.nc", data)
+    np.testing.assert_array_equal(read(tmp_path / "maps").labels.places.latitude, latitudes)
+
+
 def test_a_gap_between_times_is_told(tmp_path):
     for number in (0, 1, 3, 4):
         save(tmp_path / "maps", f"{number}.nc", maps(number, TIMES[number]))
