@@ -101,9 +101,8 @@ def write_maps(path: str | os.PathLike[str], maps: "xarray.Dataset") -> None:
             )  # 3 says nothing of consolidated metadata
             return
         for name, values in maps.data_vars.items():
-            axes = [dim for dim in values.dims if dim != "channel"][
-                -2:
-            ]  # of places, whatever they are called
+            # Those of places, whatever they are called.
+            axes = [dim for dim in values.dims if dim != "channel"][-2:]
             chunks = [min(CHUNK if dim in axes else 1, size) for dim, size in values.sizes.items()]
             packing = {"zlib": True, "complevel": 4, "shuffle": True, "chunksizes": tuple(chunks)}
             encoding[name] = {**packing, "_FillValue": np.float32(np.nan)}

@@ -34,7 +34,7 @@ def read_times(path: Path, axes: Mapping[str, np.ndarray], *, of_one: bool = Fal
     Returns:
         Times as `time_order` takes them; dates where there are any. None where nothing is read, or several orders.
     """
-    texts = [stored for stored in axes.values() if stored.dtype.kind in "US" or _are_texts(stored)]
+    texts = [stored for stored in axes.values() if _are_texts(stored)]
     if of_one and texts and len(texts[0]) == 1:
         return np.array(_texts(texts[0]))
     read = {name: _read(path, stored) for name, stored in axes.items()}
@@ -67,7 +67,8 @@ def _read(path: Path, stored: np.ndarray) -> np.ndarray | None:
 
 
 def _are_texts(stored: np.ndarray) -> bool:
-    return stored.dtype.kind == "O" and len(stored) > 0 and isinstance(stored[0], str | bytes)
+    words = stored.dtype.kind == "O" and len(stored) > 0 and isinstance(stored[0], str | bytes)
+    return words or stored.dtype.kind in "US"
 
 
 def _texts(stored: np.ndarray) -> list[str]:
@@ -171,9 +172,8 @@ def times_behind(times: np.ndarray, count: int) -> np.ndarray | None:
         seconds = np.array([interval.total_seconds() for interval in intervals])
         if np.ptp(seconds) > 0.01 * seconds[0]:
             return None
-        mean = datetime.timedelta(
-            seconds=round(float(seconds.mean()), 3)
-        )  # without the rounding of float days
+        # To the millisecond, without the rounding of days that are stored as floats.
+        mean = datetime.timedelta(seconds=round(float(seconds.mean()), 3))
         return np.array([found[-1] + int(step) * mean for step in steps])
     shift = _month_shift(found)
     if shift is not None:
