@@ -1,6 +1,7 @@
 """What a SavedModel needs for its signatures, and nothing else."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -41,6 +42,33 @@ def test_what_has_an_effect_stays(tmp_path):
     loaded = tf.saved_model.load(str(tmp_path))
     result = loaded.signatures["doubled"](x=tf.constant([1.0, 2.0]))
     assert result["y"].numpy().tolist() == [2.0, 4.0] and loaded.calls.numpy() == 1
+
+
+class Repeated(tf.Module):
+    """A function that computes the same twice, and draws twice."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], "float32", name="x")])
+    def all(self, x):
+        return {
+            "sum": tf.sin(x) + tf.sin(x),
+            "again": tf.sin(x),
+            "other": tf.sin(2 * x),
+            "draws": tf.stack([tf.random.uniform([]), tf.random.uniform([])]),
+        }
+
+
+def test_what_is_equal_is_there_once_but_for_what_is_drawn(tmp_path):
+    module = Repeated()
+    tf.saved_model.save(module, str(tmp_path), signatures={"all": module.all})
+    assert operations(tmp_path).count("Sin") == 4
+    prune_saved_model(tmp_path)
+    assert operations(tmp_path).count("Sin") == 2 and operations(tmp_path).count("RandomUniform") == 2
+    x = np.array([0.5, 1.0], np.float32)
+    result = tf.saved_model.load(str(tmp_path)).signatures["all"](x=tf.constant(x))
+    np.testing.assert_allclose(result["again"], np.sin(x), rtol=1e-6)
+    np.testing.assert_allclose(result["sum"], 2 * np.sin(x), rtol=1e-6)
+    np.testing.assert_allclose(result["other"], np.sin(2 * x), rtol=1e-6)
+    assert result["draws"][0] != result["draws"][1]
 
 
 def test_the_fingerprint_is_that_of_the_smaller_graph(tmp_path):
