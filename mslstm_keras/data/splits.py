@@ -1,10 +1,11 @@
 """Clips of a prepared split, or of a file."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 
-from mslstm_keras.data.catalogue import facts_of, find_builder
+from mslstm_keras.data.catalogue import facts_of, find_builder, prepared_variants
 from mslstm_keras.data.clips import Clips, in_unit_range
 from mslstm_keras.formats.arrays import open_clips
 
@@ -34,7 +35,7 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
     if split not in builder.info.splits:
         raise ValueError(
             f"`data` must be prepared, by `mslstm data prepare {data}`. Received: {data!r}, without a split "
-            f"{split!r} in {builder.data_dir}"
+            f"{split!r} in {builder.data_dir}{_what_is_there(builder)}"
         )
     source = random_access(builder, split)
 
@@ -58,6 +59,14 @@ def split_clips(data: str, split: str, data_dir: str | os.PathLike[str] | None =
         facts.quantity,
         facts.spacing_metres,
     )
+
+
+def _what_is_there(builder):
+    """Returns which others of a data set are prepared, for who looks for one by another name."""
+    config = Path(builder.data_dir).parent
+    names = prepared_variants(config.parent, [config.name])
+    listed = ", ".join(f"{builder.name}/{name}" for name in names)
+    return f" (prepared there: {listed})" if names else ""
 
 
 def _file_clips(path, split):

@@ -74,6 +74,12 @@ def test_unprepared_data_is_refused_with_the_command(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_refusal_names_what_is_prepared(data_dir):
+    other = "moving_mnist_clips/fashion"
+    with pytest.raises(ValueError, match=re.escape(f"{other}/1.0.0 (prepared there: {OPTDIGITS})")):
+        split_clips(other, "train", data_dir)
+
+
 @pytest.mark.parametrize("channels", [(), (3,)])
 def test_a_file_of_clips_is_split_at_its_last_tenth(tmp_path, channels):
     whole = np.random.default_rng(0).integers(0, 256, (25, 3, 4, 4, *channels), dtype="uint8")
