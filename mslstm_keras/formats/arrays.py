@@ -17,6 +17,7 @@ from mslstm_keras.formats.checks import (
     check_array,
     check_frame,
     check_missing,
+    how_to_choose,
     listing,
     reading,
     warn_of_time_last,
@@ -267,9 +268,7 @@ def _find_data_set(path: Path, file: "h5py.File", name: str | None, of_one: bool
     if name is None:
         names = [key for key, count in axes.items() if count in (3, 4)]
         names = names or [key for key, count in axes.items() if of_one and count == 2]
-        rule = (
-            f"one data set of 3 or 4 axes, or say which by {path.parent.name if of_one else path.name}:/name"
-        )
+        rule = f"one data set of 3 or 4 axes, or {how_to_choose(path, of_one)}"
     else:
         names = [key for key in axes if key == "/" + name.strip("/")]
         rule = f"the data set /{name.strip('/')}"

@@ -248,6 +248,12 @@ def listing(names: Iterable[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + more if names else "none"
 
 
+def how_to_choose(path: Path, of_one: bool) -> str:
+    """Returns how to say which of several data sets, or variables, of a file is meant; with `of_one`, of its folder."""
+    place = path.parent if of_one else path
+    return f"say which by {place.name or place}:/name"  # the folder "." has no name
+
+
 def check_count(path: Path, shape: tuple[int, ...]) -> None:
     """Makes sure, before memory is taken, that a clip is not too large."""
     if math.prod(shape) > MOST_VALUES:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mslstm_keras.formats.checks import check_array, check_count, listing, reading
+from mslstm_keras.formats.checks import check_array, check_count, how_to_choose, listing, reading
 from mslstm_keras.formats.coordinates import called, places_along, stated_role, times_along, with_axes
 from mslstm_keras.formats.labels import Labels, texts_of
 from mslstm_keras.formats.packing import PACKED, are_values, stored_dtype, units_of, unpack
@@ -97,7 +97,7 @@ def _choose(path: Path, variables: Mapping[str, Any], name: str | None, of_one: 
     wanted = None if name is None else "/" + name.strip("/")
     found = [key for key in variables if wanted in (None, key)]
     if len(found) != 1:
-        rule = f"one variable of time, y and x, or say which by {path.parent.name if of_one else path.name}:/name"
+        rule = f"one variable of time, y and x, or {how_to_choose(path, of_one)}"
         raise ValueError(
             f"`{path}` must hold {f'the variable {wanted}, of time, y and x' if wanted else rule}. "
             f"Received: {listing(found or variables)}"

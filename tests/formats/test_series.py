@@ -176,6 +176,16 @@ def test_a_variable_is_named(tmp_path):
         np.testing.assert_array_equal(clip.frames[..., 0], 1 - VALUES)
 
 
+@pytest.mark.parametrize("suffix", [".nc", ".h5"])
+def test_the_current_folder_is_named_too(tmp_path, monkeypatch, suffix):
+    monkeypatch.chdir(tmp_path)
+    with h5py.File(f"0{suffix}", "w") as file:
+        file["rain"] = file["quality"] = VALUES[0]
+    with pytest.raises(ValueError, match=r"or say which by \.:/name\. Received: "):
+        read_clip(".")
+    np.testing.assert_array_equal(read_clip(".:/rain")[..., 0], VALUES[:1])
+
+
 def test_coordinates_are_no_frames(tmp_path):
     grid = np.linspace(0, 1, 24, dtype="float32").reshape(4, 6)
     for number, time in enumerate(TIMES):
