@@ -1,5 +1,6 @@
 """Maps with times and places, as xarray has them: how frames are taken from them, and put back as a forecast."""
 
+import re
 import sys
 import warnings
 from dataclasses import dataclass
@@ -85,7 +86,13 @@ class Maps:
         facts = {
             name: value for name, value in self._given.attrs.items() if name != "forecast_reference_time"
         }
-        return future.to_dataset().assign_attrs(facts)
+        return future.to_dataset().assign_coords(self._mapping()).assign_attrs(facts)
+
+    def _mapping(self):
+        """Returns the grid mapping where it is a variable beside the maps, as `xarray.open_dataset` leaves it."""
+        names = re.findall(r"[^\s:]+", str(self._last.attrs.get("grid_mapping", "")))  # "crs", or "crs: x y"
+        beside = self._given.data_vars
+        return {name: beside[name] for name in names if name in beside and not beside[name].dims}
 
 
 def last_maps(given: Any, count: int, scale: str | None) -> Maps:
@@ -131,7 +138,9 @@ def last_maps(given: Any, count: int, scale: str | None) -> Maps:
             stacklevel=3,
         )
     frames = np.where(missing, np.zeros((), frames.dtype), frames)
-    return Maps(frames, given, maps.isel(time=-1), chosen, interval, missing[-1])
+    # What else changes from map to map, such as the hour of the day, is not that of the maps of the forecast.
+    changing = [name for name, each in maps.coords.items() if "time" in each.dims and name != "time"]
+    return Maps(frames, given, maps.isel(time=-1).drop_vars(changing), chosen, interval, missing[-1])
 
 
 def warn_of_other_data(maps: Any, data: DataFacts, model: str) -> None:

@@ -126,6 +126,22 @@ def test_a_forecast_can_be_forecast_from(model):
     assert again.time[0] == first.time[-1] + np.timedelta64(5, "m")
 
 
+def test_what_changes_from_map_to_map_is_left_out(model):
+    given = rain()
+    hours, moving = given.time.dt.hour.variable, given.rain_rate.variable.copy().astype("float64")
+    future = quietly(model, given.assign_coords(hour=hours, places=moving, height=12.0))
+    known = {"time", "forecast_period", "forecast_reference_time", "y", "x", "spatial_ref", "height"}
+    assert {*future.coords} == known
+
+
+@pytest.mark.parametrize("named", ["spatial_ref", "spatial_ref: x y"])
+def test_a_grid_mapping_may_be_a_variable_beside_the_maps(model, named):
+    given = rain()
+    given.rain_rate.attrs["grid_mapping"] = named
+    future = quietly(model, given.reset_coords("spatial_ref"))
+    xarray.testing.assert_identical(future, quietly(model, given))
+
+
 def test_only_the_last_maps_are_read(model):
     dask = pytest.importorskip("dask.array")
     read = []
