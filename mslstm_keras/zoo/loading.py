@@ -69,6 +69,8 @@ def name_of(name_or_path: str | os.PathLike[str]) -> str:
     """
     if is_remote(name_or_path):
         return remote_name(os.fspath(name_or_path))
+    if Path(name_or_path).is_dir():  # whose name may have a point, as "rate-0.5" has; "." has none of its own
+        return os.path.basename(os.path.abspath(name_or_path))
     return Path(name_or_path).stem if Path(name_or_path).exists() else os.fspath(name_or_path)
 
 

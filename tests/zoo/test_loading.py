@@ -77,6 +77,15 @@ def test_a_preset_of_a_host_is_served_under_its_name_there(preset):
     assert name_of(preset) == "tiny"
 
 
+def test_folders_keep_their_whole_names(tmp_path, monkeypatch):
+    (tmp_path / "rate-0.5").mkdir()
+    (tmp_path / "rate-0.5.keras").touch()
+    monkeypatch.chdir(tmp_path / "rate-0.5")
+    for name in ("../rate-0.5", "../rate-0.5.keras", ".", tmp_path / "rate-0.5"):
+        assert name_of(name) == "rate-0.5"
+    assert name_of("conv_lstm_radar") == "conv_lstm_radar"
+
+
 def with_recipe(run, folder, **fields):
     """Returns a copy of a run whose recipe says something else, None for nothing at all."""
     shutil.copytree(run, folder)
