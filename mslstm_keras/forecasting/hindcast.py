@@ -103,7 +103,8 @@ def hindcast(
     known = {name: facts for name, facts in (trained_on or {}).items() if name in families}
     for name, facts in known.items():
         warn_of_other_data(maps, facts, name)
-    ranges = {**{name: facts.scale for name, facts in known.items()}, **(ranges or {})}
+    given = {name: text for name, text in (ranges or {}).items() if text is not None}
+    ranges = {name: facts.scale for name, facts in known.items()} | given
     context, horizon = rollout.context_frames, rollout.forecast_frames
     archive = archive_of(rates, context, horizon, every)
     codes = codes_of(families, ranges)

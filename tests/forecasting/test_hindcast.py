@@ -270,6 +270,9 @@ def test_maps_of_another_kind_than_the_data_of_the_models_are_said(model):
         found = hindcast({"one": model}, given, "maps", trained_on=facts, **options)
     (message,) = own_messages(said)
     assert message.startswith("`interval` of the maps is 5 minutes, one was trained on 10")
+    with pytest.warns(UserWarning) as said:
+        hindcast({"one": model}, given, "maps", trained_on=facts, ranges={"one": None}, **options)
+    assert own_messages(said) == [message]
     with pytest.warns(UserWarning, match="pixels of one are taken for rain rates"):
         assert found["models"] == hindcast({"one": model}, given, "maps", **options)["models"]
 
