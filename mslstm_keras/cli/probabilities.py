@@ -12,6 +12,7 @@ from mslstm_keras.cli.arguments import (
     add_zoo,
     frame_size,
     load_models,
+    named_models,
     output_file,
     show,
 )
@@ -153,7 +154,7 @@ def _of_maps(options, families):
     if options.size is not None:
         maps = resize_maps(maps, *options.size)
     archive = archive_of(checked_rates(maps), context, horizon, 1 if options.every is None else options.every)
-    facts = {label: data_of(name, options.zoo) for label, name in zip(families, options.model, strict=True)}
+    facts = {label: data_of(name, options.zoo) for label, name in named_models(options).items()}
     for label, data in facts.items():
         warn_of_other_data(maps, data, label)
     scales = codes_of(families, {label: data.scale for label, data in facts.items()})

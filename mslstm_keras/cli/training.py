@@ -554,7 +554,7 @@ def _hindcast(options):
     models = load_models(options)
     chosen = "every", "metrics", "thresholds", "scales", "baselines"
     given = {name: getattr(options, name) for name in chosen}
-    data = {label: data_of(name, options.zoo) for label, name in zip(models, options.model, strict=True)}
+    data = {label: data_of(name, options.zoo) for label, name in named_models(options).items()}
     with Progress(options, "scoring forecasts by start time") as progress:
         evaluation = hindcast(
             models,

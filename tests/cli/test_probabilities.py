@@ -127,7 +127,8 @@ def test_radar_maps_are_scored_in_their_units(succeed, tiny_run, maps, tmp_path)
 @AS_RAIN
 def test_another_grid_and_how_far_it_is(mslstm, tiny_run, maps, monkeypatch):
     monkeypatch.setattr(progress, "PAUSE", 0)
-    words = ["study", "probabilities", "--model", tiny_run, "--input", maps, "--threshold", 2]
+    # What is named twice is scored once.
+    words = ["study", "probabilities", "--model", tiny_run, tiny_run, "--input", maps, "--threshold", 2]
     words += ["--members", 0, "--neighbourhood", 3, "--size", "12x10"]
     with warnings.catch_warnings(action="always"):
         ended = mslstm(*words)
