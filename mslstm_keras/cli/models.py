@@ -205,13 +205,14 @@ def _cost(options):
     from mslstm_keras.cost.account import cost_table, count_cost
     from mslstm_keras.cost.published import DATA_SETS, find_data_set
 
-    if options.frame and None in (options.context, options.forecast):
+    lengths = options.context, options.forecast
+    if any((each is None) != (options.frame is None) for each in lengths):
         raise ValueError(
             "`--context` and `--forecast` must come with `--frame`. Received: "
-            f"context={options.context}, forecast={options.forecast}"
+            f"context={options.context}, forecast={options.forecast}, frame={options.frame}"
         )
     if options.frame:
-        frames = options.frame, options.context, options.forecast
+        frames = options.frame, *lengths
         named: Iterable[str] = [name for data_set in DATA_SETS.values() for name in data_set.table]
     else:
         data_set = find_data_set(options.dataset)

@@ -101,6 +101,11 @@ def test_costs_of_the_papers_models_and_of_ones_own_frames(succeed):
 SMALL = ["--frame", "8x8x1", "--context", "2", "--forecast", "2"]
 
 
+@pytest.mark.parametrize("words", [["--frame", "8x8x1", "--context", 2], ["--forecast", 2], SMALL[2:]])
+def test_lengths_are_those_of_ones_own_frames(fail, words):
+    assert "`--context` and `--forecast` must come with `--frame`. Received: " in fail("cost", *words)
+
+
 @pytest.mark.usefixtures("own_registry")
 def test_a_model_of_an_own_file_is_counted(succeed, fail, tmp_path):
     path = write_my_cells(tmp_path)
