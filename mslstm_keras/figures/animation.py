@@ -8,10 +8,26 @@ from types import ModuleType
 import numpy as np
 
 from mslstm_keras.files import replacing
-from mslstm_keras.frames.write import write_gif
+from mslstm_keras.frames.write import check_fps, write_gif
 from mslstm_keras.importing import check_installed, needed
 
 ANIMATIONS = (".gif", ".mp4")
+FORECAST_SUFFIXES = (".png", *ANIMATIONS)
+
+
+def forecast_suffix(path: str | os.PathLike[str], fps: float) -> str:
+    """Returns the suffix of a file that a forecast can be drawn into: that of a PNG, or of an animation.
+
+    Raises:
+        ValueError: if it has another one, or there is no animation that runs so fast.
+        ImportError: if PyAV, which MP4 needs, is not installed.
+    """
+    suffix = _suffix(path)
+    if suffix not in FORECAST_SUFFIXES:
+        raise ValueError(f"`path` must end in .png, .gif or .mp4. Received: path={os.fspath(path)!r}")
+    if suffix in ANIMATIONS:
+        check_animation(path, fps)
+    return suffix
 
 
 def check_animation(path: str | os.PathLike[str], fps: float = 5) -> None:
@@ -23,8 +39,7 @@ def check_animation(path: str | os.PathLike[str], fps: float = 5) -> None:
     """
     if _suffix(path) not in ANIMATIONS:
         raise ValueError(f"`path` must end in .gif or .mp4. Received: path={os.fspath(path)!r}")
-    if not 0.01 <= fps <= 50:
-        raise ValueError(f"`fps` must lie in [0.01, 50]. Received: fps={fps}")
+    check_fps(fps)
     if _suffix(path) == ".mp4":
         check_installed("MP4", "video", ["av"])
 
@@ -32,7 +47,7 @@ def check_animation(path: str | os.PathLike[str], fps: float = 5) -> None:
 def write_animation(path: str | os.PathLike[str], images: np.ndarray, fps: float) -> None:
     """Writes pictures, uint8 (time, height, width, 3), as a GIF that loops for ever or an MP4.
 
-    Grey pictures keep their levels in a GIF; others share 256 colours. An MP4 holds H.264 where PyAV has an encoder of
+    Grey pictures keep their levels in a GIF; others share 255 colours. An MP4 holds H.264 where PyAV has an encoder of
     it, else MPEG-4 part 2; its sides are made even by a white edge.
 
     Args:

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from mslstm_keras.figures.animation import ANIMATIONS, check_animation, write_animation
+from mslstm_keras.figures.animation import forecast_suffix, write_animation
 from mslstm_keras.figures.drawing import (
     COLUMNS,
     FORECAST_PANEL,
@@ -54,11 +54,7 @@ def clip_forecast_figure(
         ImportError: if PyAV, which MP4 needs, is not installed.
         OSError: if the file cannot be written; what was there before stays.
     """
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in (".png", *ANIMATIONS):
-        raise ValueError(f"`path` must end in .png, .gif or .mp4. Received: path={os.fspath(path)!r}")
-    if suffix != ".png":
-        check_animation(path, fps)
+    suffix = forecast_suffix(path, fps)
     frames = checked_frames({"observed": observed, "forecast": forecast}, observed=("observed",))
     largest = LARGEST_PANEL if suffix == ".png" else FORECAST_PANEL
     past, future = (channels_as_drawn(given, largest) for given in frames.values())

@@ -33,6 +33,7 @@ from mslstm_keras.figures.rain import (
     scale_bar,
 )
 from mslstm_keras.files import replacing
+from mslstm_keras.frames.write import check_fps
 
 if TYPE_CHECKING:
     import xarray
@@ -238,8 +239,7 @@ def _write(
     legend: Sequence[str] = (),
 ) -> None:
     """Writes the page of pictures that all have one size, (height, width)."""
-    if not 0.01 <= fps <= 50:
-        raise ValueError(f"`fps` must lie in [0.01, 50]. Received: fps={fps}")
+    check_fps(fps)
     height, width = size
     across = width * len(shown[0].pictures)
     # The whole of a picture is to be seen at once, on a screen that is wide, too.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mslstm_keras.figures.animation import ANIMATIONS, check_animation, write_animation
+from mslstm_keras.figures.animation import forecast_suffix, write_animation
 from mslstm_keras.figures.coasts import coast_lines
 from mslstm_keras.figures.drawing import (
     FORECAST_PANEL,
@@ -45,7 +45,6 @@ RAIN_COLOURS = (
     "#5c0a4c",
     "#2d0418",
 )
-FORECAST_SUFFIXES = (".png", *ANIMATIONS)
 SHEET_OBSERVED = 2  # maps: with ten of the forecast, they fill three rows
 
 
@@ -137,11 +136,7 @@ def rain_forecast_figure(
         ImportError: if PyAV, which MP4 needs, is not installed.
         OSError: if the file cannot be written; what was there before stays.
     """
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in FORECAST_SUFFIXES:
-        raise ValueError(f"`path` must end in .png, .gif or .mp4. Received: path={os.fspath(path)!r}")
-    if suffix != ".png":
-        check_animation(path, fps)
+    suffix = forecast_suffix(path, fps)
     check_maps(observed, forecast)
     if suffix == ".png":
         observed, forecast = observed[-SHEET_OBSERVED:], forecast[evenly_spaced(len(forecast))]

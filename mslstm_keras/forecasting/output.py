@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mslstm_keras.figures.animation import ANIMATIONS, check_animation
+from mslstm_keras.figures.animation import ANIMATIONS, FORECAST_SUFFIXES, check_animation
 from mslstm_keras.figures.clips import clip_forecast_figure
 from mslstm_keras.figures.page import clip_forecast_page, rain_forecast_page
-from mslstm_keras.figures.rain import FORECAST_SUFFIXES, rain_forecast_figure
+from mslstm_keras.figures.rain import rain_forecast_figure
 from mslstm_keras.formats.labels import Labels
 from mslstm_keras.frames import maps as frames_maps
 from mslstm_keras.frames.write import numbers_of, write_clip

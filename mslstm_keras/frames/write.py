@@ -154,6 +154,12 @@ def _nearest(colours: list[int], index: int) -> int:
     return int(apart.argmin())
 
 
+def check_fps(fps: float) -> None:
+    """Raises a ValueError if an animation cannot run so fast, or so slowly: players of GIFs do not."""
+    if not 0.01 <= fps <= 50:
+        raise ValueError(f"`fps` must lie in [0.01, 50]. Received: fps={fps}")
+
+
 def write_gif(
     path: str | os.PathLike[str], images: np.ndarray, *, fps: float, colours: int = GIF_COLOURS
 ) -> None:
@@ -174,8 +180,7 @@ def write_gif(
     """
     from PIL import Image
 
-    if not 0.01 <= fps <= 50:
-        raise ValueError(f"`fps` must lie in [0.01, 50], which is what GIF players show. Received: fps={fps}")
+    check_fps(fps)
     if not 2 <= colours <= GIF_COLOURS:
         raise ValueError(f"`colours` must lie in [2, {GIF_COLOURS}]. Received: colours={colours}")
     palette = None
