@@ -167,9 +167,9 @@ def check_frames(frames: np.ndarray, *, name: str = "frames", missing: bool = Fa
     if missing and np.isnan(low):  # all of them
         return frames.astype("float32", copy=False)
     if not (np.isfinite(low) and np.isfinite(high)):
-        count = np.count_nonzero(~np.isfinite(frames))
+        wrong, kind = (np.isinf(frames), "infinite") if missing else (~np.isfinite(frames), "NaN or infinite")
         raise ValueError(
-            f"`{name}` must be finite. Received: {count} NaN or infinite of {frames.size} values"
+            f"`{name}` must be finite. Received: {np.count_nonzero(wrong)} {kind} of {frames.size} values"
         )
     if float(low) < -ROUNDING or float(high) > 1 + ROUNDING:
         raise ValueError(f"`{name}` must lie in [0, 1]. Received: values from {low} to {high}")

@@ -171,6 +171,11 @@ def test_frames_that_a_model_does_not_take(frames, message):
         check_frames(frames)
 
 
+def test_missing_values_are_not_counted_as_wrong():
+    with pytest.raises(ValueError, match=r"^`frames` must be finite. Received: 1 infinite of 4 values$"):
+        check_frames([0.5, np.nan, np.nan, np.inf], missing=True)
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_what_a_mask_hides_counts_as_nothing(nested):
     frames = np.ma.masked_array(random_frames(3, 4, 4), mask=False)
