@@ -15,6 +15,7 @@ from mslstm_keras.ensembles.probabilities import (
     neighbourhood_probability,
 )
 from mslstm_keras.figures.ensembles import clip_probability_figure, rain_probability_figure
+from mslstm_keras.forecasting.maps import VARIABLE
 from mslstm_keras.forecasting.output import check_output
 from mslstm_keras.formats.labels import Labels
 from mslstm_keras.frames import maps as frames_maps
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 PICTURE = ".png"
 SUFFIXES = (".npy", *frames_maps.SUFFIXES, PICTURE)
-RATE = "rain_rate"
 
 
 def check_ensemble_output(path: str | os.PathLike[str]) -> None:
@@ -182,7 +182,7 @@ def write_probabilities(
     """
     check_ensemble_output(path)
     suffix = Path(path).suffix.lower()
-    name = RATE if RATE in maps else "forecast"
+    name = VARIABLE if VARIABLE in maps else "forecast"
     if suffix in frames_maps.SUFFIXES:
         frames_maps.write_maps(path, maps if labels is None else labels.put_on(maps))
     elif suffix == ".npy":
@@ -199,7 +199,7 @@ def _draw(path, observed, maps, name, title, scale):
     )
     spread = maps.get(f"{name}_spread")
     spread = None if spread is None else spread.values
-    if name == RATE:
+    if name == VARIABLE:
         rain_probability_figure(
             observed[name], maps[name], path, spread=spread, probabilities=probabilities, title=title
         )
@@ -221,6 +221,6 @@ def _draw(path, observed, maps, name, title, scale):
         spread=with_channel(spread),
         probabilities={threshold: with_channel(each) for threshold, each in probabilities.items()},
         ends=chosen.ends if chosen else (0, 1),
-        units=(chosen.units if chosen else "") or "",
+        units=chosen.units if chosen else "",
         title=title,
     )

@@ -20,7 +20,7 @@ from mslstm_keras.models.rollout import Rollout, find_layer
 from mslstm_keras.radar.files import find_sources
 from mslstm_keras.radar.maps import RadarMap
 from mslstm_keras.radar.read import MOST_FILLED, find_maps, read_radar
-from mslstm_keras.radar.sequence import kind_of_name, shown
+from mslstm_keras.radar.sequence import kind_of_name, shown, shown_time
 
 if TYPE_CHECKING:
     import xarray
@@ -519,7 +519,7 @@ def _decoded(rates, place, state):
 
 
 def _shown(at):
-    return f"{str(at.astype('datetime64[s]')).replace('T', ' ').removesuffix(':00')} UTC"
+    return f"{shown_time(at.astype('datetime64[s]'))} UTC"
 
 
 def _line(error):
