@@ -14,7 +14,7 @@ import numpy as np
 from mslstm_keras.formats.checks import whole_data_set
 from mslstm_keras.importing import needed
 from mslstm_keras.radar.grids import Grid
-from mslstm_keras.radar.maps import DEPTH, RadarMap, check_shape
+from mslstm_keras.radar.maps import DEPTH, RadarMap, check_no_data, check_shape
 from mslstm_keras.radar.odim import text
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ def read_rainfields(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray |
     with h5py.File(path, "r") as file:
         for name in ("precipitation", "x", "y"):
             whole_data_set(file, name)
+        stored = file["precipitation"]
+        if pixels and not {"_FillValue", "missing_value"} & stored.attrs.keys():
+            check_no_data(stored[()])
     with xr.open_dataset(path, engine="h5netcdf", decode_timedelta=False) as data:
         rain = data["precipitation"]
         shape = check_shape(rain.shape)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mslstm_keras.importing import needed
 from mslstm_keras.radar.grids import Grid, projected
-from mslstm_keras.radar.maps import DEPTH, LICENCES, RATE, REFLECTIVITY, RadarMap, check_shape
+from mslstm_keras.radar.maps import DEPTH, LICENCES, RATE, REFLECTIVITY, RadarMap, check_no_data, check_shape
 
 _LONGEST_HEADER = 16384  # bytes; real ones have 1,500
 _NO_DATA = 255
@@ -159,6 +159,8 @@ def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
         values[raw == float(said["Undetect"])] = -np.inf if unit == "dbz" else 0
     if "Nodata" in said:
         values[raw == float(said["Nodata"])] = np.nan
+    elif observed is None:
+        check_no_data(raw)
     return found, values
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from mslstm_keras.formats.checks import whole_data_set
 from mslstm_keras.radar.grids import Grid
-from mslstm_keras.radar.maps import DEPTH, LICENCES, RATE, REFLECTIVITY, RadarMap, check_shape
-from mslstm_keras.radar.odim import number, text
+from mslstm_keras.radar.maps import DEPTH, LICENCES, RATE, REFLECTIVITY, RadarMap, check_no_data, check_shape
+from mslstm_keras.radar.odim import marked, number, text
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _CALIBRATION = re.compile(rf"GEO\s*=\s*{_NUMBER}\s*\*\s*PV\s*(?:\+?\s*{_NUMBER})?")
@@ -80,9 +80,11 @@ def _values(raw: np.ndarray, image: h5py.Group, quantity: str) -> np.ndarray:
     values = raw * gain + offset
     if quantity == REFLECTIVITY:
         values[raw == 0] = -np.inf  # no echo
-    for code in ("missing_data", "out_of_image"):
-        if f"calibration_{code}" in calibration:
-            values[raw == np.ravel(calibration[f"calibration_{code}"])[0]] = np.nan
+    codes = [name for name in ("calibration_missing_data", "calibration_out_of_image") if name in calibration]
+    for name in codes:
+        values[marked(raw, calibration[name])] = np.nan
+    if not codes:
+        check_no_data(raw)
     return values
 
 

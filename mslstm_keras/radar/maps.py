@@ -126,6 +126,18 @@ class RadarMap:
         return rate, clipped
 
 
+def check_no_data(raw: np.ndarray) -> None:
+    """Makes sure that the pixels of a file that says no code of missing values hold none that is one elsewhere.
+
+    Raises:
+        ValueError: if they are whole numbers, and the highest that their type can hold is among them.
+    """
+    if raw.dtype.kind in "iu" and (raw == np.iinfo(raw.dtype).max).any():
+        raise ValueError(
+            f"must say which number is not observed, says none and has pixels of {np.iinfo(raw.dtype).max}"
+        )
+
+
 def check_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """Returns (height, width), once it is known that a map of that shape can be read.
 

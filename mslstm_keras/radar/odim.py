@@ -15,7 +15,7 @@ import numpy as np
 
 from mslstm_keras.formats.checks import whole_data_set
 from mslstm_keras.radar.grids import Grid, projected
-from mslstm_keras.radar.maps import DEPTH, LICENCES, RATE, REFLECTIVITY, RadarMap, check_shape
+from mslstm_keras.radar.maps import DEPTH, LICENCES, RATE, REFLECTIVITY, RadarMap, check_no_data, check_shape
 
 _QUANTITIES = {
     "RATE": RATE,
@@ -75,6 +75,16 @@ def number(value: Any) -> float:
     if not np.isfinite(found):
         raise ValueError(f"attributes must be finite, one is {found}")
     return found
+
+
+def marked(raw: np.ndarray, code: Any) -> np.ndarray:
+    """Returns which pixels have a code, an attribute of an HDF5 file, however it was written.
+
+    Text is equal to no number, and 1e20 of 64 bits to none of 32.
+    """
+    found = float(np.ravel(code)[0])
+    with np.errstate(over="ignore"):
+        return raw == (raw.dtype.type(found) if raw.dtype.kind == "f" else found)
 
 
 def is_odim(file: h5py.File) -> bool:
@@ -149,9 +159,11 @@ def _values(raw: np.ndarray, what: ChainMap[str, Any]) -> np.ndarray:
     if "undetect" in what:
         # No rain at all; as reflectivity, that is minus infinity.
         dry = -np.inf if _QUANTITIES[text(what.get("quantity", "RATE"))] == REFLECTIVITY else 0.0
-        values[raw == np.ravel(what["undetect"])[0]] = dry
+        values[marked(raw, what["undetect"])] = dry
     if "nodata" in what:
-        values[raw == np.ravel(what["nodata"])[0]] = np.nan
+        values[marked(raw, what["nodata"])] = np.nan
+    else:
+        check_no_data(raw)
     return values
 
 

@@ -45,6 +45,16 @@ def test_the_southern_row_may_be_first(path):
     np.testing.assert_allclose(values[1:], VALUES[-2::-1] * 0.05)
 
 
+def test_the_highest_number_is_no_rain_where_none_is_no_data(path):
+    with h5py.File(path, "a") as file:
+        del file["precipitation"].attrs["_FillValue"]
+    assert read_rainfields(path, pixels=True)[1].min() < 0
+    with h5py.File(path, "a") as file:
+        file["precipitation"][0, 0] = 32767
+    with pytest.raises(ValueError, match=r"must say which number is not observed, .* has pixels of 32767"):
+        read_rainfields(path, pixels=True)
+
+
 def test_what_cannot_be_read(path):
     write_rainfields(path, TIME, VALUES, units="K")
     with pytest.raises(ValueError, match="must be of rain depth in kg m-2 or mm, is in K"):

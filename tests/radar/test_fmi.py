@@ -132,6 +132,14 @@ class TestGeotiff:
         write_geotiff(path, TIME, values, {"Nodata": ("", "65535")}, dtype="uint16", nodata=0)
         np.testing.assert_array_equal(read_geotiff(path, pixels=True)[1], [[-np.inf, -30, np.nan]])
 
+    def test_the_highest_number_is_no_rain_where_none_is_no_data(self, path):
+        assert (VALUES == 255).any()
+        write_geotiff(path, TIME, VALUES, {"Nodata": None})
+        with pytest.raises(ValueError, match=r"must say which number is not observed, .* has pixels of 255"):
+            read_geotiff(path, pixels=True)
+        write_geotiff(path, TIME, VALUES, {"Nodata": None}, nodata=255)
+        np.testing.assert_array_equal(np.isnan(read_geotiff(path, pixels=True)[1]), VALUES == 255)
+
     def test_a_mask_beside_the_band(self, path):
         import rasterio
 

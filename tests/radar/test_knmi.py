@@ -88,6 +88,19 @@ def test_codes_of_missing_values_are_those_of_the_file(path):
     np.testing.assert_allclose(depths, np.where(np.isin(values, [7, 8]), np.nan, values / 100))
 
 
+def test_codes_of_missing_values_may_be_text(path):
+    changes = {"calibration_missing_data": np.bytes_("65535"), "calibration_out_of_image": "65535"}
+    _, depths = read(write_knmi(path, TIME, VALUES, **changes))
+    np.testing.assert_array_equal(np.isnan(depths), VALUES == 65535)
+
+
+def test_the_highest_number_is_no_rain_where_none_is_no_data(path):
+    changes = dict.fromkeys(("calibration_missing_data", "calibration_out_of_image"))
+    with pytest.raises(ValueError, match=r"must say which number is not observed, .* has pixels of 65535"):
+        read(write_knmi(path, TIME, VALUES, **changes))
+    assert np.isfinite(read(write_knmi(path, TIME, np.minimum(VALUES, 200), **changes))[1]).all()
+
+
 def test_the_time_of_summation_may_be_in_the_name_alone(path):
     for name, minutes in (("RAD_NL25_RAC_5min", 5), ("RAD_NL25_RAD_MFBS_24H", 1440)):
         found, _ = read(write_knmi(path, TIME, VALUES, 0, image_product_name=np.bytes_(name)))

@@ -98,6 +98,25 @@ def test_parts_that_have_a_default(path):
     assert found.time == TIME  # by the end of the data
 
 
+@pytest.mark.parametrize("text", [np.bytes_, str])
+def test_codes_may_be_text(path, text):
+    _, values = read(write_odim(path, TIME, VALUES, nodata=text("65535"), undetect=text("0"), offset=1.0))
+    assert np.isnan(values[-1, 0]) and values[-1, 1] == 0 and values[-2, 3] > 1
+
+
+def test_codes_are_those_of_the_pixels_precision(path):
+    values = VALUES.astype("f4")
+    values[-1, :2] = (1e20, -0.1)
+    write_odim(path, TIME, values, gain=1.0, nodata=1e20, undetect=-0.1)
+    np.testing.assert_array_equal(read(path)[1][-1, :2], [np.nan, 0])
+
+
+def test_the_highest_number_is_no_rain_where_none_is_no_data(path):
+    with pytest.raises(ValueError, match=r"must say which number is not observed, .* has pixels of 65535"):
+        read(write_odim(path, TIME, VALUES, nodata=None))
+    assert np.isfinite(read(write_odim(path, TIME, np.minimum(VALUES, 200), nodata=None))[1]).all()
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
