@@ -32,7 +32,7 @@ class Grid:
         dy: height of a pixel, > 0.
 
     Raises:
-        ValueError: if the projection is none.
+        ValueError: if the projection is none, or in another unit.
     """
 
     projection: str
@@ -43,8 +43,13 @@ class Grid:
     dy: float
 
     def __post_init__(self) -> None:
-        if self.projection:
-            _crs(self.projection)  # here, where it is known which file says it
+        if not self.projection:
+            return
+        units = {
+            axis.unit_name for axis in _crs(self.projection).axis_info
+        }  # here, where it is known which file
+        if not self.geographic and units != {"metre"}:
+            raise ValueError(f"must be in a projection in metres, is in one in {', '.join(sorted(units))}")
 
     @classmethod
     def between(

@@ -40,6 +40,10 @@ _CENTRES = {
     "215": "MeteoSwiss",
     "247": "EUMETNET OPERA",
 }
+_MAPS = ("COMP", "IMAGE", "CVOL")
+"""Objects that lie on a grid on the ground."""
+_NO_MAPS = ("SCAN", "VP", "RHI", "XSEC", "VSP", "HSP", "RAY", "AZIM")
+"""Products that stand upright or run around a radar, whatever their object."""
 _NOWCASTS = ("RV", "RS", "WN")  # of DWD, whose end of the data is the time that is forecast
 SWISS = (640, 710)
 """(height, width) of the radar domain of MeteoSwiss."""
@@ -60,7 +64,9 @@ def swiss_grid() -> Grid:
 
 
 def text(value: Any) -> str:
-    """Returns an attribute of an HDF5 file as text, however it was written."""
+    """Returns an attribute of an HDF5 file as text, however it was written; "" of an empty one."""
+    if isinstance(value, h5py.Empty):
+        return ""
     value = np.ravel(value)[0]
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
@@ -110,20 +116,24 @@ def read_odim(
     file format", version 2.4 (2021).
     """
     kind = text(file["what"].attrs.get("object", "COMP")) if "what" in file else "COMP"
-    if kind in ("PVOL", "SCAN", "RAY", "AZIM", "ELEV", "VP"):
+    if kind.upper() not in _MAPS:
         raise ValueError(f"must be a map, is an object {kind}")
     quantity, beside, data, groups = _rain(file, product)
     what = ChainMap(*(dict(group["what"].attrs) for group in groups if "what" in group))
     how = ChainMap(*(dict(group["how"].attrs) for group in groups if "how" in group))
     where = ChainMap(*(dict(group["where"].attrs) for group in groups if "where" in group))
+    if (made := text(what.get("product", "COMP"))).upper() in _NO_MAPS or "rscale" in where:
+        raise ValueError(f"must be a map, is the product {made}{' of a radar' if 'rscale' in where else ''}")
     stored = whole_data_set(file, data)
     shape = check_shape(stored.shape)
+    stated = tuple(
+        number(where.get(name, side)) for name, side in zip(("ysize", "xsize"), shape, strict=True)
+    )
+    if stated != shape:
+        raise ValueError(f"must have {stated[0]:g} rows and {stated[1]:g} columns as it says, has {shape}")
     if stored.dtype.kind not in "fiu" or stored.dtype.itemsize > 8:
         raise ValueError(f"must hold real numbers, holds {stored.dtype}")
-    source = text(what.get("source", ""))
-    centre = re.search(r"ORG:0*(\d+)", source)
-    service = _CENTRES.get(centre[1], "") if centre else ""
-    service = service or ("DWD" if re.search(r"WMO:10\d{3}", source) else source) or "unknown"
+    service = _service(text(what.get("source", "")))
     nominal, start, end = (_time(what, prefix) for prefix in ("", "start", "end"))
     # A depth is of the time until its end; some services give the start of that as nominal.
     times = (end, nominal) if quantity == "ACRR" else (nominal, end, start)
@@ -152,8 +162,17 @@ def read_odim(
     return found, _values(stored[()], what) if pixels else None
 
 
+def _service(source: str) -> str:
+    """Returns who made a map, by its `what/source`."""
+    centre = re.search(r"ORG:0*(\d+)", source)
+    service = _CENTRES.get(centre[1], "") if centre else ""
+    return service or ("DWD" if re.search(r"WMO:10\d{3}", source) else source) or "unknown"
+
+
 def _values(raw: np.ndarray, what: ChainMap[str, Any]) -> np.ndarray:
     gain, offset = (number(what.get(name, default)) for name, default in (("gain", 1.0), ("offset", 0.0)))
+    if gain == 0:
+        raise ValueError("`what/gain` must not be 0, which makes all pixels equal")
     with np.errstate(all="ignore"):
         values = raw * np.float64(gain) + offset if (gain, offset) != (1, 0) else raw.astype(np.float64)
     if "undetect" in what:
@@ -173,6 +192,7 @@ def _rain(file: h5py.File, product: str | None) -> tuple[str, tuple[str, ...], s
     That is the name of its data set, and the groups that say what it is, the closest first.
     """
     found: dict[str, list[tuple[str, list[h5py.Group]]]] = {}
+    swiss = "what" in file and _service(text(file["what"].attrs.get("source", ""))) == "MeteoSwiss"
     for dataset in _numbered(file, "dataset"):
         for data in _numbered(file[dataset], "data"):
             groups = [file[f"{dataset}/{data}"], file[dataset], file]
@@ -180,7 +200,7 @@ def _rain(file: h5py.File, product: str | None) -> tuple[str, tuple[str, ...], s
                 g["what"].attrs["quantity"] for g in groups if "what" in g and "quantity" in g["what"].attrs
             ]
             # The Swiss leave it out where it is the rain rate.
-            name = text(quantities[0]) if quantities else "RATE"
+            name = text(quantities[0]) if quantities else "RATE" if swiss else "no named quantity"
             found.setdefault(name, []).append((f"{dataset}/{data}/data", groups))
     held = [quantity for quantity in _QUANTITIES if quantity in found]
     if not held:
@@ -201,9 +221,12 @@ def _numbered(group: h5py.Group, name: str) -> list[str]:
 def _time(what: ChainMap[str, Any], prefix: str) -> np.datetime64 | None:
     if f"{prefix}date" not in what or f"{prefix}time" not in what:
         return None
-    stamp = text(what[f"{prefix}date"]) + text(what[f"{prefix}time"]).ljust(6, "0")
-    if not re.fullmatch(r"\d{14}", stamp):
+    clock = np.ravel(what[f"{prefix}time"])[0]
+    stamp = text(what[f"{prefix}date"]) + text(clock)
+    # A number has lost the zeros before it: 1000 may be ten o'clock, or ten minutes past midnight.
+    if not isinstance(clock, str | bytes) or not re.fullmatch(r"\d{12}(\d\d)?", stamp):
         raise ValueError(f"times must be written YYYYMMDD and HHMMSS, one is {stamp!r}")
+    stamp = stamp.ljust(14, "0")
     return np.datetime64(
         f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:8]}T{stamp[8:10]}:{stamp[10:12]}:{stamp[12:]}", "s"
     )
@@ -219,14 +242,20 @@ def _grid(where: ChainMap[str, Any], shape: tuple[int, int], service: str) -> Gr
             return swiss_grid()
         return Grid.unplaced(shape)
     projection = text(where["projdef"])
-    corners = [
-        projected(projection, number(where[f"{corner}_lon"]), number(where[f"{corner}_lat"]))
+    corners = {
+        corner: projected(projection, number(where[f"{corner}_lon"]), number(where[f"{corner}_lat"]))
         for corner in ("LL", "UL", "UR", "LR")
         if f"{corner}_lon" in where and f"{corner}_lat" in where
-    ]
+    }
     if len(corners) < 2:
         return Grid.unplaced(shape)
-    x, y = zip(*corners, strict=True)
+    for low, high, axis in (("LL", "UR", 0), ("UL", "LR", 0), ("LL", "UR", 1), ("LR", "UL", 1)):
+        if {low, high} <= corners.keys() and corners[low][axis] >= corners[high][axis]:
+            raise ValueError(
+                "must have its northern row and its western column first, "
+                f"its corner {high} is not {('east', 'north')[axis]} of {low}"
+            )
+    x, y = zip(*corners.values(), strict=True)
     grid = Grid.between(projection, shape, west=min(x), south=min(y), east=max(x), north=max(y))
     # Corners are rounded to a fraction of a pixel, its size is not; some state it in kilometres.
     sides = {}

@@ -6,7 +6,7 @@ import pytest
 
 from mslstm_keras.radar.maps import DEPTH, RATE, REFLECTIVITY
 from mslstm_keras.radar.odim import is_odim, read_odim, swiss_grid
-from tests.support.radar_files import STERE, codes, stamps, write_odim
+from tests.support.radar_files import LAEA, STERE, codes, stamps, write_odim
 
 TIME = stamps("2024-11-26T01:00:00", 1)[0]
 VALUES = codes(0, (8, 10))
@@ -123,9 +123,15 @@ def test_the_highest_number_is_no_rain_where_none_is_no_data(path):
         (dict.fromkeys(("date", "startdate", "enddate")), "must say of which time it is"),
         ({"quantity": np.bytes_("QIND")}, "must hold one of RATE, ACRR, DBZH, .*, holds QIND"),
         ({"object": np.bytes_("PVOL")}, "must be a map, is an object PVOL"),
+        ({"object": np.bytes_("XSEC")}, "must be a map, is an object XSEC"),
+        ({"product": np.bytes_("RHI")}, "must be a map, is the product RHI"),
+        ({"gain": 0.0}, "`what/gain` must not be 0"),
+        ({"quantity": None}, "must hold one of RATE, .*, holds no named quantity"),
         ({"gain": np.nan}, "attributes must be finite, one is nan"),
         ({"quantity": np.bytes_("ACRR"), "starttime": None}, "must say over how many minutes"),
         ({"time": np.bytes_("01:00")}, "times must be written YYYYMMDD and HHMMSS, one is '2024112601:00"),
+        ({"time": np.bytes_("10000")}, "times must be written .*, one is '2024112610000'"),
+        ({"time": 1000}, "times must be written .*, one is '202411261000'"),
     ],
 )
 def test_what_cannot_be_read(path, changes, said):
@@ -168,6 +174,25 @@ def test_services(path, source, service):
     assert read(write_odim(path, TIME, VALUES, service=source))[0].service == service
 
 
+def test_sweeps_need_not_say_their_object(path):
+    write_odim(path, TIME, VALUES, "DBZH", object=None)
+    with h5py.File(path, "a") as file:
+        file.create_group("dataset1/where").attrs.update(elangle=0.5, nbins=10, nrays=8, rscale=1000.0)
+    with pytest.raises(ValueError, match="must be a map, is the product COMP of a radar"):
+        read(path)
+
+
+def test_the_swiss_leave_the_quantity_out(path):
+    assert read(write_odim(path, TIME, VALUES, quantity=None, service="ORG:215"))[0].quantity == RATE
+
+
+def test_a_source_may_be_empty(path):
+    write_odim(path, TIME, VALUES)
+    with h5py.File(path, "a") as file:
+        file["what"].attrs["source"] = h5py.Empty("S1")
+    assert read(path)[0].service == "unknown"
+
+
 class TestGrid:
     def test_sizes_of_pixels_in_kilometres(self, path):
         write_odim(path, TIME, VALUES)
@@ -188,6 +213,11 @@ class TestGrid:
         [
             ({"xscale": 3000.0}, "`where/xscale` must agree with the corners"),
             ({"LL_lon": np.inf}, "attributes must be finite"),
+            ({"xsize": 8, "ysize": 10}, r"must have 10 rows and 8 columns as it says, has \(8, 10\)"),
+            (
+                {"projdef": np.bytes_(LAEA.replace("+units=m", "+units=km"))},
+                "in metres, is in one in kilometre",
+            ),
         ],
     )
     def test_what_is_no_grid(self, path, change, said):
@@ -198,6 +228,18 @@ class TestGrid:
                 if value is not None:
                     file["where"].attrs[name] = value
         with pytest.raises(ValueError, match=said):
+            read(path)
+
+    @pytest.mark.parametrize(("one", "other"), [("UL LL", "UR LR"), ("UL UR", "LL LR"), ("LL UR", "LL UR")])
+    def test_rows_and_columns_are_not_turned(self, path, one, other):
+        write_odim(path, TIME, VALUES)
+        with h5py.File(path, "a") as file:
+            where = file["where"].attrs
+            for first, second in {tuple(pair.split()) for pair in (one, other)}:
+                for axis in ("lon", "lat"):
+                    names = f"{first}_{axis}", f"{second}_{axis}"
+                    where[names[0]], where[names[1]] = where[names[1]], where[names[0]]
+        with pytest.raises(ValueError, match="must have its northern row and its western column first"):
             read(path)
 
     def test_the_swiss_domain_need_not_be_stated(self, path):
