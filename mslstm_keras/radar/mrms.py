@@ -16,6 +16,7 @@ from mslstm_keras.importing import needed
 from mslstm_keras.radar.grids import Grid
 from mslstm_keras.radar.maps import LICENCES, RATE, RadarMap, check_shape
 
+_NORTHWARDS = 0x40  # bit of the scanning mode of a grid: the southern row is the first
 _RAIN_RATE = ("209", "6", "1")  # MRMS's own discipline, category and number
 
 
@@ -33,6 +34,10 @@ def read_mrms(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | None]
     """
     with needed("A GRIB map", "radar"):
         import rasterio
+    with path.open("rb") as plain:
+        edition = plain.read(8)[-1]
+    if edition != 2:
+        raise ValueError(f"must be of GRIB edition 2, is of edition {edition}")
     with rasterio.open(path, driver="GRIB") as file:
         said = file.tags(1)
         kind = (said.get("GRIB_DISCIPLINE"), *said.get("GRIB_PDS_TEMPLATE_NUMBERS", "").split()[:2])
@@ -76,7 +81,22 @@ def _values(content: bytes, shape: tuple[int, int]) -> np.ndarray:
     # Exponents have a bit for their sign.
     binary, decimal = (-(one & 0x7FFF) if one & 0x8000 else one for one in (binary, decimal))
     scale = math.ldexp(1.0, binary) / 10.0**decimal
-    return packed * scale + reference / 10.0**decimal
+    values = packed * scale + reference / 10.0**decimal
+    return values[::-1] if _scanning(sections[3]) == _NORTHWARDS else values
+
+
+def _scanning(section: bytes) -> int:
+    """Returns the scanning mode of a grid of longitude and latitude whose rows run from west to east.
+
+    Reference: WMO Manual on Codes, FM 92 GRIB, edition 2, grid definition template 3.0 and flag table 3.4.
+    """
+    (template,) = struct.unpack_from(">H", section, 7)
+    if template != 0 or section[66] & ~_NORTHWARDS:
+        raise ValueError(
+            "must have rows of longitude and latitude that run from west to east, "
+            f"has grid template {template}, scanning mode {section[66]}"
+        )
+    return section[66]
 
 
 def _sections(content: bytes) -> dict[int, bytes]:

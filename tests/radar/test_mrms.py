@@ -70,6 +70,37 @@ def test_damaged_headers(path):
     assert 0 < read < at / 2
 
 
+def scanned(content, mode):
+    """Returns the content of a file with another scanning mode, its latitudes being those of that."""
+    changed = bytearray(content)
+    section = content.index(b"\x00\x00\x00\x48\x03")  # of 72 bytes, number 3
+    changed[section + 71] = mode
+    if mode & 0x40:
+        north, south = content[section + 46 : section + 50], content[section + 55 : section + 59]
+        changed[section + 46 : section + 50], changed[section + 55 : section + 59] = south, north
+    return bytes(changed)
+
+
+def test_the_southern_row_may_be_first(path):
+    path.write_bytes(scanned(grib(TIME, VALUES), 0x40))
+    found, values = read_mrms(path, pixels=True)
+    np.testing.assert_allclose(values[::-1], VALUES, atol=1e-6)
+    np.testing.assert_allclose((found.grid.left, found.grid.top), (-130, 55), atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", [0x80, 0x20, 0x10])
+def test_other_orders_of_points(path, mode):
+    path.write_bytes(scanned(grib(TIME, VALUES), mode))
+    with pytest.raises(ValueError, match=r"must have rows .* from west to east, has .* scanning mode"):
+        read_mrms(path, pixels=True)
+
+
+def test_other_editions(path):
+    path.write_bytes(b"GRIB\0\0\x64\x01" + bytes(92))
+    with pytest.raises(ValueError, match="must be of GRIB edition 2, is of edition 1"):
+        read_mrms(path, pixels=False)
+
+
 def test_cut_off(path):
     content = grib(TIME, VALUES)
     path.write_bytes(content[:-1])
