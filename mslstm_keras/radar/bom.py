@@ -42,7 +42,7 @@ def read_rainfields(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray |
         if pixels and not {"_FillValue", "missing_value"} & stored.attrs.keys():
             check_no_data(stored[()])
     with xr.open_dataset(path, engine="h5netcdf", decode_timedelta=False) as data:
-        rain = data["precipitation"]
+        rain = data["precipitation"].transpose("y", "x")
         shape = check_shape(rain.shape)
         if rain.attrs.get("units") not in ("kg m-2", "mm"):
             raise ValueError(f"must be of rain depth in kg m-2 or mm, is in {rain.attrs.get('units')}")
@@ -89,7 +89,7 @@ def _projection(items: tuple[tuple[str, str | tuple[float, ...]], ...]) -> str:
 
 
 def _metres(coordinate: "xr.DataArray") -> np.ndarray:
-    units = coordinate.attrs.get("units", "m")
+    units = coordinate.attrs.get("units", "no unit")
     if units not in ("m", "km"):
         raise ValueError(f"coordinates must be in m or km, are in {units}")
     return coordinate.values.astype(np.float64) * (1000 if units == "km" else 1)

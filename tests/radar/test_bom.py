@@ -55,6 +55,24 @@ def test_the_highest_number_is_no_rain_where_none_is_no_data(path):
         read_rainfields(path, pixels=True)
 
 
+def test_the_axes_are_known_by_their_names(path):
+    import xarray as xr
+
+    with xr.open_dataset(path, engine="h5netcdf", mask_and_scale=False, decode_times=False) as data:
+        turned = data.load().transpose("x", "y")
+    turned.to_netcdf(path, engine="h5netcdf")
+    found, values = read_rainfields(path, pixels=True)
+    assert found.grid.shape == values.shape == VALUES.shape
+    np.testing.assert_allclose(values[1:-1], VALUES[1:-1] * 0.05)
+
+
+def test_places_without_a_unit(path):
+    with h5py.File(path, "a") as file:
+        del file["x"].attrs["units"]
+    with pytest.raises(ValueError, match="must be in m or km, are in no unit"):
+        read_rainfields(path, pixels=False)
+
+
 def test_what_cannot_be_read(path):
     write_rainfields(path, TIME, VALUES, units="K")
     with pytest.raises(ValueError, match="must be of rain depth in kg m-2 or mm, is in K"):
