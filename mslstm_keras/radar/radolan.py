@@ -41,19 +41,20 @@ def read_radolan(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
     Reference: Deutscher Wetterdienst, RADOLAN/RADVOR composite format; Heistermann, Jacobi & Pfaff, "An open
     source library for processing weather radar data (wradlib)", HESS 17 (2013).
     """
-    with needed("A RADOLAN composite", "radar"):
-        from wradlib.io.radolan import parse_dwd_composite_header, read_radolan_composite
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
+    # Before the header is parsed, as local products have other headers.
+    product, radar = start[:2].decode("ascii"), start[8:13].decode("ascii")
+    if product not in (*_REFLECTIVITY, *_DEPTH):
+        raise ValueError(f"must be a product of rain or reflectivity, is {product}")
+    if radar != "10000":
+        raise ValueError(f"must be a composite, radar 10000, is of radar {radar}")
+    with needed("A RADOLAN composite", "radar"):
+        from wradlib.io.radolan import parse_dwd_composite_header, read_radolan_composite
     stop = start.find(b"\x03")
     if stop < 0:
         raise ValueError(f"no end of header within {_LONGEST_HEADER} bytes")
     header = parse_dwd_composite_header(start[:stop].decode("ascii"))
-    product = header["producttype"]
-    if product not in (*_REFLECTIVITY, *_DEPTH):
-        raise ValueError(f"must be a product of rain or reflectivity, is {product}")
-    if header["radarid"] != "10000":
-        raise ValueError(f"must be a composite, radar 10000, is of radar {header['radarid']}")
     shape = check_shape((header["nrow"], header["ncol"]))
     size = shape[0] * shape[1] * _REFLECTIVITY.get(product, 2)
     body = path.stat().st_size - stop - 1
@@ -128,6 +129,8 @@ def read_ascii_grid(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray |
         if not pixels:
             return found, None
         raw = file.read(1)
+    if (raw % 1).any():
+        raise ValueError("must hold tenths of a millimetre, which are whole numbers, holds fractions")
     return found, np.where(raw == -1, np.nan, raw / 10.0)
 
 

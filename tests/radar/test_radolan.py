@@ -104,6 +104,13 @@ def test_damage(path, change, said):
         read_radolan(path, pixels=True)
 
 
+def test_maps_of_one_radar(path):
+    """Whose headers are others."""
+    path.write_bytes(b"DX021655109080608BY53213VS 2CO0CD1CS0EP0.30.30.30.30.30.30.30.3MS  0\x03" + bytes(99))
+    with pytest.raises(ValueError, match="must be a product of rain or reflectivity, is DX"):
+        read_radolan(path, pixels=False)
+
+
 def test_without_wradlib(path, monkeypatch):
     path.write_bytes(radolan(TIME, VALUES))
     monkeypatch.setitem(sys.modules, "wradlib.io.radolan", None)
@@ -129,6 +136,12 @@ class TestAsciiGrid:
         assert (found.product, found.minutes, found.time) == ("RADOLAN RW", 60, TIME)
         assert np.isnan(rain[0, 0])
         np.testing.assert_allclose(rain[1:], VALUES[1:] / 10)  # the northern row is first
+
+    def test_millimetres_are_no_tenths_of_them(self, tmp_path):
+        path = self.write(tmp_path)
+        path.write_text(path.read_text().replace(" 3 ", " 0.3 ", 1))
+        with pytest.raises(ValueError, match=r"must hold tenths of a millimetre, .*, holds fractions"):
+            read_ascii_grid(path, pixels=True)
 
     @pytest.mark.parametrize(
         ("changes", "said"),
