@@ -19,7 +19,7 @@ _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _CALIBRATION = re.compile(rf"GEO\s*=\s*{_NUMBER}\s*\*\s*PV\s*(?:\+?\s*{_NUMBER})?")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _UNITS = {"MM": DEPTH, "MM/H": RATE, "DBZ": REFLECTIVITY}
-_DURATION = re.compile(r"(?<!\d)(\d+)_?(min|mi|h)", re.IGNORECASE)
+_DURATION = re.compile(r"(?<!\d)(\d+)_?(min|mi|h)(?![a-z])", re.IGNORECASE)
 
 
 def is_knmi(file: h5py.File) -> bool:
@@ -75,8 +75,8 @@ def _values(raw: np.ndarray, image: h5py.Group, quantity: str) -> np.ndarray:
     if not parts:
         raise ValueError(f"calibration must be GEO=a*PV+b, is {formula}")
     gain, offset = float(parts[1]), float(parts[2] or 0)
-    if not (np.isfinite(gain) and np.isfinite(offset)):
-        raise ValueError(f"calibration must be finite, is {formula}")
+    if not (np.isfinite(gain) and np.isfinite(offset) and gain > 0):
+        raise ValueError(f"calibration must be finite and grow with PV, is {formula}")
     values = raw * gain + offset
     if quantity == REFLECTIVITY:
         values[raw == 0] = -np.inf  # no echo
@@ -121,6 +121,12 @@ def _grid(file: h5py.File, shape: tuple[int, int]) -> Grid:
             lambda axis: f"+{axis[1]}={float(axis[2]) * (1000 if float(axis[2]) < 1e5 else 1):.10g}",
             projection,
         )
+    stated = [
+        number(geographic.get(f"geo_number_{sides}", side))
+        for sides, side in zip(("rows", "columns"), shape, strict=True)
+    ]
+    if stated != [*shape]:
+        raise ValueError(f"must have {stated[0]:g} rows and {stated[1]:g} columns as it says, has {shape}")
     dx, dy = (number(geographic[f"geo_pixel_size_{axis}"]) * scale for axis in "xy")
     left, top = (number(geographic[f"geo_{name}_offset"]) for name in ("column", "row"))
     if not dx > 0 > dy:

@@ -105,9 +105,10 @@ def test_the_time_of_summation_may_be_in_the_name_alone(path):
     for name, minutes in (("RAD_NL25_RAC_5min", 5), ("RAD_NL25_RAD_MFBS_24H", 1440)):
         found, _ = read(write_knmi(path, TIME, VALUES, 0, image_product_name=np.bytes_(name)))
         assert found.minutes == minutes
-    write_knmi(path, TIME, VALUES, 0, image_product_name=np.bytes_("RAD"))
-    with pytest.raises(ValueError, match="must say over how many minutes"):
-        read(path)
+    for name in ("RAD", "RAD_NL25_HAIL"):  # the 25 are no hours
+        write_knmi(path, TIME, VALUES, 0, image_product_name=np.bytes_(name))
+        with pytest.raises(ValueError, match="must say over how many minutes"):
+            read(path)
 
 
 def test_an_image_of_something_else_is_left_alone(path):
@@ -127,6 +128,8 @@ def test_an_image_of_something_else_is_left_alone(path):
         ({"image_geo_parameter": np.bytes_("ECHOTOP_HEIGHT_[KM]")}, "must hold one image of rain"),
         ({"calibration_formulas": np.bytes_("GEO=sin(PV)")}, "calibration must be GEO=a\\*PV\\+b"),
         ({"calibration_formulas": np.bytes_("GEO=1e999*PV")}, "calibration must be finite"),
+        ({"calibration_formulas": np.bytes_("GEO=0.0*PV+0.0")}, "calibration must .* grow with PV"),
+        ({"geo_number_rows": 10, "geo_number_columns": 12}, "must have 10 rows and 12 columns as it says"),
         ({"product_datetime_end": np.bytes_("26-AOU-2010;00:05:00")}, "times must be written 26-AUG-2010"),
         ({"product_datetime_end": np.bytes_("soon")}, "times must be written .*, one is 'soon'"),
         ({"geo_pixel_size_y": np.array([1.0])}, "must have its northern row first"),
