@@ -152,6 +152,8 @@ def read_geotiff(path: Path, *, pixels: bool) -> tuple[RadarMap, np.ndarray | No
         observed = None if whole else file.read_masks(1) != 0
     if "Gain" in said or "Offset" in said:
         gain, offset = said.get("Gain", 1), said.get("Offset", 0)
+    if float(gain) == 0:
+        raise ValueError("must have a gain other than 0, which makes all pixels equal")
     values = raw.astype(np.float32) * np.float32(gain) + np.float32(offset)
     if observed is not None:
         values[~observed] = np.nan

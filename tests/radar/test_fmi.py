@@ -163,6 +163,7 @@ class TestGeotiff:
             ({"Observation time": ("", "")}, {}, "times must be written"),
             ({}, {"count": 3}, "must hold one band, holds 3"),
             ({}, {"crs": None}, "must be on a grid with its northern row first"),
+            ({"Gain": ("", "0")}, {}, "must have a gain other than 0"),
             ({"Quantity": ("mm", "Rain")}, {}, "must say over how many minutes"),
             ({"Quantity": ("mm", "Rain"), "Accumulation time": ("d", "1")}, {}, "in min or h, says it in d"),
         ],
