@@ -1,6 +1,7 @@
 """Which format a radar file has, told from its content."""
 
 import contextlib
+import re
 import sys
 import threading
 import warnings
@@ -58,6 +59,22 @@ _BY_START: tuple[tuple[Callable[[bytes], bool], Reader[Path]], ...] = (
     (radolan.is_radolan, radolan.read_radolan),
     (radolan.is_ascii_grid, radolan.read_ascii_grid),
 )
+# What is of radar and is not read, by how it starts.
+_NOT_READ = (
+    (re.compile(rb"AR2V|ARCHIVE2\."), "a volume of NEXRAD, Level II"),
+    (re.compile(rb"(\x01\r\r\n.{0,8}\r\r\n)?SDUS\d\d ", re.DOTALL), "a product of NEXRAD, Level III"),
+    (re.compile(rb"\x1b\0.{10}\x1a\0", re.DOTALL), "a product of IRIS (Sigmet)"),
+    (re.compile(rb"<(volume|product) "), "a volume or product of Rainbow"),
+    (re.compile(rb"\0\0\x02\0\x07[\xc0-\xff]\0[\x01-\x0c]"), "a field of Nimrod"),  # years up to 2047
+    (re.compile(rb"BUFR"), "BUFR"),
+)
+_PACKINGS = {
+    _ZIP: "a zip archive",
+    b"\xfd7zXZ\0": "packed by xz",
+    b"\x28\xb5\x2f\xfd": "packed by zstd",
+    b"\x1f\x9d": "packed by compress",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+}
 DECODING = threading.RLock()
 """Held while a map is decoded: dask has several threads, and neither decoders nor filters of warnings bear them."""
 
@@ -108,8 +125,30 @@ def read_map(name: object, path: Path, *, pixels: bool, product: str | None = No
                 with damage_of(name, WHOLE_FILE, decoder_errors=(MemoryError,)):
                     found = reader(path, pixels=pixels)
     if found is None:
-        raise UnknownFormatError(name)
+        for pattern, what in _NOT_READ:
+            if pattern.match(start):
+                raise _not_read(name, what)
+        packing = next((how for magic, how in _PACKINGS.items() if start.startswith(magic)), "")
+        raise UnknownFormatError(name, packing and f"{packing}; unpack it first")
     return found
+
+
+def _not_read(name: object, what: str) -> ValueError:
+    return ValueError(
+        "A radar map must be of a format that is read; rain rates on a grid in NetCDF, made of another one, are "
+        f"forecast as they are. Received: {name}: {what}"
+    )
+
+
+def _is_polar(file: h5py.File) -> bool:
+    """Whether an HDF5 file holds sweeps of CfRadial (1 and 2), KNMI or GAMIC."""
+    if {"azimuth", "elevation"} <= file.keys() or "sweep_group_name" in file:
+        return True
+    return {"overview", "scan1"} <= file.keys() or (
+        "scan0" in file
+        and "what" in file
+        and odim.text(file["what"].attrs.get("object", "")) in ("PVOL", "SCAN")
+    )
 
 
 @contextlib.contextmanager
@@ -157,5 +196,9 @@ def _read_hdf5(name: object, path: Path, pixels: bool, product: str | None) -> R
                 return knmi.read_knmi(file, pixels=pixels)
             if odim.is_odim(file):
                 return odim.read_odim(file, pixels=pixels, product=product)
-            rainfields = bom.is_rainfields(file)
-        return bom.read_rainfields(path, pixels=pixels) if rainfields else None
+            rainfields, polar = bom.is_rainfields(file), _is_polar(file)
+        if rainfields:
+            return bom.read_rainfields(path, pixels=pixels)
+    if polar:
+        raise _not_read(name, "sweeps around a radar")
+    return None

@@ -1,6 +1,7 @@
 """Tests of how the format of a file is found, and of damaged files of every format."""
 
 import gzip
+import lzma
 import random
 import resource
 
@@ -81,6 +82,67 @@ def test_unknown_formats(tmp_path, content):
         file["speed"] = SMALL
     with pytest.raises(UnknownFormatError):
         read_map(path, path, pixels=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"AR2V0006.001", "a volume of NEXRAD, Level II"),
+        (b"SDUS54 KOUN 202003\r\r\nN0RTLX", "a product of NEXRAD, Level III"),
+        (b"\x01\r\r\n123 \r\r\nSDUS54 KOUN 202003\r\r\n", "a product of NEXRAD, Level III"),
+        (b"\x1b\0\x08\0" + bytes(8) + b"\x1a\0\x08\0", "a product of IRIS"),
+        (b'<volume version="5.34.16">', "a volume or product of Rainbow"),
+        (b"\0\0\x02\0" + np.array([2019, 9, 12], ">i2").tobytes(), "a field of Nimrod"),
+        (b"BUFR\0", "BUFR"),
+    ],
+)
+def test_other_formats_of_radar(tmp_path, content, what):
+    path = tmp_path / "a.file"
+    path.write_bytes(content + bytes(100))
+    with pytest.raises(
+        ValueError, match=f"NetCDF, made of another one, .* Received: {path}: {what}"
+    ) as raised:
+        read_map(path, path, pixels=False)
+    assert not isinstance(raised.value, UnknownFormatError)  # it is no picture
+
+
+def cf_radial(file):
+    file["azimuth"], file["elevation"], file["DBZH"] = np.zeros(9), np.zeros(9), np.zeros((9, 5))
+
+
+def cf_radial_2(file):
+    file["sweep_group_name"] = np.array([b"sweep_0"])
+
+
+def knmi_volume(file):
+    file.create_group("overview"), file.create_group("scan1")
+
+
+def gamic(file):
+    file.create_group("scan0")
+    file.create_group("what").attrs["object"] = "PVOL"
+
+
+@pytest.mark.parametrize("write", [cf_radial, cf_radial_2, knmi_volume, gamic])
+def test_sweeps(tmp_path, write):
+    path = tmp_path / "a.file"
+    with h5py.File(path, "w") as file:
+        write(file)
+    with pytest.raises(
+        ValueError, match=f"^A radar map .* as they are. Received: {path}: sweeps around a radar"
+    ):
+        read_map(path, path, pixels=False)
+
+
+@pytest.mark.parametrize(
+    ("pack", "how"),
+    [(lzma.compress, "packed by xz"), (lambda content: b"PK\x03\x04" + content, "a zip archive")],
+)
+def test_what_has_to_be_unpacked(tmp_path, pack, how):
+    path = tmp_path / "a.file"
+    path.write_bytes(pack(b"map"))
+    with pytest.raises(UnknownFormatError, match=f"Received: {path}: {how}; unpack it first"):
+        read_map(path, path, pixels=False)
 
 
 def test_pickles_are_never_opened(tmp_path):
