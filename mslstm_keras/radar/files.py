@@ -130,7 +130,18 @@ def find_sources(
         ValueError: if a path is missing, a link leads nowhere or into a folder that it lies in.
     """
     named, found = [], []
-    for one in [path] if isinstance(path, str | os.PathLike) else list(path):
+    paths = (
+        [path]
+        if isinstance(path, str | os.PathLike)
+        else list(path)
+        if isinstance(path, Iterable)
+        else [path]
+    )
+    for one in paths:
+        if not isinstance(one, str | os.PathLike) or not str(one):
+            raise ValueError(
+                f"`path` must be a folder, a file or a glob, or several of these. Received: {one!r}"
+            )
         place = Path(one).expanduser()
         if place.is_dir():
             found += _walk(place)

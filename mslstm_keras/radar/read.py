@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mslstm_keras.importing import needed
+from mslstm_keras.integers import is_whole
 from mslstm_keras.radar.files import Source, find_sources, is_archive, members
 from mslstm_keras.radar.formats import DECODING, UnknownFormatError, read_map
 from mslstm_keras.radar.maps import DEPTH, HIGHEST_RATE, MARSHALL_PALMER, REFLECTIVITY, WHOLE_FILE, RadarMap
@@ -91,12 +92,14 @@ def read_radar(
         >>> rain = ms.read_radar("maps/").rain_rate                                                  # doctest: +SKIP
         >>> rain.sel(time="2010-08-26 02:30").max().item()                                           # doctest: +SKIP
     """
-    if not isinstance(fill_gaps, int) or not 0 <= fill_gaps <= MOST_FILLED:
+    if not is_whole(fill_gaps, 0) or fill_gaps > MOST_FILLED:
         raise ValueError(
             f"`fill_gaps` must be an integer in [0, {MOST_FILLED}]. Received: fill_gaps={fill_gaps!r}"
         )
-    if z_r is not None and (len(z_r) != 2 or not all(0 < number < np.inf for number in z_r)):
-        raise ValueError(f"`z_r` must be (a, b) of Z = a R^b, both above 0. Received: z_r={z_r}")
+    if z_r is not None and not _is_relation(z_r):
+        raise ValueError(f"`z_r` must be (a, b) of Z = a R^b, both above 0. Received: z_r={z_r!r}")
+    if product is not None and not isinstance(product, str):
+        raise ValueError(f"`product` must be part of a name, a text. Received: product={product!r}")
     with needed("Reading radar maps", "radar"):
         import dask.array  # noqa: F401
         import xarray  # noqa: F401
@@ -107,6 +110,15 @@ def read_radar(
     if table.minutes and len(table.missing):
         frames = _filled(frames, table.missing, table.minutes, fill_gaps)
     return _dataset(_Frames(maps, frames), maps.said, table.minutes)
+
+
+def _is_relation(z_r: object) -> bool:
+    """Whether these are (a, b) of Z = a R^b."""
+    try:
+        a, b = np.asarray(z_r, np.float64)
+    except (TypeError, ValueError):
+        return False
+    return bool(0 < a < np.inf and 0 < b < np.inf)
 
 
 @dataclass(frozen=True)
@@ -402,13 +414,17 @@ def _warn_of_assumptions(maps: RadarMaps, *, relation_given: bool) -> None:
             f"of the quantities in the files {first.code} is read; `product` chooses another, of {', '.join(beside)}",
             stacklevel=3,
         )
-    if first.quantity == REFLECTIVITY and first.z_r is None and not relation_given:
+    needed_one = first.quantity == REFLECTIVITY and first.z_r is None
+    if needed_one and not relation_given:
         a, b = maps.z_r
         warnings.warn(
             f"the maps of {first.service} are of reflectivity and give no relation with rain: Z = {a:g} R^{b:g} is "
             "assumed; `z_r` of `read_radar` sets another",
             stacklevel=3,
         )
+    if relation_given and not needed_one:
+        has = f"have their own, {first.z_r}" if first.z_r else f"are of {first.quantity}"
+        warnings.warn(f"`z_r` is passed over: the maps of {first.service} {has}", stacklevel=3)
     if first.minutes and minutes and abs(first.minutes - minutes) > STRAYING * minutes:
         warnings.warn(
             f"each map is the rain of {first.minutes:g} minutes, yet they are {minutes:g} minutes apart: rates are "

@@ -75,6 +75,12 @@ def test_links(folder, tmp_path):
         find_sources(folder)
 
 
+@pytest.mark.parametrize("path", [None, 5, "", b"maps", [None], [""]])
+def test_what_is_no_path(path):
+    with pytest.raises(ValueError, match="`path` must be a folder, a file or a glob, or several of these"):
+        find_sources(path)
+
+
 def test_loops(folder, tmp_path):
     (folder / "day" / "up").symlink_to(folder)
     with pytest.raises(ValueError, match=r"must not lead back to it. Received: .*up"):

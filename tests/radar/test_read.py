@@ -156,7 +156,7 @@ class TestGaps:
             filled = ms.read_radar(folder, fill_gaps=1).rain_rate[3].values
         assert np.isnan(filled[0, 0]) and np.isfinite(filled).sum() == filled.size - 1
 
-    @pytest.mark.parametrize("fill_gaps", [-1, 3, 1.0, None])
+    @pytest.mark.parametrize("fill_gaps", [-1, 3, 1.0, None, True])
     def test_arguments(self, folder, fill_gaps):
         with pytest.raises(ValueError, match="`fill_gaps` must be an integer in"):
             ms.read_radar(folder, fill_gaps=fill_gaps)
@@ -217,6 +217,12 @@ class TestKinds:
         np.testing.assert_allclose(
             data.rain_rate[0, -1], (10 ** (codes(0, SIZE)[-1] / 100) / 200) ** (1 / 1.6), rtol=1e-5
         )
+
+    def test_a_product_is_a_text(self, folder):
+        with pytest.raises(
+            ValueError, match=r"`product` must be part of a name, a text. Received: product=5"
+        ):
+            ms.read_radar(folder, product=5)
 
     def test_services(self, folder):
         other = write_odim(folder / "a.hdf", TIMES[0], codes(0, SIZE))
@@ -293,9 +299,19 @@ class TestRain:
         assert data.rain_rate.attrs["z_r"] == [200, 1.6] and "Z = 200 R^1.6" in data.attrs["comment"]
         data = ms.read_radar(path, z_r=(223, 1.53))
         np.testing.assert_allclose(data.rain_rate, (10**3.2 / 223) ** (1 / 1.53), rtol=1e-6)
-        for z_r in ((0, 1.6), (200,), (200, np.nan)):
+        for z_r in ((0, 1.6), (200,), (200, np.nan), 200, "200", ("a", "b"), (200, None)):
             with pytest.raises(ValueError, match="`z_r` must be"):
                 ms.read_radar(path, z_r=z_r)
+
+    def test_a_relation_that_means_nothing(self, tmp_path):
+        knmi(tmp_path, TIMES[0])
+        with pytest.warns(UserWarning, match="`z_r` is passed over: the maps of KNMI are of rain depth"):
+            ms.read_radar(tmp_path, z_r=(223, 1.53))
+        path = write_odim(tmp_path / "other.hdf", TIMES[0], codes(0, SIZE), "DBZH")
+        with h5py.File(path, "a") as file:
+            file.create_group("how").attrs.update(zr_a=256.0, zr_b=1.42)
+        with pytest.warns(UserWarning, match=r"passed over: .* have their own, \(256.0, 1.42\)"):
+            assert ms.read_radar(path, z_r=(223, 1.53)).rain_rate.attrs["z_r"] == [256, 1.42]
 
     def test_hail_is_said_once(self, tmp_path):
         values = codes(0, SIZE)
