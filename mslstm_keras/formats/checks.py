@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import stat
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -258,6 +259,18 @@ def check_count(path: Path, shape: tuple[int, ...]) -> None:
     """Makes sure, before memory is taken, that a clip is not too large."""
     if math.prod(shape) > MOST_VALUES:
         raise ValueError(f"`{path}` must hold at most {MOST_VALUES} values. Received: shape {shape}")
+
+
+def check_kind(path: Path) -> None:
+    """Makes sure that a path is a file or a folder: to open a pipe waits for whoever writes into it.
+
+    Raises:
+        ValueError: if it is anything else, or is not there.
+    """
+    with reading(path):
+        kind = path.stat().st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise ValueError(f"`{path}` must be a file or a folder. Received: a pipe, a socket or a device")
 
 
 @contextlib.contextmanager

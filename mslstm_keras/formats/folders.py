@@ -3,7 +3,7 @@
 import warnings
 from pathlib import Path
 
-from mslstm_keras.formats.checks import listing, reading
+from mslstm_keras.formats.checks import check_kind, listing, reading
 from mslstm_keras.formats.pictures import PICTURES, bare_name
 from mslstm_keras.timing.names import FrameOrder, order_frames
 
@@ -48,8 +48,8 @@ def listed_files(folder: Path) -> list[Path]:
     named in one warning. Every other file counts, whatever its suffix. Links are followed.
 
     Raises:
-        ValueError: if the folder cannot be read, holds no such file or a sub-folder, or holds a frame twice, as `1.png`
-            and `1.jpg`.
+        ValueError: if the folder cannot be read, holds no such file, a sub-folder or what is no file, such as a pipe or
+            a link to nothing, or holds a frame twice, as `1.png` and `1.jpg`.
     """
     with reading(folder):
         found = sorted(path for path in folder.iterdir() if not is_system_file(path))
@@ -72,6 +72,7 @@ def listed_files(folder: Path) -> list[Path]:
         warnings.warn(f"`{folder}`: no frames are {listing(path.name for path in beside)}", stacklevel=6)
     first: dict[str, Path] = {}
     for path in images:
+        check_kind(path)
         if first.setdefault(bare_name(path), path) != path:
             raise ValueError(
                 f"`{folder}` must hold every frame once. Received: {first[bare_name(path)].name} and {path.name}"

@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 
 from mslstm_keras.formats.arrays import ARRAYS, HDF5, read_array, read_frame, read_hdf5, split_data_set
-from mslstm_keras.formats.checks import ROUNDING, check_count, check_crop, check_frames, check_size, reading
+from mslstm_keras.formats.checks import (
+    ROUNDING,
+    check_count,
+    check_crop,
+    check_frames,
+    check_kind,
+    check_size,
+)
 from mslstm_keras.formats.colours import Colour, ColoursSeen, read_colour_scale, to_values
 from mslstm_keras.formats.fitting import Fitting, cut_out
 from mslstm_keras.formats.folders import frame_files
@@ -209,8 +216,7 @@ def clip_shape(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
         ValueError, ImportError: as `read_clip`, but for what it says of values.
     """
     path, data_set = split_data_set(Path(path))
-    with reading(path):
-        path.stat()
+    check_kind(path)
     read_sequence, suffix = _reader_of_sequences(path), unpacked_suffix(path)
     if read_sequence is not None:
         time, height, width, channels = read_sequence(path, data_set, True).values.shape
@@ -308,8 +314,7 @@ def _read(
     if not (0 <= fill <= 1 or fill != fill):
         raise ValueError(f"`fill` must lie in [0, 1] or be NaN. Received: fill={fill}")
     path, data_set = split_data_set(Path(path))
-    with reading(path):
-        path.stat()
+    check_kind(path)
     suffix = unpacked_suffix(path)
     fitting, remarks = Fitting(path, size, crop, fill), Remarks(path)
     read_sequence = _reader_of_sequences(path)

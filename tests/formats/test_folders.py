@@ -1,5 +1,6 @@
 """Which files of a folder are the frames of a clip."""
 
+import os
 import warnings
 
 import numpy as np
@@ -98,6 +99,16 @@ def test_links_that_lead_nowhere(tmp_path):
     link.symlink_to(tmp_path / "a")
     with pytest.raises(ValueError, match=r"no sub-folder. Received: 2\.png$"):
         read_clip(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["2.png", "a.npy", "a.gif", "a.mp4"])
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path, name):
+    save_folder(tmp_path / "d", LEVELS[:1], ["1.png"])
+    os.mkfifo(tmp_path / name)  # to open it waits for ever
+    (tmp_path / "d" / name).symlink_to(tmp_path / name)
+    for path in (tmp_path / name, tmp_path / "d"):
+        with pytest.raises(ValueError, match=f"{name}` must be a file or a folder. Received: a pipe"):
+            read_clip(path)
 
 
 def test_a_whole_folder_is_read_without_a_word(tmp_path):
