@@ -43,7 +43,8 @@ _Y, _YY = "(?P<Y>(?:19|20)[0-9]{2})", "(?P<y>[0-9]{2})"
 _M, _D = f"(?P<m>[0-9]{{1,2}}|{_WORDS})", "(?P<d>[0-9]{1,2})"
 _S, _T = "(?P<s>[-_./ ]?)", "(?P=s)"  # no name of a file has a "/", but times in a file do
 _ZONE = (
-    r"(?P<zone>(?:z|[ _-]?(?:utc|gmt)|[ _-]?(?:[cew]es?t|(?:[acehmnp]|ak|ac|ae|nz)[sd]t|bst|i[sd]t|jst|kst|msk))(?![a-z0-9+-])"
+    r"(?P<zone>(?:z|[ _-]?(?:utc|gmt)"
+    r"|[ _-]?(?:[cew]es?t|(?:[acehmnp]|ak|ac|ae|nz)[sd]t|bst|i[sd]t|jst|kst|msk))(?![a-z0-9+-])"
     r"|(?:[ _-]?(?:utc|gmt))?(?P<offset>[+-][0-9]{2}[:.]?[0-9]{2}|\+[0-9]{2}-[0-9]{2}|\+[0-9]{2}"
     r"|(?(iso)-[0-9]{2}|(?!)))(?![0-9]))"
 )

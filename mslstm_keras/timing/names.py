@@ -426,6 +426,7 @@ def _sort(rows: list[Row]) -> tuple[tuple[int, ...], tuple[Value, ...] | None]:
     for before, after in itertools.pairwise(order):
         if keys[before] == keys[after]:
             raise Unclear(before, after, "both tell the same place in the order")
+    _refuse_falling_years(rows, order)
     return order, _values(rows, order, used)
 
 
@@ -484,6 +485,21 @@ def _refuse_falling_numbers(rows: list[Row], keys: list[tuple[Any, ...]]) -> Non
             raise Unclear(before, after, "the order of their letters is not that of the numbers beside them")
 
 
+def _refuse_falling_years(rows: list[Row], order: tuple[int, ...]) -> None:
+    """Makes sure that years behind the numbers that tell the order grow with them, unlike W01_2024 and W02_2023."""
+    for place in range(1, min(map(len, rows)), 2):
+        column = [row[place] for row in rows]
+        if not all(
+            isinstance(each, Fraction) and each.denominator == 1 and 1900 <= each < 2100 for each in column
+        ):
+            continue
+        for before, after in itertools.pairwise(order):
+            if column[before] > column[after]:
+                raise Unclear(
+                    before, after, "the order of their years is not that of the numbers before them"
+                )
+
+
 _UNIT = re.compile(r"[ _-](?:[nmu\u03bc]?s|sec|m|min|h|hr|d)(?![^\W\d_])|[^\W\d_]*")
 
 
@@ -498,7 +514,26 @@ def _refuse_units(column: Row) -> None:
             raise Unclear(0, index, "their numbers have several units, or words whose order is not clear")
 
 
-_TIME_WORD = re.compile(r"(?:^|[^a-z])(?:t|dt|time|lag|lead|offset)[ ]?$")
+_TIME_WORD = re.compile(r"(?:^|[^a-z])(?:t|dt|time|lag|lead|offset|h)[ ]?$")
+_TURNING_BEFORE = re.compile(r"(?:^|[^a-z])(?:tm|(?:minus|neg|negative)[ _=-]*)$")
+_TURNING_BEHIND = re.compile(
+    r"[ _-]*(?:[a-z\u03bc]+[ _-]+)?(?:ago|before|earlier|prior|remaining|to[ _-]go)(?![a-z])"
+)
+
+
+def _refuse_turning_words(rows: list[Row], place: int) -> None:
+    """Makes sure that no word at a number says that it counts backwards, as in `30min_ago`."""
+    before = {row[place - 1] for row in rows}  # other words have no order anyway
+    turned = len(before) == 1 and _TURNING_BEFORE.search(before.pop())
+    for index, row in enumerate(rows):
+        if turned or _TURNING_BEHIND.match(row[place + 1]):
+            other = next((each for each in range(len(rows)) if rows[each][place] != row[place]), None)
+            if other is not None:
+                raise Unclear(
+                    index,
+                    other,
+                    "whether a word turns the order is not clear, write t_-20 for what comes before 0",
+                )
 
 
 def _take_signs(rows: list[Row]) -> None:
@@ -506,6 +541,7 @@ def _take_signs(rows: list[Row]) -> None:
     for place in range(1, min(map(len, rows)), 2):
         if not all(isinstance(row[place], Fraction) for row in rows):
             continue
+        _refuse_turning_words(rows, place)
         texts = [row[place - 1] for row in rows]
         signs = [text[-1:] if text[-1:] in ("+", "-") else "" for text in texts]
         bases = {text.removesuffix(sign) for text, sign in zip(texts, signs, strict=True)}
