@@ -314,6 +314,15 @@ def _numbered(rows: list[Row], reading: str) -> list[_Candidate]:
                 del ways["decimals"]  # 1.10 beside 1.9
         elif not padded and not counted:
             del ways["whole numbers"]  # 1.05 beside 1.5; or 1.25 beside 1.5, with nothing between 5 and 25
+    tokens = [_split(row, _thousands) for row in rows]
+    marked = any(re.search("[0-9][.,'][0-9]", text) for row in tokens for text in _texts(row))
+    lengths = {len(row) for row in tokens}
+    if (
+        not marked
+        and len(lengths) == 1
+        and any(re.search(_THOUSANDS, text) for row in rows for text in _texts(row))
+    ):
+        ways["thousands"] = tokens
     found: list[_Candidate] = []
     why = None
     for way, tokens in ways.items():
@@ -361,6 +370,13 @@ def _split(row: Row, split: Callable[[str], Row]) -> Row:
 def _whole(text: str) -> Row:
     parts: Row = re.split("([0-9]+)", text)
     return [Fraction(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
+_THOUSANDS = r"(?<![0-9.,'])[1-9][0-9]{0,2}([.,'])[0-9]{3}(?:\1[0-9]{3})*(?![0-9]|[.,'][0-9])"
+
+
+def _thousands(text: str) -> Row:
+    return _whole(re.sub(_THOUSANDS, lambda number: re.sub("[.,']", "", number[0]), text))
 
 
 def _decimals(text: str) -> Row:
