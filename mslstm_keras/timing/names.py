@@ -33,6 +33,7 @@ Value = datetime.datetime | Fraction
 _EVEN = 0.1
 """Share of the usual step by which steps may differ and still are even: clocks of cameras are not exact."""
 
+_DAY = datetime.timedelta(days=1)
 _MOST_NAMED = 3  # gaps, and missing numbers of a gap, that a warning names
 
 
@@ -244,6 +245,8 @@ def _choose(names: list[str]) -> tuple[tuple[int, ...], tuple[Value, ...] | None
         readings = dated(names, SHORT_DATES, (CLOCK,))
         sure = len(readings)
         clocks = clocked(names)
+        if clocks and not readings:
+            _refuse_midnight(clocks)
         readings += [  # the first ones where two are as even: a number of six digits is rather a number than a date
             ("numbers", [[name] for name in names]),
             *dated(names, SHORT_DATES, ("", FAR_CLOCK)),
@@ -282,6 +285,18 @@ def _choose(names: list[str]) -> tuple[tuple[int, ...], tuple[Value, ...] | None
     return best.order, _as_epochs(best.values)
 
 
+def _refuse_midnight(rows: list[Row]) -> None:
+    """Makes sure that times of day do not go on behind midnight: 23:50, 23:55, 00:00."""
+    order = sorted(range(len(rows)), key=lambda index: rows[index][1])
+    steps = _differences([rows[index][1] for index in order])
+    longest = max(steps)
+    place = steps.index(longest)
+    across = _DAY - sum(steps, datetime.timedelta())
+    others = steps[:place] + steps[place + 1 :]
+    if others and 2 * longest > _DAY and _is_even(across, statistics.median_low(others)):
+        raise Unclear(order[place], order[place + 1], "times of day may pass midnight, give them their dates")
+
+
 def _as_epochs(values: tuple[Any, ...] | None) -> tuple[Value, ...] | None:
     """Returns numbers that are seconds or milliseconds since 1970, as of clocks, as times."""
     for scale in (1, 1000):
@@ -318,7 +333,8 @@ def _numbered(rows: list[Row], reading: str) -> list[_Candidate]:
     marked = any(re.search("[0-9][.,'][0-9]", text) for row in tokens for text in _texts(row))
     lengths = {len(row) for row in tokens}
     if (
-        not marked
+        "exponents" not in ways
+        and not marked
         and len(lengths) == 1
         and any(re.search(_THOUSANDS, text) for row in rows for text in _texts(row))
     ):
