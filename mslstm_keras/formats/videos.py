@@ -38,6 +38,8 @@ _PADDING = 4096
 """Most bytes behind the last frame of raw MJPEG that are looked through: writers fill up blocks."""
 _ELEMENTS = (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67")
 """The first elements of Matroska: the header of EBML, and the segment, which holds all else."""
+_BOXES = (b"moof", b"mdat", b"moov", b"mfra", b"sidx", b"styp", b"emsg")
+"""Boxes of MP4 and MOV that hold frames, or say where these lie."""
 _LONGEST_HEAD = 1024  # bytes before a segment begins
 _LIMITS = {"max_pixels": str(_MOST_PIXELS)}
 
@@ -56,7 +58,8 @@ def frames_of(
     An empty chunk of an AVI, which stands for "as before", is no frame. Frames are turned and mirrored as the
     file's display matrix says; what is transparent is black. A frame that lasts several steps stands as often, with
     a warning (the last stands once). Warnings also tell of frames that last unevenly long otherwise, have no time
-    of their own, have oblong pixels, or are interlaced; these are yielded as they are.
+    of their own, have oblong pixels, or are interlaced; these are yielded as they are. So do they of
+    further video streams, which are left out; a cover is none.
 
     Grey is full-range luminance (BT.601): black is 0 and white 255, whatever range the file stores. Frames are
     resized by Pillow's `BILINEAR`, whose triangle covers as many pixels as it has to, so that nothing is left
@@ -178,7 +181,7 @@ def _steps(source: IO[bytes]) -> tuple[dict[int, int], str]:
         with _opened(source) as container:
             if container.format.name in _STEADY or not container.streams.video:
                 return {}, ""
-            stream = container.streams.video[0]
+            stream = _films(container)[0]
             tick = stream.time_base
             times = [
                 packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard
@@ -282,11 +285,21 @@ def _tell(stream: Any, frame: Any, name: object, as_stored: bool) -> None:
         _warn(name, "its frames are interlaced, two moments in one frame, and are read as they are stored")
 
 
+def _films(container: Any) -> list[Any]:
+    """Returns the video streams of a file; a cover, which is one picture, is none beside others."""
+    from av.stream import Disposition
+
+    streams = list(container.streams.video)
+    return [each for each in streams if not each.disposition & Disposition.attached_pic] or streams
+
+
 def _decoded(container: Any, name: object, as_stored: bool) -> Iterator[Any]:
     """Yields the frames of the first video stream; raises for whatever libav would conceal."""
     if not container.streams.video:
         raise ValueError("it has no video stream")
-    stream = container.streams.video[0]
+    stream = _films(container)[0]
+    if len(_films(container)) > 1:
+        _warn(name, f"it has {len(_films(container))} video streams, of which the first is read")
     if stream.codec_context is None:
         raise ValueError("its codec is unknown")
     if not 0 < stream.codec_context.height * stream.codec_context.width <= _MOST_PIXELS:
@@ -350,6 +363,10 @@ def _check_length(source: IO[bytes], start: int, kind: str) -> None:
         stated = _segment_end(source.read(_LONGEST_HEAD))
         if stated is not None and stated > length:
             raise ValueError(f"cut off: {length} bytes of the {stated} in its header")
+    elif kind.startswith("mov"):
+        lacking = _lacking_of_box(source, start, length)
+        if lacking:
+            raise ValueError(f"cut off: its last part lacks {lacking} bytes")
     elif kind == "mjpeg":
         source.seek(start + max(length - _PADDING, 0))
         if not source.read().rstrip(b"\0\r\n").endswith(b"\xff\xd9"):
@@ -364,6 +381,24 @@ def _check_length(source: IO[bytes], start: int, kind: str) -> None:
             end += len(source.readline()) + frame
         if end > length:
             raise ValueError(f"cut off: its last frame lacks {end - length} bytes")
+
+
+def _lacking_of_box(source: IO[bytes], start: int, length: int) -> int:
+    """Returns how many bytes are missing of the last box of an MP4 or MOV of so many bytes.
+
+    A film in fragments does not say beforehand how many there are.
+    """
+    end = 0
+    while end + 8 <= length:
+        source.seek(start + end)
+        head = source.read(16)
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:  # one that needs eight bytes
+            size = int.from_bytes(head[8:], "big")
+        if size < 8 or (end + size > length and head[4:8] not in _BOXES):
+            return 0  # it goes to the end of the file, or what comes behind the film is no box
+        end += size
+    return max(end - length, 0)
 
 
 def _segment_end(head: bytes) -> int | None:

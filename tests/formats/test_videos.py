@@ -417,6 +417,33 @@ def test_oblong_pixels_are_told_of():
         assert read(mp4(flat(), sample_aspect_ratio=Fraction(16, 11))).shape == (5, 16, 16, 1)
 
 
+def test_further_streams_are_told_of():
+    content = io.BytesIO()
+    with av.open(content, "w", format="matroska") as output:
+        streams = [output.add_stream("ffv1", rate=10, height=16, width=16, pix_fmt="gray") for _ in "ab"]
+        for stream, level in zip(streams, (40, 200), strict=True):
+            frame = av.VideoFrame.from_ndarray(np.full((16, 16), level, "uint8"), format="gray")
+            output.mux(stream.encode(frame))
+            output.mux(stream.encode())
+    with pytest.warns(UserWarning, match="it has 2 video streams, of which the first is read"):
+        assert read(content.getvalue()).ravel()[0] == 40
+
+
+@pytest.mark.parametrize("lacking", [1, 30])
+def test_a_film_in_fragments_that_is_cut_off(lacking):
+    content = io.BytesIO()
+    options = {"movflags": "frag_keyframe+empty_moov+skip_trailer"}
+    with av.open(content, "w", format="mp4", options=options) as output:
+        stream = output.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.gop_size = 16, 16, 2
+        for frame in noise():
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
+        output.mux(stream.encode())
+    assert len(read(content.getvalue())) == 5
+    with pytest.raises(ValueError, match="cut off"):
+        read(content.getvalue()[:-lacking])
+
+
 def test_interlaced_frames_are_told_of():
     interlaced = int(av.codec.context.Flags.interlaced_dct) | int(av.codec.context.Flags.interlaced_me)
     content = mp4(flat(32, 32), codec="mpeg2video", container="mpegts", flags=interlaced)
