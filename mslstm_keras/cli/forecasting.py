@@ -69,7 +69,8 @@ def _add_forecast_command(commands):
         "--colour-scale",
         type=Path,
         metavar="TABLE",
-        help="for pictures in the colours of a scale: .csv of rows #rrggbb,value with values in [0, 1]",
+        help="for pictures in the colours of a scale: .csv of rows #rrggbb,value with values in [0, 1], or in the "
+        "units of --range",
     )
     command.add_argument(
         "--fill-gaps",

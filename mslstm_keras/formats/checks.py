@@ -96,7 +96,7 @@ def check_size(size: tuple[int, int]) -> None:
     Raises:
         ValueError: if it is not two positive integers.
     """
-    if len(size) != 2 or not all(is_whole(side) for side in size):
+    if np.shape(size) != (2,) or not all(is_whole(side) for side in size):
         raise ValueError(f"`size` must be two positive integers, (height, width). Received: size={size}")
 
 
@@ -106,7 +106,7 @@ def check_crop(crop: tuple[int, int, int, int]) -> None:
     Raises:
         ValueError: if it is anything else.
     """
-    whole = len(crop) == 4 and all(is_whole(side, 0) for side in crop)
+    whole = np.shape(crop) == (4,) and all(is_whole(side, 0) for side in crop)
     if not whole or not (crop[0] < crop[1] and crop[2] < crop[3]):
         raise ValueError(
             "`crop` must be (top, bottom, left, right) in pixels, top before bottom and left before right. "

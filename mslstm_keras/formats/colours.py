@@ -80,19 +80,21 @@ def packed(pixels: np.ndarray) -> np.ndarray:
     return levels[..., 0] << 16 | levels[..., 1] << 8 | levels[..., 2]
 
 
-def read_colour_scale(scale: str | os.PathLike[str] | Mapping[Colour, float]) -> dict[int, float]:
+def read_colour_scale(
+    scale: str | os.PathLike[str] | Mapping[Colour, float], *, any_numbers: bool = False
+) -> dict[int, float]:
     """Reads which colour stands for which value.
 
     Args:
         scale: CSV file of rows `#rrggbb,value` or `red,green,blue,value` (0 .. 255), with or without a line of
             names; or a mapping from such colours, "#rrggbb" or (red, green, blue), to values.
+        any_numbers: bool. Values may be any finite numbers, which then become pixels, instead of pixels in [0, 1].
 
     Returns:
-        Number of the colour, see `packed`, to its value in [0, 1], or NaN where it stands for no observation.
+        Number of the colour, see `packed`, to its value, or NaN where it stands for no observation.
 
     Raises:
-        ValueError: if a row is no colour and value, a value lies outside of [0, 1], a colour stands twice, or there is
-            none.
+        ValueError: if a row is no colour and value, a value is no such number, a colour stands twice, or there is none.
     """
     if isinstance(scale, Mapping):
         name = "colour_scale"
@@ -108,9 +110,13 @@ def read_colour_scale(scale: str | os.PathLike[str] | Mapping[Colour, float]) ->
     table: dict[int, float] = {}
     for row in rows:
         colour, value = _colour(row[:-1]), _number(row[-1])
-        if colour is None or value is None or not (np.isnan(value) or 0 <= value <= 1):
+        fits = value is not None and (
+            np.isnan(value) or (np.isfinite(value) if any_numbers else 0 <= value <= 1)
+        )
+        if colour is None or value is None or not fits:
+            kind = "finite values" if any_numbers else "values in [0, 1], or any with a `scale` (`--range`),"
             raise ValueError(
-                f"`{name}` must have rows #rrggbb,value or red,green,blue,value, with values in [0, 1] or nan. "
+                f"`{name}` must have rows #rrggbb,value or red,green,blue,value, with {kind} or nan. "
                 f"Received: {','.join(map(str, row))}"
             )
         if colour in table:

@@ -40,6 +40,8 @@ _ELEMENTS = (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67")
 """The first elements of Matroska: the header of EBML, and the segment, which holds all else."""
 _BOXES = (b"moof", b"mdat", b"moov", b"mfra", b"sidx", b"styp", b"emsg")
 """Boxes of MP4 and MOV that hold frames, or say where these lie."""
+_TRANSPORT = (188, 192, 204)
+"""Bytes of a packet of an MPEG transport stream: plain, with a time, with a code that corrects errors."""
 _LONGEST_HEAD = 1024  # bytes before a segment begins
 _LIMITS = {"max_pixels": str(_MOST_PIXELS)}
 
@@ -59,7 +61,7 @@ def frames_of(
     file's display matrix says; what is transparent is black. A frame that lasts several steps stands as often, with
     a warning (the last stands once). Warnings also tell of frames that last unevenly long otherwise, have no time
     of their own, have oblong pixels, or are interlaced; these are yielded as they are. So do they of
-    further video streams, which are left out; a cover is none.
+    further video streams, and of frames that the file hides from players, which are left out; a cover is none.
 
     Grey is full-range luminance (BT.601): black is 0 and white 255, whatever range the file stores. Frames are
     resized by Pillow's `BILINEAR`, whose triangle covers as many pixels as it has to, so that nothing is left
@@ -308,9 +310,10 @@ def _decoded(container: Any, name: object, as_stored: bool) -> Iterator[Any]:
     decoder.options = dict(_LIMITS)
     # AVI counts empty chunks too, which libav skips; there, decoding times are numbers of chunks.
     by_time = container.format.name == "avi"
-    size, packets, frames = None, 0, 0
+    size, packets, frames, hidden = None, 0, 0, 0
     times: list[int] = []
     for packet in container.demux(stream):
+        hidden += packet.is_discard
         if packet.pts is not None:
             times.append(packet.pts)
         if packet.size:  # the last one is empty and makes the decoder give what it holds back
@@ -335,6 +338,10 @@ def _decoded(container: Any, name: object, as_stored: bool) -> Iterator[Any]:
         _check_duration(container.duration, stream.time_base, times)
     if not frames:
         raise ValueError("it has no frame")
+    if hidden:
+        _warn(
+            name, f"{hidden} of its {packets} frames are left out, as its edit list hides them from players"
+        )
 
 
 def _check_duration(stated: int | None, tick: Fraction, times: list[int]) -> None:
@@ -367,6 +374,9 @@ def _check_length(source: IO[bytes], start: int, kind: str) -> None:
         lacking = _lacking_of_box(source, start, length)
         if lacking:
             raise ValueError(f"cut off: its last part lacks {lacking} bytes")
+    elif kind == "mpegts":
+        if all(length % packet for packet in _TRANSPORT):
+            raise ValueError(f"cut off: {length} bytes are no whole number of packets")
     elif kind == "mjpeg":
         source.seek(start + max(length - _PADDING, 0))
         if not source.read().rstrip(b"\0\r\n").endswith(b"\xff\xd9"):

@@ -5,6 +5,7 @@ A clip is an array (time, height, width, channels) of values in [0, 1].
 
 import dataclasses
 import itertools
+import numbers
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -49,6 +50,7 @@ from mslstm_keras.integers import is_whole
 CLIPS = ARRAYS + ANIMATIONS + VIDEOS + HDF5 + NETCDF + ZARR
 LUMA = np.array([0.299, 0.587, 0.114], "float32")  # ITU-R BT.601: how bright red, green and blue look
 
+_DARK = 1.001 / 255  # the least grey of 8 bits, however it was rounded
 _MOST_CHANNELS = 4  # that pictures have
 
 Code = Callable[[np.ndarray], np.ndarray]
@@ -113,8 +115,8 @@ def read_clip(
             values that an attribute makes of them. Those beyond its ends are clipped, and a warning counts them; NaN
             is missing.
         colour_scale: which value each colour of a picture stands for: a CSV file of rows `#rrggbb,value` or
-            `red,green,blue,value`, or a mapping from "#rrggbb" or (red, green, blue). Values lie in [0, 1]; that of
-            a colour that means "not observed" is NaN.
+            `red,green,blue,value`, or a mapping from "#rrggbb" or (red, green, blue). Values lie in [0, 1], or are
+            numbers in the units of `scale`; that of a colour that means "not observed" is NaN.
 
     Returns:
         float32 (time, height, width, channels), values in [0, 1].
@@ -311,8 +313,8 @@ def _read(
         check_size(size)
     if crop is not None:
         check_crop(crop)
-    if not (0 <= fill <= 1 or fill != fill):
-        raise ValueError(f"`fill` must lie in [0, 1] or be NaN. Received: fill={fill}")
+    if not isinstance(fill, numbers.Real) or not (0 <= fill <= 1 or fill != fill):
+        raise ValueError(f"`fill` must lie in [0, 1] or be NaN. Received: fill={fill!r}")
     path, data_set = split_data_set(Path(path))
     check_kind(path)
     suffix = unpacked_suffix(path)
@@ -320,14 +322,14 @@ def _read(
     read_sequence = _reader_of_sequences(path)
     pictured = read_sequence is None and (path.is_dir() or suffix in PICTURES)
     table = said = labels = None
+    of_levels = code if levels_too else None
     if colour_scale is not None:
         if channels != 1 or not pictured:
             raise ValueError(
                 "`colour_scale` must come with pictures and `channels=1`, as it gives one value for each colour. "
                 f"Received: channels={channels} for {path}"
             )
-        table = read_colour_scale(colour_scale)
-    of_levels = code if levels_too else None
+        table = read_colour_scale(colour_scale, any_numbers=of_levels is not None)
     used = code
     if pictured:
         used = of_levels
@@ -368,6 +370,13 @@ def _read(
         raise ValueError(f"`path` must be a folder of images or end in one of {kinds}. Received: {path}")
     fitting.report()
     remarks.report()
+    highest = np.fmax.reduce(clip, axis=None) if used is None and said is None else 1
+    if 0 < highest <= _DARK:
+        warnings.warn(
+            f"`{path}` has no value above 1/255 and is nearly black; where 1 is to be white, as of masks, save 255 for "
+            "it, or give `scale` (`--range 0:1`)",
+            stacklevel=3,
+        )
     return _Read(clip, used is not None, said, labels)
 
 
@@ -479,6 +488,12 @@ def _read_folder(
         warnings.warn(
             f"`{path}`: {anew[1].name} comes behind {anew[0].name}, as their names have several numbers; several clips "
             "need a folder each",
+            stacklevel=4,
+        )
+    if turns := files.turns:
+        warnings.warn(
+            f"`{path}`: words take turns in its names, such as in {turns[0].name} and {turns[1].name}; all are read as "
+            "one clip, several cameras need a folder each",
             stacklevel=4,
         )
     kinds = {unpacked_suffix(file) in ARRAYS: file.name for file in reversed(files.paths)}

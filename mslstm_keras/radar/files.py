@@ -130,14 +130,8 @@ def find_sources(
         ValueError: if a path is missing, a link leads nowhere or into a folder that it lies in.
     """
     named, found = [], []
-    paths = (
-        [path]
-        if isinstance(path, str | os.PathLike)
-        else list(path)
-        if isinstance(path, Iterable)
-        else [path]
-    )
-    for one in paths:
+    several = isinstance(path, Iterable) and not isinstance(path, str)
+    for one in list(path) if several else [path]:
         if not isinstance(one, str | os.PathLike) or not str(one):
             raise ValueError(
                 f"`path` must be a folder, a file or a glob, or several of these. Received: {one!r}"

@@ -45,9 +45,8 @@ class Grid:
     def __post_init__(self) -> None:
         if not self.projection:
             return
-        units = {
-            axis.unit_name for axis in _crs(self.projection).axis_info
-        }  # here, where it is known which file
+        # Here, where it is known which file says it.
+        units = {axis.unit_name for axis in _crs(self.projection).axis_info}
         if not self.geographic and units != {"metre"}:
             raise ValueError(f"must be in a projection in metres, is in one in {', '.join(sorted(units))}")
 

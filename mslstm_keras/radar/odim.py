@@ -221,10 +221,12 @@ def _numbered(group: h5py.Group, name: str) -> list[str]:
 def _time(what: ChainMap[str, Any], prefix: str) -> np.datetime64 | None:
     if f"{prefix}date" not in what or f"{prefix}time" not in what:
         return None
-    clock = np.ravel(what[f"{prefix}time"])[0]
-    stamp = text(what[f"{prefix}date"]) + text(clock)
-    # A number has lost the zeros before it: 1000 may be ten o'clock, or ten minutes past midnight.
-    if not isinstance(clock, str | bytes) or not re.fullmatch(r"\d{12}(\d\d)?", stamp):
+    clock, pattern = text(what[f"{prefix}time"]), r"\d{12}(\d\d)?"
+    if not isinstance(np.ravel(what[f"{prefix}time"])[0], str | bytes):
+        # A number has lost the zeros before it. 10000 is one o'clock; 1000 may be ten, or ten minutes past midnight.
+        clock, pattern = clock.zfill(6) if len(clock) >= 5 else clock, r"\d{14}"
+    stamp = text(what[f"{prefix}date"]) + clock
+    if not re.fullmatch(pattern, stamp):
         raise ValueError(f"times must be written YYYYMMDD and HHMMSS, one is {stamp!r}")
     stamp = stamp.ljust(14, "0")
     return np.datetime64(

@@ -5,6 +5,7 @@ and 10, `01-02-2024` a day of January or of February. Of all ways that fit every
 all must give one order; otherwise the order is not clear, which is an error.
 """
 
+import collections
 import dataclasses
 import datetime
 import itertools
@@ -34,6 +35,7 @@ _EVEN = 0.1
 """Share of the usual step by which steps may differ and still are even: clocks of cameras are not exact."""
 
 _DAY = datetime.timedelta(days=1)
+_MOST_CAMERAS = 4  # words that take turns; more are rather names of what is seen
 _MOST_NAMED = 3  # gaps, and missing numbers of a gap, that a warning names
 
 
@@ -72,6 +74,17 @@ class FrameOrder:
         if not falls or any(end - start < 2 or last[start] != last[0] for start, end in runs):
             return None
         return self.paths[falls[0] - 1], self.paths[falls[0]]
+
+    @property
+    def turns(self) -> tuple[Path, Path] | None:
+        """First two neighbours whose words differ, if few words take turns, as in `1_left`, `2_right`, `3_left` and
+        `4_right`: films of several cameras, in one folder. None where each comes in one run, or once."""
+        words = [re.sub("[0-9]+|(?<![a-z])[ap][.]?m(?![a-z])", "", path.stem.lower()) for path in self.paths]
+        changes = [place for place in range(1, len(words)) if words[place] != words[place - 1]]
+        times = collections.Counter(words)
+        if len(times) > _MOST_CAMERAS or min(times.values()) < 2 or len(changes) < len(times):
+            return None
+        return self.paths[changes[0] - 1], self.paths[changes[0]]
 
     @property
     def interval(self) -> datetime.timedelta | Fraction | None:
@@ -329,16 +342,8 @@ def _numbered(rows: list[Row], reading: str) -> list[_Candidate]:
                 del ways["decimals"]  # 1.10 beside 1.9
         elif not padded and not counted:
             del ways["whole numbers"]  # 1.05 beside 1.5; or 1.25 beside 1.5, with nothing between 5 and 25
-    tokens = [_split(row, _thousands) for row in rows]
-    marked = any(re.search("[0-9][.,'][0-9]", text) for row in tokens for text in _texts(row))
-    lengths = {len(row) for row in tokens}
-    if (
-        "exponents" not in ways
-        and not marked
-        and len(lengths) == 1
-        and any(re.search(_THOUSANDS, text) for row in rows for text in _texts(row))
-    ):
-        ways["thousands"] = tokens
+    if "exponents" not in ways and _has_thousands(rows):
+        ways["thousands"] = [_split(row, _thousands) for row in rows]
     found: list[_Candidate] = []
     why = None
     for way, tokens in ways.items():
@@ -393,6 +398,15 @@ _THOUSANDS = r"(?<![0-9.,'])[1-9][0-9]{0,2}([.,'])[0-9]{3}(?:\1[0-9]{3})*(?![0-9
 
 def _thousands(text: str) -> Row:
     return _whole(re.sub(_THOUSANDS, lambda number: re.sub("[.,']", "", number[0]), text))
+
+
+def _has_thousands(rows: list[Row]) -> bool:
+    """Whether some numbers may have marks at their thousands, and none has marks elsewhere."""
+    if not any(re.search(_THOUSANDS, text) for row in rows for text in _texts(row)):
+        return False
+    tokens = [_split(row, _thousands) for row in rows]
+    marked = any(re.search("[0-9][.,'][0-9]", text) for row in tokens for text in _texts(row))
+    return not marked and len({len(row) for row in tokens}) == 1
 
 
 def _decimals(text: str) -> Row:
@@ -458,7 +472,7 @@ def _sort(rows: list[Row]) -> tuple[tuple[int, ...], tuple[Value, ...] | None]:
     for before, after in itertools.pairwise(order):
         if keys[before] == keys[after]:
             raise Unclear(before, after, "both tell the same place in the order")
-    _refuse_falling_years(rows, order)
+    _refuse_falling_days(rows, order)
     return order, _values(rows, order, used)
 
 
@@ -517,18 +531,25 @@ def _refuse_falling_numbers(rows: list[Row], keys: list[tuple[Any, ...]]) -> Non
             raise Unclear(before, after, "the order of their letters is not that of the numbers beside them")
 
 
-def _refuse_falling_years(rows: list[Row], order: tuple[int, ...]) -> None:
-    """Makes sure that years behind the numbers that tell the order grow with them, unlike W01_2024 and W02_2023."""
+_DAYS = re.compile(r"(?:^|[^a-z])(?:day|week|month|year)[ _-]*$")
+
+
+def _refuse_falling_days(rows: list[Row], order: tuple[int, ...]) -> None:
+    """Makes sure that years and days behind the numbers that tell the order grow with them.
+
+    As they do not in `W01_2024` and `W02_2023`, or `h23_day1` and `h00_day2`.
+    """
     for place in range(1, min(map(len, rows)), 2):
         column = [row[place] for row in rows]
-        if not all(
-            isinstance(each, Fraction) and each.denominator == 1 and 1900 <= each < 2100 for each in column
-        ):
+        if not all(isinstance(each, Fraction) and each.denominator == 1 for each in column):
+            continue
+        years = all(1900 <= each < 2100 for each in column)
+        if not years and not all(_DAYS.search(row[place - 1]) for row in rows):
             continue
         for before, after in itertools.pairwise(order):
             if column[before] > column[after]:
                 raise Unclear(
-                    before, after, "the order of their years is not that of the numbers before them"
+                    before, after, "the order of their years or days is not that of the numbers before them"
                 )
 
 

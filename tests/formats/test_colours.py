@@ -160,6 +160,17 @@ def test_a_colour_that_means_not_observed(tmp_path):
     np.testing.assert_array_equal(clip, read_clip(tmp_path / "a", colour_scale=RADAR))
 
 
+def test_values_in_the_units_of_a_scale(tmp_path):
+    save_folder(tmp_path / "a", [radar(), radar()[::-1]], ["1.png", "2.png"])
+    rates = {colour: 50 * value for colour, value in RADAR.items()}
+    clip = read_clip(tmp_path / "a", colour_scale=rates, scale="0:50 mm/h")
+    np.testing.assert_allclose(clip, read_clip(tmp_path / "a", colour_scale=RADAR), atol=1e-6)
+    with pytest.raises(ValueError, match=r"values in \[0, 1\], or any with a `scale` \(`--range`\)"):
+        read_clip(tmp_path / "a", colour_scale=rates)
+    with pytest.raises(ValueError, match=r"with finite values or nan. Received: .*inf"):
+        read_clip(tmp_path / "a", colour_scale={**rates, "#123456": np.inf}, scale="0:50 mm/h")
+
+
 def test_a_colour_that_is_not_in_the_table(tmp_path):
     image = radar()
     image[3, 4:6] = [1, 2, 250]
@@ -186,7 +197,7 @@ def test_what_has_no_colours(tmp_path):
     ("text", "message"),
     [
         ("", "must hold colours and their values. Received: none"),
-        ("#ff0000,2", r"must have rows .* values in \[0, 1\] or nan. Received: #ff0000,2"),
+        ("#ff0000,2", r"must have rows .* values in \[0, 1\], or any with a `scale` .* Received: #ff0000,2"),
         ("#ff00,0.2", "must have rows .* Received: #ff00,0.2"),
         ("1,2,300,0.5", "must have rows .* Received: 1,2,300,0.5"),
         ("#ff0000,0.5\nred,0.2", "must have rows .* Received: red,0.2"),

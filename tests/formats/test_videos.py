@@ -444,6 +444,19 @@ def test_a_film_in_fragments_that_is_cut_off(lacking):
         read(content.getvalue()[:-lacking])
 
 
+def test_frames_that_are_hidden_from_players_are_told_of():
+    content = mp4(flat(32, 32), [-2, -1, 0, 1, 2], codec="libx264")
+    with pytest.warns(UserWarning, match=r"`clip.avi`: 2 of its 5 frames are left out, as its edit list"):
+        assert levels_of(read(content)) == [2, 3, 4]
+
+
+def test_a_transport_stream_that_is_cut_off():
+    content = mp4(noise(shape=(5, 96, 128)), codec="mpeg2video", container="mpegts")
+    assert len(read(content)) == 5
+    with pytest.raises(ValueError, match=r"damaged|cut off"):
+        read(content[: len(content) * 3 // 4 // 188 * 188 - 60])
+
+
 def test_interlaced_frames_are_told_of():
     interlaced = int(av.codec.context.Flags.interlaced_dct) | int(av.codec.context.Flags.interlaced_me)
     content = mp4(flat(32, 32), codec="mpeg2video", container="mpegts", flags=interlaced)

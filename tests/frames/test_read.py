@@ -118,6 +118,28 @@ def test_a_video_is_resized(tmp_path):
     np.testing.assert_allclose(clip, expected, atol=0.03)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_what_is_nearly_black_is_told_of(tmp_path, dtype):
+    mask = (ramps(3)[..., 0] > 100).astype("uint8")
+    np.save(tmp_path / "a.npy", mask if dtype == "uint8" else mask / np.float32(255))
+    with pytest.warns(
+        UserWarning, match="has no value above 1/255 and is nearly black; where 1 is to be white"
+    ):
+        assert read_clip(tmp_path / "a.npy").max() == np.float32(1 / 255)
+    if dtype == "uint8":
+        assert read_clip(tmp_path / "a.npy", scale="0:1").max() == 1
+    np.save(tmp_path / "a.npy", 0 * mask)
+    assert read_clip(tmp_path / "a.npy").max() == 0
+
+
+@pytest.mark.parametrize("options", [{"size": 8}, {"crop": 8}, {"fill": "0"}, {"size": "ab"}])
+def test_options_of_another_kind_are_refused(tmp_path, options):
+    np.save(tmp_path / "a.npy", random_frames(2, 4, 4, 1))
+    (name,) = options
+    with pytest.raises(ValueError, match=f"^`{name}` must .* Received: {name}="):
+        read_clip(tmp_path / "a.npy", **options)
+
+
 def test_videos_need_pyav(tmp_path, monkeypatch):
     (tmp_path / "a.mp4").write_bytes(b"video")
     monkeypatch.setitem(sys.modules, "av", None)

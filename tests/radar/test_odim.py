@@ -145,6 +145,12 @@ def test_times_have_seconds(path):
     assert read(write_odim(path, time, VALUES))[0].time == time
 
 
+@pytest.mark.parametrize(("number", "clock"), [(13500, "01:35:00"), (np.int64(235500), "23:55:00")])
+def test_times_of_five_or_six_digits_may_be_numbers(path, number, clock):
+    write_odim(path, TIME, VALUES, time=number)
+    assert str(read(path)[0].time) == f"2024-11-26T{clock}"
+
+
 def test_two_maps_in_one_file(path):
     write_odim(path, TIME, VALUES)
     with h5py.File(path, "a") as file:

@@ -140,6 +140,7 @@ def test_names_in_order(names):
         ("KW51_2023 KW52_2023 KW01_2024", ("KW01", "KW51"), "order of their (years|times)"),
         ("365-2023 001-2024", ("001-2024", "365-2023"), "order of their (years|times)"),
         ("S13E20_2023 S14E40_2022", ("S13E20_2023", "S14E40_2022"), "order of their (years|times)"),
+        ("h22_day1 h23_day1 h00_day2", ("h00_day2", "h22_day1"), "order of their years or days"),
         ("2_202405010000 1_202405010005", ("1_2", "2_2"), "order of their times"),
         (
             "a-2024-05-02 b-2024-05-01",
@@ -328,6 +329,22 @@ def test_even_steps_have_an_interval_and_no_gap(names, interval):
 )
 def test_gaps_are_named(names, gaps):
     assert ordered(names.split()).gaps() == gaps
+
+
+@pytest.mark.parametrize(
+    ("names", "turns"),
+    [
+        ("1_left 2_right 3_left 4_right", ("1_left", "2_right")),
+        ("1_left 2_left 3_right 4_right 5_left", ("2_left", "3_right")),
+        ("1_left 2_left 3_right 4_right", None),  # one run each
+        ("1_a 2_b 3_a 4_c", None),  # words of single frames
+        ("2024-01-01_11AM 2024-01-01_11PM 2024-01-02_11AM 2024-01-02_11PM", None),
+        ("f1 f2 f3", None),
+    ],
+)
+def test_where_words_take_turns(names, turns):
+    found = ordered(names.split()).turns
+    assert (found and tuple(path.stem for path in found)) == turns
 
 
 @pytest.mark.parametrize(
