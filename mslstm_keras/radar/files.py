@@ -130,8 +130,7 @@ def find_sources(
         ValueError: if a path is missing, a link leads nowhere or into a folder that it lies in.
     """
     named, found = [], []
-    several = isinstance(path, Iterable) and not isinstance(path, str)
-    for one in list(path) if several else [path]:
+    for one in [path] if isinstance(path, str) or not isinstance(path, Iterable) else list(path):
         if not isinstance(one, str | os.PathLike) or not str(one):
             raise ValueError(
                 f"`path` must be a folder, a file or a glob, or several of these. Received: {one!r}"
