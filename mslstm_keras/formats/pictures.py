@@ -310,6 +310,10 @@ def _pixels(image: Any, as_stored: bool, path: Path, remarks: Remarks) -> np.nda
         if as_stored:
             colours = as_in_file(colours, kind, largest)
         return _without(colours, _is_missing(np.asarray(image), tags), as_stored)
+    if tags.white_is_zero and (as_stored or tags.scaled):
+        raise ValueError(
+            "0 is white, so that a scale may be of the numbers or of the brightness; save 0 as black"
+        )
     values = np.asarray(image)
     if image.mode == "I" and kind in ("PNG", "PPM"):
         values = values.astype("uint16")
