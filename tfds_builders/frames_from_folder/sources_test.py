@@ -125,7 +125,7 @@ def test_a_single_source_is_split_in_time(tmp_path):
 @given(st.integers(1, 30), st.integers(1, 8), st.integers(1, 8))
 def test_windows_are_pieces_of_the_clip(tmp_path_factory, frames, window, stride):
     path = tmp_path_factory.getbasetemp() / "windows.npy"
-    levels = np.arange(frames, dtype="uint8").repeat(6).reshape(frames, 3, 2)
+    levels = 255 - np.arange(frames, dtype="uint8").repeat(6).reshape(frames, 3, 2)
     np.save(path, levels)
     cut = reader(window=window, stride=stride)
     if frames < window:
