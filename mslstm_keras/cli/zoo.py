@@ -76,13 +76,16 @@ def _list(options):
 
     entries = list_pretrained(options.zoo)
     facts = {name: dataclasses.asdict(entry) for name, entry in entries.items()}
-    show(options, facts, lambda: map(_line, entries.values()))
+    show(options, facts, lambda: _lines(entries.values()))
 
 
-def _line(entry):
-    mse = entry.scores["model"]["mse"]["mean"]
-    what = f"{entry.name:<28}{entry.recipe.model:<12}{entry.recipe.data:<28}"
-    return f"{what}{entry.clips_seen:>10,} clips seen  MSE {mse:.1f}"
+def _lines(entries):
+    named = [(entry.name, entry.recipe.model, entry.recipe.data) for entry in entries]
+    widths = [max(map(len, column)) for column in zip(*named, strict=True)]
+    for names, entry in zip(named, entries, strict=True):
+        what = "  ".join(name.ljust(width) for name, width in zip(names, widths, strict=True))
+        mse = entry.scores["model"]["mse"]["mean"]
+        yield f"{what}{entry.clips_seen:>10,} clips seen  MSE {mse:.1f}"
 
 
 def _show(options):
@@ -133,7 +136,7 @@ def _add(options):
             note="" if options.note is None else options.note.read_text(encoding="utf-8"),
             progress=progress,
         )
-    show(options, dataclasses.asdict(entry), lambda: [_line(entry)], remark=True)
+    show(options, dataclasses.asdict(entry), lambda: _lines([entry]), remark=True)
     suggest(options, ["mslstm", "zoo", "verify", entry.name, *words_of(options, "zoo")])
     suggest(options, ["mslstm", "zoo", "table", *words_of(options, "zoo")])
 
@@ -148,4 +151,4 @@ def _renew(options):
                 name, zoo=options.zoo, count=options.clips, data_dir=options.data_dir, progress=progress
             )
     facts = {name: dataclasses.asdict(entry) for name, entry in renewed.items()}
-    show(options, facts, lambda: map(_line, renewed.values()), remark=True)
+    show(options, facts, lambda: _lines(renewed.values()), remark=True)

@@ -28,6 +28,15 @@ def test_zoo_is_listed_shown_and_verified(succeed, tiny_zoo):
     assert folders == {NAME: str(tiny_zoo / NAME / "1")}
 
 
+def test_long_names_stay_apart_in_the_list(succeed):
+    lines = succeed("zoo", "list").splitlines()
+    entries = mslstm_keras.list_pretrained().values()
+    assert [line.split()[:3] for line in lines] == [
+        [entry.name, entry.recipe.model, entry.recipe.data] for entry in entries
+    ]
+    assert len({line.index(" clips seen") for line in lines}) == 1
+
+
 def test_a_run_is_added_to_a_zoo(mslstm, succeed, tiny_run, other_run, tmp_path, optdigits_dir, monkeypatch):
     zoo, note = tmp_path / "zoo", tmp_path / "note.md"
     note.write_text("For tests, and no use else.\n")
