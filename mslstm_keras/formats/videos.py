@@ -60,8 +60,8 @@ def frames_of(
     An empty chunk of an AVI, which stands for "as before", is no frame. Frames are turned and mirrored as the
     file's display matrix says; what is transparent is black. A frame that lasts several steps stands as often, with
     a warning (the last stands once). Warnings also tell of frames that last unevenly long otherwise, have no time
-    of their own, have oblong pixels, or are interlaced; these are yielded as they are. So do they of
-    further video streams, and of frames that the file hides from players, which are left out; a cover is none.
+    of their own, have oblong pixels, or are interlaced; these are yielded as they are. Further video streams,
+    and frames that the file hides from players, are left out with a warning; a cover is no stream.
 
     Grey is full-range luminance (BT.601): black is 0 and white 255, whatever range the file stores. Frames are
     resized by Pillow's `BILINEAR`, whose triangle covers as many pixels as it has to, so that nothing is left
