@@ -143,7 +143,7 @@ def add_commands(commands: Commands) -> None:
         "--output",
         type=output_file(".md", ".tex", ".csv"),
         required=True,
-        help=".md, .tex (a tabular for the package booktabs) or .csv file to write",
+        help=".md, .tex (tabulars for the package booktabs) or .csv file to write",
     )
 
     command = add_command(

@@ -2,8 +2,14 @@
 
 import csv
 import io
+import itertools
+import math
+import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from mslstm_keras.evaluation.comparison import (
     counted_clips,
@@ -28,6 +34,10 @@ COSTS = {
     "memory": ("memory of training, MB", 1e6),
 }
 """Fact of a model's cost -> heading, and unit."""
+_UNKNOWN = score_text(None)
+_SCORES_ABREAST = (
+    3  # with their intervals and a name as long as those of the zoo, as wide as a page of `article`
+)
 
 
 def publication_table(evaluation: Mapping[str, Any], kind: str) -> str:
@@ -35,11 +45,13 @@ def publication_table(evaluation: Mapping[str, Any], kind: str) -> str:
 
     The best score of each column is bold, but for CSV; the paper's are marked and not ranked. Intervals of 95 % over
     clips stand behind the scores. Where the evaluation holds costs, of `mslstm evaluate --cost`, there are columns of
-    parameters, multiply-accumulates, the memory that training takes and seconds of a forecast in each runtime.
+    parameters, multiply-accumulates, the memory that training takes and seconds of a forecast in each runtime. All that
+    is wider than a page of `article`, so LaTeX has it as tables below one another: scores, three of them abreast, with
+    the intervals in lines of their own, then costs, then seconds.
 
     Args:
         evaluation: of `evaluate_models`.
-        kind: str. "md" (Markdown), "tex" (a LaTeX tabular; needs the package booktabs) or "csv" (numbers in their own
+        kind: str. "md" (Markdown), "tex" (LaTeX tabulars; needs the package booktabs) or "csv" (numbers in their own
             units, with a line of names above).
 
     Returns:
@@ -71,35 +83,55 @@ def cost_columns(evaluation: Mapping[str, Any]) -> dict[str, dict[str, float | N
     }
 
 
-def _cells(
-    evaluation: Mapping[str, Any], bold: Callable[[str], str]
-) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Returns headings, and (source, cells) of each row."""
-    metrics, costs = protocol_of(evaluation).metrics, cost_columns(evaluation)
-    own = evaluation["models"].values()
+class _Cell(NamedTuple):
+    """A cost or a score, and the interval of 95 % that stands with it."""
+
+    text: str
+    interval: str = ""
+
+
+class _Columns(NamedTuple):
+    """Columns of a table, without that of the names."""
+
+    headings: list[str]
+    rows: list[list[_Cell]]
+
+    def between(self, first: int, last: int) -> "_Columns":
+        return _Columns(self.headings[first:last], [row[first:last] for row in self.rows])
+
+
+def _costs(evaluation: Mapping[str, Any]) -> _Columns:
+    columns = cost_columns(evaluation)
+    rows = []
+    for source, name, _ in rows_with_means(evaluation):
+        costs = [values.get(name) if source == "models" else None for values in columns.values()]
+        rows.append([_Cell(_UNKNOWN if cost is None else _three_digits(cost)) for cost in costs])
+    return _Columns(list(columns), rows)
+
+
+def _three_digits(number):
+    """Returns a number without an exponent, whose zeros of more digits stand for what is not known."""
+    return np.format_float_positional(number, precision=3, fractional=False, trim="-")
+
+
+def _scores(evaluation: Mapping[str, Any], bold: Callable[[str], str]) -> _Columns:
+    metrics, own = protocol_of(evaluation).metrics, evaluation["models"].values()
     best = {
         metric: best_of(metric, [scores.get(metric, {}).get("mean") for scores in own]) for metric in metrics
     }
     rows = []
-    for source, name, scores in rows_with_means(evaluation):
-        cells = [shown_name(source, name)]
-        for of_models in costs.values():
-            value = of_models.get(name) if source == "models" else None
-            cells.append("-" if value is None else f"{value:.3g}")
+    for source, _, scores in rows_with_means(evaluation):
+        cells = []
         for metric in metrics:
             values = scores.get(metric) or {}
             text = score_text(values.get("mean"))
             if source == "models" and best[metric] is not None and values.get("mean") == best[metric]:
                 text = bold(text)
-            cells.append(text + _behind(values))
-        rows.append((source, cells))
-    return ["", *costs, *(score_label(evaluation, metric) for metric in metrics)], rows
-
-
-def _behind(values):
-    """Returns what stands behind a mean: the deviation over seeds, and the interval over clips."""
-    deviation = f" ± {score_text(values['deviation'])}" if values.get("deviation") is not None else ""
-    return deviation + interval_text(values.get("interval"))
+            if values.get("deviation") is not None:  # over seeds
+                text += f" ± {score_text(values['deviation'])}"
+            cells.append(_Cell(text, interval_text(values.get("interval")).strip()))
+        rows.append(cells)
+    return _Columns([score_label(evaluation, metric) for metric in metrics], rows)
 
 
 def _caption(evaluation):
@@ -108,29 +140,52 @@ def _caption(evaluation):
 
 
 def _markdown(evaluation: Mapping[str, Any]) -> Iterator[str]:
-    headings, rows = _cells(evaluation, lambda text: f"**{text}**")
+    costs, scores = _costs(evaluation), _scores(evaluation, lambda text: f"**{text}**")
+    headings = ["", *costs.headings, *scores.headings]
     yield f"{_caption(evaluation)}."
     yield ""
     yield f"| {' | '.join(headings)} |"
     yield "|---|" + "---:|" * (len(headings) - 1)
-    for _, cells in rows:
+    for (source, name, _), *row in zip(rows_with_means(evaluation), costs.rows, scores.rows, strict=True):
+        cells = [shown_name(source, name), *(" ".join(filter(None, cell)) for cells in row for cell in cells)]
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _latex(evaluation: Mapping[str, Any]) -> Iterator[str]:
-    headings, rows = _cells(evaluation, lambda text: rf"\textbf{{{text}}}")
+    names = [(source, shown_name(source, name)) for source, name, _ in rows_with_means(evaluation)]
+    costs, scores = _costs(evaluation), _scores(evaluation, lambda text: rf"\textbf{{{text}}}")
+    parts = math.ceil(len(scores.headings) / _SCORES_ABREAST)
+    bounds = [len(scores.headings) * part // parts for part in range(parts + 1)]
+    facts = sum(heading in costs.headings for heading, _ in COSTS.values())
+    tables = [scores.between(first, last) for first, last in itertools.pairwise(bounds)]
+    tables += [costs.between(0, facts), costs.between(facts, len(costs.headings))]
     yield f"% {_caption(evaluation)}. Needs \\usepackage{{booktabs}}."
-    yield rf"\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}"
+    yield r"{\footnotesize\setlength{\tabcolsep}{3pt}"
+    for number, table in enumerate(table for table in tables if table.headings):
+        if number:
+            yield ""
+            yield r"\medskip"
+        yield from _tabular(names, table)
+    yield "}"
+
+
+def _tabular(names: Sequence[tuple[str, str]], table: _Columns) -> Iterator[str]:
+    """Yields the lines of a table in LaTeX, without the names of which it knows nothing."""
+    yield rf"\noindent\begin{{tabular}}{{@{{}}l{'r' * len(table.headings)}@{{}}}}"
     yield r"\toprule"
-    yield _latex_row(rf"\shortstack{{{_escaped(_broken(heading))}}}" for heading in headings)
+    yield _latex_row(["", *map(_latex_heading, table.headings)])
     yield r"\midrule"
     before = "models"
-    for source, cells in rows:
+    for (source, name), cells in zip(names, table.rows, strict=True):
+        if all(cell.text == _UNKNOWN for cell in cells):
+            continue
         if source != before:
             yield r"\midrule"
         before = source
         # The cells of scores hold commands of their own, and nothing else that LaTeX would take for one.
-        yield _latex_row([_escaped(cells[0]), *(cell.replace("±", r"$\pm$") for cell in cells[1:])])
+        yield _latex_row([_escaped(name), *(cell.text.replace("±", r"$\pm$") for cell in cells)])
+        if any(cell.interval for cell in cells):
+            yield _latex_row(["", *(cell.interval and rf"\scriptsize {cell.interval}" for cell in cells)])
     yield r"\bottomrule"
     yield r"\end{tabular}"
 
@@ -139,13 +194,11 @@ def _latex_row(cells):
     return " & ".join(cells) + r" \\"
 
 
-def _broken(heading):
-    """Returns a heading in two lines, as LaTeX has them, where brackets or a comma let it be broken."""
-    for mark in (" (", ", "):
-        first, found, rest = heading.partition(mark)
-        if found:
-            return first + mark.rstrip(" (") + "\\\\" + mark.lstrip(", ").lstrip() + rest
-    return heading
+def _latex_heading(heading):
+    """Returns a heading in lines that are about as long as the numbers below it."""
+    parts = re.split(r"(?<=,) | (?=\()", _escaped(heading))
+    lines = r"\\".join(line for part in parts for line in textwrap.wrap(part, 11))
+    return rf"\shortstack[r]{{{lines}}}"
 
 
 def _escaped(text):

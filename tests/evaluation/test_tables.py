@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from mslstm_keras.evaluation.tables import cost_columns, publication_table
+from mslstm_keras.evaluation.tables import RUNTIMES, cost_columns, publication_table
 
 
 def scores(mean, low, high, **more):
@@ -68,26 +68,64 @@ def test_numbers_of_csv_are_whole():
     ]
 
 
-def test_latex_is_a_booktabs_tabular():
-    lines = publication_table(EVALUATION, "tex").splitlines()
-    assert lines[1:3] == [r"\begin{tabular}{lrrrrrr}", r"\toprule"]
-    assert lines[-2:] == [r"\bottomrule", r"\end{tabular}"]
-    assert lines.count(r"\midrule") == 2  # below the headings, and above the paper's
-    assert lines[5] == (
-        r"good\_one & 2.5 & 3.21 & 0.5 & 0.25 & \textbf{50.00} $\pm$ 0.500 (49.00 to 51.00) & 0.800 (0.700 to 0.900) \\"
-    )
-    assert r"\shortstack{MSE\\(sum over a frame)}" in lines[3]
+def test_latex_is_booktabs_tabulars_below_one_another():
+    scores_, costs, seconds = publication_table(EVALUATION, "tex").split(r"\medskip")
+    lines = scores_.splitlines()
+    assert lines[2:4] == [r"\noindent\begin{tabular}{@{}lrr@{}}", r"\toprule"]
+    assert lines[4] == r" & \shortstack[r]{MSE\\(sum over a\\frame)} & \shortstack[r]{SSIM} \\"
+    assert lines[6:8] == [
+        r"good\_one & \textbf{50.00} $\pm$ 0.500 & 0.800 \\",
+        r" & \scriptsize (49.00 to 51.00) & \scriptsize (0.700 to 0.900) \\",
+    ]
+    assert lines[12:16] == [
+        r"\midrule",
+        r"ms\_lstm (the paper's) & 40.00 & - \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    assert costs.splitlines()[4:8] == [
+        r"\midrule",
+        r"good\_one & 2.5 & 3.21 \\",
+        r"bad & 2.5 & 3.21 \\",
+        r"\bottomrule",
+    ]
+    assert r"\shortstack[r]{seconds,\\ONNX\\Runtime}" in seconds
+    assert r"bad & 0.125 & - \\" in seconds
+
+
+def test_costs_have_three_digits_and_no_exponent():
+    many = {**COST, "memory": 1_284_567_890, "macs": 23_400_000}
+    table = publication_table({**EVALUATION, "cost": {"good_one": many, "bad": COST}}, "md")
+    assert "| good_one | 2.5 | 0.0234 | 1280 | 0.5 |" in table
+
+
+def test_many_scores_are_parted_evenly():
+    metrics = [f"{score}_{bound}" for score in ("csi", "hss") for bound in (1, 5)]
+    model = dict.fromkeys(metrics, scores(0.5, 0.25, 0.75))
+    rain = {**EVALUATION, "metrics": metrics, "models": {"one": model}, "published": {}, "cost": {}}
+    assert publication_table(rain, "tex").count(r"\begin{tabular}{@{}lrr@{}}") == 2
+
+
+def test_latex_has_no_table_of_nothing():
+    plain = {key: value for key, value in EVALUATION.items() if key != "cost"}
+    assert publication_table(plain, "tex").count(r"\begin{tabular}") == 1
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-def test_latex_compiles(tmp_path):
-    named = {**EVALUATION, "models": {"a_b&c%d$e#f{g}": EVALUATION["models"]["bad"]}}
+@pytest.mark.parametrize("name", ["a_b&c%d$e#f{g}", "pred_rnn_plus_plus_moving_mnist"])
+def test_latex_compiles_and_fits_on_a_page(name, tmp_path):
+    wide = {
+        metric: scores(111.11, 111.11, 111.11)
+        for metric in ("mse", "mae", "ssim", "psnr", "csi_0.5", "hss_0.5")
+    }
+    cost = {**COST, "memory": 1e9, "seconds": dict.fromkeys(RUNTIMES, 0.0123)}
+    named = {**EVALUATION, "metrics": list(wide), "models": {name: wide}, "cost": {name: cost}}
     (tmp_path / "table.tex").write_text(publication_table(named, "tex"))
     page = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
     (tmp_path / "page.tex").write_text(page)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stdout
+    assert ended.returncode == 0 and "Overfull" not in ended.stdout, ended.stdout
     assert (tmp_path / "page.pdf").stat().st_size > 1000
 
 
