@@ -60,7 +60,7 @@ def pareto_figure(
         ValueError: if score or cost are not there, or nobody knows which way the score is better.
         OSError: if the file cannot be written; what was there before stays.
     """
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
     columns = cost_columns(evaluation)
     wanted = [heading for heading in columns if heading.startswith(cost or "MACs")]
@@ -92,12 +92,14 @@ def pareto_figure(
             axes.plot([x, x], interval, color=colour, linewidth=1.5, zorder=2)
         axes.plot([x], [y], "o", color=colour, markersize=8, zorder=3)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     title = f"{score_label(evaluation, metric)}{arrow(metric)}{' (synthetic data)' if evaluation['synthetic'] else ''}"
     write_heading(axes, title, wanted[0])
     axes.margins(x=0.12, y=0.08)
+    low, high = axes.get_xlim()
+    near = high < 10 * low  # then 1, 2 and 5 leave an axis without a second number
+    axes.xaxis.set_major_locator(MaxNLocator(6) if near else LogLocator(subs=(1, 2, 5)))
     _write_names(figure, axes, known)
     save(figure, path)
     return front

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mslstm_keras.evaluation import pareto
 from mslstm_keras.evaluation.pareto import pareto_figure, pareto_front
-from tests.evaluation.test_tables import EVALUATION
+from tests.evaluation.test_tables import COST, EVALUATION
 
 
 @pytest.mark.parametrize("better", [1, -1])
@@ -31,6 +32,19 @@ def test_the_picture_is_drawn_and_the_front_returned(tmp_path):
     assert set(pareto_figure(EVALUATION, tmp_path / "c.png", cost="seconds, Keras")) == {"bad", "good_one"}
     first, other = (np.asarray(Image.open(tmp_path / name).convert("L")) for name in ("a.png", "c.png"))
     assert first.shape == other.shape and (first != other).any()
+
+
+@pytest.mark.parametrize("costs", [(1.01e9, 1.48e9), (1e9, 1.02e9), (0.9e9, 6e9), (0.2e9, 16e9)])
+def test_the_axis_of_costs_has_three_numbers_at_least(costs, tmp_path, monkeypatch):
+    cost = {name: {**COST, "macs": macs} for name, macs in zip(("good_one", "bad"), costs, strict=True)}
+    drawn = []
+    monkeypatch.setattr(pareto, "save", lambda figure, path: drawn.append(figure))
+    pareto_figure({**EVALUATION, "cost": cost}, tmp_path / "a.png")
+    (axes,) = drawn[0].axes
+    low, high = axes.get_xlim()
+    ticks = axes.xaxis.get_major_ticks()
+    shown = {tick.label1.get_text() for tick in ticks if low <= tick.get_loc() <= high}
+    assert len(shown - {""}) >= 3
 
 
 @pytest.mark.parametrize(
