@@ -54,5 +54,6 @@ def device() -> str:
     """Returns what the backend computes on: "2 x NVIDIA H200" or "Intel(R) Xeon(R) Processor (2 cores)"."""
     names = gpus()
     if not names:
-        return f"{processor()} ({usable_cores()} cores)"
+        cores = usable_cores()
+        return f"{processor()} ({cores} core{'' if cores == 1 else 's'})"
     return names[0] if len(names) == 1 else f"{len(names)} x {names[0]}"

@@ -12,6 +12,9 @@ def test_a_device_is_a_processor_with_its_cores_or_gpus(monkeypatch):
     for count, text in said.items():
         monkeypatch.setattr(machine, "gpus", lambda count=count: ["NVIDIA H200"] * count)
         assert machine.device() == text
+    monkeypatch.setattr(machine, "gpus", list)
+    monkeypatch.setattr(machine, "usable_cores", lambda: 1)
+    assert machine.device() == "A Processor (1 core)"
 
 
 @pytest.mark.parametrize(
