@@ -187,7 +187,7 @@ def forecast(
             least the model's `context_frames` long; of longer clips the last `context_frames` are used, and only those
             are read. What a masked array hides counts as 0, with a warning. Or `xarray.DataArray` with axes time, y, x
             and perhaps channel, or `xarray.Dataset` with `rain_rate` or another variable of these axes, with times at
-            one interval or none. NaN there counts as 0.
+            one interval, of months or years too, or none. NaN there counts as 0.
         horizon: int. Frames to forecast; the model's `forecast_frames` by default, or any other number.
         scale: how pixels stand for the numbers of xarray's maps, such as "rain:dwd", see
             `mslstm_keras.frames.scales.parse_scale`. Default: "rain:dwd" for maps in mm/h, which a warning says; maps

@@ -1,8 +1,10 @@
 """Maps with times and places, as xarray has them: how frames are taken from them, and put back as a forecast."""
 
+import functools
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,7 @@ from mslstm_keras.frames.scales import (
 )
 from mslstm_keras.radar.grids import ground_spacing
 from mslstm_keras.radar.sequence import STRAYING
+from mslstm_keras.timing.times import are_months, times_behind
 
 VARIABLE = "rain_rate"
 _ALIKE = 1.1  # intervals and spacings of less than that ratio are taken for the same
@@ -45,7 +48,7 @@ class Maps:
     _given: Any
     _last: Any
     _scale: Scale | None
-    _interval: np.timedelta64 | None
+    _times_behind: Callable[[int], Any] | None
     _unobserved: np.ndarray
 
     def forecast(self, frames: np.ndarray) -> Any:
@@ -71,14 +74,14 @@ class Maps:
             name: each for name, each in last.coords.items() if name not in ("time", *_of_forecasts(last))
         }
         future = xarray.DataArray(values, coordinates, ("time", *dims), last.name, last.attrs)
-        steps = np.arange(1, len(values) + 1)
-        if self._interval is None:
+        if self._times_behind is None:
+            steps = np.arange(1, len(values) + 1)
             future = future.assign_coords(
                 lead=("time", steps, {"long_name": "maps behind the last one given", "units": "1"})
             )
         else:
             time = self._last.time
-            known = forecast_coordinates(time.values, time.values + steps * self._interval)
+            known = forecast_coordinates(time.values, self._times_behind(len(values)))
             known["time"][-1].update(time.attrs)
             future = future.assign_coords(known)
         if not isinstance(self._given, xarray.Dataset):
@@ -124,7 +127,7 @@ def last_maps(given: Any, count: int, scale: str | None) -> Maps:
             f"`frames` must hold at least the model's {count} context frames. Received: {maps.sizes['time']} frames"
         )
     maps = maps.isel(time=slice(-count, None))
-    interval = _interval(maps, given.attrs.get("interval_minutes"))
+    later = _times_behind(maps, given.attrs.get("interval_minutes"))
     maps = maps.load() if maps.chunks is None else maps.compute()
     chosen = _scale(maps, scale)
     maps = _in_units(maps, chosen)
@@ -140,7 +143,7 @@ def last_maps(given: Any, count: int, scale: str | None) -> Maps:
     frames = np.where(missing, np.zeros((), frames.dtype), frames)
     # What else changes from map to map, such as the hour of the day, is not that of the maps of the forecast.
     changing = [name for name, each in maps.coords.items() if "time" in each.dims and name != "time"]
-    return Maps(frames, given, maps.isel(time=-1).drop_vars(changing), chosen, interval, missing[-1])
+    return Maps(frames, given, maps.isel(time=-1).drop_vars(changing), chosen, later, missing[-1])
 
 
 def warn_of_other_data(maps: Any, data: DataFacts, model: str) -> None:
@@ -205,15 +208,24 @@ def _of_forecasts(maps):
     return [name for name in maps.coords if maps[name].attrs.get("standard_name", name) in names]
 
 
-def _interval(maps, minutes):
-    """Returns the time from one map to the next, None of maps without times."""
+def _times_behind(maps, minutes):
+    """Returns what tells the times of so many maps behind the last, None of maps without times."""
     if "time" not in maps.coords:
         return None
     times = maps.time.values
+    if all(hasattr(time, "calendar") for time in times.flat):  # dates as cftime has them
+        if times_behind(times, 1) is None:
+            raise ValueError(
+                f"`frames` must be at one interval within the last {len(times)} maps, which dates of another calendar "
+                f"tell from two on. Received: {', '.join(map(str, times))}"
+            )
+        return functools.partial(times_behind, times)
     if not np.issubdtype(times.dtype, np.datetime64) or np.isnat(times).any():
         raise ValueError(
-            f"`frames` must have times of datetime64, none missing. Received: dtype {times.dtype}"
+            f"`frames` must have times of datetime64 or cftime, none missing. Received: dtype {times.dtype}"
         )
+    if minutes is None and are_months(times):  # which are not of one length
+        return functools.partial(times_behind, times)
     steps = np.diff(times).astype("timedelta64[ns]")
     if minutes is None and not len(steps):
         raise ValueError(
@@ -229,7 +241,7 @@ def _interval(maps, minutes):
                 f"{times[index].astype('datetime64[s]')} to {times[index + 1].astype('datetime64[s]')}; `fill_gaps` of "
                 "`read_radar` (`--fill-gaps`) interpolates one or two missing maps"
             )
-    return usual
+    return lambda count: times[-1] + np.arange(1, count + 1) * usual
 
 
 def _scale(maps, text):

@@ -185,6 +185,11 @@ def times_behind(times: np.ndarray, count: int) -> np.ndarray | None:
     return found[-1] + steps * like[len(like) // 2]  # clocks waver
 
 
+def are_months(times: np.ndarray) -> bool:
+    """Returns whether growing dates are the same number of whole months apart, the last of months among them."""
+    return len(times) > 1 and _month_shift(times) is not None
+
+
 def _usual(steps: np.ndarray) -> Any:
     """Returns the step that most steps are like; the shortest of several."""
     steps = np.sort(steps)

@@ -169,6 +169,32 @@ def test_times_that_stray_by_seconds_are_at_one_interval(model):
     assert future.time[0] == given.time[-1] + np.timedelta64(5, "m")
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["2023-11-01", "2023-12-01", "2024-01-01"], ["2024-02-01", "2024-03-01", "2024-04-01"]),
+        (["2023-11-30", "2023-12-31", "2024-01-31"], ["2024-02-29", "2024-03-31", "2024-04-30"]),
+        (["2020-07-01", "2021-07-01", "2022-07-01"], ["2023-07-01", "2024-07-01", "2025-07-01"]),
+    ],
+)
+def test_months_and_years_go_on_as_such(model, given, expected):
+    monthly = rain(3).drop_attrs(deep=False).assign_coords(time=np.array(given, "datetime64[ns]"))
+    future = quietly(model, monthly.fillna(0), 3)
+    assert future.time.values.tolist() == np.array(expected, "datetime64[ns]").tolist()
+    assert future.forecast_period[0] == (future.time[0] - monthly.time[-1]) / np.timedelta64(1, "m")
+
+
+def test_dates_of_another_calendar_go_on_in_it(model):
+    days = xarray.date_range("2024-02-26", periods=3, calendar="noleap", use_cftime=True)
+    future = quietly(model, rain(3).drop_attrs(deep=False).fillna(0).assign_coords(time=days), 2)
+    assert [str(time)[:10] for time in future.time.values] == ["2024-03-01", "2024-03-02"]
+    uneven = days[[0, 1, 1]].values + np.array([0, 0, 1]) * 2 * (days[1] - days[0])
+    with pytest.raises(
+        ValueError, match=r"one interval within the last 3 maps, .*: 2024-02-26 .*, 2024-03-01"
+    ):
+        quietly(model, rain(3).drop_attrs(deep=False).assign_coords(time=uneven))
+
+
 def test_a_gap_within_the_context_is_refused_and_one_before_is_not(model):
     given = rain(6)
     message = (
@@ -221,7 +247,10 @@ def test_a_scale_of_other_units_is_told_or_refused(model):
             lambda maps: maps.rain_rate.assign_attrs(units="K"),
             "`scale` must be given for maps in units of their own",
         ),
-        (lambda maps: maps.assign_coords(time=np.arange(5)), "must have times of datetime64, none missing"),
+        (
+            lambda maps: maps.assign_coords(time=np.arange(5)),
+            "must have times of datetime64 or cftime, none missing",
+        ),
         (lambda maps: maps.where(maps != maps.max(), np.inf), "`rain_rate` must hold finite numbers"),
         (lambda maps: maps.rename(rain_rate="a").assign(b=maps.rain_rate), "Received: ['a', 'b']"),
     ],
