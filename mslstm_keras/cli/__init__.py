@@ -1,10 +1,14 @@
 """The command `mslstm`: each sub-command calls one public function."""
 
 import argparse
+import contextlib
 import gc
+import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 from mslstm_keras import __version__
 from mslstm_keras.cli import completion, data, forecasting, models, study, training, tuning, zoo
@@ -20,31 +24,87 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words behind `mslstm`; those of the process by default.
 
     Returns:
-        Exit status: 0, or 2 if an argument, a file or the disk was at fault (one line on stderr says which), or
-        130 if it was interrupted.
+        Exit status: 0, or 2 if an argument, a file or the disk was at fault (one line on stderr says which); 130 if it
+        was interrupted, 143 if SIGTERM and 129 if SIGHUP ended it, or 141 if nobody reads stdout any more.
     """
+    _open_closed_streams()
     parser = make_parser()
     completion.complete(parser)
     options = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     # What is imported and traced are millions of objects that stay. To look through the newest for garbage as often as
     # Python does by default takes a tenth of a command's start.
     gc.set_threshold(50_000)
-    try:
-        with quiet_libraries():
-            if options.quiet:
-                hide_progress()
-            if getattr(options, "backend", None):
-                choose_backend(options.backend)  # before a file imports Keras
-            for file in getattr(options, "imports", ()):
-                import_file(file)
-            options.run(options)
-    except _faults() as error:
-        print(f"mslstm: {one_line(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("mslstm: interrupted", file=sys.stderr)
-        return 130
+    with _ended_by_signals() as received:
+        try:
+            with quiet_libraries():
+                if options.quiet:
+                    hide_progress()
+                if getattr(options, "backend", None):
+                    choose_backend(options.backend)  # before a file imports Keras
+                for file in getattr(options, "imports", ()):
+                    import_file(file)
+                options.run(options)
+                sys.stdout.flush()
+        except (KeyboardInterrupt, *_faults()) as error:
+            # Libraries may make another error of a signal.
+            if received or isinstance(error, KeyboardInterrupt):
+                number = received[0] if received else signal.SIGINT
+                how = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+                print(f"mslstm: {how}", file=sys.stderr)
+                return 128 + number
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                return 128 + signal.SIGPIPE
+            print(f"mslstm: {one_line(error)}", file=sys.stderr)
+            return 2
     return 0
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[list[signal.Signals]]:
+    """Within it the signals that end a command let it clear up first, as Ctrl-C does; yields those that came.
+
+    Signals that are ignored, as SIGHUP is behind `nohup`, stay so.
+    """
+    received: list[signal.Signals] = []
+
+    def end(number, frame):
+        received.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+        for number in numbers:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, end)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _nobody_reads() -> bool:
+    """Returns whether the reader of stdout has gone, as `head` does. Nothing is written there any more then."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would write the rest when it ends, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+def _open_closed_streams() -> None:
+    """Opens standard streams that are closed, as those of some services are: a file would get their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            os.set_inheritable(number, True)  # as they are for the processes that this one starts
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
 
 def _joined(words):

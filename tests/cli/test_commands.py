@@ -2,9 +2,14 @@
 
 import argparse
 import json
+import os
 import re
 import shlex
+import signal
+import subprocess
 import sys
+import textwrap
+import time
 import tomllib
 
 import numpy as np
@@ -15,6 +20,7 @@ import mslstm_keras
 from mslstm_keras import cli
 from mslstm_keras.cli import main
 from mslstm_keras.data.catalogue import list_data
+from mslstm_keras.files import replacing
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.training.recipes import RECIPES, Recipe
 from mslstm_keras.zoo.loading import load_model
@@ -298,6 +304,81 @@ def test_an_interruption_is_no_fault(mslstm, monkeypatch):
     monkeypatch.setattr("mslstm_keras.training.fit.train", interrupt)
     ended = mslstm("train", "optdigits_quick")
     assert (ended.status, ended.out, ended.error) == (130, "", "mslstm: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "words"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "ended by SIGTERM"),
+        (signal.SIGHUP, 129, "ended by SIGHUP"),
+    ],
+)
+@pytest.mark.parametrize("passed_on", [True, False])
+def test_a_signal_ends_a_command_that_clears_up(
+    mslstm, monkeypatch, tmp_path, number, status, words, passed_on
+):
+    def work():
+        with replacing(tmp_path / "file") as temporary:
+            temporary.write_text("half")
+            try:
+                os.kill(os.getpid(), number)
+                time.sleep(10)
+            except KeyboardInterrupt:
+                if passed_on:
+                    raise
+                raise ValueError("what a library makes of it") from None
+
+    monkeypatch.setattr("mslstm_keras.data.catalogue.list_data", work)
+    before = signal.getsignal(number)
+    ended = mslstm("data", "list")
+    assert (ended.status, ended.out, ended.error) == (status, "", f"mslstm: {words}\n")
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) == before
+
+
+def test_a_signal_that_is_ignored_stays_so(mslstm, monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        monkeypatch.setattr(
+            "mslstm_keras.data.catalogue.list_data", lambda: os.kill(os.getpid(), signal.SIGHUP) or []
+        )
+        assert mslstm("data", "list", "--json").status == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_reader_that_has_gone_is_no_fault(monkeypatch, capsys):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        assert main(["recipes"]) == 128 + signal.SIGPIPE
+        print("what Python writes when it ends", flush=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_streams_that_are_closed_are_no_files_of_ours(tmp_path):
+    script = """
+        import os, sys
+        sys.path.insert(0, sys.argv[1])
+        from mslstm_keras.cli import main
+        status = main(["completion", "bash"])
+        file = open("opened", "w")
+        print(status, file.fileno() > 2, [os.fstat(number).st_rdev != 0 for number in range(3)], file=file)
+    """
+    command = [
+        "sh",
+        "-c",
+        'exec "$@" <&- >&- 2>&-',
+        "sh",
+        sys.executable,
+        "-c",
+        textwrap.dedent(script),
+        ROOT,
+    ]
+    subprocess.run(command, cwd=tmp_path, timeout=120)
+    assert (tmp_path / "opened").read_text() == "0 True [True, True, True]\n"
 
 
 def test_a_mistake_of_ours_is_not_hidden(mslstm, monkeypatch):
