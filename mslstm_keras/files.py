@@ -1,21 +1,24 @@
 """How files and folders are written: whole or not at all."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+_END = 50  # characters of a name that a temporary has, too: it may be no longer than 255 bytes
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Writes a file or a folder so that `path` never shows half of it.
 
-    The block writes to the temporary path that it is given, which lies in the same folder and keeps the
-    whole name as its end, so every suffix stays. When the block ends, what it wrote is flushed to the disk
-    and renamed to `path`. When it raises, the temporary is removed and `path` is what it was. Folders above
-    that are missing are made, and taken away again when the block raises.
+    The block writes to the temporary path that it is given, which lies in the same folder and ends as the
+    name does, so every suffix stays. When the block ends, what it wrote is flushed to the disk and renamed to
+    `path`. When it raises, the temporary is removed and `path` is what it was. Folders above that are missing
+    are made, and taken away again when the block raises. A link stays, and what it points to is written.
 
     A process killed inside the block leaves `.partial-*` behind and `path` as it was. A folder that exists
     already is swapped by two renames: killed between them, the old one is still there as `.replaced-*`.
@@ -30,8 +33,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         OSError: if writing fails (a file where a folder must be, disk full), naming `path` where the system gives a
             reason.
     """
-    path = Path(path)
-    temporary = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
+    named = path = Path(path)
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    temporary = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name[-_END:]}")
     made = [folder for folder in path.parents if not folder.exists()]
     try:
         if made:
@@ -45,10 +50,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         with contextlib.suppress(OSError):  # another process may have put something there
             for folder in made:
                 folder.rmdir()
-        unknown = (None, str(temporary), temporary, str(path.parent), path.parent)
+        unknown = (None, str(temporary), temporary, os.path.abspath(temporary), str(path.parent), path.parent)
         if isinstance(error, OSError) and error.errno and error.filename in unknown:
             with contextlib.suppress(AttributeError):  # errors of some libraries cannot be told it
-                error.filename = str(path)  # nobody knows the temporary name
+                error.filename = str(named)  # nobody knows the temporary name
+                del error.filename2  # of a rename, which is the same
         raise
 
 
@@ -84,18 +90,35 @@ def _fsync(entry: Path) -> None:
 
 def _rename(temporary: Path, path: Path) -> None:
     """Gives `temporary` the name `path`, taking away what had it."""
-    if not (temporary.is_dir() and path.is_dir()):
-        os.replace(temporary, path)  # a rename replaces a file, yet never a folder that holds something
-    else:
-        old = path.with_name(f".replaced-{secrets.token_hex(4)}-{path.name}")
-        os.replace(path, old)
+    while True:
         try:
-            os.replace(temporary, path)
-        except BaseException:
-            os.replace(old, path)
-            raise
-        _remove(old)
+            if temporary.is_dir() and path.is_dir():
+                _swap(temporary, path)
+            else:
+                os.replace(
+                    temporary, path
+                )  # a rename replaces a file, yet never a folder that holds something
+            break
+        except OSError as error:
+            # Another process replaces the same folder, and was between its two renames or has just ended them.
+            if not (temporary.is_dir() and error.errno in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST)):
+                raise
     _fsync(path.parent)
+
+
+def _swap(temporary: Path, path: Path) -> None:
+    """Puts a folder in the place of another one, and removes that."""
+    old = path.with_name(f".replaced-{secrets.token_hex(4)}-{path.name}")
+    try:
+        os.replace(path, old)
+        os.replace(temporary, path)
+        _remove(old)
+    except BaseException:
+        if path.exists():
+            _remove(old)
+        else:
+            os.replace(old, path)
+        raise
 
 
 def _remove(path: Path) -> None:

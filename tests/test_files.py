@@ -127,6 +127,69 @@ def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):
     assert names(tmp_path / "entry" / "deep") == ["a"]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_and_what_it_points_to_is_written(tmp_path, there):
+    target, link = tmp_path / "other" / "file", tmp_path / "link"
+    if there:
+        target.parent.mkdir()
+        target.write_text("old")
+    link.symlink_to(target.relative_to(tmp_path))
+    with replacing(link) as temporary:
+        temporary.write_text("new")
+        assert temporary.parent == target.parent
+    assert names(tmp_path) == ["link", "other"]
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_a_link_to_a_folder_stays(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    with pytest.raises(IsADirectoryError) as caught, replacing(tmp_path / "link") as temporary:
+        temporary.write_text("new")
+    assert str(caught.value) == f"[Errno 21] Is a directory: '{tmp_path / 'link'}'"
+    with replacing(tmp_path / "link") as temporary:
+        fill(temporary, a="new")
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path / "folder" / "deep") == ["a"]
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".gif", "ü" * 125 + ".gif"])
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path, name):
+    with replacing(tmp_path / name) as temporary:
+        assert temporary.suffix == ".gif"
+        temporary.write_text("new")
+    assert names(tmp_path) == [name]
+
+
+def test_too_long_a_name_is_said_as_it_was_given(tmp_path):
+    target = tmp_path / ("x" * 252 + ".gif")
+    with pytest.raises(OSError) as caught, replacing(target) as temporary:
+        temporary.write_text("new")
+    assert str(caught.value) == f"[Errno 36] File name too long: '{target}'"
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_another_process_replaces_at_the_same_time_is_replaced(tmp_path, monkeypatch):
+    target, theirs, away = (tmp_path / name for name in ("entry", "theirs", "away"))
+    fill(target, a="old")
+    fill(theirs, a="theirs")
+    rename = os.replace
+
+    def replace(source, destination):
+        if source == target and not away.exists():  # they are between their two renames
+            rename(target, away)
+        elif destination == target and theirs.exists():  # they end before ours
+            rename(theirs, target)
+        rename(source, destination)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with replacing(target) as temporary:
+        fill(temporary, a="ours")
+    assert names(tmp_path) == ["away", "entry"]
+    assert (target / "deep" / "a").read_text() == "ours"
+
+
 def test_missing_folders_above_are_made(tmp_path):
     with replacing(tmp_path / "new" / "deep" / "file") as temporary:
         temporary.write_text("new")

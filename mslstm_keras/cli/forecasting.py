@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import os
 import signal
 import time
 import warnings
@@ -185,7 +186,7 @@ def _check_forecast(options):
             )
     if options.watch is None and str(options.output) != "-":
         read = split_data_set(options.input)[0]
-        if read.exists() and options.output.resolve().is_relative_to(read.resolve()):
+        if read.exists() and _inside(options.output, read):
             raise ValueError(
                 "`--output` must be another file than `--input`, and outside of it, where the next forecast would read "
                 f"it. Received: {options.output}"
@@ -198,6 +199,12 @@ def _check_forecast(options):
         value = getattr(options, name)
         if value is not None and options.threshold is None:
             raise ValueError(f"`--{name}` must come with `--threshold`. Received: --{name} {value}")
+
+
+def _inside(path, folder):
+    """Returns whether a path is a folder, or in it, whatever links lead there."""
+    # `Path.resolve` ends in a RuntimeError where links go in a circle.
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _words(value):
@@ -486,7 +493,7 @@ def _watch(options, model):
         return maps
 
     check_output(folder / f"forecast.{kind}")
-    if str(folder) == "-" or folder.resolve().is_relative_to(options.watch.resolve()):
+    if str(folder) == "-" or _inside(folder, options.watch):
         raise ValueError(f"`--output` must be a folder outside of the watched one. Received: {folder}")
     if options.colour_scale is not None:
         raise ValueError(

@@ -482,7 +482,7 @@ def _save(model, step, path):
 
 def _duplicate(path, other):
     try:
-        os.link(path, other)
+        os.link(os.path.realpath(path), other)  # of a file: a link would be as the next checkpoint is
     except OSError:  # a file system without links
         shutil.copyfile(path, other)
 

@@ -669,6 +669,18 @@ def test_seeds_are_runs_of_their_own(recipe, tmp_path):
     )
 
 
+def test_a_checkpoint_behind_a_link_is_kept_too(recipe, tmp_path):
+    folder, place = tmp_path / "run", tmp_path / "large" / "checkpoint.keras"
+    for path in (folder, place.parent):
+        path.mkdir()
+    (folder / "checkpoint.keras").symlink_to(place)
+    train(dataclasses.replace(recipe, decay_steps=0), folder, verbose=0)
+    assert (folder / "checkpoint.keras").is_symlink()
+    before = folder / "checkpoint-before.keras"
+    assert read_step(before) < read_step(place) == recipe.steps
+    assert not before.is_symlink()
+
+
 @pytest.mark.slow
 def test_seeds_that_have_ended_stay_and_others_go_on(recipe, tmp_path):
     train_seeds(recipe, tmp_path, 1, verbose=0)
