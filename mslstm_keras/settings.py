@@ -55,6 +55,26 @@ def _read(annotation, name, text):
         value = json.loads(text)
     except json.JSONDecodeError:
         value = text
+    return _checked(annotation, name, value, text)
+
+
+def read_fields(kind: type, fields: Mapping[str, Any], noun: str) -> dict[str, Any]:
+    """Returns the values of fields that a file of JSON holds: arrays become tuples, whole numbers floats as above.
+
+    Args:
+        kind: data class, as in `read_settings`.
+        fields: name of a field -> value.
+        noun: str. What an error calls an instance of the class.
+
+    Raises:
+        ValueError: if a field is unknown (with the nearest names) or a value is not of its type.
+    """
+    return {
+        name: _checked(check_field(kind, name, noun), name, value, value) for name, value in fields.items()
+    }
+
+
+def _checked(annotation, name, value, received):
     allowed = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     classes = tuple(typing.get_origin(one) or one for one in allowed)
     if type(value) is int and int not in classes and float in classes:
@@ -62,5 +82,5 @@ def _read(annotation, name, text):
     value = tuples(value)
     if not isinstance(value, classes) or (isinstance(value, bool) and bool not in classes):
         expected = annotation if len(allowed) > 1 else annotation.__name__
-        raise ValueError(f"`{name}` must be {expected}, written as JSON. Received: {text!r}")
+        raise ValueError(f"`{name}` must be {expected}, written as JSON. Received: {received!r}")
     return value

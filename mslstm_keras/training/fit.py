@@ -7,6 +7,7 @@ import importlib.util
 import json
 import math
 import os
+import re
 import shutil
 import time
 import warnings
@@ -226,8 +227,13 @@ def train_seeds(
 
 def seed_folders(run_dir: str | os.PathLike[str]) -> list[Path]:
     """Returns the folders of the runs that `train_seeds` has made in a folder, by their seeds."""
-    folders = [path for path in Path(run_dir).glob(f"{SEED}*") if (path / RECIPE).exists()]
-    return sorted(folders, key=lambda path: int(path.name.removeprefix(SEED)))
+    # Others, such as a copy called seed-0-old, are somebody's own.
+    folders = {
+        int(path.name.removeprefix(SEED)): path
+        for path in Path(run_dir).glob(f"{SEED}*")
+        if re.fullmatch(rf"{SEED}\d+", path.name) and (path / RECIPE).exists()
+    }
+    return [folders[seed] for seed in sorted(folders)]
 
 
 def read_recipe(run_dir: str | os.PathLike[str]) -> Recipe:
@@ -239,7 +245,7 @@ def read_recipe(run_dir: str | os.PathLike[str]) -> Recipe:
     path = Path(run_dir, RECIPE)
     try:
         return Recipe.from_dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"`run_dir` must hold a readable {RECIPE}. Received: {path} ({error})") from error
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mslstm_keras.frames.scales import parse_scale
 from mslstm_keras.naming import nearest
-from mslstm_keras.settings import check_field, read_settings, tuples
+from mslstm_keras.settings import read_fields, read_settings
 
 SAMPLINGS = "scheduled", "reverse"
 SPLITS = "train", "test"
@@ -143,6 +143,10 @@ class Recipe:
         for name in ("learning_rate", "clip_norm", "interval_minutes", "spacing_metres"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 yield f"`{name}` must be positive. Received: {name}={getattr(self, name)}"
+        if self.learning_rate == math.inf:
+            yield "`learning_rate` must be finite. Received: learning_rate=inf"
+        if not 0 <= self.seed < 2**32:
+            yield f"`seed` must lie in 0 .. {2**32 - 1}. Received: seed={self.seed}"
         if self.dtype == "float16":
             yield "`dtype` must keep the weights in float32, as mixed_float16 does. Received: dtype='float16'"
         pieces = self.gradient_accumulation_steps
@@ -215,13 +219,12 @@ class Recipe:
         """Returns the recipe of `to_dict`.
 
         Raises:
-            ValueError: if a field is unknown or there is no name.
+            ValueError: if a field is unknown or of another type, or there is no name.
         """
-        for name in fields:
-            check_field(Recipe, name, "recipe")
-        if "name" not in fields:
+        values = read_fields(Recipe, fields, "recipe")
+        if "name" not in values:
             raise ValueError(f"`fields` must hold the name of the recipe. Received: {dict(fields)}")
-        return cls(**tuples(fields))
+        return cls(**values)
 
 
 def rescaled(recipe: Recipe, steps: int, **given: Any) -> Recipe:
@@ -414,7 +417,7 @@ def find_recipe(name: str) -> Recipe:
     if name.endswith(".json"):
         try:
             return Recipe.from_dict(json.loads(Path(name).read_text()))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(
                 f"`recipe` must be a readable file of a recipe. Received: {name} ({error})"
             ) from error

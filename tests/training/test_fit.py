@@ -669,6 +669,14 @@ def test_seeds_are_runs_of_their_own(recipe, tmp_path):
     )
 
 
+def test_copies_of_runs_are_no_seeds(tmp_path):
+    for name in ("seed-2", "seed-10", "seed-2-old", "seed-x", "seed-"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "recipe.json").write_text("{}")
+    (tmp_path / "seed-1").mkdir()  # without a run
+    assert seed_folders(tmp_path) == [tmp_path / "seed-2", tmp_path / "seed-10"]
+
+
 def test_a_checkpoint_behind_a_link_is_kept_too(recipe, tmp_path):
     folder, place = tmp_path / "run", tmp_path / "large" / "checkpoint.keras"
     for path in (folder, place.parent):

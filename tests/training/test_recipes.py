@@ -129,6 +129,33 @@ def test_a_dict_needs_a_name():
         Recipe.from_dict({"steps": 10})
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": 5}, "`model` must be str, written as JSON. Received: 5"),
+        ({"data": None}, "`data` must be str, written as JSON. Received: None"),
+        ({"steps": "many"}, "`steps` must be int, written as JSON. Received: 'many'"),
+        ({"stream": "yes"}, "`stream` must be bool, written as JSON. Received: 'yes'"),
+        ({"batch_size": True}, "`batch_size` must be int, written as JSON. Received: True"),
+        ({"frame_shape": "abc"}, "`frame_shape` must be tuple, written as JSON. Received: 'abc'"),
+        (
+            {"scales": [1, 2], "clip_norm": "1"},
+            "`clip_norm` must be float | None, written as JSON. Received: '1'",
+        ),
+    ],
+)
+def test_a_field_of_another_type_is_refused(fields, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Recipe.from_dict({"name": "test"} | fields)
+
+
+@pytest.mark.parametrize("text", ["null", "5", "[" * 100_000])
+def test_a_file_of_something_else_is_refused(tmp_path, text):
+    (tmp_path / "recipe.json").write_text(text)
+    with pytest.raises(ValueError, match="`recipe` must be a readable file of a recipe"):
+        find_recipe(str(tmp_path / "recipe.json"))
+
+
 def test_recipes_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Recipe("test").steps = 3
@@ -164,6 +191,7 @@ def test_recipes_are_frozen():
         ({"ema_momentum": 0.0}, "Received: ema_momentum=0.0"),
         ({"learning_rate": 0.0}, "`learning_rate` must be positive. Received: learning_rate=0.0"),
         ({"learning_rate": float("nan")}, "`learning_rate` must be positive. Received: learning_rate=nan"),
+        ({"learning_rate": float("inf")}, "`learning_rate` must be finite. Received: learning_rate=inf"),
         ({"clip_norm": 0.0}, "`clip_norm` must be positive. Received: clip_norm=0.0"),
         ({"interval_minutes": 0}, "`interval_minutes` must be positive. Received: interval_minutes=0"),
         ({"spacing_metres": -1.0}, "`spacing_metres` must be positive. Received: spacing_metres=-1.0"),
@@ -193,6 +221,7 @@ def test_recipes_are_frozen():
             {"validation_split": "tests"},
             "`validation_split` must be one of ('train', 'test'). Received: validation_split='tests'",
         ),
+        ({"seed": -1}, "`seed` must lie in 0 .. 4294967295. Received: seed=-1"),
         ({"validation_clips": -1}, "`validation_clips` must be 0 or more. Received: validation_clips=-1"),
     ],
 )
