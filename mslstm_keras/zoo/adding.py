@@ -119,17 +119,21 @@ def renew_pretrained(
         The renewed entry.
 
     Raises:
-        ValueError: if there is no such entry, a file of it is missing or altered, or the recipe's data is not prepared.
+        ValueError: if there is no such entry, a file of it is missing or altered, the recipe's data is not prepared, or
+            another process has replaced the entry meanwhile.
         OSError: if the zoo cannot be written; it is then left as it was.
     """
     entry = find_pretrained(name, zoo)
     folder = verify_pretrained(name, zoo)
     clips = split_clips(entry.recipe.data, "test", data_dir)
-    return _put(entry, load_pretrained(name, zoo), clips, folder / CURVE, zoo, count, progress)
+    return _put(entry, load_pretrained(name, zoo), clips, folder / CURVE, zoo, count, progress, renewed=entry)
 
 
-def _put(entry, model, clips, log, zoo, count, progress):
-    """Scores a model and writes its entry, with the curve of a log, into a zoo; returns the entry."""
+def _put(entry, model, clips, log, zoo, count, progress, renewed=None):
+    """Scores a model and writes its entry, with the curve of a log, into a zoo; returns the entry.
+
+    Where it is that of an entry that is `renewed`, the zoo must still hold that.
+    """
     zoo = Path(zoo_folder() if zoo is None else zoo)
     _round_to_half(model)
     scores = evaluate(model, clips, count=count, protocol=find_protocol(entry.recipe.data), progress=progress)
@@ -138,6 +142,11 @@ def _put(entry, model, clips, log, zoo, count, progress):
     with locked(zoo):  # scored is scored: here others wait for seconds
         remove_partial(zoo)  # with the lock held, nobody is writing it any more
         entries = list_pretrained(zoo) if (zoo / INDEX).exists() else {}
+        if renewed is not None and entries.get(entry.name) != renewed:
+            raise ValueError(
+                "`name` must be an entry that nobody else replaces while it is scored; renew it again. Received: "
+                f"name={entry.name!r}"
+            )
         # The index is written before the folder takes its place: a disk that is full by then changes neither.
         with replacing(zoo / INDEX) as index, replacing(zoo / entry.name) as folder:
             version = folder / VERSION

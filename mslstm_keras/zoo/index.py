@@ -1,8 +1,10 @@
 """The zoo: trained models with their recipes, scores and checksums."""
 
+import contextlib
 import os
 from pathlib import Path
 
+from mslstm_keras.locks import locked
 from mslstm_keras.naming import nearest
 from mslstm_keras.training.recipes import Recipe
 from mslstm_keras.zoo.checksums import read_listing, verify
@@ -36,7 +38,7 @@ def list_pretrained(zoo: str | os.PathLike[str] | None = None) -> dict[str, ZooE
             name: ZooEntry(name=name, **{**fields, "recipe": Recipe.from_dict(fields["recipe"])})
             for name, fields in sorted(entries.items())
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"`zoo` must be a folder with a readable {INDEX}. Received: {index} ({error})"
         ) from error
@@ -66,8 +68,24 @@ def verify_pretrained(name: str, zoo: str | os.PathLike[str] | None = None) -> P
     Raises:
         ValueError: naming the file that is missing, truncated, altered, a link, or not in the index.
     """
-    files = find_pretrained(name, zoo).files
-    folder = Path(zoo_folder() if zoo is None else zoo) / name
+    place = Path(zoo_folder() if zoo is None else zoo)
+    find_pretrained(name, place)
+    try:
+        return _verified(name, place)
+    except ValueError:
+        # Another process may be replacing the entry, whose files and line of the index change one after the other.
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked(place))
+            except OSError:  # nobody can: it cannot be written
+                pass
+            else:
+                return _verified(name, place)
+        raise
+
+
+def _verified(name: str, zoo: Path) -> Path:
+    files, folder = find_pretrained(name, zoo).files, zoo / name
     if not holds_saved_model(folder / VERSION):
         served = tuple(f"{VERSION}/{path}" for path in SAVED_MODEL)
         files = {path: listed for path, listed in files.items() if not path.startswith(served)}

@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import hashlib
 import importlib.metadata
+import json
 import re
 from pathlib import Path
 
@@ -192,6 +193,22 @@ def test_a_renewed_entry_is_scored_again_and_else_the_same(zoo, optdigits_dir):
     assert {name: (folder / name).read_bytes() for name in kept} == kept
     for one, other in zip(load_pretrained(NAME, zoo).weights, weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_an_entry_that_is_replaced_while_it_is_scored_stays(zoo, optdigits_dir, monkeypatch):
+    def scored(*arguments, **options):
+        entries = index_of(zoo)
+        entries[NAME]["clips_seen"] += 1  # by another process, with other weights
+        (zoo / "index.json").write_text(json.dumps({"entries": entries}))
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(adding, "evaluate", scored)
+    seen = find_pretrained(NAME, zoo).clips_seen
+    message = "`name` must be an entry that nobody else replaces while it is scored; renew it again. Received: name="
+    with pytest.raises(ValueError, match=re.escape(message)):
+        renew_pretrained(NAME, zoo=zoo, count=1, data_dir=optdigits_dir)
+    assert find_pretrained(NAME, zoo).clips_seen == seen + 1
+    verify_pretrained(NAME, zoo)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The index of a zoo, and the zoo that comes with the package."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -42,6 +43,22 @@ def test_an_index_that_cannot_be_read_is_named(tmp_path, text):
     for use in (list_pretrained, lambda zoo: load_pretrained("a", zoo), lambda zoo: load_model("a", zoo)):
         with pytest.raises(ValueError, match=re.escape(message)):
             use(tmp_path)
+
+
+def test_an_entry_that_is_being_replaced_is_looked_at_again(zoo, monkeypatch):
+    index, content = zoo / "index.json", (zoo / "index.json").read_text()
+    entries = index_of(zoo)
+    entries[NAME]["files"]["1/curve.csv"]["size"] += 1
+    index.write_text(json.dumps({"entries": entries}))  # the folder is renamed already, the index not yet
+
+    @contextlib.contextmanager
+    def waits(folder):
+        assert folder == zoo
+        index.write_text(content)  # by the process that holds the lock
+        yield
+
+    monkeypatch.setattr("mslstm_keras.zoo.index.locked", waits)
+    assert verify_pretrained(NAME, zoo) == zoo / NAME / "1"
 
 
 def test_a_field_too_many_is_an_unreadable_index(zoo):
