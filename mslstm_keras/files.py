@@ -95,9 +95,8 @@ def _rename(temporary: Path, path: Path) -> None:
             if temporary.is_dir() and path.is_dir():
                 _swap(temporary, path)
             else:
-                os.replace(
-                    temporary, path
-                )  # a rename replaces a file, yet never a folder that holds something
+                # A rename replaces a file, yet never a folder that holds something.
+                os.replace(temporary, path)
             break
         except OSError as error:
             # Another process replaces the same folder, and was between its two renames or has just ended them.
