@@ -22,6 +22,7 @@ from mslstm_keras.typing import Shape, Tensor
 Kind = TypeVar("Kind", bound=keras.layers.Layer)
 CHECKPOINTS = None, "step", "sqrt"
 NO_SAMPLING = 1.0, 0.0  # rates of feeding the truth, in the context and behind it
+RNN_OPTIONS = "go_backwards", "return_sequences", "return_state", "stateful", "zero_output_for_mask"
 
 
 @keras.saving.register_keras_serializable(package="mslstm_keras")
@@ -208,6 +209,7 @@ class Rollout(SpatiotemporalRNN):
         checkpoint: None, "step" or "sqrt". What training keeps for its backward pass: everything; the states before
             each step, which is then run again; the states before every sqrt(steps)-th step, each step being run
             twice more. Results agree.
+        **kwargs: those of `keras.layers.Layer`; those of `keras.layers.RNN`, such as `stateful`, mean nothing here.
 
     Call arguments:
         frames: tensor (batch, time, height, width, channels). Time is `context_frames`, or context_frames +
@@ -220,8 +222,10 @@ class Rollout(SpatiotemporalRNN):
         frames 1, 2, ... The forecast is the last `forecast_frames` of them.
 
     Raises:
-        ValueError: if `frames` has another number of frames or an integer dtype, or `checkpoint` is unknown. Where
-            TensorFlow knows the number only at run time it raises `tf.errors.InvalidArgumentError`.
+        ValueError: if `frames` has another number or size of frames than the step or an integer dtype,
+            if `observed` has another shape, if `checkpoint` is unknown or the step changes variables beside it, as
+            Dropout and BatchNormalization do, or an option of `keras.layers.RNN` is given. Where TensorFlow knows the
+            number only at run time it raises `tf.errors.InvalidArgumentError`.
     """
 
     def __init__(
@@ -239,9 +243,18 @@ class Rollout(SpatiotemporalRNN):
             raise ValueError(
                 f"`checkpoint` must be one of {CHECKPOINTS}. Received: checkpoint={checkpoint!r}"
             )
+        others = {name: kwargs[name] for name in RNN_OPTIONS if name in kwargs}
+        if others:
+            raise ValueError(
+                "`kwargs` must be those of `keras.layers.Layer`: a roll-out runs forward, from states of zeros, and "
+                f"returns all predictions and nothing else. Received: {others}"
+            )
         # Without autocast: a frame keeps its dtype, and the step's layers have theirs.
         options = {"return_sequences": True, "unroll": unroll, "autocast": False}
         super().__init__(_FeedbackCell(step), **options, **kwargs)
+        self.supports_masking = (
+            False  # that of frames is none of predictions, and no loss may take it for one
+        )
         self.context_frames = context_frames
         self.forecast_frames = forecast_frames
         self.fast = fast
@@ -262,11 +275,13 @@ class Rollout(SpatiotemporalRNN):
         return 1 if checkpoint == "step" else math.ceil(math.sqrt(self.steps))
 
     def build(self, frames_shape: Shape, observed_shape: Shape) -> None:
+        self._check_shapes(frames_shape, observed_shape)
         batch, _, *map_shape = frames_shape
         super().build((batch, self.steps, *map_shape[:-1], map_shape[-1] + 1))
 
     def call(self, frames: Tensor, observed: Tensor, training: bool = False) -> Tensor:
         require_floats(frames, "frames")
+        self._check_shapes(frames.shape, observed.shape)
         length = checked_length(
             frames,
             (self.context_frames, self.steps),
@@ -287,6 +302,21 @@ class Rollout(SpatiotemporalRNN):
             self.add_loss(ops.cast(ops.mean(states[-1]) / self.steps, keras.config.floatx()))
         return predictions
 
+    def _check_shapes(self, frames_shape, observed_shape):
+        # Others may be spread over the maps of the step without an error: those of a clip without its batch axis are.
+        rules = {
+            "frames": (frames_shape, (None, None, *self.step.inputs[0].shape[1:])),
+            "observed": (observed_shape, (None, self.steps)),
+        }
+        for name, (shape, expected) in rules.items():
+            if len(shape) != len(expected) or any(
+                None not in sides and sides[0] != sides[1] for sides in zip(shape, expected, strict=True)
+            ):
+                raise ValueError(
+                    f"`{name}` must have the shape {expected}, where None is the batch or the time. Received: "
+                    f"{name}.shape={tuple(shape)}"
+                )
+
     def _folded_parameters(self):
         cells = [layer for layer in self.step.layers if isinstance(layer, SpatiotemporalCell)]
         with AutocastScope(None):  # kernels are added before they are rounded
@@ -305,6 +335,7 @@ class Rollout(SpatiotemporalRNN):
         return predictions, *states
 
     def _recomputing(self, sequence, folded, training):
+        everything = self.step.variables
         variables = self.step.weights  # frozen ones too: the loop may read nothing but its arguments
         with AutocastScope(None):  # their gradients add up unrounded under mixed precision
             weights = [ops.convert_to_tensor(variable.value) for variable in variables]
@@ -313,8 +344,12 @@ class Rollout(SpatiotemporalRNN):
         def step(inputs, states, weights):
             values, rest = weights[: len(variables)], weights[len(variables) :]
             replaced = dict(zip(folded, zip(rest[::2], rest[1::2], strict=True), strict=True))
-            with keras.StatelessScope(list(zip(variables, values, strict=True))), using(replaced):
-                return self.cell(inputs, states, training=training)[1]
+            with keras.StatelessScope(list(zip(variables, values, strict=True))) as scope, using(replaced):
+                before = [scope.get_current_value(variable) for variable in everything]
+                states = self.cell(inputs, states, training=training)[1]
+                after = [scope.get_current_value(variable) for variable in everything]
+            self._check_unchanged(everything, before, after)
+            return states
 
         predictions, states = scan(
             step,
@@ -325,6 +360,19 @@ class Rollout(SpatiotemporalRNN):
             unroll=self.unroll,
         )
         return predictions, *states
+
+    def _check_unchanged(self, variables, before, after):
+        # A change would be lost: the same pixels dropped in every step, or statistics that never move.
+        changed = [
+            variable.path
+            for variable, *values in zip(variables, before, after, strict=True)
+            if values[0] is not values[1]
+        ]
+        if changed:
+            raise ValueError(
+                "`checkpoint` must be None for a step that changes variables, as Dropout and BatchNormalization do: it "
+                f"is run again. Received: checkpoint={self.checkpoint!r}, changed {', '.join(changed)}"
+            )
 
     def compute_output_shape(self, frames_shape: Shape, observed_shape: Shape) -> Shape:
         return super().compute_output_shape((frames_shape[0], self.steps, *frames_shape[2:]))

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from mslstm_keras.cells.conv_lstm import ConvLSTMCell
+from mslstm_keras.models.registry import create_model
 from mslstm_keras.models.rollout import ObservedFrames, Rollout, SpatiotemporalRNN, find_layer
 from mslstm_keras.models.step import build_step
 from tests.support.equations import assert_close, randomise
@@ -120,6 +121,86 @@ def test_other_lengths_are_refused(length, unroll):
         Rollout(counting_step(), 2, 3, unroll=unroll)(clip([10] * length), np.ones((2, 4), "float32"))
     with pytest.raises(ValueError, match=r"`frames` must be 2 frames long to predict"):
         observing(2, 3, unroll).predict(clip([10] * length), verbose=0)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 1, 3, 2), (2, 2, 2, 4, 2), (2, 2, 2, 3, 1), (2, 2, 3, 2)], ids=str)
+def test_frames_of_another_size_are_refused(shape):
+    rule = re.escape(
+        "`frames` must have the shape (None, None, 2, 3, 2), where None is the batch or the time."
+    )
+    received = re.escape(f"Received: frames.shape={shape}")
+    with pytest.raises(ValueError, match=f"{rule} {received}$"):
+        Rollout(counting_step(), 2, 3)(np.ones(shape, "float32"), np.ones((2, 4), "float32"))
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2, 3), (4,), (2, 4, 1)], ids=str)
+def test_planes_of_another_length_are_refused(shape):
+    received = re.escape(f"Received: observed.shape={shape}")
+    with pytest.raises(ValueError, match=rf"`observed` must have the shape \(None, 4\).* {received}$"):
+        Rollout(counting_step(), 2, 3)(clip([10, 20]), np.ones(shape, "float32"))
+
+
+def test_a_clip_without_its_batch_axis_is_refused():
+    """Keras adds an axis behind it, and height becomes time, which may have as many frames as there are rows."""
+    model = create_model("conv_lstm", (8, 8, 1), 8, 2, filters=1, layers=1)
+    frames = np.ones((8, 8, 8, 1), "float32")
+    with pytest.raises(ValueError, match=r"`frames` must have the shape .* frames.shape=\(8, 8, 8, 1, 1\)"):
+        model(frames)
+    with pytest.raises(ValueError, match=r"`frames` must have the shape \(None, None, 8, 8, 1\)"):
+        model.predict(frames, verbose=0)
+
+
+@pytest.mark.parametrize("option", ["go_backwards", "return_sequences", "return_state", "stateful"])
+def test_options_of_other_loops_are_refused(option):
+    with pytest.raises(
+        ValueError, match=rf"`kwargs` must be those of `keras.layers.Layer`.* Received: {{'{option}': True}}$"
+    ):
+        Rollout(counting_step(), 2, 3, **{option: True})
+
+
+# Keras says of each layer that it does so.
+@pytest.mark.filterwarnings("ignore:Layer .* does not support masking:UserWarning")
+def test_no_mask_of_frames_is_one_of_predictions():
+    """A loss would leave out the predictions that stand where a frame was masked, of other times than its own."""
+    model = observing(2, 3)
+    frames = keras.Input((None, *MAP, 2))
+    masked = keras.Model(frames, model(keras.layers.Masking()(frames)))
+    clips, truth = clip([10, 0, 30, 40]), clip([20, 30, 40, 50])
+    for each in (model, masked):
+        each.compile(loss="mse")
+    assert masked.evaluate(clips, truth, verbose=0) == model.evaluate(clips, truth, verbose=0)
+
+
+class ChangingCell(ConvLSTMCell):
+    """A cell behind a layer that changes variables: where its pixels are dropped, or what they are on average."""
+
+    def __init__(self, filters, kind):
+        super().__init__(filters)
+        self.changing = kind()
+
+    def call(self, inputs, states):
+        return super().call(self.changing(inputs), states)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        (lambda: keras.layers.Dropout(0.5, seed=1), "seed_generator_state"),
+        (keras.layers.BatchNormalization, "moving_mean"),
+    ],
+    ids=["Dropout", "BatchNormalization"],
+)
+@pytest.mark.parametrize("checkpoint", ["step", "sqrt"])
+def test_a_step_that_changes_variables_is_not_run_again(kind, changed, checkpoint):
+    step = build_step((4, 6, 1), 3, [ChangingCell(3, kind)], (1,))
+    frames, observed = np.ones((1, 3, 4, 6, 1), "float32"), plane([1, 1, 0])
+    Rollout(step, 2, 2)(frames, observed, training=True)
+    rollout = Rollout(step, 2, 2, checkpoint=checkpoint)
+    rollout(frames, observed, training=False)
+    with pytest.raises(
+        ValueError, match=rf"`checkpoint` must be None for .* checkpoint='{checkpoint}', changed .*{changed}"
+    ):
+        rollout(frames, observed, training=True)
 
 
 def test_unrolled_is_the_loop():
