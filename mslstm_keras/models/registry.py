@@ -10,7 +10,7 @@ from mslstm_keras.cells.registry import (
     ARCHITECTURES,  # with the package `cells`, whose files register themselves
 )
 from mslstm_keras.dtypes import require_floats
-from mslstm_keras.integers import plain
+from mslstm_keras.integers import is_whole, plain
 from mslstm_keras.models.rollout import ObservedFrames, Rollout
 from mslstm_keras.models.step import build_step
 from mslstm_keras.naming import nearest
@@ -113,9 +113,9 @@ def create_model(
     Raises:
         ValueError: if the name is unknown, an argument breaks its rule, or a cell does not take an option.
     """
+    if not is_whole(layers):
+        raise ValueError(f"`layers` must be a whole number of at least 1. Received: layers={layers!r}")
     usual_scales = default_scales(name, layers)
-    if layers < 1:
-        raise ValueError(f"`layers` must be at least 1. Received: layers={layers}")
     context_frames, forecast_frames, filters, layers = map(
         plain, (context_frames, forecast_frames, filters, layers)
     )

@@ -1,5 +1,7 @@
 """Named models: how names, scales and sizes become a model, and what the paper's sizes weigh."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -117,9 +119,10 @@ def test_unknown_name_is_answered_with_the_nearest():
         create_model("mslstm", (8, 8, 1), 2, 2)
 
 
-@pytest.mark.parametrize("layers", [0, -1])
+@pytest.mark.parametrize("layers", [0, -1, 2.0, "2", True, None])
 def test_layers_must_be_positive(layers):
-    with pytest.raises(ValueError, match=rf"`layers` must be at least 1\. Received: layers={layers}$"):
+    received = re.escape(f"Received: layers={layers!r}")
+    with pytest.raises(ValueError, match=rf"`layers` must be a whole number of at least 1\. {received}$"):
         create_model("conv_lstm", (8, 8, 1), 2, 2, layers=layers)
 
 

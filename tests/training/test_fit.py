@@ -585,7 +585,7 @@ def test_dtype_is_the_models_alone(clips):
     model = compiled_model(tiny(clips, dtype="mixed_bfloat16"))
     assert find_layer(model, Rollout).compute_dtype == "bfloat16"
     assert keras.config.dtype_policy().name == "float32"
-    with pytest.raises(ValueError, match="`layers` must be at least 1"):
+    with pytest.raises(ValueError, match="`layers` must be a whole number of at least 1"):
         compiled_model(tiny(clips, dtype="mixed_bfloat16", layers=0))
     assert keras.config.dtype_policy().name == "float32"
 
