@@ -65,11 +65,18 @@ class SpatiotemporalCell(keras.layers.Layer):
             padding="same",
             use_bias=use_bias,
             dtype=self.dtype_policy.name,
+            trainable=self.trainable,
         )
 
     def gates(self, count: int, kernel_size: int | None = None) -> GateConv:
         """Returns a new `GateConv` of `count` gates with the cell's filters and dtype."""
-        return GateConv(self.filters, count, kernel_size or self.kernel_size, dtype=self.dtype_policy.name)
+        return GateConv(
+            self.filters,
+            count,
+            kernel_size or self.kernel_size,
+            dtype=self.dtype_policy.name,
+            trainable=self.trainable,
+        )
 
     def folded_parameters(self) -> dict[Conv, Parameters]:
         """Returns the parameters that fold `summed_gates`, for `mslstm_keras.layers.gates.using`."""

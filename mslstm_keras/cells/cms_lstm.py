@@ -64,7 +64,13 @@ class CMSLSTMCell(SpatiotemporalCell):
             self.x_to_h = self.conv()
         self.temporal = self.gates(4)
         self.attentions = [
-            BlockAttention(filters, blocks, dtype=self.dtype_policy.name, name=f"attention_{blocks}")
+            BlockAttention(
+                filters,
+                blocks,
+                dtype=self.dtype_policy.name,
+                trainable=self.trainable,
+                name=f"attention_{blocks}",
+            )
             for blocks in BLOCKS
         ]
         self.join = self.conv()

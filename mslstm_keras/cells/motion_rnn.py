@@ -53,7 +53,7 @@ class MotionGRU(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)  # it would round motion and trend
         self.filters = filters
         self.half_pixel_offset = half_pixel_offset
-        options = {"dtype": self.dtype_policy.name}
+        options = {"dtype": self.dtype_policy.name, "trainable": self.trainable}
         self.encode = Conv(filters // 4, 2, strides=2, **options)
         self.gates = GateConv(2 * FLOWS, 2, kernel_size=1, **options)
         self.candidate = Conv(2 * FLOWS, 1, **options)
@@ -137,8 +137,9 @@ class MotionCell(SpatiotemporalCell):
             raise ValueError(f"`cell` must be one of {sorted(CELLS)}. Received: cell={cell!r}")
         if filters % 4:
             raise ValueError(f"`filters` must divide by 4. Received: filters={filters}")
-        self.cell = CELLS[cell](filters, kernel_size, dtype=self.dtype_policy.name)
-        self.motion_gru = MotionGRU(filters, half_pixel_offset, dtype=self.dtype_policy.name)
+        options = {"dtype": self.dtype_policy.name, "trainable": self.trainable}
+        self.cell = CELLS[cell](filters, kernel_size, **options)
+        self.motion_gru = MotionGRU(filters, half_pixel_offset, **options)
         self.state_names = (*self.cell.state_names, "motion", "trend")
 
     def state_shapes(self, inputs_shape: Shape) -> list[Shape]:

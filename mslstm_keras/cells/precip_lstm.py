@@ -56,7 +56,9 @@ class PrecipLSTMCell(SpatiotemporalCell):
         super().__init__(filters, kernel_size, **kwargs)
         require_positive_integers(window=window)
         self.window = window
-        self.attention = LocalAttention(filters, window, dtype=self.dtype_policy.name)
+        self.attention = LocalAttention(
+            filters, window, dtype=self.dtype_policy.name, trainable=self.trainable
+        )
         self.attended = self.conv()
         self.temporal = self.gates(4)
         self.spatial = self.gates(3)

@@ -43,7 +43,12 @@ class Decoupling(keras.layers.Layer):
     def build(self, delta_c_shape: list[Shape], delta_m_shape: list[Shape]) -> None:
         filters = delta_c_shape[0][-1]
         self.adapter = keras.layers.Conv2D(
-            filters, 1, data_format="channels_last", dtype=self.dtype_policy.name, name="adapter"
+            filters,
+            1,
+            data_format="channels_last",
+            dtype=self.dtype_policy.name,
+            trainable=self.trainable,
+            name="adapter",
         )
         self.adapter.build(delta_c_shape[0])
 

@@ -39,8 +39,7 @@ class LocalAttention(keras.layers.Layer):
         self.filters = filters
         self.window = window
         self.query, self.key, self.value = (
-            _projection(filters, use_bias=False, dtype=self.dtype_policy.name, name=name)
-            for name in ("query", "key", "value")
+            _projection(self, use_bias=False, name=name) for name in ("query", "key", "value")
         )
 
     def build(self, inputs_shape: Shape) -> None:
@@ -72,8 +71,10 @@ class LocalAttention(keras.layers.Layer):
         return (*inputs_shape[:-1], self.filters)
 
 
-def _projection(filters, **options):
-    return keras.layers.Conv2D(filters, 1, data_format="channels_last", **options)
+def _projection(layer, **options):
+    """Returns a convolution of each pixel as a part of a layer, with its filters and dtype, frozen where it is."""
+    options |= {"dtype": layer.dtype_policy.name, "trainable": layer.trainable}
+    return keras.layers.Conv2D(layer.filters, 1, data_format="channels_last", **options)
 
 
 def _scores(query, key, dtype):
@@ -155,8 +156,7 @@ class BlockAttention(keras.layers.Layer):
         self.filters = filters
         self.blocks = blocks
         self.query, self.key, self.value = (
-            _projection(filters, use_bias=name != "key", dtype=self.dtype_policy.name, name=name)
-            for name in ("query", "key", "value")
+            _projection(self, use_bias=name != "key", name=name) for name in ("query", "key", "value")
         )
 
     def build(self, inputs_shape: Shape) -> None:

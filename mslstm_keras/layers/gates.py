@@ -97,6 +97,7 @@ class GateConv(keras.layers.Layer):
             padding="same",
             use_bias=use_bias,
             dtype=self.dtype_policy.name,
+            trainable=self.trainable,
             name="conv",
         )
 

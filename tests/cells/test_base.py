@@ -116,6 +116,17 @@ def test_dtype_reaches_every_part_and_the_copy(cell_class, dtype):
     contracts.check_dtypes(cell_class, dtype)
 
 
+@pytest.mark.parametrize("cell_class", [*CELLS, HalvedMemoryCell])
+def test_a_frozen_cell_is_made_again_frozen(cell_class):
+    cell = cell_class(4)
+    cell.build((None, 8, 8, 4))
+    for trainable in (True, False):
+        cell.trainable = trainable
+        again = cell_class.from_config(cell.get_config())
+        again.build((None, 8, 8, 4))
+        assert [weight.trainable for weight in again.weights] == [trainable] * len(cell.weights)
+
+
 @pytest.mark.parametrize("cell_class", CELLS)
 def test_every_cell_is_registered(cell_class):
     contracts.check_registration(cell_class)

@@ -178,6 +178,13 @@ def test_configuration_round_trip(layer):
     assert copy.get_config() == layer.get_config()
 
 
+@pytest.mark.parametrize("layer", LAYERS)
+def test_frozen_by_its_configuration(layer):
+    copy = type(layer).from_config(layer.get_config() | {"trainable": False})
+    copy.build((2, 12, 20, 4))
+    assert copy.weights and not any(weight.trainable for weight in copy.weights)
+
+
 def test_registered_names():
     names = [keras.saving.get_registered_name(kind) for kind in (LocalAttention, BlockAttention)]
     assert names == ["mslstm_keras>LocalAttention", "mslstm_keras>BlockAttention"]

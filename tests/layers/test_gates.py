@@ -57,6 +57,11 @@ def test_symbolic_shapes_are_the_eager_ones():
     assert layer.compute_output_shape([(2, 5, 7, 3), (2, 5, 7, 2)]) == [(2, 5, 7, 4)] * 3
 
 
+def test_frozen_by_its_configuration():
+    layer = built(random_maps(3, 4), 5, 2, trainable=False)
+    assert layer.weights and not any(weight.trainable for weight in layer.weights)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_configuration_round_trip(dtype):
     layer = GateConv(4, 3, kernel_size=5, use_bias=False, dtype=dtype, name="temporal")

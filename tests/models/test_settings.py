@@ -69,6 +69,16 @@ def test_gates_need_no_data_format_in_a_configuration(settings):
         type(layer)(2, 1, data_format="channels_first")
 
 
+@pytest.mark.parametrize("name", ["ms_pred_rnn_v2", "motion_rnn", "precip_lstm"])
+def test_what_is_frozen_stays_so_in_files_and_clones(name, tmp_path):
+    model = small_model(name)
+    for layer in find_layer(model, Rollout).step.layers:
+        layer.trainable = layer.name == "head"
+    model.save(tmp_path / "model.keras")
+    for copy in (keras.models.load_model(tmp_path / "model.keras"), keras.models.clone_model(model)):
+        assert [weight.path for weight in copy.trainable_weights] == ["head/kernel", "head/bias"]
+
+
 def fitted(name, optimizer=None):
     """Returns the predictions of a small model, the values of its first step and its weights behind it."""
     model = small_model(name)
