@@ -1,5 +1,7 @@
 """Training losses over predicted frames."""
 
+import math
+import numbers
 from typing import Any
 
 import keras
@@ -47,8 +49,9 @@ class FrameL1L2(keras.losses.Loss):
         A scalar. `call` returns the value of every single frame, (batch, time).
 
     Raises:
-        ValueError: if `l1_weight` or `balance` is negative; in a call, if `sample_weight` has another shape, or holds a
-            negative or not finite value. Inside a graph, where there are no values yet, only shapes are checked.
+        ValueError: if `l1_weight` or `balance` is no finite number of at least 0; in a call, if `y_true` and `y_pred`
+            differ in shape, which would spread the one over the other, or if `sample_weight` has another shape, or
+            holds a negative or not finite value. Inside a graph, where there are no values yet, only shapes count.
 
     Reference: Ma, Zhang & Liu, "MS-LSTM", Applied Soft Computing 147 (2023).
     """
@@ -64,15 +67,18 @@ class FrameL1L2(keras.losses.Loss):
     ):
         super().__init__(name=name, reduction=reduction, dtype=computed_dtype(dtype))
         for name, value in (("l1_weight", l1_weight), ("balance", balance)):
-            if value < 0:
-                raise ValueError(f"`{name}` must be 0 or more. Received: {name}={value}")
+            if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
+                raise ValueError(
+                    f"`{name}` must be a finite number of at least 0. Received: {name}={value!r}"
+                )
         self.l1_weight, self.balance = l1_weight, balance
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         require_floats(y_true, "y_true")  # Keras casts without a word
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        _require_one_shape(y_true.shape, y_pred.shape)
         if sample_weight is None:
             return super().__call__(y_true, y_pred)
-        y_true = ops.convert_to_tensor(y_true)
         weights = split_weights(sample_weight, y_true, self.dtype)
         # Keras would line (batch,) up with the time axis of the (batch, time) values.
         frames = weights.frames * ops.ones(ops.shape(y_true)[:2], self.dtype)
@@ -94,3 +100,13 @@ class FrameL1L2(keras.losses.Loss):
             "l1_weight": self.l1_weight,
             "balance": self.balance,
         }
+
+
+def _require_one_shape(truth, prediction):
+    if len(truth) != len(prediction) or any(
+        None not in sides and sides[0] != sides[1] for sides in zip(truth, prediction, strict=True)
+    ):
+        raise ValueError(
+            "`y_true` must have the shape of `y_pred`, (batch, time, height, width, channels). Received: "
+            f"y_true.shape={tuple(truth)}, y_pred.shape={tuple(prediction)}"
+        )

@@ -1,7 +1,9 @@
 """FrameL1L2 against NumPy, the public implementation's number and Keras' own training loop."""
 
 import json
+import math
 import os
+import re
 from pathlib import Path
 
 import keras
@@ -211,11 +213,40 @@ def test_bright_pixels_weigh_more(balance):
     assert FrameL1L2.from_config(loss.get_config()).balance == balance
 
 
-def test_negative_weight_is_refused():
-    with pytest.raises(ValueError, match=r"`l1_weight` must be 0 or more\. Received: l1_weight=-1"):
-        FrameL1L2(-1)
-    with pytest.raises(ValueError, match=r"`balance` must be 0 or more\. Received: balance=-0.5"):
-        FrameL1L2(balance=-0.5)
+@pytest.mark.parametrize("value", [-1, -0.5, math.nan, math.inf, "1", None, [1.0]])
+def test_other_weights_of_errors_are_refused(value):
+    received = re.escape(repr(value))
+    rule = r"must be a finite number of at least 0\. Received:"
+    with pytest.raises(ValueError, match=rf"`l1_weight` {rule} l1_weight={received}$"):
+        FrameL1L2(value)
+    with pytest.raises(ValueError, match=rf"`balance` {rule} balance={received}$"):
+        FrameL1L2(balance=value)
+
+
+def test_weights_of_errors_may_be_numbers_of_numpy():
+    loss = FrameL1L2(np.float32(0.5), balance=np.int64(2))
+    assert (loss.l1_weight, loss.balance) == (0.5, 2)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(5, 1, 4, 6, 2), (1, 3, 4, 6, 2), (5, 2, 4, 6, 2), (5, 3, 4, 6, 1), (5, 3, 4, 6), (3, 4, 6, 2)],
+    ids=str,
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_targets_of_another_shape_are_refused(shape, weighted):
+    """Not spread over the predictions, as those of one frame or one channel would be."""
+    truth, prediction = random_frames()
+    weights = np.ones(shape[:1], "float32") if weighted else None
+    received = re.escape(f"y_true.shape={shape}, y_pred.shape={SHAPE}")
+    with pytest.raises(
+        ValueError, match=rf"`y_true` must have the shape of `y_pred`.* Received: {received}$"
+    ):
+        FrameL1L2()(np.ones(shape, "float32"), prediction, weights)
+    model = keras.Sequential([keras.Input(SHAPE[1:]), keras.layers.Dense(2)])
+    model.compile("sgd", FrameL1L2())
+    with pytest.raises(ValueError, match=r"`y_true` must have the shape of `y_pred`"):
+        model.train_on_batch(truth, np.ones(shape, "float32"), weights)
 
 
 def test_evaluate_counts_a_smaller_last_batch_right():
