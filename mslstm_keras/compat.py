@@ -151,6 +151,12 @@ MEMBERS = {
         "keras 3.0",
         "Overridden: the norm is that of the gradients of all devices together.",
     ),
+    "_iterations": Private(
+        "keras.optimizers.Optimizer",
+        "",
+        "keras 3.15",
+        "The number of batches, of which several make one of `iterations` where gradients are accumulated.",
+    ),
     "check_finite": Private(
         "keras.optimizers.LossScaleOptimizer",
         "(self, grads)",

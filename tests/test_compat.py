@@ -137,6 +137,14 @@ def test_an_optimizer_clips_by_its_own_method():
     assert float(weight) == -1.5
 
 
+def test_an_optimizer_counts_batches():
+    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=2)
+    variable = keras.Variable(1.0)
+    for _ in range(3):
+        optimizer.apply([keras.ops.ones(())], [variable])
+    assert (int(optimizer.iterations), int(optimizer._iterations)) == (1, 3)
+
+
 def test_a_scaled_optimizer_skips_what_its_own_method_finds_infinite():
     class Refusing(keras.optimizers.LossScaleOptimizer):
         def check_finite(self, grads):

@@ -1,6 +1,7 @@
 """Schedules of how often a model in training is fed the truth."""
 
 import math
+import numbers
 from typing import TYPE_CHECKING
 
 import keras
@@ -20,14 +21,17 @@ class _Schedule(keras.callbacks.Callback):
 
     Between steps the model is one that sees the context alone: that is what is saved, scored and used. The step is
     read off the optimiser, so the schedule goes on where it was when a training is resumed; the draws are a pure
-    function of the model's seed and of k.
+    function of the model's seed and of k. Where the optimiser accumulates gradients, a step has several batches, with
+    its rate and draws of their own.
     """
 
     def __init__(self, sampling_steps: int):
         super().__init__()
-        if sampling_steps < 1:
+        if (
+            not isinstance(sampling_steps, numbers.Real) or not sampling_steps >= 1
+        ):  # also if it is not a number
             raise ValueError(
-                f"`sampling_steps` must be at least 1. Received: sampling_steps={sampling_steps}"
+                f"`sampling_steps` must be a number of at least 1. Received: sampling_steps={sampling_steps!r}"
             )
         self.sampling_steps = sampling_steps
 
@@ -51,9 +55,13 @@ class _Schedule(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()  # the variables are empty in an epoch, and what is assigned to them is lost
-        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        optimizer = self.model.optimizer
+        step = int(keras.ops.convert_to_numpy(optimizer.iterations))
         rates = self.context_truth_rate(step), self.truth_rate(step)
-        find_layer(self.model, ObservedFrames).lend_truth_rate(*rates, step)
+        # Not `iterations`, which stays while gradients are accumulated: each part of a batch would get the same draws.
+        batches = getattr(optimizer, "inner_optimizer", optimizer)._iterations
+        draw = int(keras.ops.convert_to_numpy(batches))
+        find_layer(self.model, ObservedFrames).lend_truth_rate(*rates, draw)
 
     def on_train_batch_end(self, batch, logs=None):
         find_layer(self.model, ObservedFrames).end_loan()

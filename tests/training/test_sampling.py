@@ -1,6 +1,7 @@
 """Schedules of sampling: the rates by step, the draws by seed and step, both set by `fit`."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -261,6 +262,17 @@ def test_logs_have_no_word_of_rates():
     assert set(history) == {"loss"}
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_parts_of_a_batch_have_the_rate_of_its_step_and_their_own_draws(scaled):
+    model, record = compiled(), Record()
+    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=2)
+    model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer, "mse")
+    fit(model, ScheduledSampling(4), record, epochs=2)
+    assert record.rates == [[1, rate] for rate in (1, 1, 0.75, 0.75, 0.5, 0.5)]
+    assert record.steps == [0, 1, 2, 3, 4, 5]
+    assert not np.array_equal(record.planes[2], record.planes[3])
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_several_steps_per_execution_are_refused(schedule):
     model = compiled()
@@ -270,9 +282,11 @@ def test_several_steps_per_execution_are_refused(schedule):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_steps_must_be_positive(schedule):
-    with pytest.raises(ValueError, match=r"`sampling_steps` must be at least 1. Received: sampling_steps=0"):
-        schedule(0)
+@pytest.mark.parametrize("steps", [0, -1, math.nan, "10", None])
+def test_steps_must_be_positive(schedule, steps):
+    received = f"Received: sampling_steps={steps!r}$"
+    with pytest.raises(ValueError, match=rf"`sampling_steps` must be a number of at least 1\. {received}"):
+        schedule(steps)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
