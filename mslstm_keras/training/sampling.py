@@ -1,7 +1,6 @@
 """Schedules of how often a model in training is fed the truth."""
 
 import math
-import numbers
 from typing import TYPE_CHECKING
 
 import keras
@@ -27,9 +26,8 @@ class _Schedule(keras.callbacks.Callback):
 
     def __init__(self, sampling_steps: int):
         super().__init__()
-        if (
-            not isinstance(sampling_steps, numbers.Real) or not sampling_steps >= 1
-        ):  # also if it is not a number
+        number = isinstance(sampling_steps, int | float | np.number)
+        if not (number and sampling_steps >= 1):  # which NaN is not
             raise ValueError(
                 f"`sampling_steps` must be a number of at least 1. Received: sampling_steps={sampling_steps!r}"
             )
