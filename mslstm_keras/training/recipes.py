@@ -143,8 +143,6 @@ class Recipe:
         for name in ("learning_rate", "clip_norm", "interval_minutes", "spacing_metres"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 yield f"`{name}` must be positive. Received: {name}={getattr(self, name)}"
-        if self.learning_rate == math.inf:
-            yield "`learning_rate` must be finite. Received: learning_rate=inf"
         if not 0 <= self.seed < 2**32:
             yield f"`seed` must lie in 0 .. {2**32 - 1}. Received: seed={self.seed}"
         if self.dtype == "float16":

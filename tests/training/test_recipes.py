@@ -191,7 +191,6 @@ def test_recipes_are_frozen():
         ({"ema_momentum": 0.0}, "Received: ema_momentum=0.0"),
         ({"learning_rate": 0.0}, "`learning_rate` must be positive. Received: learning_rate=0.0"),
         ({"learning_rate": float("nan")}, "`learning_rate` must be positive. Received: learning_rate=nan"),
-        ({"learning_rate": float("inf")}, "`learning_rate` must be finite. Received: learning_rate=inf"),
         ({"clip_norm": 0.0}, "`clip_norm` must be positive. Received: clip_norm=0.0"),
         ({"interval_minutes": 0}, "`interval_minutes` must be positive. Received: interval_minutes=0"),
         ({"spacing_metres": -1.0}, "`spacing_metres` must be positive. Received: spacing_metres=-1.0"),
