@@ -35,9 +35,7 @@ COSTS = {
 }
 """Fact of a model's cost -> heading, and unit."""
 _UNKNOWN = score_text(None)
-_SCORES_ABREAST = (
-    3  # with their intervals and a name as long as those of the zoo, as wide as a page of `article`
-)
+_SCORES_ABREAST = 3  # with intervals and a name as long as those of the zoo, as wide as a page of `article`
 
 
 def publication_table(evaluation: Mapping[str, Any], kind: str) -> str:
