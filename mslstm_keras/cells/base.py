@@ -7,6 +7,7 @@ from keras import ops
 
 from mslstm_keras.integers import is_whole
 from mslstm_keras.layers.gates import Conv, GateConv, Parameters, fold_last_gates
+from mslstm_keras.layers.parts import options_of_parts
 from mslstm_keras.typing import Shape, Tensor
 
 
@@ -64,8 +65,7 @@ class SpatiotemporalCell(keras.layers.Layer):
             kernel_size or self.kernel_size,
             padding="same",
             use_bias=use_bias,
-            dtype=self.dtype_policy.name,
-            trainable=self.trainable,
+            **options_of_parts(self),
         )
 
     def gates(self, count: int, kernel_size: int | None = None) -> GateConv:
@@ -74,8 +74,7 @@ class SpatiotemporalCell(keras.layers.Layer):
             self.filters,
             count,
             kernel_size or self.kernel_size,
-            dtype=self.dtype_policy.name,
-            trainable=self.trainable,
+            **options_of_parts(self),
         )
 
     def folded_parameters(self) -> dict[Conv, Parameters]:

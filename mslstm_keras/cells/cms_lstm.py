@@ -8,6 +8,7 @@ from mslstm_keras.cells.base import SpatiotemporalCell, require_positive_integer
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.attention import BlockAttention
 from mslstm_keras.layers.gates import increment, memory
+from mslstm_keras.layers.parts import options_of_parts
 from mslstm_keras.typing import Shape, Tensor
 
 BLOCKS = 1, 2, 4
@@ -67,8 +68,7 @@ class CMSLSTMCell(SpatiotemporalCell):
             BlockAttention(
                 filters,
                 blocks,
-                dtype=self.dtype_policy.name,
-                trainable=self.trainable,
+                **options_of_parts(self),
                 name=f"attention_{blocks}",
             )
             for blocks in BLOCKS

@@ -10,6 +10,7 @@ from mslstm_keras.cells.mim import MIMCell, mim
 from mslstm_keras.cells.pred_rnn import PredRNNCell
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.gates import Conv, GateConv
+from mslstm_keras.layers.parts import options_of_parts
 from mslstm_keras.layers.warp import warp
 from mslstm_keras.typing import Shape, Tensor
 
@@ -53,7 +54,7 @@ class MotionGRU(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)  # it would round motion and trend
         self.filters = filters
         self.half_pixel_offset = half_pixel_offset
-        options = {"dtype": self.dtype_policy.name, "trainable": self.trainable}
+        options = options_of_parts(self)
         self.encode = Conv(filters // 4, 2, strides=2, **options)
         self.gates = GateConv(2 * FLOWS, 2, kernel_size=1, **options)
         self.candidate = Conv(2 * FLOWS, 1, **options)
@@ -137,7 +138,7 @@ class MotionCell(SpatiotemporalCell):
             raise ValueError(f"`cell` must be one of {sorted(CELLS)}. Received: cell={cell!r}")
         if filters % 4:
             raise ValueError(f"`filters` must divide by 4. Received: filters={filters}")
-        options = {"dtype": self.dtype_policy.name, "trainable": self.trainable}
+        options = options_of_parts(self)
         self.cell = CELLS[cell](filters, kernel_size, **options)
         self.motion_gru = MotionGRU(filters, half_pixel_offset, **options)
         self.state_names = (*self.cell.state_names, "motion", "trend")

@@ -8,6 +8,7 @@ from mslstm_keras.cells.base import SpatiotemporalCell, require_positive_integer
 from mslstm_keras.cells.registry import architecture
 from mslstm_keras.layers.attention import LocalAttention
 from mslstm_keras.layers.gates import memory
+from mslstm_keras.layers.parts import options_of_parts
 from mslstm_keras.typing import Shape, Tensor
 
 
@@ -56,9 +57,7 @@ class PrecipLSTMCell(SpatiotemporalCell):
         super().__init__(filters, kernel_size, **kwargs)
         require_positive_integers(window=window)
         self.window = window
-        self.attention = LocalAttention(
-            filters, window, dtype=self.dtype_policy.name, trainable=self.trainable
-        )
+        self.attention = LocalAttention(filters, window, **options_of_parts(self))
         self.attended = self.conv()
         self.temporal = self.gates(4)
         self.spatial = self.gates(3)

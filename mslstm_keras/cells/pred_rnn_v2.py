@@ -7,6 +7,7 @@ from keras import ops, saving
 
 from mslstm_keras.cells.pred_rnn import PredRNNCell
 from mslstm_keras.cells.registry import architecture
+from mslstm_keras.layers.parts import options_of_parts
 from mslstm_keras.typing import Shape, Tensor
 
 
@@ -46,8 +47,7 @@ class Decoupling(keras.layers.Layer):
             filters,
             1,
             data_format="channels_last",
-            dtype=self.dtype_policy.name,
-            trainable=self.trainable,
+            **options_of_parts(self),
             name="adapter",
         )
         self.adapter.build(delta_c_shape[0])

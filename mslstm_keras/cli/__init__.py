@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     parser = make_parser()
     completion.complete(parser)
-    options = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
+    options = parser.parse_args(_words(sys.argv[1:] if arguments is None else arguments))
     # What is imported and traced are millions of objects that stay. To look through the newest for garbage as often as
     # Python does by default takes a tenth of a command's start.
     gc.set_threshold(50_000)
@@ -107,15 +107,21 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
 
-def _joined(words):
-    """Returns the words of a command line, a range that begins below 0 joined to its option: it looks like one, too."""
-    joined: list[str] = []
+def _words(words):
+    """Returns the words of a command line as the parser needs them.
+
+    A range that begins below 0 looks like an option and is joined to its own. A shell leaves the home folder of
+    `--output=~/x` alone, which would become a folder of that name.
+    """
+    taken: list[str] = []
     for word in map(str, words):
-        if joined and joined[-1] == "--range" and re.match(r"-[0-9.]", word):
-            joined[-1] += f"={word}"
+        if taken and taken[-1] == "--range" and re.match(r"-[0-9.]", word):
+            taken[-1] += f"={word}"
+        elif home := re.match(r"(--[a-z-]+=)(~.*)", word):
+            taken.append(home[1] + os.path.expanduser(home[2]))
         else:
-            joined.append(word)
-    return joined
+            taken.append(word)
+    return taken
 
 
 def _faults():

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from mslstm_keras.layers.parts import options_of_parts
 from mslstm_keras.typing import Shape, Tensor
 
 BLOCK_SIDE = 8  # larger blocks score more pixels outside the windows, smaller ones copy more keys and values
@@ -73,8 +74,9 @@ class LocalAttention(keras.layers.Layer):
 
 def _projection(layer, **options):
     """Returns a convolution of each pixel as a part of a layer, with its filters and dtype, frozen where it is."""
-    options |= {"dtype": layer.dtype_policy.name, "trainable": layer.trainable}
-    return keras.layers.Conv2D(layer.filters, 1, data_format="channels_last", **options)
+    return keras.layers.Conv2D(
+        layer.filters, 1, data_format="channels_last", **options_of_parts(layer), **options
+    )
 
 
 def _scores(query, key, dtype):

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from mslstm_keras.layers.parts import options_of_parts
 from mslstm_keras.typing import Shape, Tensor
 
 Parameters = tuple[Any, Any]  # kernel and bias of a convolution
@@ -96,8 +97,7 @@ class GateConv(keras.layers.Layer):
             kernel_size,
             padding="same",
             use_bias=use_bias,
-            dtype=self.dtype_policy.name,
-            trainable=self.trainable,
+            **options_of_parts(self),
             name="conv",
         )
 

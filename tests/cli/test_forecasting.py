@@ -131,6 +131,13 @@ def test_a_range_may_begin_below_0(succeed, tiny_run, files, clip):
     assert np.load(files / "out.npy").min() < 0
 
 
+def test_a_shell_leaves_the_home_folder_behind_an_equals_sign(succeed, tiny_run, files, monkeypatch):
+    monkeypatch.setenv("HOME", str(files))
+    monkeypatch.chdir(files)
+    succeed("forecast", "--model", tiny_run, "--input=~/large.npy", "--range=0:255", "--output=~/home.npy")
+    assert (files / "home.npy").exists() and not (files / "~").exists()
+
+
 def temperatures(clip):
     """Maps of a thermal camera, or a satellite: in kelvin, with times, places and a corner that is never seen."""
     kelvin = (270 + 40 * clip[..., 0]).astype("float32")
