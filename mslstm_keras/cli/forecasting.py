@@ -81,6 +81,12 @@ def _add_forecast_command(commands):
         help="radar maps in a row that may be interpolated, 0 to 2",
     )
     command.add_argument("--product", help="part of the name of the radar product, where there are several")
+    command.add_argument(
+        "--match-rates",
+        action="store_true",
+        default=None,
+        help="of radar maps: give the forecast the rates of the last map, by rank, so that heavy rain does not fade",
+    )
     add_fitting(command)
     add_range(command, "that of the model's data, but for levels of pictures and films")
     command.add_argument("--horizon", type=int, help="frames to forecast (default: the model's own)")
@@ -252,7 +258,11 @@ def _read_clip(options, model):
     from mslstm_keras.frames.read import read_labelled
     from mslstm_keras.zoo.loading import scale_of
 
-    for word, value in (("--fill-gaps", options.fill_gaps or None), ("--product", options.product)):
+    for word, value in (
+        ("--fill-gaps", options.fill_gaps or None),
+        ("--product", options.product),
+        ("--match-rates", options.match_rates),
+    ):
         if value is not None:
             raise ValueError(
                 f"`{word}` must be left out of what is no folder, archive or file of radar maps. Received: {value}"
@@ -290,6 +300,10 @@ def _forecast_probabilities(options, models):
     if options.neighbourhood is not None and (len(models) > 1 or options.members is not None):
         raise ValueError(
             f"`--neighbourhood` must be left out of an ensemble. Received: {options.neighbourhood}"
+        )
+    if options.match_rates:
+        raise ValueError(
+            "`--match-rates` must be left out of ensembles and probabilities. Received: --match-rates"
         )
     if options.threshold is not None and sorted(set(options.threshold)) != options.threshold:
         raise ValueError(f"`--threshold` must be values that rise. Received: {_words(options.threshold)}")
@@ -419,8 +433,16 @@ def _forecast_radar(options, model):
     seen, scale = _read_maps(options, model)
     with Progress(options, "forecasting") as progress:
         future = forecast(model, seen, options.horizon, scale=scale, progress=progress)
+    future = _matched(options, future, seen)
     facts = {"output": str(options.output), **_radar_facts(future)}
     _write(options, facts, lambda: _write_radar(options, options.output, seen, future))
+
+
+def _matched(options, future, maps):
+    """Returns a forecast with the rates of the last map that it goes on from, where they are asked for."""
+    from mslstm_keras.forecasting.matching import match_rates
+
+    return match_rates(future, maps) if options.match_rates else future
 
 
 def _read_maps(options, model):
@@ -518,7 +540,7 @@ def _watch(options, model):
             output = place(last)
             try:
                 folder.mkdir(parents=True, exist_ok=True)  # it may have gone
-                _write_radar(options, output, new.maps, new.forecast)
+                _write_radar(options, output, new.maps, _matched(options, new.forecast, new.maps))
             except OSError as error:
                 warnings.warn(f"the forecast is lost: {one_line(error)}", stacklevel=1)
                 continue

@@ -38,7 +38,7 @@ from mslstm_keras.cli.scored import add_scored, refuse_others, warn_of_other_sca
 
 SAMPLES = 2  # in a report
 OF_DATASET = ("clips", "all_frames", "samples", "data_dir")
-OF_INPUT = ("every", "product", "size")
+OF_INPUT = ("every", "product", "size", "match_rates")
 
 
 def add_commands(commands: Commands) -> None:
@@ -174,6 +174,12 @@ def _add_evaluate_command(commands):
     )
     command.add_argument(
         "--every", type=int, metavar="N", help="with --input: start at every Nth map (default: 1)"
+    )
+    command.add_argument(
+        "--match-rates",
+        action="store_true",
+        default=None,
+        help="with --input: score the models' forecasts with the rates of the last map, by rank",
     )
     command.add_argument(
         "--thresholds",
@@ -552,7 +558,7 @@ def _hindcast(options):
     if options.size is not None:
         maps = resize_maps(maps, *options.size)
     models = load_models(options)
-    chosen = "every", "metrics", "thresholds", "scales", "baselines"
+    chosen = "every", "metrics", "thresholds", "scales", "baselines", "match_rates"
     given = {name: getattr(options, name) for name in chosen}
     data = {label: data_of(name, options.zoo) for label, name in named_models(options).items()}
     with Progress(options, "scoring forecasts by start time") as progress:
@@ -588,7 +594,9 @@ def _command(options):
     words += map(str, words_of(options, "data_dir", "zoo"))
     for path in options.imports:
         words += ["--import", str(path)]
-    return shlex.join([*words, *["--all-frames"] * bool(options.all_frames), *["--cost"] * options.cost])
+    for name in ("all_frames", "match_rates", "cost"):
+        words += [f"--{name.replace('_', '-')}"] * bool(getattr(options, name))
+    return shlex.join(words)
 
 
 def _recipes(options):

@@ -24,6 +24,7 @@ from mslstm_keras.evaluation.provenance import weights_checksum
 from mslstm_keras.evaluation.scores import persistence
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.forecasting.maps import VARIABLE, warn_of_other_data
+from mslstm_keras.forecasting.matching import matched_values
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.frames.scales import Coder, Scale, parse_scale, scale_of_units
 from mslstm_keras.integers import is_whole
@@ -39,6 +40,7 @@ CODE = "dwd"
 """Code of the rain rates in which all forecasts are scored."""
 
 NOTE = "A pixel counts where its map and the last map before the forecast observed it."
+MATCHED = "Forecasts of models have the rates of the last map, by rank."
 
 
 def hindcast(
@@ -52,6 +54,7 @@ def hindcast(
     every: int = 1,
     trained_on: Mapping[str, DataFacts] | None = None,
     ranges: Mapping[str, str | None] | None = None,
+    match_rates: bool = False,
     baselines: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -78,6 +81,8 @@ def hindcast(
             maps are of another kind, see `mslstm_keras.forecasting.maps.warn_of_other_data`.
         ranges: name -> how pixels of the models stand for mm/h, see `mslstm_keras.frames.parse_scale`. Default: as in
             what they were trained on; "rain:dwd" where nothing is said, with a warning.
+        match_rates: bool. Whether the models' forecasts get the rates of the last map, see
+            `mslstm_keras.forecasting.matching`.
         baselines: names of `mslstm_keras.evaluation.comparison.BASELINES`. Default: persistence and, where pysteps is
             installed, optical flow; a warning says where it is left out.
         progress: function of the number of start times that are done, and of all.
@@ -109,7 +114,9 @@ def hindcast(
     archive = archive_of(rates, context, horizon, every)
     codes = codes_of(families, ranges)
     predictors: dict[tuple[str, int], Callable[[np.ndarray], np.ndarray]] = {
-        (name, seed): _Forecaster(model, codes[name], context, horizon)
+        (name, seed): _Forecaster(
+            model, codes[name], context, horizon, archive.reader if match_rates else None
+        )
         for name, family in families.items()
         for seed, model in enumerate(family)
     }
@@ -136,7 +143,7 @@ def hindcast(
         "synthetic": is_synthetic(data),
         **scored,
         "published": {},
-        "note": NOTE,
+        "note": f"{NOTE} {MATCHED}" if match_rates else NOTE,
         "range": protocol.value_scale,
         "archive": {**archive.facts, "every": every},
         "metrics": list(protocol.metrics),
@@ -232,13 +239,18 @@ def start_maps(
 
 
 class MapReader:
-    """Reads the context and the truth of start times as pixels of rain; keeps the maps that the next ones need."""
+    """Reads the context and the truth of start times as pixels of rain; keeps the maps that the next ones need.
+
+    Attributes:
+        last: the last map, (height, width, 1), of the context that was read last, NaN where it was not observed.
+    """
 
     def __init__(self, rates: "xarray.DataArray", starts: np.ndarray, context: int, horizon: int):
         self._rates, self._starts = rates, starts
         self._context, self._horizon = context, horizon
         self._code = Coder(RAIN_SCALES[CODE], VARIABLE)
         self._kept: dict[int, np.ndarray] = {}
+        self.last: np.ndarray | None = None
 
     def __call__(self, numbers: np.ndarray) -> np.ndarray:
         """Returns (number, time, height, width, 1); what follows an unobserved pixel of the last map is NaN, too."""
@@ -256,15 +268,21 @@ class MapReader:
                 # In float64, or rates at a threshold would fall below the pixel of the threshold.
                 self._kept[index] = self._code(self._rates[index].values.astype("float64"))
         frames = np.stack([self._kept[index] for index in range(first, end)])[..., np.newaxis]
-        frames[self._context :, np.isnan(frames[self._context - 1])] = np.nan
+        self.last = frames[self._context - 1].copy()
+        frames[self._context :, np.isnan(self.last)] = np.nan
         return frames
 
 
 class _Forecaster:
-    """Forecasts clips in pixels of the code by a model whose pixels may stand for rates in another way."""
+    """Forecasts clips in pixels of the code by a model whose pixels may stand for rates in another way.
 
-    def __init__(self, model: keras.Model, scale: Scale, context: int, horizon: int):
-        self._model, self._scale = model, scale
+    With `matched`, the reader of the clips, forecasts get the rates of the last map.
+    """
+
+    def __init__(
+        self, model: keras.Model, scale: Scale, context: int, horizon: int, matched: MapReader | None
+    ):
+        self._model, self._scale, self._matched = model, scale, matched
         self._context, self._horizon = context, horizon
         self._said = False
 
@@ -276,7 +294,13 @@ class _Forecaster:
                 warnings.filterwarnings("ignore", r"\d+ x \d+ pixels are forecast in \d+ tiles")
             future = forecast(self._model, given, self._horizon)
         self._said = True
-        predictions[:, self._context - 1 :] = recoded(np.clip(future, 0, 1), self._scale, code)
+        future = np.clip(future, 0, 1)
+        if self._matched:  # it is one clip, and it alone knows what of the last map was observed
+            rates = matched_values(self._scale.to_value(future[0]), code.to_value(self._matched.last))
+            future = np.clip(code.to_pixel(rates), 0, 1)[np.newaxis]
+        else:
+            future = recoded(future, self._scale, code)
+        predictions[:, self._context - 1 :] = future
         return predictions
 
 

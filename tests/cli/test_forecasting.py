@@ -22,6 +22,7 @@ from mslstm_keras.ensembles.members import ensemble_forecast
 from mslstm_keras.ensembles.probabilities import neighbourhood_probability
 from mslstm_keras.figures.rain import NO_RAIN, RAIN_COLOURS, RAIN_LEVELS
 from mslstm_keras.forecasting.forecaster import forecast
+from mslstm_keras.forecasting.matching import match_rates
 from mslstm_keras.frames.read import read_clip
 from mslstm_keras.locks import claimed
 from mslstm_keras.radar.resizing import resize_maps
@@ -421,6 +422,24 @@ def test_gaps_of_radar_maps(succeed, fail, tiny_run, maps, tmp_path):
 
 
 @RAIN
+def test_rates_of_radar_maps_are_matched(start, succeed, tiny_run, maps, tmp_path):
+    succeed(
+        "forecast", "--model", tiny_run, "--input", maps, "--match-rates", "--output", tmp_path / "out.nc"
+    )
+    given = mslstm_keras.read_radar(maps)
+    expected = match_rates(mslstm_keras.forecast(load_model(tiny_run), given), given)
+    with xarray.open_dataset(tmp_path / "out.nc", decode_timedelta=False) as written:
+        np.testing.assert_allclose(written.rain_rate, expected.rain_rate, rtol=1e-5)
+        assert "matched, by rank" in written.attrs["comment"]
+    words = ["forecast", "--model", tiny_run, "--watch", maps, "--output", tmp_path / "out", "--match-rates"]
+    watching = start(*words, "--range", "rain:dwd")
+    watching.wait_until(lambda: watching.printed().count("\n") == 1)
+    np.testing.assert_array_equal(
+        as_written(tmp_path / "out" / "20100826T0025Z.nc"), as_written(tmp_path / "out.nc")
+    )
+
+
+@RAIN
 @pytest.mark.filterwarnings("ignore:maps are drawn without some or all coasts:UserWarning")
 def test_an_ensemble_of_radar_maps(succeed, tiny_run, maps, tmp_path):
     words = ["forecast", "--model", tiny_run, "--input", maps, "--members", 3, "--threshold", 0.5, 2]
@@ -556,6 +575,8 @@ def test_an_ensemble_of_numbers_in_units(succeed, tiny_run, files, clip):
         ("--calibration a.json --threshold 1", "`--threshold` must come with `--members`, `--neighbourhood` or"),
         ("--members 2 --threshold 1 --calibration none.json", "none.json"),
         ("--fill-gaps 1", "`--fill-gaps` must be left out of what is no folder, archive or file of radar"),
+        ("--match-rates", "`--match-rates` must be left out of what is no folder, archive or file of radar maps."),
+        ("--members 2 --match-rates", "`--match-rates` must be left out of ensembles and probabilities."),
         ("--product rain", "`--product` must be left out of what is no folder, archive or file of radar maps."),
         ("--seed 3", "`--seed` must be left out without `--members`. Received: 3"),
         ("--members 1", "`members` must be a number of members, 2 or more. Received: members=1"),

@@ -428,7 +428,7 @@ def test_it_is_said_that_pixels_are_taken_for_rain(mslstm, tiny_run, maps):
 def test_an_archive_of_radar_maps_is_hindcast(succeed, tiny_run, maps, tmp_path):
     archive = maps / "*.h5"
     words = ["evaluate", "--model", tiny_run, "--input", archive, "--baselines", "persistence", "--every", 2]
-    words += ["--thresholds", 0.5, 2, "--scales", 3, "--product", "RAP"]
+    words += ["--thresholds", 0.5, 2, "--scales", 3, "--product", "RAP", "--match-rates"]
     file, report = tmp_path / "scores.json", tmp_path / "report.html"
     text = succeed(*words, "--output", file, "--report", report)
     expected = hindcast(
@@ -438,6 +438,7 @@ def test_an_archive_of_radar_maps_is_hindcast(succeed, tiny_run, maps, tmp_path)
         thresholds=(0.5, 2),
         scales=(3,),
         every=2,
+        match_rates=True,
         baselines=["persistence"],
     )
     written = json.loads(file.read_text())
@@ -445,7 +446,9 @@ def test_an_archive_of_radar_maps_is_hindcast(succeed, tiny_run, maps, tmp_path)
     assert expected["clips"] == 2 and "csi_0.5" in expected["models"]["persistence"]
     assert text.splitlines() == list(evaluation_table(expected))
     made = f"mslstm evaluate --model {tiny_run} --input '{archive}' --baselines persistence --every 2"
-    assert f"{made} --thresholds 0.5 2.0 --scales 3 --product RAP" in html.unescape(report.read_text())
+    assert f"{made} --thresholds 0.5 2.0 --scales 3 --product RAP --match-rates" in html.unescape(
+        report.read_text()
+    )
 
 
 @AS_RAIN

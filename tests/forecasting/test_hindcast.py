@@ -16,6 +16,7 @@ from mslstm_keras.forecasting import forecaster, grid
 from mslstm_keras.forecasting import hindcast as module
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.forecasting.hindcast import hindcast, start_maps
+from mslstm_keras.forecasting.matching import match_rates
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.radar.read import RadarMaps, read_radar
 from tests.support.equations import randomise
@@ -131,6 +132,27 @@ def test_scores_equal_a_loop_in_numpy(model, maps):
         expected = by_hand(predict, rates, thresholds, scales)
         assert 0 < expected["csi_0.5", 0] < 1, "the test must see hits and faults"
         assert_scores(result["models"][name], expected)
+
+
+def test_matched_rates_equal_those_of_the_matched_forecast(model, maps):
+    thresholds, scales = (0.5, 3.5), (3,)
+    arguments = {"thresholds": thresholds, "scales": scales, **STILL}
+    result = hindcast({"one": model}, maps, "maps", match_rates=True, **arguments)
+    plain = hindcast({"one": model}, maps, "maps", **arguments)
+    rates = maps.rain_rate.values
+
+    def of_model(start):
+        given = maps.isel(time=slice(start - CONTEXT + 1, start + 1))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".* were not observed")
+            return np.nan_to_num(
+                match_rates(forecast(model, given, scale="rain:dwd"), given).rain_rate.values
+            )
+
+    assert_scores(result["models"]["one"], by_hand(of_model, rates, thresholds, scales))
+    assert result["models"]["one"] != plain["models"]["one"]
+    assert result["models"]["persistence"] == plain["models"]["persistence"]
+    assert result["note"] == f"{plain['note']} Forecasts of models have the rates of the last map, by rank."
 
 
 def test_facts(model, maps):
