@@ -595,6 +595,7 @@ def _write_radar(options, output, maps, future):
 
     name = _called(options)
     title = f"{future.attrs['service']} {future.attrs['product']}, forecast by {name}"
+    title += ", with the rates of the last map" if options.match_rates else ""
     write_forecast(output, maps, future, title, facts={"Model": name})
 
 

@@ -431,6 +431,15 @@ def test_rates_of_radar_maps_are_matched(start, succeed, tiny_run, maps, tmp_pat
     with xarray.open_dataset(tmp_path / "out.nc", decode_timedelta=False) as written:
         np.testing.assert_allclose(written.rain_rate, expected.rain_rate, rtol=1e-5)
         assert "matched, by rank" in written.attrs["comment"]
+    with warnings.catch_warnings(action="ignore"):  # of coasts
+        succeed(
+            *("forecast", "--model", tiny_run, "--input", maps, "--match-rates"),
+            "--output",
+            tmp_path / "out.html",
+        )
+    page = (tmp_path / "out.html").read_text()
+    assert f"forecast by {tiny_run.name}, with the rates of the last map" in page
+    assert "matched, by rank, to those of the last map" in page
     words = ["forecast", "--model", tiny_run, "--watch", maps, "--output", tmp_path / "out", "--match-rates"]
     watching = start(*words, "--range", "rain:dwd")
     watching.wait_until(lambda: watching.printed().count("\n") == 1)
