@@ -185,8 +185,18 @@ class _Around(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname != self.package:
             return None
-        sys.meta_path.remove(self)
-        return _loaded_within(importlib.util.find_spec(fullname), self.context)
+        place = sys.meta_path.index(self)
+        sys.meta_path.remove(self)  # the others find it
+        try:
+            return _loaded_within(importlib.util.find_spec(fullname), self._once)
+        finally:
+            sys.meta_path.insert(place, self)  # who looks whether the package is there does not yet import it
+
+    @contextlib.contextmanager
+    def _once(self) -> Iterator[None]:
+        with self.context():
+            yield
+            sys.meta_path.remove(self)
 
 
 class _After(_Around):

@@ -99,6 +99,7 @@ def test_the_log_in_python_is_of_errors(monkeypatch, caplog, level, heard):
 
 
 SILENT = """
+import importlib.util
 import os
 from mslstm_keras.cli.quiet import quiet_libraries
 
@@ -107,6 +108,7 @@ os.environ.update({environment})
 del sys.modules["tensorflow"]
 sys.path.insert(0, ".")
 with quiet_libraries():
+    importlib.util.find_spec("tensorflow")  # TensorFlow Datasets looks whether it is there
     try:
         import tensorflow
     except RuntimeError as error:
