@@ -50,11 +50,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         with contextlib.suppress(OSError):  # another process may have put something there
             for folder in made:
                 folder.rmdir()
-        unknown = (None, str(temporary), temporary, os.path.abspath(temporary), str(path.parent), path.parent)
-        if isinstance(error, OSError) and error.errno and error.filename in unknown:
+        if isinstance(error, OSError) and error.errno and _is_unknown(error, temporary):
             with contextlib.suppress(AttributeError):  # errors of some libraries cannot be told it
                 error.filename = str(named)  # nobody knows the temporary name
-                del error.filename2  # of a rename, which is the same
+                del error.filename2  # of a rename or a copy, which is the same
         raise
 
 
@@ -71,6 +70,30 @@ def remove_partial(folder: str | os.PathLike[str]) -> None:
             _remove(old)
         else:
             os.replace(old, path)
+
+
+def system_error(text: str, path: str | os.PathLike[str]) -> OSError:
+    """Returns the error of the system whose words a library has put into an error of its own.
+
+    Args:
+        text: words of the library.
+        path: what could not be written.
+    """
+    for number in errno.errorcode:
+        if os.strerror(number) in text:
+            return OSError(number, os.strerror(number), os.fspath(path))
+    return OSError(f"{os.fspath(path)} cannot be written: {text}")
+
+
+def _is_unknown(error: OSError, temporary: Path) -> bool:
+    """Returns whether an error names what is temporary, the folder around it, or nothing."""
+    named = [
+        Path(os.path.abspath(name))
+        for name in (error.filename, error.filename2)
+        if isinstance(name, (str, Path))
+    ]
+    mine = Path(os.path.abspath(temporary))
+    return not named or any(name == mine.parent or name.is_relative_to(mine) for name in named)
 
 
 def _flush(path: Path) -> None:

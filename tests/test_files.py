@@ -1,8 +1,9 @@
+import errno
 import os
 
 import pytest
 
-from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.files import remove_partial, replacing, system_error
 from tests.support.processes import run_without_keras
 
 
@@ -220,6 +221,27 @@ def test_the_system_error_names_the_target(tmp_path, place):
     with pytest.raises(NotADirectoryError) as caught, replacing(tmp_path / place) as temporary:
         temporary.write_text("new")
     assert str(caught.value) == f"[Errno 20] Not a directory: '{tmp_path / place}'"
+
+
+def test_the_system_error_of_what_is_moved_into_the_target_names_the_target(tmp_path):
+    (tmp_path / "source").write_text("new")
+    for inside in ("", "deep"):
+        with pytest.raises(OSError) as caught, replacing(tmp_path / "target") as temporary:
+            os.link(tmp_path / "source", temporary)
+            os.link(tmp_path / "source", temporary / inside)
+        assert str(caught.value).endswith(f": '{tmp_path / 'target'}'")
+    with pytest.raises(OSError) as caught, replacing(tmp_path / "target"):
+        os.link(tmp_path / "no_source", tmp_path / "other")
+    assert (
+        str(caught.value)
+        == f"[Errno 2] No such file or directory: '{tmp_path / 'no_source'}' -> '{tmp_path / 'other'}'"
+    )
+
+
+def test_what_a_library_tells_of_the_system_becomes_an_error_of_it():
+    error = system_error("write() failed: No space left on device; at byte 7", "a")
+    assert (error.errno, str(error)) == (errno.ENOSPC, "[Errno 28] No space left on device: 'a'")
+    assert str(system_error("no such luck", "a")) == "a cannot be written: no such luck"
 
 
 def test_a_disk_that_takes_no_more(tmp_path):

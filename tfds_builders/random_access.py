@@ -5,6 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mslstm_keras.files import system_error
+
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
@@ -34,9 +36,12 @@ def _add_array_record(builder: "tfds.core.DatasetBuilder") -> None:
             names = sorted(template.sharded_filenames(split.num_shards))
             for source, name in zip(sorted(split.filepaths), names, strict=True):
                 records = tf.data.TFRecordDataset(os.fspath(source)).as_numpy_iterator()
-                ArrayRecordFileAdapter.write_examples(
-                    Path(folder, name), ((None, record) for record in records)
-                )
+                try:
+                    ArrayRecordFileAdapter.write_examples(
+                        Path(folder, name), ((None, record) for record in records)
+                    )
+                except RuntimeError as error:  # how ArrayRecord tells of a full disk
+                    raise system_error(str(error), place / name) from error
                 written.append(name)
         builder.info.add_alternative_file_format(tfds.core.FileFormat.ARRAY_RECORD)
         builder.info.write_dataset_info_json(folder)

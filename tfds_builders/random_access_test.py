@@ -8,6 +8,7 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.file_adapters import ArrayRecordFileAdapter
 
+from tests.support.processes import no_file_larger_than
 from tfds_builders.random_access import random_access
 
 COUNT = 7
@@ -90,6 +91,15 @@ def test_failure_leaves_the_data_set_as_it_was(tmp_path):
         random_access(builder, "train")
     assert files(tmp_path) == before
     assert int(random_access(builder, "train")[5]["number"][0]) == 5
+
+
+def test_a_full_disk_is_an_os_error_of_what_could_not_be_written(tmp_path):
+    builder = prepared(tmp_path)
+    before = files(tmp_path)
+    file = r"File too large: '.*/1\.0\.0/counting_numbers-\w+\.array_record-00000-of-00003'$"
+    with no_file_larger_than(100), pytest.raises(OSError, match=file):
+        random_access(builder, "train")
+    assert files(tmp_path) == before
 
 
 def test_refused(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import keras
 
-from mslstm_keras.files import replacing
+from mslstm_keras.files import replacing, system_error
 from mslstm_keras.frames.scales import parse_scale
 from mslstm_keras.models.rollout import Rollout, find_layer
 
@@ -63,7 +63,7 @@ def export_saved_model(
             archive.write_out(os.fspath(temporary), verbose=False)
             prune_saved_model(temporary)
         except tf.errors.OpError as error:  # how TensorFlow tells of a full disk
-            raise OSError(f"{folder} cannot be written: {error.message.rpartition('; ')[2]}") from error
+            raise system_error(error.message.rpartition("; ")[2], folder) from error
 
 
 def _in_half(model):

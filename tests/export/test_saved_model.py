@@ -10,6 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
 from mslstm_keras.contracts.models import CONTEXT_FRAMES, FORECAST_FRAMES, STEPS, random_frames
+from mslstm_keras.export.formats import export_model
 from mslstm_keras.export.saved_model import export_saved_model
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.frames.scales import LinearScale, LogScale
@@ -53,9 +54,10 @@ def test_an_empty_folder_is_filled_and_another_left_alone(toy, filled, tmp_path)
 
 @pytest.mark.parametrize("size", [100, 20_000])  # the variables are larger than 100, the graph than 20,000
 def test_a_full_disk_is_an_os_error_and_leaves_nothing(toy, tmp_path, size):
-    message = f"{tmp_path / 'model'} cannot be written: File too large"
-    with no_file_larger_than(size), pytest.raises(OSError, match=f"^{re.escape(message)}"):
-        export_saved_model(toy, tmp_path / "model")
+    message = f"[Errno 27] File too large: '{tmp_path / 'model'}'"
+    for export in (export_saved_model, export_model):
+        with no_file_larger_than(size), pytest.raises(OSError, match=f"^{re.escape(message)}$"):
+            export(toy, tmp_path / "model")
     assert listing(tmp_path) == []
 
 
