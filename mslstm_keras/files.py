@@ -57,6 +57,21 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Makes sure that something can be written in the place of a path, before what takes long. Nothing is left of it.
+
+    Raises:
+        OSError: if nothing can, as in a folder that may only be read.
+    """
+    with contextlib.suppress(_TriedError), replacing(path) as temporary:
+        temporary.touch()
+        raise _TriedError
+
+
+class _TriedError(Exception):
+    """Ends an attempt that has succeeded."""
+
+
 def remove_partial(folder: str | os.PathLike[str]) -> None:
     """Removes what processes killed inside `replacing` left in a folder.
 

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from mslstm_keras.files import remove_partial, replacing, system_error
+from mslstm_keras.files import check_writable, remove_partial, replacing, system_error
 from tests.support.processes import run_without_keras
 
 
@@ -236,6 +236,17 @@ def test_the_system_error_of_what_is_moved_into_the_target_names_the_target(tmp_
         str(caught.value)
         == f"[Errno 2] No such file or directory: '{tmp_path / 'no_source'}' -> '{tmp_path / 'other'}'"
     )
+
+
+def test_whether_something_can_be_written_is_found_without_a_trace(tmp_path):
+    fill(tmp_path / "folder", a="old")
+    for place in ("new/deep/scores.json", "folder", "folder/deep/a"):
+        check_writable(tmp_path / place)
+    assert names(tmp_path) == ["folder"]
+    assert names(tmp_path / "folder" / "deep") == ["a"]
+    assert (tmp_path / "folder" / "deep" / "a").read_text() == "old"
+    with pytest.raises(NotADirectoryError, match=r"folder/deep/a/scores\.json'$"):
+        check_writable(tmp_path / "folder" / "deep" / "a" / "scores.json")
 
 
 def test_what_a_library_tells_of_the_system_becomes_an_error_of_it():

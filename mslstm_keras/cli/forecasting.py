@@ -176,6 +176,7 @@ def _forecast(options):
 
 def _check_forecast(options):
     """Makes sure that options which mean nothing without others, or beside others, are not given."""
+    from mslstm_keras.files import check_writable
     from mslstm_keras.formats.arrays import split_data_set
 
     for name in ("kind", "every_seconds", "carry_states"):
@@ -197,6 +198,7 @@ def _check_forecast(options):
                 "`--output` must be another file than `--input`, and outside of it, where the next forecast would read "
                 f"it. Received: {options.output}"
             )
+        check_writable(options.output)
     if options.watch is not None and len(options.model) > 1:
         raise ValueError(f"`--watch` must have one `--model`. Received: {' '.join(options.model)}")
     if options.seed is not None and options.members is None:

@@ -85,11 +85,13 @@ def _probabilities(options):
     from mslstm_keras.ensembles.scoring import score_ensembles
     from mslstm_keras.evaluation.comparison import is_synthetic
     from mslstm_keras.figures.reliability import probability_figure
-    from mslstm_keras.files import replacing
+    from mslstm_keras.files import check_writable, replacing
     from mslstm_keras.importing import check_installed
 
     check_installed("Scores of ensembles", "probabilities", ["scores"])  # before what takes long
     refuse_others(options, OF_DATASET, OF_INPUT)
+    for path in filter(None, (options.output, options.figure)):
+        check_writable(path)
     calibration = None if options.calibration is None else Calibration.read(options.calibration)
     families = load_models(options)
     clips, rollout, forecasters, report = (

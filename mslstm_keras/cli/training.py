@@ -462,12 +462,14 @@ def _tell_of_bfloat16(options, recipe):
 def _evaluate(options):
     from mslstm_keras.evaluation.comparison import evaluation_csv, evaluation_table
     from mslstm_keras.evaluation.provenance import provenance
-    from mslstm_keras.files import replacing
+    from mslstm_keras.files import check_writable, replacing
     from mslstm_keras.zoo.loading import seeds_of
 
     refuse_others(options, OF_DATASET, OF_INPUT)
     if options.samples is not None and options.report is None:
         raise ValueError(f"`--samples` must come with `--report`. Received: {options.samples}")
+    for path in filter(None, (*options.output, options.report)):
+        check_writable(path)
     evaluation, samples = (_evaluate_clips if options.input is None else _hindcast)(options)
     evaluation["made"] = {"command": _command(options), **provenance()}
     evaluation["seeds"] = {
@@ -480,7 +482,7 @@ def _evaluate(options):
     }
     for path in options.output:
         with replacing(path) as temporary:
-            temporary.write_text(texts[path.suffix]())
+            temporary.write_text(texts[path.suffix](), encoding="utf-8")
     if options.report:
         from mslstm_keras.evaluation.report import write_report
 

@@ -18,7 +18,7 @@ from mslstm_keras.evaluation.provenance import versions
 from mslstm_keras.evaluation.scores import evaluate
 from mslstm_keras.export.saved_model import export_saved_model, save_keras_folder
 from mslstm_keras.figures.plots import curve_figure, forecast_animation
-from mslstm_keras.files import remove_partial, replacing
+from mslstm_keras.files import check_writable, remove_partial, replacing
 from mslstm_keras.forecasting.forecaster import forecast
 from mslstm_keras.locks import locked
 from mslstm_keras.models.registry import VideoModel
@@ -78,7 +78,8 @@ def add_pretrained(
         OSError: if the zoo cannot be written; it is then left as it was.
     """
     model, recipe, seen = _single_run(run_dir)
-    check_name(recipe.name if name is None else name)  # before what takes long
+    check_name(recipe.name if name is None else name)  # before what takes long, as what follows
+    check_writable((zoo_folder() if zoo is None else Path(zoo)) / INDEX)
     clips = split_clips(recipe.data, "test", data_dir)
     entry = ZooEntry(
         name=recipe.name if name is None else name,
@@ -125,6 +126,7 @@ def renew_pretrained(
     """
     entry = find_pretrained(name, zoo)
     folder = verify_pretrained(name, zoo)
+    check_writable(folder.parents[1] / INDEX)
     clips = split_clips(entry.recipe.data, "test", data_dir)
     return _put(entry, load_pretrained(name, zoo), clips, folder / CURVE, zoo, count, progress, renewed=entry)
 

@@ -561,6 +561,24 @@ def test_a_disk_that_is_full_when_scores_are_written(fail, tiny_run, tmp_path, o
         )
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (f"evaluate --dataset {OPTDIGITS} --output", "scores.json"),
+        (f"evaluate --dataset {OPTDIGITS} --report", "report.html"),
+        (f"study probabilities --dataset {OPTDIGITS} --threshold 0.5 --output", "scores.json"),
+        (f"study probabilities --dataset {OPTDIGITS} --threshold 0.5 --figure", "scores.png"),
+        ("forecast --input clip.npy --output", "future.nc"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_it_is_made(fail, tmp_path, words, name):
+    """There is no such model either."""
+    (tmp_path / "file").touch()
+    output = tmp_path / "file" / name
+    error = fail(*words.split(), output, "--model", tmp_path / "none.keras")
+    assert error == f"mslstm: [Errno 20] Not a directory: '{output}'\n"
+
+
 def test_a_disk_that_is_full_when_a_checkpoint_is_written(
     mslstm, tiny_run, tmp_path, optdigits_dir, monkeypatch
 ):

@@ -293,11 +293,11 @@ def test_a_failure_while_writing_leaves_the_zoo_as_it_was(
 ):
     write_text = Path.write_text
 
-    def write_half(path, text):
+    def write_half(path, text, **options):
         if path.name.endswith(full_at):
-            write_text(path, text[: len(text) // 2])
+            write_text(path, text[: len(text) // 2], **options)
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        return write_text(path, text)
+        return write_text(path, text, **options)
 
     monkeypatch.setattr(Path, "write_text", write_half)
     before = contents(zoo)
@@ -341,6 +341,15 @@ def test_runs_that_cannot_be_added(tmp_path, tiny_run, optdigits_dir):
     with pytest.raises(ValueError, match=r"`count` must lie in 1 \.\. 20 clips. Received: count=21"):
         add_pretrained(tiny_run, zoo=zoo, count=21, data_dir=optdigits_dir)
     assert not zoo.exists()
+
+
+def test_a_zoo_that_cannot_be_written_is_told_before_clips_are_scored(tiny_run, tmp_path, optdigits_dir):
+    (tmp_path / "file").touch()
+    zoo = tmp_path / "file" / "zoo"
+    with pytest.raises(NotADirectoryError, match=r"file/zoo/index\.json'$"):
+        add_pretrained(
+            tiny_run, zoo=zoo, data_dir=optdigits_dir, progress=lambda *_: pytest.fail("a clip was scored")
+        )
 
 
 def test_a_single_test_clip_is_sample_enough(tiny_run, tmp_path, frames):
