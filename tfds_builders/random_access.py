@@ -5,8 +5,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mslstm_keras.files import system_error
-
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
@@ -41,7 +39,10 @@ def _add_array_record(builder: "tfds.core.DatasetBuilder") -> None:
                         Path(folder, name), ((None, record) for record in records)
                     )
                 except RuntimeError as error:  # how ArrayRecord tells of a full disk
-                    raise system_error(str(error), place / name) from error
+                    reason = str(error).partition(";")[
+                        0
+                    ]  # behind it are the temporary name and places in the file
+                    raise OSError(f"{place / name} cannot be written: {reason}") from error
                 written.append(name)
         builder.info.add_alternative_file_format(tfds.core.FileFormat.ARRAY_RECORD)
         builder.info.write_dataset_info_json(folder)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from mslstm_keras.export.saved_model import check_new, export_saved_model
-from mslstm_keras.files import replacing
+from mslstm_keras.files import replacing, system_error
 from mslstm_keras.importing import check_installed
 from mslstm_keras.models.rollout import Rollout, find_layer
 
@@ -77,11 +77,8 @@ def export_model(
     rollout = find_layer(model, Rollout)
     frames = np.random.default_rng(0).random((1, rollout.context_frames, *_frame_shape(rollout)), "float32")
     expected = keras.ops.convert_to_numpy(model(frames))[:, -rollout.forecast_frames :]
-    with ExitStack() as stack:
-        if kind.suffixes:  # of two files one names the other
-            written = Path(stack.enter_context(tempfile.TemporaryDirectory()), path.name)
-        else:
-            written = stack.enter_context(replacing(path))
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, path.name)
         kind.write(model, written, scale)
         deviation = float(np.abs(kind.load(written)(frames) - expected).max())
         if not deviation <= TOLERANCE:
@@ -89,10 +86,7 @@ def export_model(
                 f"`format` must give the forecast of Keras up to {TOLERANCE:g}. Received: format={format!r}, which is "
                 f"off by {deviation:.1e}"
             )
-        if kind.suffixes:
-            _publish(written, path, kind.suffixes)
-        else:
-            check_new(path)  # somebody may have put something there meanwhile
+        _publish(written, path, kind.suffixes)
     return deviation
 
 
@@ -189,10 +183,17 @@ def _load_openvino(path):
 
 def _publish(written: Path, path: Path, suffixes: tuple[str, ...]) -> None:
     """Moves what was written to its place, whole or not at all."""
+    if not suffixes and path.is_dir():
+        path.rmdir()  # raises if there is something in it
     with ExitStack() as stack:
-        for suffix in suffixes:  # what is entered first takes its place last: that which is named
+        for suffix in suffixes or (
+            path.suffix,
+        ):  # what is entered first takes its place last: that which is named
             temporary = stack.enter_context(replacing(path.with_suffix(suffix)))
-            shutil.move(written.with_suffix(suffix), temporary)
+            try:
+                shutil.move(written.with_suffix(suffix), temporary)
+            except shutil.Error as error:  # a list of the files that could not be copied to another disk
+                raise system_error(str(error), path) from error
 
 
 @dataclass(frozen=True)

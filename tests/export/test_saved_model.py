@@ -1,6 +1,9 @@
 """Models as TensorFlow and its servers load them."""
 
+import errno
+import os
 import re
+import shutil
 
 import keras
 import numpy as np
@@ -55,9 +58,26 @@ def test_an_empty_folder_is_filled_and_another_left_alone(toy, filled, tmp_path)
 @pytest.mark.parametrize("size", [100, 20_000])  # the variables are larger than 100, the graph than 20,000
 def test_a_full_disk_is_an_os_error_and_leaves_nothing(toy, tmp_path, size):
     message = f"[Errno 27] File too large: '{tmp_path / 'model'}'"
-    for export in (export_saved_model, export_model):
-        with no_file_larger_than(size), pytest.raises(OSError, match=f"^{re.escape(message)}$"):
-            export(toy, tmp_path / "model")
+    with no_file_larger_than(size), pytest.raises(OSError, match=f"^{re.escape(message)}$"):
+        export_saved_model(toy, tmp_path / "model")
+    assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["model", "model.onnx"])
+def test_a_full_disk_beside_that_of_temporary_files_is_told_by_the_name_that_was_given(
+    toy, tmp_path, monkeypatch, name
+):
+    def rename(source, target):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    def copy(source, target, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), source, None, target)
+
+    monkeypatch.setattr(os, "rename", rename)
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    with pytest.raises(OSError) as caught:
+        export_model(toy, tmp_path / name)
+    assert str(caught.value) == f"[Errno 28] No space left on device: '{tmp_path / name}'"
     assert listing(tmp_path) == []
 
 
