@@ -112,10 +112,12 @@ def _failure(part, exit_code, receiver):
 
 @contextlib.contextmanager
 def errors_of_the_disk() -> Iterator[None]:
-    """Raises OSError where TFDS wraps what the disk refuses."""
+    """Raises OSError where TFDS wraps what the disk refuses, and its own error where a name is no text."""
     try:
         yield
     except RuntimeError as error:
+        if isinstance(error.__cause__, UnicodeEncodeError):
+            raise error.__cause__ from None
         if _is_of_the_disk(error.__cause__):
             raise OSError(str(error.__cause__)) from error
         raise

@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         was interrupted, 143 if SIGTERM and 129 if SIGHUP ended it, or 141 if nobody reads stdout any more.
     """
     _open_closed_streams()
+    if getattr(sys.stdout, "errors", None) == "strict":  # names of files may be no text, as stderr takes them
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     parser = make_parser()
     completion.complete(parser)
     options = parser.parse_args(_words(sys.argv[1:] if arguments is None else arguments))

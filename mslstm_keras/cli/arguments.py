@@ -29,6 +29,7 @@ CLIP = "a clip: .npy, .npz, .gif, .h5, .nc, .zarr, .mp4 and others, or a folder 
 NAMED_RECIPE = "name of a recipe (`mslstm recipes` lists them), or a .json file of one"
 RUNS = f"{MODEL}, or a folder of runs with several seeds"
 CONTEXT_FRAMES, FORECAST_FRAMES = 10, 10  # of untrained models
+_AROUND = 100  # characters around one that cannot be written
 
 
 def add_command(
@@ -228,6 +229,9 @@ def named_models(options: argparse.Namespace) -> dict[str, str]:
 
 def one_line(error: Exception) -> str:
     """Returns the message of an error as one line."""
+    if isinstance(error, UnicodeEncodeError):  # which tells places alone, of what may be a whole page
+        around = error.object[max(error.start - _AROUND, 0) : error.end + _AROUND]
+        return f"Names must be text in {error.encoding} here. Received: {around!r}"
     # Keras wraps the message of a failed layer in several lines and colours; the message itself is the coloured one.
     inner = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
     text = inner.group(1) if inner else str(error)

@@ -93,7 +93,7 @@ def _show(options):
 
     entry = find_pretrained(options.name, options.zoo)
     card = verify_pretrained(options.name, options.zoo) / "README.md"
-    show(options, dataclasses.asdict(entry), lambda: [card.read_text().rstrip()])
+    show(options, dataclasses.asdict(entry), lambda: [card.read_text(encoding="utf-8").rstrip()])
 
 
 def _table(options):

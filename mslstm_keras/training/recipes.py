@@ -414,7 +414,7 @@ def find_recipe(name: str) -> Recipe:
     """
     if name.endswith(".json"):
         try:
-            return Recipe.from_dict(json.loads(Path(name).read_text()))
+            return Recipe.from_dict(json.loads(Path(name).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(
                 f"`recipe` must be a readable file of a recipe. Received: {name} ({error})"

@@ -26,7 +26,7 @@ def write_card(entry: ZooEntry, folder: Path) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    (folder / "README.md").write_text("\n".join(_lines(entry)) + "\n")
+    (folder / "README.md").write_text("\n".join(_lines(entry)) + "\n", encoding="utf-8")
 
 
 def score_table(rows: dict[str, dict[str, Any]], scale: str | None = None) -> list[str]:

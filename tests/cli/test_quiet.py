@@ -1,8 +1,10 @@
 """What a command costs to start, and what it leaves unsaid."""
 
+import io
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -10,6 +12,7 @@ import warnings
 import numpy as np
 import pytest
 
+from mslstm_keras.cli import main
 from mslstm_keras.cli.quiet import quiet_libraries
 from mslstm_keras.zoo.index import list_pretrained
 from tests.support.commands import ROOT, SETTINGS
@@ -151,6 +154,24 @@ def test_progress_bars_of_data_sets_are_hidden(before):
     child = run_script(QUIET_BARS.format(before=before), ROOT)
     assert (child.returncode, child.stdout) == (0, "[0, 1]\n"), child.stderr
     assert "bar" not in child.stderr
+
+
+def test_names_that_are_no_text_are_printed_all_the_same(monkeypatch):
+    """What Python makes of bytes that are no UTF-8, and of letters that the output does not know."""
+    monkeypatch.setattr("mslstm_keras.data.catalogue.list_data", lambda: ["\udcff/ü"])
+    for encoding, printed in (("utf-8", "\\udcff/ü\n"), ("ascii", "\\udcff/\\xfc\n")):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding)
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert main(["data", "list"]) == 0
+        assert stream.buffer.getvalue().decode(encoding) == printed
+
+
+def test_a_name_that_a_library_cannot_take_is_told(tiny_run, tmp_path, capsys):
+    assert main(["export", str(tiny_run), "--output", str(tmp_path / "\udcff")]) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"mslstm: Names must be text in utf-8 here\. Received: '.{1,220}'\n", error)
+    assert "\\udcff" in error
+    assert not list(tmp_path.iterdir())
 
 
 def test_quiet_leaves_out_progress_and_remarks(succeed, tmp_path):

@@ -356,6 +356,13 @@ def test_a_full_disk_leaves_nothing_prepared_and_the_name_free(tmp_path):
     assert split_clips("moving_mnist_clips/few", "train", tmp_path).count == 60
 
 
+def test_a_folder_whose_name_is_no_text_is_told(tmp_path):
+    few = {"variant": "few", "settings": {"train_clips": "2", "test_clips": "2"}}
+    with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+        prepare(OPTDIGITS, tmp_path / "\udcff", **few)
+    assert list(tmp_path.rglob("dataset_info.json")) == []
+
+
 IN_PARTS = {
     name.partition("_")[0]: {
         "data": f"{name}/{config}",
