@@ -1,10 +1,8 @@
 """Commands that forecast: demo, forecast."""
 
-import contextlib
 import functools
 import json
 import os
-import signal
 import time
 import warnings
 from pathlib import Path
@@ -535,7 +533,7 @@ def _watch(options, model):
         fit=fit,
         is_made=lambda when: place(when).exists(),
     )
-    with _ended_by_sigterm(), claimed(folder, "--output"):
+    with claimed(folder, "--output"):
         remove_partial(folder)  # with the lock held, nobody is writing it any more
         for new in found:
             start, last = time.monotonic(), new.maps.time.values[-1]
@@ -567,16 +565,6 @@ def _show_new(options, output, last, new, seconds):
         print(json.dumps(facts), flush=True)
     else:
         say(options, line)
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm():
-    """Within it SIGTERM, by which services are stopped, ends the command as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _radar_facts(future):

@@ -719,7 +719,7 @@ def test_kinds_of_forecasts_and_an_end_by_sigterm(mslstm, tiny_run, maps, put, t
     before, out = signal.getsignal(signal.SIGTERM), tmp_path / "out"
     events(lambda: put(6), terminate)
     ended = mslstm("forecast", "--model", tiny_run, "--watch", maps, "--output", out, "--kind", kind)
-    assert (ended.status, ended.error) == (130, "mslstm: interrupted\n")
+    assert (ended.status, ended.error) == (143, "mslstm: ended by SIGTERM\n")
     assert signal.getsignal(signal.SIGTERM) == before
     names = [f"20100826T{time}Z.{kind}" for time in ("0025", "0030")]
     assert sorted(path.name for path in out.iterdir()) == names
@@ -734,7 +734,7 @@ def test_kinds_of_forecasts_and_an_end_by_sigterm(mslstm, tiny_run, maps, put, t
 def test_a_part_of_watched_maps_by_carried_states(mslstm, tiny_run, maps, put, tmp_path, events):
     words = ["forecast", "--model", tiny_run, "--watch", maps, "--output", tmp_path / "out", "--kind", "npy"]
     events(lambda: put(6), terminate)
-    assert mslstm(*words, "--crop", "2:10,4:20", "--horizon", "6", "--carry-states").status == 130
+    assert mslstm(*words, "--crop", "2:10,4:20", "--horizon", "6", "--carry-states").status == 143
     rates = mslstm_keras.read_radar(maps).isel(y=slice(2, 10), x=slice(4, 20))
     first, second = (np.load(tmp_path / "out" / f"20100826T{time}Z.npy") for time in ("0025", "0030"))
     model = load_model(tiny_run)
@@ -781,7 +781,7 @@ def test_a_forecast_that_ends_while_it_is_written_leaves_nothing(
         "--range",
         "rain:dwd",
     ]
-    assert mslstm(*words).status == 130
+    assert mslstm(*words).status == 143
     assert not (tmp_path / "out").exists()
 
 
