@@ -219,7 +219,7 @@ def test_the_console_script(tiny_run, files, clip, tmp_path):
         ("zoo verify a b --zoo {zoo}", "`name` must be a model of the zoo, such as ms_lstm_moving_mnist."),
         ("zoo add missing --zoo new", "`run_dir` must hold a checkpoint.keras. Received: run_dir='missing'"),
         ("zoo add {run} --zoo new --name a/b", "`name` must be letters, digits"),
-        ("zoo add {run} --zoo file --clips 1 --data-dir {folder}", "File exists: 'file'"),
+        ("zoo add {run} --zoo file --clips 1 --data-dir {folder}", "Not a directory: 'file/index.json'"),
         ("zoo add {run} --zoo new --data-dir .", "`mslstm data prepare moving_mnist_clips/optdigits`"),
         ("cost --dataset kht", "`dataset` must be one of moving_mnist, taxibj, kth, germany. Received: dataset='kht'"),
         ("cost --frame 8x8x1", "`--context` and `--forecast` must come with `--frame`. Received: context=None"),
