@@ -39,9 +39,8 @@ def _add_array_record(builder: "tfds.core.DatasetBuilder") -> None:
                         Path(folder, name), ((None, record) for record in records)
                     )
                 except RuntimeError as error:  # how ArrayRecord tells of a full disk
-                    reason = str(error).partition(";")[
-                        0
-                    ]  # behind it are the temporary name and places in the file
+                    # Behind it are the temporary name and places in the file.
+                    reason = str(error).partition(";")[0]
                     raise OSError(f"{place / name} cannot be written: {reason}") from error
                 written.append(name)
         builder.info.add_alternative_file_format(tfds.core.FileFormat.ARRAY_RECORD)
