@@ -30,6 +30,10 @@ _FLAT, _SMALLEST = 4, 8  # times as long as wide; pixels a side
 LITTLE = 2**26  # bytes that may be claimed anyway, as there are filters that pack one value closer still
 
 
+class NotReadError(ValueError):
+    """A file that is whole and of a kind, or a layout, that is not read; the text says what to do."""
+
+
 @contextlib.contextmanager
 def damage_of(name: object, rule: str, *, decoder_errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turns whatever a reader raises for a damaged file into one error that names the file.
@@ -62,8 +66,8 @@ def whole_data_set(group: h5py.Group, name: str) -> h5py.Dataset:
         name: of the data set.
 
     Raises:
-        ValueError: if there is no such data set, or not all of its values are stored. h5py raises other errors
-            for a damaged file, see `damage_of`.
+        ValueError: if there is no such data set, not all of its values are stored, or they are packed by a filter that
+            is not there. h5py raises other errors for a damaged file, see `damage_of`.
     """
     found = group.get(name)
     if not isinstance(found, h5py.Dataset):
@@ -87,7 +91,26 @@ def whole_data_set(group: h5py.Group, name: str) -> h5py.Dataset:
             f"`{name}` must have been written to its end. "
             f"Received: {found.id.get_num_chunks()} of {parts} chunks"
         )
+    lacking = _lacking_filter(found)
+    if lacking:
+        raise NotReadError(
+            f"{name} packed by {lacking}, which HDF5 has not here; `pip install hdf5plugin` has it, and the variable "
+            "HDF5_PLUGIN_PATH must be what hdf5plugin.PLUGIN_PATH says"
+        )
     return found
+
+
+def _lacking_filter(data_set: h5py.Dataset) -> str | None:
+    """Returns the filter that the first chunk of a data set is packed by and that HDF5 has not, or None."""
+    if not data_set.chunks or not data_set.id.get_num_chunks():
+        return None
+    passed_over = data_set.id.get_chunk_info(0).filter_mask  # bits of filters that were not used
+    filters = data_set.id.get_create_plist()
+    for index in range(filters.get_nfilters()):
+        code, _, _, name = filters.get_filter(index)
+        if not passed_over >> index & 1 and not h5py.h5z.filter_avail(code):
+            return f"{name.decode(errors='replace') or 'a filter'} ({code})"
+    return None
 
 
 def check_size(size: tuple[int, int]) -> None:
@@ -282,6 +305,8 @@ def reading(path: Path) -> Iterator[None]:
             yield
     except MemoryError:
         raise
+    except NotReadError as error:
+        raise ValueError(f"`{path}` must be a clip that can be read. Received: {error}") from error
     except Exception as error:
         detail = " ".join(str(error).split()) or type(error).__name__
         reason = getattr(error, "strerror", None) or f"damaged, cut off or of another kind ({detail})"

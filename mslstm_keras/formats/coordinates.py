@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mslstm_keras.formats.checks import NotReadError
 from mslstm_keras.formats.stores import AXIS_NAMES, TIME_NAMES, check_beside, values_of
 
 if TYPE_CHECKING:
@@ -108,7 +109,11 @@ def _axes(data: "xarray.Dataset", key: str) -> tuple[list[str], list[str], str |
     found = [axis for role in "TYXC" for axis in order[role]]
     if sorted(found) != sorted(left) or any(len(order[role]) != 1 for role in "TYX") or len(order["C"]) > 1:
         sizes = ", ".join(f"{axis} {data.sizes[axis]}" for axis in axes)
-        raise ValueError(f"axes {sizes}, which are not one of time, one of y and one of x")
+        further = [axis for axis in left if roles[axis] not in ("T", "Y", "X", "C")]
+        how = ""
+        if len(further) == 1 and all(len(order[role]) == 1 for role in "TYX"):
+            how = f"; save one of {further[0]} as a file of its own, as xarray's isel({further[0]}=0).to_netcdf(...) does"
+        raise NotReadError(f"axes {sizes}, which are not one of time, one of y and one of x{how}")
     return found, single, assumed
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from mslstm_keras.formats.checks import LITTLE, MOST_PER_BYTE, listing, whole_data_set
+from mslstm_keras.formats.checks import LITTLE, MOST_PER_BYTE, NotReadError, listing, whole_data_set
 
 if TYPE_CHECKING:
     import xarray
@@ -55,15 +55,16 @@ def open_netcdf(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping[
 
     if not h5py.is_hdf5(path):
         if path.stat().st_size > _LARGEST_CLASSIC:
-            raise ValueError(f"NetCDF-3 of more than {_LARGEST_CLASSIC} bytes; nccopy -k nc4 rewrites it")
+            raise NotReadError(f"NetCDF-3 of more than {_LARGEST_CLASSIC} bytes; nccopy -k nc4 rewrites it")
         content = (
             path.read_bytes()
         )  # SciPy maps a file that it opens itself, and leaves it open where it is damaged
         if content[:3] != b"CDF":
-            packed = content[:2] == b"\x1f\x8b" or content[:3] == b"BZh"
-            raise ValueError("packed: unpack it (gunzip, bunzip2)" if packed else "no NetCDF")
+            if content[:2] == b"\x1f\x8b" or content[:3] == b"BZh":
+                raise NotReadError("packed: unpack it (gunzip, bunzip2)")
+            raise ValueError("no NetCDF")
         if content[:4] == b"CDF\5":
-            raise ValueError("NetCDF-3 with 64-bit data; nccopy -k nc4 rewrites it")
+            raise NotReadError("NetCDF-3 with 64-bit data; nccopy -k nc4 rewrites it")
         data = xarray.open_dataset(io.BytesIO(content), engine="scipy", **_AS_STORED)
         return None, {"/": stack.enter_context(data)}
     file = stack.enter_context(h5py.File(path, "r"))
@@ -91,7 +92,7 @@ def open_zarr(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping[st
                 raise ValueError(f"{unpacked} bytes claimed by {path.stat().st_size} bytes of a zip")
             names = archive.namelist()
             if not any(Path(name).name in _MARKS for name in names):
-                raise ValueError(f"no Zarr store, but {listing(names)}: unpack it, and give what is in it")
+                raise NotReadError(f"no Zarr store, but {listing(names)}: unpack it, and give what is in it")
             damaged = archive.testzip()  # found by zarr, it would be logged, too
         if damaged:
             raise ValueError(f"{damaged} has another checksum")

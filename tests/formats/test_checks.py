@@ -126,6 +126,28 @@ def test_values_in_other_files(file, tmp_path):
             whole_data_set(file, name)
 
 
+def packed_by_blosc(file, *, used):
+    """Makes a data set that says blosc, which the HDF5 of h5py has not; chunks may lack what a filter makes."""
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_chunk((1, *VALUES.shape))
+    plan.set_filter(32001, h5py.h5z.FLAG_OPTIONAL)
+    space, kind = h5py.h5s.create_simple((1, *VALUES.shape)), h5py.h5t.IEEE_F32LE
+    data_set = h5py.Dataset(h5py.h5d.create(file.id, b"values", kind, space, plan))
+    data_set.id.write_direct_chunk((0, 0, 0), VALUES.tobytes(), filter_mask=0 if used else 1)
+
+
+def test_values_packed_by_a_filter_that_is_not_there(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        packed_by_blosc(file, used=True)
+    with pytest.raises(ValueError, match=r"a\.h5` .* Received: /values packed by .*32001.* hdf5plugin"):
+        read_clip(tmp_path / "a.h5")
+
+
+def test_a_filter_that_was_passed_over(file):
+    packed_by_blosc(file, used=False)
+    np.testing.assert_array_equal(whole_data_set(file, "values")[0], VALUES)
+
+
 @pytest.mark.parametrize("size", [(4,), (4, 4, 1), (0, 4), (4, -1), (4.0, 4), ("4", "4")])
 def test_sizes_that_are_none(tmp_path, size):
     np.save(tmp_path / "a.npy", random_levels(3, 5, 4))

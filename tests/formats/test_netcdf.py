@@ -164,9 +164,16 @@ def test_axes_that_say_nothing_are_taken_with_a_word(tmp_path):
 def test_axes_that_are_no_clip_are_refused(tmp_path):
     save(tmp_path / "a.nc", rain(random_frames(4, 2, 6, 5), ("time", "member", "y", "x")))
     with pytest.raises(
-        ValueError, match=r"a\.nc` .*axes time 4, member 2, y 6, x 5, which are not one of time"
+        ValueError,
+        match=r"a\.nc` .* Received: axes time 4, member 2, y 6, x 5, which are not one of time, .*; save one of member",
     ):
         read_clip(tmp_path / "a.nc")
+    save(
+        tmp_path / "b.nc",
+        xarray.DataArray(random_frames(3, 2, 6, 5), dims=("run", "member", "y", "x"), name="rain"),
+    )
+    with pytest.raises(ValueError, match=r"axes run 3, member 2, y 6, x 5, which are not .* one of x$"):
+        read_clip(tmp_path / "b.nc")
 
 
 @pytest.mark.parametrize("name", ["a.nc", "classic.nc", "a.zarr"])
@@ -354,7 +361,7 @@ def test_a_zip_of_something_else(tmp_path):
         archive.writestr("0.png", b"")
     refused_without_memory(
         tmp_path / "a.zip",
-        r"a\.zip` must be .* \(no Zarr store, but 0\.png: unpack it, and give what is in it\)",
+        r"a\.zip` must be .* Received: no Zarr store, but 0\.png: unpack it, and give what is in it$",
     )
     (tmp_path / "b.zarr").mkdir()
     refused_without_memory(tmp_path / "b.zarr", r"b\.zarr` must be a clip that can be read")
