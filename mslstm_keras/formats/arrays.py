@@ -14,13 +14,14 @@ import numpy as np
 
 from mslstm_keras.formats.checks import (
     MOST_PER_BYTE,
+    are_channels_first,
     check_array,
+    check_axes,
     check_frame,
     check_missing,
     how_to_choose,
     listing,
     reading,
-    warn_of_time_last,
     whole_data_set,
 )
 from mslstm_keras.formats.coordinates import dates_of
@@ -56,12 +57,7 @@ def read_array(path: Path, any_numbers: bool = False) -> np.ndarray:
             )
 
     frames = _load(path, check)
-    if frames.ndim == 4 and _are_channels_first(frames.shape):
-        raise ValueError(
-            f"`{path}` must have its channels behind (np.moveaxis(frames, 1, -1)), (time, height, width, channels). "
-            f"Received: shape {frames.shape}"
-        )
-    warn_of_time_last(path, frames.shape)
+    check_axes(path, frames.shape)
     if frames.dtype.kind == "f" and not any_numbers:
         check_missing(frames, path)
     return frames if frames.ndim == 4 else frames[..., np.newaxis]
@@ -114,7 +110,7 @@ def open_clips(path: str | os.PathLike[str]) -> np.ndarray:
             stacklevel=2,
         )
         clips = clips.swapaxes(0, 1)
-    elif clips.ndim == 5 and _are_channels_first(clips.shape):
+    elif clips.ndim == 5 and are_channels_first(clips.shape):
         raise ValueError(
             "`data` must have its channels behind (np.moveaxis(clips, 2, -1)), (number, time, height, width, "
             f"channels). Received: {path} of shape {clips.shape}"
@@ -144,11 +140,6 @@ def _is_moving_mnist(path: Path, shape: tuple[int, ...]) -> bool:
     )
 
 
-def _are_channels_first(shape: tuple[int, ...]) -> bool:
-    """Returns whether an array is (..., channels, height, width), as PyTorch has frames: no picture is as flat."""
-    return shape[-3] in (1, 3) and shape[-1] > 4 and shape[-2] > 4
-
-
 def _open_member(
     path: Path, file: IO[bytes], stored: int, stack: contextlib.ExitStack
 ) -> tuple[IO[bytes], int]:
@@ -157,7 +148,10 @@ def _open_member(
         archive = stack.enter_context(zipfile.ZipFile(file))
     names = [name.removesuffix(".npy") for name in archive.namelist()]
     if len(names) != 1:
-        raise ValueError(f"`{path}` must hold one array. Received: {len(names)} ({listing(names)})")
+        raise ValueError(
+            f"`{path}` must hold one array. Received: {len(names)} ({listing(names)}); "
+            'np.save("clip.npy", np.load(...)["NAME"]) makes a file of one'
+        )
     with reading(path):
         member = archive.infolist()[0]
         packed = min(member.compress_size, stored)
@@ -204,7 +198,7 @@ def read_hdf5(path: Path, name: str | None, any_numbers: bool = False, *, of_one
             axes = _times_beside(path, file, data_set, len(frames))
     if stored.dtype.kind == "f" and not any_numbers and not any(name in attributes for name in MISSING):
         check_missing(frames, path)
-    warn_of_time_last(path, shape)
+    check_axes(path, shape)
     times = read_times(path, axes, of_one=of_one)
     order = None if times is None or times.dtype.kind == "U" else time_order(path, times)
     if times is not None and order is not None:

@@ -17,11 +17,16 @@ from mslstm_keras.integers import is_whole
 MOST_PER_BYTE = 1032
 """No byte of a deflated file (npz; nearly all HDF5) stands for more, so a header that claims more lies."""
 
+MOST_CHANNELS = 4
+"""Of pictures: red, green, blue and opacity."""
+
 MOST_VALUES = 2**30
 """Of a clip, before it is resized: 4 GiB as float32."""
 
 ROUNDING = 1e-6
 """So far beyond 0 and 1 a value still counts as 0 or 1."""
+
+_CLIP_AXES = "(time, height, width) or (time, height, width, channels)"
 
 _NAMES_SHOWN = 10
 
@@ -212,11 +217,11 @@ def _scale_hint(dtype: np.dtype) -> str:
 def check_array(path: Path, shape: tuple[int, ...], dtype: np.dtype, any_numbers: bool = False) -> None:
     """Makes sure that an array of this shape and dtype can be a clip; `any_numbers` takes all integers, too."""
     if len(shape) not in (3, 4):
-        frames = ": a frame, not a clip; a folder of such files is one" if len(shape) == 2 else ""
-        raise ValueError(
-            f"`{path}` must be (time, height, width) or (time, height, width, channels). "
-            f"Received: shape {shape}{frames}"
-        )
+        found = {
+            2: ": a frame, of which a folder is a clip, or sensors, (time, sensors), which lie on no grid",
+            5: ": several clips; save one of them, clips[0]",
+        }
+        raise ValueError(f"`{path}` must be {_CLIP_AXES}. Received: shape {shape}{found.get(len(shape), '')}")
     _check_numbers(path, dtype, any_numbers)
     check_count(path, shape)
 
@@ -244,11 +249,33 @@ def _check_numbers(path: Path, dtype: np.dtype, any_numbers: bool) -> None:
         )
 
 
-def warn_of_time_last(path: Path, shape: tuple[int, ...]) -> None:
-    """Warns where an array without names of its axes looks like (height, width, time): frames are rarely so flat."""
+def are_channels_first(shape: tuple[int, ...]) -> bool:
+    """Returns whether an array is (..., channels, height, width), as PyTorch has frames: no picture is as flat."""
+    return shape[-3] <= MOST_CHANNELS < min(shape[-2:])
+
+
+def check_axes(path: Path, shape: tuple[int, ...]) -> None:
+    """Makes sure that an array without names of its axes looks as a clip does: frames are rarely flat.
+
+    A warning tells of one that looks like (height, width, time).
+
+    Raises:
+        ValueError: if it looks like one picture in colour, like sensors, or has its channels first.
+    """
+    if len(shape) == 4 and are_channels_first(shape):
+        raise ValueError(
+            f"`{path}` must have its channels behind (np.moveaxis(frames, 1, -1)), (time, height, width, channels). "
+            f"Received: shape {shape}"
+        )
     first, second, third = shape[:3]
+    flat = min(first, second) >= _SMALLEST and _FLAT * third <= min(first, second)
+    if flat and len(shape) == 3 and third <= MOST_CHANNELS:
+        raise ValueError(
+            f"`{path}` must be {_CLIP_AXES}. Received: shape {shape}: one picture, (height, width, channels), or "
+            "sensors, (time, sensors, numbers), which lie on no grid"
+        )
     square_without_it = third < first == second
-    if min(first, second) >= _SMALLEST and (square_without_it or _FLAT * third <= min(first, second)):
+    if flat or (square_without_it and first >= _SMALLEST):
         warnings.warn(
             f"`{path}` is read as {first} frames of {second} x {third}; if it is (height, width, time), "
             "np.moveaxis(frames, 2, 0) puts it right",

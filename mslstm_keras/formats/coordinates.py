@@ -112,7 +112,9 @@ def _axes(data: "xarray.Dataset", key: str) -> tuple[list[str], list[str], str |
         further = [axis for axis in left if roles[axis] not in ("T", "Y", "X", "C")]
         how = ""
         if len(further) == 1 and all(len(order[role]) == 1 for role in "TYX"):
-            how = f"; save one of {further[0]} as a file of its own, as xarray's isel({further[0]}=0).to_netcdf(...) does"
+            how = (
+                f"; save one of {further[0]} as a file of its own, by xarray's isel({further[0]}=0).to_netcdf"
+            )
         raise NotReadError(f"axes {sizes}, which are not one of time, one of y and one of x{how}")
     return found, single, assumed
 

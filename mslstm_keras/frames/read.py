@@ -16,6 +16,7 @@ import numpy as np
 
 from mslstm_keras.formats.arrays import ARRAYS, HDF5, read_array, read_frame, read_hdf5, split_data_set
 from mslstm_keras.formats.checks import (
+    MOST_CHANNELS,
     ROUNDING,
     check_count,
     check_crop,
@@ -51,7 +52,6 @@ CLIPS = ARRAYS + ANIMATIONS + VIDEOS + HDF5 + NETCDF + ZARR
 LUMA = np.array([0.299, 0.587, 0.114], "float32")  # ITU-R BT.601: how bright red, green and blue look
 
 _DARK = 1.001 / 255  # the least grey of 8 bits, however it was rounded
-_MOST_CHANNELS = 4  # that pictures have
 
 Code = Callable[[np.ndarray], np.ndarray]
 """Makes pixels in [0, 1] of the numbers of a file."""
@@ -597,9 +597,20 @@ def _to_clip(pixels: np.ndarray, channels: int, path: Path, code: Code | None = 
         return (frames @ LUMA)[..., np.newaxis]
     if (frames.shape[-1], channels) == (1, 3):
         return np.repeat(frames, 3, axis=-1)
-    several = ", or several clips, (clips, time, height, width): give one of them, np.load(...)[0]"
-    several = several if frames.shape[-1] > _MOST_CHANNELS else ""
     raise ValueError(
         "`channels` must be 1, 3 or what the file has, and only 1 and 3 become each other. "
-        f"Received: channels={channels} for {frames.shape[-1]} in {path}{several}"
+        f"Received: channels={channels} for {frames.shape[-1]} in {path}{_other_layout(frames.shape)}"
     )
+
+
+def _other_layout(shape: tuple[int, ...]) -> str:
+    """Returns what else an array with too many channels may be, and what to do then."""
+    if shape[-1] <= MOST_CHANNELS:
+        return ""
+    if len(shape) == 3:
+        return f", shape {shape}; if it is a clip by itself, (time, height, width), give its path"
+    _, second, third, fourth = shape
+    layout = "(clips, time, height, width), save one of them, clips[0]"
+    if second == third != fourth:
+        layout = "(clips, height, width, time), save one of them, np.moveaxis(clips[0], -1, 0)"
+    return f", shape {shape}; if it is several clips, {layout}"

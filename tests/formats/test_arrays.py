@@ -108,7 +108,7 @@ def test_arrays_that_are_no_clip(tmp_path, array, message):
 @pytest.mark.parametrize("count", [0, 2])
 def test_an_archive_of_other_than_one_array(tmp_path, count):
     np.savez(tmp_path / "a.npz", **{f"clip_{index}": np.zeros((2, 2, 2)) for index in range(count)})
-    with pytest.raises(ValueError, match=rf"a\.npz` must hold one array. Received: {count} "):
+    with pytest.raises(ValueError, match=rf"a\.npz` must hold one array. Received: {count} .*np.save"):
         read_clip(tmp_path / "a.npz")
 
 
@@ -305,10 +305,25 @@ def test_other_clips_of_such_a_shape_stay_as_they_are(tmp_path, name, shape):
     assert open_clips(tmp_path / name).shape == (*shape, 1)
 
 
-def test_channels_before_height_and_width_are_refused(tmp_path):
-    np.save(tmp_path / "a.npy", random_levels(4, 3, 16, 16))
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_channels_before_height_and_width_are_refused(tmp_path, channels, suffix):
+    levels, path = random_levels(4, channels, 16, 16), tmp_path / f"a{suffix}"
+    np.save(path, levels) if suffix == ".npy" else save_hdf5(path, data=levels)
     with pytest.raises(ValueError, match=r"must have its channels behind \(np.moveaxis\(frames, 1, -1\)\)"):
-        read_clip(tmp_path / "a.npy", 16)
+        read_clip(path, 16)
+
+
+@pytest.mark.parametrize("shape", [(48, 64, 3), (200, 30, 1), (30, 200, 2)])
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+def test_one_picture_and_sensors_are_no_clip(tmp_path, shape, suffix):
+    levels, path = random_levels(*shape), tmp_path / f"a{suffix}"
+    np.save(path, levels) if suffix == ".npy" else save_hdf5(path, data=levels)
+    with pytest.raises(ValueError, match=r": one picture, \(height, width, channels\), or sensors"):
+        read_clip(path)
+
+
+def test_channels_of_clips_before_height_and_width_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", random_levels(4, 3, 1, 16, 16))
     with pytest.raises(ValueError, match=r"must have its channels behind \(np.moveaxis\(clips, 2, -1\)\)"):
         open_clips(tmp_path / "a.npy")
@@ -341,14 +356,28 @@ def test_frames_of_usual_sides_are_not(tmp_path, shape):
 def test_what_holds_several_clips_or_one_frame_is_told(tmp_path):
     np.save(tmp_path / "clips.npy", random_levels(3, 8, 16, 12))
     with pytest.raises(
-        ValueError, match=r"channels=1 for 12 in .*, or several clips, .*: give one of them, np.load"
+        ValueError, match=r"channels=1 for 12 in .*shape \(3, 8, 16, 12\); if it is several .*, clips\[0\]$"
     ):
         read_clip(tmp_path / "clips.npy")
+    save_hdf5(tmp_path / "storms.h5", vil=random_levels(3, 16, 16, 12))  # as SEVIR has them
+    with pytest.raises(
+        ValueError, match=r"\(clips, height, width, time\), .* np.moveaxis\(clips\[0\], -1, 0\)$"
+    ):
+        read_clip(tmp_path / "storms.h5")
+    np.save(tmp_path / "keras.npy", random_levels(3, 8, 16, 12, 1))
+    with pytest.raises(ValueError, match=r"Received: shape \(3, 8, 16, 12, 1\): several clips"):
+        read_clip(tmp_path / "keras.npy")
+    (tmp_path / "folder").mkdir()
+    np.save(tmp_path / "folder" / "clip.npy", random_levels(8, 16, 12))
+    with pytest.raises(
+        ValueError, match=r"shape \(8, 16, 12\); if it is a clip by itself, .*, give its path"
+    ):
+        read_clip(tmp_path / "folder")
     np.save(tmp_path / "two.npy", random_levels(8, 16, 12, 2))
     with pytest.raises(ValueError, match=r"channels=1 for 2 in .*two\.npy$"):
         read_clip(tmp_path / "two.npy")
     np.save(tmp_path / "frame.npy", random_levels(16, 12))
-    with pytest.raises(ValueError, match=r"\(16, 12\): a frame, not a clip; a folder of such files is one$"):
+    with pytest.raises(ValueError, match=r"\(16, 12\): a frame, of which a folder is a clip, or sensors"):
         read_clip(tmp_path / "frame.npy")
 
 
