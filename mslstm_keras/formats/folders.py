@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mslstm_keras.formats.checks import check_kind, listing, reading
 from mslstm_keras.formats.pictures import PICTURES, bare_name
+from mslstm_keras.formats.videos import VIDEOS
 from mslstm_keras.timing.names import FrameOrder, order_frames
 
 _SYSTEM = (
@@ -12,6 +13,9 @@ _SYSTEM = (
     *("system volume information", "__macosx", "@eadir", "#recycle", "lost+found"),
 )
 """What operating systems and their servers leave in folders; hidden files besides."""
+
+_STREAM = ":zone.identifier"
+"""What Windows notes of a file that was loaded down, a file of its own where Linux copies it."""
 
 _COMPANIONS = (
     *(".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".log", ".py", ".sh", ".ipynb"),
@@ -28,16 +32,22 @@ _COMPANION_NAMES = (
 
 def is_system_file(path: Path) -> bool:
     """Whether a file or folder is hidden, or left by an operating system: nothing that people mean."""
-    return path.name.startswith(".") or path.name.lower() in _SYSTEM
+    name = path.name.lower()
+    return name.startswith(".") or name in _SYSTEM or name.endswith(_STREAM)
 
 
 def frame_files(folder: Path) -> FrameOrder:
     """Lists the images of a folder in the order of their names, see `listed_files` and `order_frames`.
 
     Raises:
-        ValueError: as they do.
+        ValueError: as they do, and if there is a film among them.
     """
     images = listed_files(folder)
+    film = next((path for path in images if path.suffix.lower() in VIDEOS), None)
+    if film is not None:
+        raise ValueError(
+            f"`{folder}` must hold images. Received: a film, which is a clip by itself, give its path: {film}"
+        )
     return order_frames(images, [bare_name(path) for path in images])
 
 
@@ -65,9 +75,14 @@ def listed_files(folder: Path) -> list[Path]:
         )
     if folders:
         names = listing(path.name for path in folders)
-        raise ValueError(f"`{folder}` must hold the images of one clip and no sub-folder. Received: {names}")
+        raise ValueError(
+            f"`{folder}` must hold the images of one clip and no sub-folder, give the path of one. Received: {names}"
+        )
     if not images:
-        raise ValueError(f"`{folder}` must hold images ({', '.join(PICTURES)}). Received: none")
+        others = (
+            f" but {listing(path.name for path in beside)}; np.save makes `.npy` of numbers" if beside else ""
+        )
+        raise ValueError(f"`{folder}` must hold images ({', '.join(PICTURES)}). Received: none{others}")
     if beside:
         warnings.warn(f"`{folder}`: no frames are {listing(path.name for path in beside)}", stacklevel=6)
     first: dict[str, Path] = {}

@@ -515,7 +515,10 @@ def _read_folder(
             continue
         frames = read_pictures(file, as_stored, remarks)
         if len(frames) > 1:
-            raise ValueError(f"`{file}` must hold one frame, being one of a folder. Received: {len(frames)}")
+            raise ValueError(
+                f"`{file}` must hold one frame, being one of a folder; a clip by itself is read by its own path. "
+                f"Received: {len(frames)}"
+            )
         yield file, frames[0]
 
 

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mslstm_keras.formats.folders import frame_files, is_system_file
 from mslstm_keras.frames.read import read_clip
@@ -21,7 +22,7 @@ def folder_of(folder, *names):
 
 
 def test_files_of_systems_are_passed_over(tmp_path):
-    names = ["._1.png", ".DS_Store", "Thumbs.db", "desktop.ini", "Icon\r"]
+    names = ["._1.png", ".DS_Store", "Thumbs.db", "desktop.ini", "Icon\r", "1.png:Zone.Identifier"]
     folder = folder_of(tmp_path / "a", "1.png", "2.png", *names)
     for name in ("@eaDir", "__MACOSX", ".git"):
         (folder / name).mkdir()
@@ -56,18 +57,44 @@ def test_a_file_that_is_no_image_is_refused(tmp_path, name):
         read_clip(tmp_path / "a")
 
 
+@pytest.mark.parametrize(
+    "names", [["running.mp4", "walking.mp4"], ["1.AVI"], ["1.png", "2.png", "film.webm"]]
+)
+def test_films_are_clips_by_themselves(tmp_path, names):
+    folder = folder_of(tmp_path / "a", *names)
+    with pytest.raises(
+        ValueError, match=r"a film, which is a clip by itself, give its path: .*(running|1|film)\.\w+$"
+    ):
+        read_clip(folder)
+
+
+def test_an_animation_is_a_clip_by_itself(tmp_path):
+    (tmp_path / "a").mkdir()
+    first, *others = map(Image.fromarray, LEVELS)
+    first.save(tmp_path / "a" / "1.gif", save_all=True, append_images=others)
+    with pytest.raises(
+        ValueError, match=r"1\.gif` must hold one frame, .*; a clip by itself .* Received: 4$"
+    ):
+        read_clip(tmp_path / "a")
+
+
+def test_tables_alone_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"Received: none but 1\.csv, 2\.csv; np.save makes"):
+        read_clip(folder_of(tmp_path / "a", "1.csv", "2.csv"))
+
+
 def test_a_folder_within(tmp_path):
     folder = folder_of(tmp_path / "a", "1.png")
     (folder / "more").mkdir()
     with pytest.raises(
-        ValueError, match=r"a` must hold the images of one clip and no sub-folder. Received: more$"
+        ValueError, match=r"a` must hold the images of one clip and no sub-folder, .* of one. Received: more$"
     ):
         frame_files(folder)
     (folder / "1.png").unlink()
     with pytest.raises(ValueError, match=r"Received: a sub-folder alone, give its path: .*a/more$"):
         frame_files(folder)
     (folder / "others").mkdir()
-    with pytest.raises(ValueError, match=r"no sub-folder. Received: more, others$"):
+    with pytest.raises(ValueError, match=r"no sub-folder, .* Received: more, others$"):
         frame_files(folder)
 
 
@@ -97,7 +124,7 @@ def test_links_that_lead_nowhere(tmp_path):
             read_clip(tmp_path / "a")
         link.unlink()
     link.symlink_to(tmp_path / "a")
-    with pytest.raises(ValueError, match=r"no sub-folder. Received: 2\.png$"):
+    with pytest.raises(ValueError, match=r"no sub-folder, .* Received: 2\.png$"):
         read_clip(tmp_path / "a")
 
 
