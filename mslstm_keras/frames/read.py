@@ -186,6 +186,13 @@ def read_labelled(
             f"model's data, {given}; the same range given by hand (`--range`) reads numbers",
             stacklevel=2,
         )
+    without_units = read.labels is None or not read.labels.attributes.get("units")
+    if scale is None and coder is not None and read.coded and coder.may_be_pixels and without_units:
+        warnings.warn(
+            f"`{path}` has numbers in [0, 1] without units, which are read in the range of the model's data, {given}; "
+            "`--range 0:1` takes them as pixels",
+            stacklevel=2,
+        )
     said = None if read.said is None else str(read.said)
     return LabelledClip(read.frames, given if read.coded else said, read.labels)
 

@@ -134,6 +134,11 @@ class Coder:
         # Clipped before, too: the logarithm of a rate below 0 would be a missing number.
         return np.clip(self.scale.to_pixel(np.clip(values, low, high)), 0, 1).astype("float32")
 
+    @property
+    def may_be_pixels(self) -> bool:
+        """Whether all numbers so far lie in [0, 1], and would be other pixels as they stand."""
+        return self._seen.low >= 0 and 0 < self._seen.high <= 1 and self.scale.ends != (0, 1)
+
     def report(self) -> None:
         """Warns of what was clipped."""
         if self._beyond:
@@ -201,7 +206,11 @@ def to_pixels(values: np.ndarray, scale: Scale, *, name: str) -> np.ndarray:
 
 
 RATE_UNITS = "mm/h"
-_DEPTHS = {"mm": 1, "in": 25.4, "inch": 25.4, "kg m-2": 1, "kg/m2": 1, "l m-2": 1, "l/m2": 1}
+_DEPTHS = {
+    **dict.fromkeys(("mm", "kg m-2", "kg/m2", "l m-2", "l/m2"), 1.0),
+    **dict.fromkeys(("millimeter", "millimeters", "millimetre", "millimetres"), 1.0),
+    **dict.fromkeys(("in", "inch", "inches"), 25.4),
+}
 """Millimetres of water. A kilogram, or a litre, is 1 mm high on a square metre. Metres are left out: m/s is of wind."""
 _HOURS = {
     **dict.fromkeys(("s", "sec", "second"), 1 / 3600),
@@ -217,7 +226,9 @@ _RATE = re.compile(
 
 def rate_factor(units: str | None) -> float | None:
     """Returns how many mm/h one of these units is, such as 3600 of "kg m-2 s-1"; None if it is no rate of rain."""
-    plain = re.sub(r"\.(?![0-9])", " ", (units or "").lower().replace("**", "").replace("^", ""))
+    plain = re.sub(
+        r"\.(?![0-9])", " ", (units or "").lower().replace("**", "").replace("^", "").replace("*", " ")
+    )
     match = _RATE.fullmatch(" ".join(plain.split()))
     if match is None:
         return None
@@ -253,8 +264,9 @@ def units_factor(units: str | None, of_scale: str, name: str) -> float:
         return 1.0
     if factor is None:
         raise ValueError(
-            f"{name} must hold rates of rain, as the scale is in {of_scale}; one without units (`--range LOW:HIGH`) "
-            f"takes numbers as they stand. Received: units {units}"
+            f"{name} must hold rates of rain, as the scale is in {of_scale}: divide a depth by the hours that it is "
+            "summed over, and bring a reflectivity to rates by its Z-R relation. A scale without units (`--range "
+            f"LOW:HIGH`) takes numbers as they stand. Received: units {units}"
         )
     if factor != 1:
         warnings.warn(f"{name}: rates in {units} are read as mm/h, times {factor:g}", stacklevel=3)

@@ -356,6 +356,31 @@ def test_numbers_are_read_in_the_units_of_a_model(tmp_path):
     assert read_labelled(tmp_path / "b.npy", 1).scale is None
 
 
+@pytest.mark.parametrize("name", ["a.npy", "a.nc"])
+def test_numbers_that_may_be_pixels_are_told_of(tmp_path, name):
+    def save(level, **attributes):
+        values = np.full((3, 4, 4), np.float32(level))
+        np.save(tmp_path / name, values) if name == "a.npy" else save_netcdf(
+            tmp_path / name, values, **attributes
+        )
+
+    save(0.5)
+    with pytest.warns(
+        UserWarning, match=r"numbers in \[0, 1\] without units, .* data, 0:100 cars; `--range 0:1`"
+    ):
+        read = read_labelled(tmp_path / name, 1, data_scale="0:100 cars")
+    np.testing.assert_allclose(read.frames, 0.005)
+    for scale in ("0:1", "0:100"):  # says nothing where somebody has said it
+        assert read_labelled(tmp_path / name, 1, scale=scale, data_scale="0:100 cars").scale == scale
+    assert read_labelled(tmp_path / name, 1, data_scale="0:1 cars").scale == "0:1 cars"
+    for level in (0, 2):  # nor of what can be no pixels, or is nothing
+        save(level)
+        read_labelled(tmp_path / name, 1, data_scale="0:100 cars")
+    if name == "a.nc":
+        save(0.5, units="cars")
+        read_labelled(tmp_path / name, 1, data_scale="0:100 cars")
+
+
 def test_missing_numbers_stay_missing(tmp_path):
     values = np.full((3, 4, 4), 25.0)
     values[0, 0] = np.nan
@@ -406,7 +431,7 @@ def test_other_rates_of_rain_are_converted(tmp_path, units, factor, scale):
 def test_what_is_no_rate_of_rain_is_not_read_as_one(tmp_path, units, read):
     save_netcdf(tmp_path / "a.nc", np.full((2, 2, 2), 5), units=units)
     with pytest.raises(
-        ValueError, match=f"a.nc` must hold rates of rain, as the scale is in mm/h.*: units {units}$"
+        ValueError, match=f"a.nc` must hold rates of rain, .* mm/h: divide a depth by .*: units {units}$"
     ):
         read(tmp_path / "a.nc")
     np.testing.assert_allclose(read_clip(tmp_path / "a.nc", scale="0:100"), 0.05)

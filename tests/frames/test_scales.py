@@ -116,7 +116,9 @@ def test_the_scale_of_some_values():
             (same, 1)
             for same in ("mm/h", "mm h**-1", "MM / hr", "mm per hour", "mm.h-1", "kg m-2 h-1", "l/m2/h")
         ),
-        ("kg.m-2.s-1", 3600),
+        *((same, 1) for same in ("millimeters per hour", "Millimetre/hour", "mm*h^-1")),
+        ("inches/hour", 25.4),
+        *((same, 3600) for same in ("kg.m-2.s-1", "kg*m-2*s-1")),
         ("mm/5 min", 12),
         ("mm day-1", 1 / 24),
         *((other, None) for other in ("mm", "dBZ", "m s-1", "kg m-2", "mm/0 min", "1", "", None)),
