@@ -52,7 +52,7 @@ def read_netcdf(path: Path, name: str | None, any_numbers: bool = False, *, of_o
             f"{group.rstrip('/')}/{key}": (data, key)
             for group, data in groups.items()
             for key, variable in data.data_vars.items()
-            if variable.ndim >= (2 if of_one else 3) and np.issubdtype(variable.dtype, np.number)
+            if variable.ndim >= (2 if of_one else 3) and variable.dtype.kind in "iufb"
         }
         if name is None:
             variables = _frames_among(variables)
@@ -106,7 +106,13 @@ def _choose(path: Path, variables: Mapping[str, Any], name: str | None, of_one: 
 
 
 def _frames_among(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the variables that may be frames: no places and no bounds, and those of time where there are any."""
+    """Returns the variables that may be frames: no places and no bounds, and those of time where there are any.
+
+    Masks, of booleans, are frames where there is nothing else.
+    """
+    variables = {
+        name: found for name, found in variables.items() if found[0][found[1]].dtype != bool
+    } or variables
     bounds = {
         str(each.attrs.get("bounds")) for data, _ in variables.values() for each in data.variables.values()
     }

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from mslstm_keras.formats.checks import MOST_VALUES, check_count, reading
+from mslstm_keras.formats.checks import MOST_VALUES, NotReadError, check_count, reading
 from mslstm_keras.formats.depths import as_in_file, largest_level, packed_bits
 from mslstm_keras.formats.remarks import Remarks
 from mslstm_keras.formats.stacks import check_stacks, stacks_of
@@ -74,6 +74,7 @@ _ONE_PICTURE = ("CUR", "ICNS", "ICO", "MPO", "PSD")
 
 _SUBFILE, _OLD_SUBFILE, _BITS, _WHITE_IS_ZERO, _SAMPLE_FORMAT = 254, 255, 258, 262, 339  # tags of TIFF
 _LAYOUT, _EXTRA_BANDS, _SEPARATE = 284, 338, 2  # and the layout of bands one behind the other
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MOST_OF_8 = 255
 _OF_8_BITS = ("L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 _METADATA, _NO_DATA = 42112, 42113  # of GDAL
@@ -157,6 +158,12 @@ def _opened(path: Path) -> Iterator[Any]:
         try:
             image = Image.open(content, formats=kinds)
         except UnidentifiedImageError:
+            content.seek(0)
+            if content.read(4) in _TIFF:
+                raise ValueError(
+                    "a TIFF that Pillow does not read, as those of 16-bit and 64-bit floats; save 32-bit floats, or "
+                    "an array by np.save"
+                ) from None
             raise ValueError("no kind of picture that is known") from None
         with image:
             if image.format == "GIF":
@@ -325,7 +332,11 @@ def _pixels(image: Any, as_stored: bool, path: Path, remarks: Remarks) -> np.nda
     if tags.scaled:
         values = values * np.float32(tags.scale) + np.float32(tags.offset)
     elif (image.mode == "I" and kind not in ("PNG", "PPM")) or tags.kind == 2:
-        raise ValueError(f"{tags.bits or 32}-bit integers, whose full scale is unknown")
+        if not as_stored:
+            raise NotReadError(
+                f"{tags.bits or 32}-bit integers, whose full scale is unknown; a `scale` (`--range LOW:HIGH`) takes "
+                "them as they stand"
+            )
     elif image.mode == "F":
         if tags.white_is_zero:
             raise ValueError("floats of which 0 is white")

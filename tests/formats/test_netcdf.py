@@ -161,6 +161,16 @@ def test_axes_that_say_nothing_are_taken_with_a_word(tmp_path):
         assert read_clip(tmp_path / "b.nc").shape == (4, 6, 5, 1)
 
 
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
+def test_masks_are_zeros_and_ones_where_there_is_nothing_else(tmp_path, name):
+    frames = random_frames(4, 6, 5)
+    save(tmp_path / name, rain(frames > 0.5))
+    np.testing.assert_array_equal(read_clip(tmp_path / name)[..., 0], frames > 0.5)
+    both = rain(frames).to_dataset(name="rain").assign(seen=rain(frames > 0.5))
+    save(tmp_path / f"both{name}", both)
+    np.testing.assert_array_equal(read_clip(tmp_path / f"both{name}")[..., 0], frames)
+
+
 def test_axes_that_are_no_clip_are_refused(tmp_path):
     save(tmp_path / "a.nc", rain(random_frames(4, 2, 6, 5), ("time", "member", "y", "x")))
     with pytest.raises(

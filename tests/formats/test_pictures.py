@@ -604,6 +604,29 @@ def test_numbers_with_a_sign(tmp_path, dtype, bits):
         read_clip(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32"])
+def test_numbers_with_a_sign_are_read_by_a_scale(tmp_path, dtype):
+    numbers = np.array([[-100, -25], [0, 100]])
+    save_tiff(tmp_path / "a.tif", numbers.astype(dtype), {339: 2})
+    np.testing.assert_allclose(
+        read_clip(tmp_path / "a.tif", scale="-100:100")[0, ..., 0], (numbers + 100) / 200
+    )
+    assert data_range(tmp_path / "a.tif") == (-100, 100)
+
+
+@pytest.mark.parametrize("bits", [16, 64])
+def test_floats_that_pillow_does_not_read(tmp_path, bits):
+    save_frames(tmp_path / "a.tif", random_frames(1, 8, 8))
+    content = (tmp_path / "a.tif").read_bytes()
+    said = [struct.pack("<HHII", 258, 3, 1, each) for each in (32, bits)]  # bits of a pixel
+    assert content.count(said[0]) == 1
+    (tmp_path / "a.tif").write_bytes(content.replace(*said))
+    with pytest.raises(
+        ValueError, match=r"a\.tif` .*a TIFF that Pillow does not read, .*; save 32-bit floats"
+    ):
+        read_clip(tmp_path / "a.tif")
+
+
 def test_big_endian_pictures(tmp_path):
     (tmp_path / "a.pgm").write_bytes(b"P5 2 1 1023\n" + struct.pack(">HH", 0, 1023))
     np.testing.assert_array_equal(read_clip(tmp_path / "a.pgm").ravel(), [0, 1])
