@@ -292,6 +292,18 @@ def check_missing(frames: np.ndarray, path: Path) -> None:
         )
 
 
+def renaming(path: Path) -> str | None:
+    """Returns how to name a file whose content is NetCDF or HDF5 and whose name is of another kind; None of others.
+
+    Files of WRF have no suffix. Those of MATLAB have their axes the other way round.
+    """
+    if path.suffix.lower() == ".mat":
+        return None
+    with path.open("rb") as file:
+        classic = file.read(3) == b"CDF"
+    return "NetCDF or HDF5, whose name must end in .nc or .h5" if classic or h5py.is_hdf5(path) else None
+
+
 def listing(names: Iterable[str]) -> str:
     """Returns the first of the names, and how many more there are."""
     names = list(names)

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from mslstm_keras.formats.checks import MOST_VALUES, NotReadError, check_count, reading
+from mslstm_keras.formats.checks import MOST_VALUES, NotReadError, check_count, reading, renaming
 from mslstm_keras.formats.depths import as_in_file, largest_level, packed_bits
 from mslstm_keras.formats.remarks import Remarks
 from mslstm_keras.formats.stacks import check_stacks, stacks_of
@@ -164,7 +164,10 @@ def _opened(path: Path) -> Iterator[Any]:
                     "a TIFF that Pillow does not read, as those of 16-bit and 64-bit floats; save 32-bit floats, or "
                     "an array by np.save"
                 ) from None
-            raise ValueError("no kind of picture that is known") from None
+            renamed = renaming(path)
+            raise (
+                NotReadError(renamed) if renamed else ValueError("no kind of picture that is known")
+            ) from None
         with image:
             if image.format == "GIF":
                 _check_end_of_gif(content)

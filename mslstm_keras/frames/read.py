@@ -23,6 +23,7 @@ from mslstm_keras.formats.checks import (
     check_frames,
     check_kind,
     check_size,
+    renaming,
 )
 from mslstm_keras.formats.colours import Colour, ColoursSeen, read_colour_scale, to_values
 from mslstm_keras.formats.fitting import Fitting, cut_out
@@ -374,7 +375,10 @@ def _read(
         clip = fitting(_to_clip(frames[:count], channels, path, used))
     else:
         kinds = ", ".join(CLIPS)
-        raise ValueError(f"`path` must be a folder of images or end in one of {kinds}. Received: {path}")
+        how = renaming(path) or "np.save makes `.npy` of an array (time, height, width)"
+        raise ValueError(
+            f"`path` must be a folder of images or end in one of {kinds}. Received: {path}: {how}"
+        )
     fitting.report()
     remarks.report()
     highest = np.fmax.reduce(clip, axis=None) if used is None and said is None else 1

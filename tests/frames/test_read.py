@@ -395,6 +395,32 @@ def save_netcdf(path, values, **attributes):
     data.to_netcdf(path, engine="h5netcdf")
 
 
+@pytest.mark.parametrize("engine", ["scipy", "h5netcdf"])
+@pytest.mark.parametrize(
+    "name", ["wrfout_d01_2024-05-01_00:00:00", "a.grd", "folder/wrfout_d01", "folder/1.dat"]
+)
+def test_netcdf_of_another_name_is_told(tmp_path, name, engine):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    data = xarray.DataArray(np.zeros((2, 2, 2)), dims=("time", "y", "x"), name="v")
+    data.to_netcdf(tmp_path / "a.nc", engine=engine)
+    (tmp_path / "a.nc").rename(path)
+    with pytest.raises(
+        ValueError, match=rf"{path.name}.*: NetCDF or HDF5, whose name must end in \.nc or \.h5$"
+    ):
+        read_clip(path.parent if "folder" in name else path)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.mat", "a.pt"])
+def test_what_is_of_no_kind_may_become_an_array(tmp_path, name):
+    with h5py.File(tmp_path / name, "w") as file:
+        file["clip"] = np.zeros((2, 2, 2))
+    if name != "a.mat":  # of MATLAB 7.3, which is HDF5 with its axes the other way round
+        (tmp_path / name).write_bytes(b"some other content")
+    with pytest.raises(ValueError, match=rf"Received: .*{name}: np.save makes `\.npy` of an array"):
+        read_clip(tmp_path / name)
+
+
 @pytest.mark.parametrize("units", ["mm/h", "mm h-1", "mm h**-1", "kg m-2 h-1", "mm/hr", "mm/hour"])
 def test_rates_of_rain_are_coded_as_radar(tmp_path, units):
     rates = np.array([0, 0.5, 2, 50]).reshape(1, 2, 2)
