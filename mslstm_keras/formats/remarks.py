@@ -37,8 +37,12 @@ class Remarks:
     def depth(self, bits: int | None, file: Path) -> None:
         """Notes how many bits the levels of a picture have; None where they are floats."""
         # Fewer bits are the same levels: programs that shrink pictures pack black and white into one bit.
-        kind = "floats" if bits is None else f"levels of {max(bits, _FEW_BITS)} bits"
+        kind = "floats" if bits is None else _levels(max(bits, _FEW_BITS))
         self._depths.setdefault(kind, file.name)
+
+    def has_depth(self, bits: int) -> bool:
+        """Returns whether the levels of a picture have so many bits."""
+        return _levels(bits) in self._depths
 
     def report(self) -> None:
         """Warns of what was noted."""
@@ -53,3 +57,7 @@ class Remarks:
             texts.append(f"its pictures are of several depths, {kinds}; each is read by its own")
         for text in texts:
             warnings.warn(f"`{self.path}`: {text}", stacklevel=4)
+
+
+def _levels(bits: int) -> str:
+    return f"levels of {bits} bits"

@@ -53,6 +53,7 @@ CLIPS = ARRAYS + ANIMATIONS + VIDEOS + HDF5 + NETCDF + ZARR
 LUMA = np.array([0.299, 0.587, 0.114], "float32")  # ITU-R BT.601: how bright red, green and blue look
 
 _DARK = 1.001 / 255  # the least grey of 8 bits, however it was rounded
+_TWELVE_BITS = 1.001 * (2**12 - 1) / (2**16 - 1)  # their white, stored in 16 bits
 
 Code = Callable[[np.ndarray], np.ndarray]
 """Makes pixels in [0, 1] of the numbers of a file."""
@@ -386,6 +387,12 @@ def _read(
         warnings.warn(
             f"`{path}` has no value above 1/255 and is nearly black; where 1 is to be white, as of masks, save 255 for "
             "it, or give `scale` (`--range 0:1`)",
+            stacklevel=3,
+        )
+    elif remarks.has_depth(16) and 0 < highest <= _TWELVE_BITS:
+        warnings.warn(
+            f"`{path}` has levels of 16 bits, of which none is above 1/16 of the largest that can be; where they are "
+            "of 12 bits, give `scale` (`--range 0:4095`)",
             stacklevel=3,
         )
     return _Read(clip, used is not None, said, labels)

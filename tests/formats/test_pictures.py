@@ -597,6 +597,18 @@ def test_pictures_of_several_depths_in_a_folder(tmp_path):
     read_clip(tmp_path / "b")  # one bit is black and white
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(("white", "told"), [(1023, True), (4095, True), (5000, False), (65535, False)])
+def test_levels_of_fewer_bits_than_they_are_stored_in(tmp_path, suffix, white, told):
+    levels = np.linspace(0, white, 60).reshape(3, 4, 5).astype("uint16")
+    save_folder(tmp_path / "a", levels, [f"{index}.{suffix}" for index in range(3)])
+    said = r"a` has levels of 16 bits, of which none is above 1/16 .*--range 0:4095"
+    with pytest.warns(UserWarning, match=said) if told else contextlib.nullcontext():
+        clip = read_clip(tmp_path / "a")
+    np.testing.assert_allclose(clip[..., 0], levels / 65535, rtol=1e-5)
+    read_clip(tmp_path / "a", scale=f"0:{white}")  # says nothing
+
+
 @pytest.mark.parametrize(("dtype", "bits"), [("uint8", 8), ("uint16", 16), ("int32", 32)])
 def test_numbers_with_a_sign(tmp_path, dtype, bits):
     save_tiff(tmp_path / "a.tif", np.zeros((2, 2), dtype), {339: 2})
