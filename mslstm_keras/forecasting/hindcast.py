@@ -245,12 +245,13 @@ class MapReader:
         last: the last map, (height, width, 1), of the context that was read last, NaN where it was not observed.
     """
 
+    last: np.ndarray
+
     def __init__(self, rates: "xarray.DataArray", starts: np.ndarray, context: int, horizon: int):
         self._rates, self._starts = rates, starts
         self._context, self._horizon = context, horizon
         self._code = Coder(RAIN_SCALES[CODE], VARIABLE)
         self._kept: dict[int, np.ndarray] = {}
-        self.last: np.ndarray | None = None
 
     def __call__(self, numbers: np.ndarray) -> np.ndarray:
         """Returns (number, time, height, width, 1); what follows an unobserved pixel of the last map is NaN, too."""
@@ -276,13 +277,14 @@ class MapReader:
 class _Forecaster:
     """Forecasts clips in pixels of the code by a model whose pixels may stand for rates in another way.
 
-    With `matched`, the reader of the clips, forecasts get the rates of the last map.
+    With `reader`, of the clips, one at a time, forecasts get the rates of the last map: it alone knows what of it was
+    observed.
     """
 
     def __init__(
-        self, model: keras.Model, scale: Scale, context: int, horizon: int, matched: MapReader | None
+        self, model: keras.Model, scale: Scale, context: int, horizon: int, reader: MapReader | None
     ):
-        self._model, self._scale, self._matched = model, scale, matched
+        self._model, self._scale, self._reader = model, scale, reader
         self._context, self._horizon = context, horizon
         self._said = False
 
@@ -295,11 +297,12 @@ class _Forecaster:
             future = forecast(self._model, given, self._horizon)
         self._said = True
         future = np.clip(future, 0, 1)
-        if self._matched:  # it is one clip, and it alone knows what of the last map was observed
-            rates = matched_values(self._scale.to_value(future[0]), code.to_value(self._matched.last))
-            future = np.clip(code.to_pixel(rates), 0, 1)[np.newaxis]
-        else:
+        if self._reader is None:
             future = recoded(future, self._scale, code)
+        else:  # rates say where it rains, and the order; the pixels of the last map are taken as they were scored
+            future = np.clip(matched_values(self._scale.to_value(future[0]), self._reader.last), 0, 1)[
+                np.newaxis
+            ]
         predictions[:, self._context - 1 :] = future
         return predictions
 

@@ -209,13 +209,17 @@ def own_messages(said):
     return [str(each.message) for each in said if each.category is UserWarning]
 
 
-@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.12, 5])
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.12, 5])
 def test_a_rate_at_a_threshold_reaches_it(model, threshold):
     given = in_memory(np.full((5, *SIZE), threshold))
     scores = hindcast({"one": model}, given, "maps", thresholds=(threshold,), **STILL)["models"][
         "persistence"
     ]
     assert scores[f"pod_{threshold:g}"]["mean"] == scores[f"csi_{threshold:g}"]["mean"] == 1
+    thresholds = threshold / 2, threshold  # matched, it is this rate or none
+    matched = hindcast({"one": model}, given, "maps", thresholds=thresholds, match_rates=True, **STILL)
+    lower, upper = (matched["models"]["one"][f"csi_{each:g}"]["per_frame"] for each in thresholds)
+    assert lower == upper and min(upper) > 0
 
 
 def test_rates_beyond_the_end_of_the_code_are_said_once(model):
