@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from mslstm_keras.export.saved_model import check_new, export_saved_model
+from mslstm_keras.export.saved_model import check_new, export_saved_model, require_tensorflow_backend
 from mslstm_keras.files import replacing, system_error
 from mslstm_keras.importing import check_installed
 from mslstm_keras.models.rollout import Rollout, find_layer
@@ -57,10 +57,11 @@ def export_model(
         The largest deviation of a pixel from Keras' own forecast.
 
     Raises:
-        ValueError: if an argument breaks its rule, or the deviation is above 1e-4.
+        ValueError: if the backend is not TensorFlow, an argument breaks its rule, or the deviation is above 1e-4.
         ImportError: if the extra of the format is not installed.
         OSError: if the files cannot be written. Whatever is raised, nothing is left of them.
     """
+    require_tensorflow_backend()
     format = format_of(path) if format is None else format
     if format not in FORMATS:
         raise ValueError(f"`format` must be one of {', '.join(FORMATS)}. Received: format={format!r}")

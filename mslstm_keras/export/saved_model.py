@@ -40,9 +40,11 @@ def export_saved_model(
             anything is computed: weights that float16 can hold give the same forecasts.
 
     Raises:
-        ValueError: if the model has no roll-out, `scale` is none, or the folder holds something.
+        ValueError: if the backend is not TensorFlow, the model has no roll-out, `scale` is none, or the folder holds
+            something.
         OSError: if the folder cannot be written; there is nothing of it then.
     """
+    require_tensorflow_backend()
     import tensorflow as tf
 
     from mslstm_keras.export.pruning import prune_saved_model
@@ -114,6 +116,16 @@ def _copy_in_half(group, copy):
         else:
             kind = "float16" if value.dtype == "float32" else value.dtype
             copy.create_dataset(name, data=value[()].astype(kind)).attrs.update(value.attrs)
+
+
+def require_tensorflow_backend() -> None:
+    """Raises ValueError if Keras computes by another backend, whose tensors are none of TensorFlow's graphs."""
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ValueError(
+            "`KERAS_BACKEND` must be tensorflow for an export, which any model can be loaded on. "
+            f"Received: KERAS_BACKEND={backend}"
+        )
 
 
 def check_new(folder: Path) -> None:

@@ -16,7 +16,7 @@ from mslstm_keras.data.splits import split_clips
 from mslstm_keras.evaluation.protocols import data_scale, find_protocol
 from mslstm_keras.evaluation.provenance import versions
 from mslstm_keras.evaluation.scores import evaluate
-from mslstm_keras.export.saved_model import export_saved_model, save_keras_folder
+from mslstm_keras.export.saved_model import export_saved_model, require_tensorflow_backend, save_keras_folder
 from mslstm_keras.figures.plots import curve_figure, forecast_animation
 from mslstm_keras.files import check_writable, remove_partial, replacing
 from mslstm_keras.forecasting.forecaster import forecast
@@ -73,13 +73,14 @@ def add_pretrained(
         The new entry.
 
     Raises:
-        ValueError: if a run folder holds no checkpoint, the recipe's data is not prepared, or the name is no plain
-            name of a folder.
+        ValueError: if a run folder holds no checkpoint, the recipe's data is not prepared, the name is no plain
+            name of a folder, or the backend is not TensorFlow.
         OSError: if the zoo cannot be written; it is then left as it was.
     """
     model, recipe, seen = _single_run(run_dir)
-    check_name(recipe.name if name is None else name)  # before what takes long, as what follows
+    check_name(recipe.name if name is None else name)  # before what takes long
     check_writable((zoo_folder() if zoo is None else Path(zoo)) / INDEX)
+    require_tensorflow_backend()
     clips = split_clips(recipe.data, "test", data_dir)
     entry = ZooEntry(
         name=recipe.name if name is None else name,
@@ -120,10 +121,11 @@ def renew_pretrained(
         The renewed entry.
 
     Raises:
-        ValueError: if there is no such entry, a file of it is missing or altered, the recipe's data is not prepared, or
-            another process has replaced the entry meanwhile.
+        ValueError: if there is no such entry, a file of it is missing or altered, the recipe's data is not prepared,
+            another process has replaced the entry meanwhile, or the backend is not TensorFlow.
         OSError: if the zoo cannot be written; it is then left as it was.
     """
+    require_tensorflow_backend()
     entry = find_pretrained(name, zoo)
     folder = verify_pretrained(name, zoo)
     check_writable(folder.parents[1] / INDEX)

@@ -18,7 +18,7 @@ from mslstm_keras.export.saved_model import export_saved_model
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.frames.scales import LinearScale, LogScale
 from tests.support.equations import assert_close
-from tests.support.processes import no_file_larger_than
+from tests.support.processes import ROOT, no_file_larger_than, run_script
 
 pytestmark = pytest.mark.usefixtures("many_models")
 
@@ -158,3 +158,31 @@ def test_a_saved_model_holds_tensorflows_own_operations_alone(name, exported):
     functions = {function.signature.name for function in graph.library.function}
     kinds = {node.op for node in nodes} - functions
     assert kinds and not {kind for kind in kinds if "PyFunc" in kind or op_def_registry.get(kind) is None}
+
+
+def test_another_backend_is_refused_in_one_line(tmp_path):
+    """Every command that exports, where KERAS_BACKEND says so; `zoo add` before it scores a run for hours."""
+    pytest.importorskip("jax")
+    script = """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import numpy as np
+        import mslstm_keras as ms
+        from mslstm_keras.cli import main
+        ms.create_model("conv_lstm", (8, 8, 1), 2, 2, filters=2, layers=1).save("model.keras")
+        np.save("clips.npy", np.zeros((10, 4, 8, 8, 1), "uint8"))
+        settings = "filters=2 layers=2 patch_size=2 batch_size=2 steps=1 interval_steps=1 decay_steps=0"
+        words = [word for setting in settings.split() for word in ("--set", setting)]
+        assert main(["train", "--data", "clips.npy", *words, "--quiet", "--run-dir", "run"]) == 0
+        for output in ("folder", "model.onnx", "model.tflite", "model.xml"):
+            assert main(["export", "model.keras", "--output", output]) == 2
+        assert main(["serving", "model.keras", "--output", "served"]) == 2
+        assert main(["zoo", "add", "run", "--zoo", "zoo"]) == 2
+    """
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    child = run_script(script, tmp_path, ROOT, env=environment)
+    assert child.returncode == 0, child.stderr
+    rule = "mslstm: `KERAS_BACKEND` must be tensorflow for an export, .* Received: KERAS_BACKEND=jax"
+    said = [line for line in child.stderr.splitlines() if "KERAS_BACKEND" in line]
+    assert len(said) == 6 and all(re.fullmatch(rule, line) for line in said), child.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"clips.npy", "model.keras", "run"}
