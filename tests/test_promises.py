@@ -27,7 +27,7 @@ from mslstm_keras.contracts.models import (
     small_model,
 )
 from mslstm_keras.data.clips import Clips
-from mslstm_keras.models.rollout import told_model
+from mslstm_keras.models.registry import told_model
 from mslstm_keras.training.feeding import batch_indices, training_batches
 from mslstm_keras.training.recipes import Recipe
 

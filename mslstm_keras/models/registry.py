@@ -11,7 +11,7 @@ from mslstm_keras.cells.registry import (
 )
 from mslstm_keras.dtypes import require_floats
 from mslstm_keras.integers import is_whole, plain
-from mslstm_keras.models.rollout import ObservedFrames, Rollout
+from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
 from mslstm_keras.models.step import build_step
 from mslstm_keras.naming import nearest
 
@@ -25,8 +25,8 @@ class VideoModel(keras.Model):
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
-        for frames in keras.tree.flatten(inputs):
-            require_floats(frames, "frames")
+        # The first of them: the plane of zeros and ones that `told_model` takes beside them may be of integers.
+        require_floats(keras.tree.flatten(inputs)[0], "frames")
         return super().call(inputs, training=training, mask=mask, **kwargs)
 
 
@@ -140,3 +140,24 @@ def create_model(
     )
     predictions = rollout(frames, observed)
     return VideoModel(frames, predictions, name=name)
+
+
+def told_model(model: keras.Model) -> keras.Model:
+    """Returns a model of the same layers and weights that is told which frames it may see, instead of drawing them.
+
+    That way the draws can come with the data, as they must where several devices share a batch.
+
+    Args:
+        model: model of `create_model`.
+
+    Returns:
+        `VideoModel` of {"frames": as the model's, "observed": (batch, context_frames + forecast_frames - 1)}; see
+        `Rollout`.
+
+    Raises:
+        ValueError: if the model has no roll-out.
+    """
+    rollout = find_layer(model, Rollout)
+    observed = keras.Input((rollout.steps,), name="observed")
+    predictions = rollout(model.input, observed)
+    return VideoModel({"frames": model.input, "observed": observed}, predictions, name=model.name)

@@ -453,27 +453,6 @@ def find_layer(model: keras.Model, kind: type[Kind]) -> Kind:
     return found[0]
 
 
-def told_model(model: keras.Model) -> keras.Model:
-    """Returns a model of the same layers and weights that is told which frames it may see, instead of drawing them.
-
-    That way the draws can come with the data, as they must where several devices share a batch.
-
-    Args:
-        model: model of `create_model`.
-
-    Returns:
-        `keras.Model` of {"frames": as the model's, "observed": (batch, context_frames + forecast_frames - 1)}; see
-        `Rollout`.
-
-    Raises:
-        ValueError: if the model has no roll-out.
-    """
-    rollout = find_layer(model, Rollout)
-    observed = keras.Input((rollout.steps,), name="observed")
-    predictions = rollout(model.input, observed)
-    return keras.Model({"frames": model.input, "observed": observed}, predictions, name=model.name)
-
-
 def _no_sampling(shape, dtype=None):
     return ops.convert_to_tensor(NO_SAMPLING, dtype=dtype)
 

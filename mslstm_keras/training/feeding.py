@@ -131,7 +131,7 @@ def training_batches(
         x = frames 0 .. T - 2, y = frames 1 .. T - 1, float32 in [0, 1], T = context_frames + forecast_frames
 
     Elements are ({"frames": x, "observed": which frames the model is fed, see `draw_observed`}, y), as
-    `mslstm_keras.models.rollout.told_model` takes them. With gradient accumulation each step has several of them, the
+    `mslstm_keras.models.registry.told_model` takes them. With gradient accumulation each step has several of them, the
     parts of its batch one after the other.
 
     Where pixels may be missing (`Clips.masked`), elements are (x, y, w) with the sample weights w, (batch, T - 1,

@@ -24,8 +24,7 @@ from mslstm_keras.files import remove_partial, replacing
 from mslstm_keras.importing import needed
 from mslstm_keras.locks import claimed
 from mslstm_keras.metrics.frame import FrameMSE
-from mslstm_keras.models.registry import create_model, dtype_policy
-from mslstm_keras.models.rollout import told_model
+from mslstm_keras.models.registry import create_model, dtype_policy, told_model
 from mslstm_keras.training.devices import alone, place
 from mslstm_keras.training.feeding import scoring_batches, training_batches, training_clips, validation_clips
 from mslstm_keras.training.losses import FrameL1L2

@@ -18,7 +18,8 @@ from mslstm_keras.contracts.models import (
 )
 from mslstm_keras.layers.gates import GateConv
 from mslstm_keras.metrics.categorical import FSS
-from mslstm_keras.models.rollout import find_layer, told_model
+from mslstm_keras.models.registry import told_model
+from mslstm_keras.models.rollout import find_layer
 from mslstm_keras.training.optimizers import Adam
 from tests.support.contracts import PARTS
 from tests.support.equations import assert_close
@@ -249,3 +250,19 @@ def test_a_roll_out_refuses_grey_levels():
     rollout = find_layer(small_model("conv_lstm"), Rollout)
     with pytest.raises(ValueError, match=r"`frames` must hold floating-point values .* frames.dtype=uint8"):
         rollout(np.zeros((2, STEPS, *FRAME_SHAPE), "uint8"), np.ones((2, STEPS), "float32"))
+
+
+@pytest.mark.parametrize("observed", ["float32", "uint8"])
+def test_a_told_model_refuses_grey_levels(observed):
+    """Its plane of zeros and ones may be of integers, its frames may not: Keras would take them for values to 255."""
+    model = told_model(small_model("conv_lstm"))
+    plane = np.array([[1, 1, 0, 0]] * 2, observed)
+    frames = random_frames()
+    assert_close(
+        model.predict({"frames": frames, "observed": plane}, verbose=0),
+        model({"frames": frames, "observed": plane}),
+        1e-6,
+    )
+    grey = {"frames": (255 * frames).astype("uint8"), "observed": plane}
+    with pytest.raises(ValueError, match=r"`frames` must hold floating-point values .* frames.dtype=uint8"):
+        model.predict(grey, verbose=0)

@@ -19,7 +19,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mslstm_keras.data.catalogue import find_builder
 from mslstm_keras.data.splits import split_clips
 from mslstm_keras.metrics.frame import FrameMSE
-from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer, told_model
+from mslstm_keras.models.registry import told_model
+from mslstm_keras.models.rollout import ObservedFrames, Rollout, find_layer
 from mslstm_keras.training import fit
 from mslstm_keras.training.feeding import batch_indices, scoring_batches, training_batches
 from mslstm_keras.training.fit import (
