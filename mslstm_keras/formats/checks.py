@@ -1,9 +1,11 @@
 """What is checked before a file, or an array, that people bring is believed."""
 
 import contextlib
+import errno
 import math
 import os
 import stat
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -32,6 +34,10 @@ _NAMES_SHOWN = 10
 
 _FLAT, _SMALLEST = 4, 8  # times as long as wide; pixels a side
 
+_OF_MACHINE = frozenset(  # no fault of the file's
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE}
+)
+
 LITTLE = 2**26  # bytes that may be claimed anyway, as there are filters that pack one value closer still
 
 
@@ -50,10 +56,13 @@ def damage_of(name: object, rule: str, *, decoder_errors: tuple[type[Exception],
 
     Raises:
         ValueError: for every error but those of memory, of missing packages, and warnings that are errors.
+        OSError: if the disk that temporary files are written to is full, or too many files are open.
     """
     try:
         yield
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OF_MACHINE:
+            raise OSError(error.errno, error.strerror, error.filename or tempfile.gettempdir()) from error
         if isinstance(error, MemoryError | ImportError | Warning) and not isinstance(error, decoder_errors):
             raise
         plain = getattr(error, "strerror", None) or (str(error) if isinstance(error, ValueError) else "")

@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import math
+import os
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -45,7 +46,7 @@ def is_zarr(path: Path) -> bool:
 
 def holds_store(folder: Path) -> bool:
     """Returns whether a folder has the files of a Zarr store."""
-    return any((folder / mark).is_file() for mark in _MARKS)
+    return any(os.path.isfile(folder / mark) for mark in _MARKS)  # False where the folder cannot be read
 
 
 def open_netcdf(path: Path, stack: contextlib.ExitStack) -> "tuple[Any, Mapping[str, xarray.Dataset]]":

@@ -76,11 +76,18 @@ SHORT_DATES = {
     "days and months": r"(?<!\.)(?P<d>[0-9]{2})\.(?P<m>[0-9]{2})(?:\.(?![0-9]))?",
 }
 
+_OF_GOES = (  # start, end and making of a picture: the year, the day of the year, the clock and a tenth of a second
+    "(?<=_s)(?P<Y>20[0-9]{2})(?P<j>[0-9]{3})(?P<H>[0-9]{2})(?P<M>[0-9]{2})(?P<S>[0-9]{2})(?P<f>[0-9])"
+    "(?=_e[0-9]{14}_c[0-9]{14}(?![0-9]))"
+)
+
 
 def dated(
     names: list[str], dates: dict[str, str], clocks: Sequence[str] = (CLOCK, "", FAR_CLOCK)
 ) -> list[tuple[str, list[Row]]]:
     """Returns the conventions that fit every name, and the names cut into texts and times."""
+    if of_goes := _rows(names, re.compile(_OF_GOES)):
+        return [("days of the year", of_goes)]  # 2024122 is the 122nd day, not the 12th month
     found = []
     for convention, date in dates.items():
         before = r"(?<![0-9])(?<![0-9]\.)" if convention == "days and months" else "(?<![0-9])"

@@ -1,11 +1,14 @@
 """Tests of how files are found: folders, links, globs, archives, and what is packed."""
 
 import bz2
+import errno
 import gzip
 import io
 import os
 import pickle
+import resource
 import tarfile
+import tempfile
 
 import pytest
 
@@ -190,3 +193,21 @@ def test_damaged_archives(tmp_path, monkeypatch):
         [*members(source)]
     path.write_bytes(b"")
     assert not is_archive(source)
+
+
+def test_temporary_files_that_cannot_be_written_are_no_damage(tmp_path):
+    maps = os.urandom(2**20)
+    pack_archive(tmp_path / "archive.tar", "w", {"0.h5": maps})
+    (tmp_path / "a.h5.gz").write_bytes(gzip.compress(maps))
+    [archive], _ = find_sources(tmp_path / "archive.tar")
+    [packed], _ = find_sources(tmp_path / "a.h5.gz")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, before[1]))
+    try:
+        with pytest.raises(OSError, match=f"File too large: '{tempfile.gettempdir()}'") as unpacking:
+            [*members(archive)]
+        with pytest.raises(OSError, match="File too large") as plain, packed.unpacked():
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert unpacking.value.errno == plain.value.errno == errno.EFBIG

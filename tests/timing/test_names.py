@@ -269,6 +269,12 @@ def test_epochs_are_times(start, minutes):
     )
 
 
+def test_days_of_the_year_in_names_of_goes():
+    start = "OR_ABI-L2-CMIPF-M6C13_G16_s20241220020207_e20241220029520_c20241220029595"
+    end = start.replace("00202", "00302").replace("002952", "003952").replace("002959", "003959")
+    assert ordered([start, end]).values[0] == datetime.datetime(2024, 5, 1, 0, 20, 20, 700000)
+
+
 # Steps
 
 
@@ -287,6 +293,13 @@ def test_epochs_are_times(start, minutes):
         ("000101 000102 000103", Fraction(1)),
         ("20240101 20240201 20240301", datetime.timedelta(days=29)),
         ("20240501T000003 20240501T000501 20240501T001004", datetime.timedelta(seconds=298)),
+        (
+            " ".join(
+                f"OR_ABI-L2-CMIPF-M6C13_G16_s2024122{start}207_e2024122{end}520_c2024122{end}595"
+                for start, end in (("0050", "0059"), ("0100", "0109"), ("0110", "0119"))
+            ),
+            datetime.timedelta(minutes=10),
+        ),
         ("a b c", None),
         ("clip1_frame1 clip1_frame2 clip2_frame1", None),
         ("frame1", None),
