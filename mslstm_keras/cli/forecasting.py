@@ -255,8 +255,9 @@ def _clip_facts(options, future, scale):
 
 def _read_clip(options, model):
     """Returns the frames of a clip, how they stand for numbers in units, and their labels."""
+    from mslstm_keras.forecasting.maps import warn_of_other_labels
     from mslstm_keras.frames.read import read_labelled
-    from mslstm_keras.zoo.loading import scale_of
+    from mslstm_keras.zoo.loading import data_of, name_of, scale_of
 
     for word, value in (
         ("--fill-gaps", options.fill_gaps or None),
@@ -270,7 +271,11 @@ def _read_clip(options, model):
     fitting = {"size": options.size, "crop": options.crop, "colour_scale": options.colour_scale}
     scales = {"scale": options.range, "data_scale": scale_of(options.model[0], options.zoo)}
     with Progress(options, f"reading {options.input}"):
-        return read_labelled(options.input, model.input_shape[-1], **scales, **fitting)
+        clip = read_labelled(options.input, model.input_shape[-1], **scales, **fitting)
+    if clip.labels is not None:
+        data = data_of(options.model[0], options.zoo)
+        warn_of_other_labels(clip.labels, clip.frames.shape[1:3], data, name_of(options.model[0]))
+    return clip
 
 
 def _seen(model, frames):

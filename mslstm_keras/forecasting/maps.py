@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mslstm_keras.data.facts import DataFacts
-from mslstm_keras.formats.labels import forecast_coordinates
+from mslstm_keras.formats.labels import Labels, forecast_coordinates
 from mslstm_keras.frames.rain import QUANTITY
 from mslstm_keras.frames.scales import (
     RATE_UNITS,
@@ -161,23 +161,56 @@ def warn_of_other_data(maps: Any, data: DataFacts, model: str) -> None:
         warnings.warn(
             f"{model} was trained on the {data.quantity}, no rain: of rain it knows nothing", stacklevel=2
         )
-    minutes, trained = maps.attrs.get("interval_minutes"), data.interval_minutes
+    told = maps.attrs.get("interval_minutes"), ground_spacing(maps)
+    _warn_of_other_steps(*told, (maps.sizes["y"], maps.sizes["x"]), data, model, "maps")
+
+
+def warn_of_other_labels(labels: Labels, size: tuple[int, int], data: DataFacts, model: str) -> None:
+    """Warns where frames of a file lie at another interval or spacing than what a model was trained on.
+
+    As `warn_of_other_data` does for rain maps. Times that are no dates, and places that are neither metres nor degrees
+    at one distance, are not compared.
+
+    Args:
+        labels: what the file says of the frames.
+        size: (height, width) of the frames, as the model sees them.
+        data: what the model was trained on, see `mslstm_keras.zoo.loading.data_of`.
+        model: str. What warnings call the model.
+    """
+    minutes = spacing = None
+    if labels.times is not None and labels.times.dtype.kind == "M":
+        later = times_behind(labels.times, 1)
+        minutes = None if later is None else float((later[0] - labels.times[-1]) / np.timedelta64(1, "m"))
+    if labels.places is not None:
+        axes = {"y": labels.rows, "x": labels.columns}
+        along = {axis: labels.places.coords.get(name) for axis, name in axes.items()}
+        if all(each is not None and each.ndim == 1 and each.dtype.kind in "fiu" for each in along.values()):
+            spacing = ground_spacing(
+                labels.places[[*axes.values()]].rename({old: new for new, old in axes.items()})
+            )
+    _warn_of_other_steps(minutes, spacing, size, data, model, "frames")
+
+
+def _warn_of_other_steps(minutes, spacing, size, data, model, called):
+    """Warns where frames, `called` so, have another interval or spacing, which may be None, than those of training."""
+    trained = data.interval_minutes
     if minutes and trained and not _alike(minutes, trained):
         warnings.warn(
-            f"`interval` of the maps is {minutes:g} minutes, {model} was trained on {trained:g}: things seem to it to "
-            f"move {_times(minutes / trained)} as fast, and it forecasts for {minutes:g} minutes each, as if they were "
-            f"{trained:g}",
-            stacklevel=2,
+            f"`interval` of the {called} is {minutes:g} minutes, {model} was trained on {trained:g}: things seem to it "
+            f"to move {_times(minutes / trained)} as fast, and it forecasts for {minutes:g} minutes each, as if they "
+            f"were {trained:g}",
+            stacklevel=3,
         )
-    spacing, trained = ground_spacing(maps), data.spacing_metres
+    trained = data.spacing_metres
     if spacing and trained and not _alike(spacing, trained):
         ratio = trained / spacing
-        height, width = (max(1, round(maps.sizes[axis] / ratio)) for axis in "yx")
+        height, width = (max(1, round(side / ratio)) for side in size)
+        python = " (`mslstm_keras.radar.resize_maps`)" if called == "maps" else ""
         warnings.warn(
-            f"pixels of the maps are {spacing / 1000:g} km, {model} was trained on {trained / 1000:g} km: things seem "
-            f"to it {_times(ratio)} as large, and to move {_times(ratio)} as fast; `--size {height}x{width}` "
-            "(`mslstm_keras.radar.resize_maps`) brings the maps to its pixels",
-            stacklevel=2,
+            f"pixels of the {called} are {spacing / 1000:g} km, {model} was trained on {trained / 1000:g} km: things "
+            f"seem to it {_times(ratio)} as large, and to move {_times(ratio)} as fast; `--size {height}x{width}`"
+            f"{python} brings the {called} to its pixels",
+            stacklevel=3,
         )
 
 

@@ -193,6 +193,21 @@ def test_times_and_places_go_on(succeed, tiny_run, files, clip, words, suffix):
             assert np.isnan(probability[..., :3, :3]).all()
 
 
+def test_a_file_of_another_interval_than_the_data_of_the_model_is_told(mslstm, tiny_run, files, clip):
+    maps = temperatures(clip).fillna(280)
+    maps.to_netcdf(files / "quarters.nc", engine="h5netcdf")
+    run = shutil.copytree(tiny_run, files / "hourly")
+    recipe = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps(recipe | {"interval_minutes": 60}))
+    given = ("--input", files / "quarters.nc", "--range", "270:310 K", "--output", files / "quarters.npy")
+    with warnings.catch_warnings(action="always"):
+        ended = mslstm("forecast", "--model", run, *given)
+        alike = mslstm("forecast", "--model", tiny_run, *given)
+    assert ended.status == alike.status == 0
+    assert ended.error.count("`interval` of the frames is 15 minutes, hourly was trained on 60") == 1
+    assert "trained on" not in alike.error
+
+
 def test_one_file_for_each_map(succeed, tiny_run, files, clip):
     maps = temperatures(clip).fillna(280).to_dataset()
     folder = files / "maps"

@@ -9,7 +9,8 @@ import xarray
 
 from mslstm_keras.data.facts import DataFacts
 from mslstm_keras.forecasting.forecaster import forecast
-from mslstm_keras.forecasting.maps import warn_of_other_data
+from mslstm_keras.forecasting.maps import warn_of_other_data, warn_of_other_labels
+from mslstm_keras.formats.labels import Labels
 from mslstm_keras.frames.rain import RAIN_SCALES
 from mslstm_keras.models.registry import create_model
 from mslstm_keras.radar.resizing import resize_maps
@@ -324,6 +325,37 @@ def test_another_interval_is_said(trained, words):
 def test_another_spacing_is_said(trained, words):
     (message,) = said_of(rain(), interval_minutes=5, spacing_metres=trained)
     assert words in message
+
+
+def said_of_frames(labels, **facts):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warn_of_other_labels(labels, (20, 40), DataFacts(**facts), "mine")
+    return [str(each.message) for each in said]
+
+
+def test_another_interval_and_spacing_of_a_file_are_said():
+    axes = {"lat": ("lat", 60 + 0.1 * np.arange(20)), "lon": ("lon", 0.2 * np.arange(40))}
+    places = xarray.Dataset(coords=axes)
+    places.lat.attrs["units"], places.lon.attrs["units"] = "degrees_north", "degrees_east"
+    times = np.datetime64("2024-05-01T22:00", "ns") + np.arange(4) * np.timedelta64(30, "m")
+    labels = Labels("precipitation", {}, times, "lat", "lon", places)
+    interval, spacing = said_of_frames(labels, interval_minutes=5, spacing_metres=1000)
+    assert interval.startswith(
+        "`interval` of the frames is 30 minutes, mine was trained on 5: things seem to it to "
+    )
+    assert interval.endswith("move 6 times as fast, and it forecasts for 30 minutes each, as if they were 5")
+    # 0.1 degrees north are 11.1 km, 0.2 degrees east at 60.95 degrees north 10.8 km
+    assert (
+        spacing.startswith("pixels of the frames are 10.9")
+        and "`--size 219x438` brings the frames" in spacing
+    )
+    assert not said_of_frames(labels, interval_minutes=30, spacing_metres=10950)
+    assert not said_of_frames(labels)
+    named = xarray.Dataset(coords={"y": list("abcd"), "crs": 0})
+    for places in (None, named, named.drop_vars("y")):
+        plain = Labels("precipitation", {}, np.arange(4.0), "y", "x", places)
+        assert not said_of_frames(plain, interval_minutes=5, spacing_metres=1000)
 
 
 def test_the_size_that_is_named_ends_the_warning():

@@ -300,6 +300,17 @@ def test_days_of_the_year_in_names_of_goes():
             ),
             datetime.timedelta(minutes=10),
         ),
+        (
+            "3B-HHR.MS.MRG.3IMERG.20240501-S230000-E232959.1380.V07B "
+            "3B-HHR.MS.MRG.3IMERG.20240501-S233000-E235959.1410.V07B "
+            "3B-HHR.MS.MRG.3IMERG.20240502-S000000-E002959.0000.V07B",
+            datetime.timedelta(minutes=30),
+        ),
+        (
+            "npp_d20240501_t2355005_e2356240 npp_d20240502_t0000005_e0001240 npp_d20240502_t0005005_e0006240",
+            datetime.timedelta(minutes=5),
+        ),
+        ("20240501_t000010 20240501_t000011 20240501_t000012", Fraction(1)),
         ("a b c", None),
         ("clip1_frame1 clip1_frame2 clip2_frame1", None),
         ("frame1", None),
