@@ -54,7 +54,7 @@ _CLOCK = (
 )
 CLOCK = rf"(?:(?:(?P<iso>t)|[_. -]|[ _-]at[ _-]|){_CLOCK})"
 
-OBSERVED = (  # from one time to another, as of satellites: -S223000-E225959 (IMERG), _t2230005_e2231240 (VIIRS)
+_OBSERVED = (  # from one time to another, as of satellites: -S223000-E225959 (IMERG), _t2230005_e2231240 (VIIRS)
     "[_-][st](?P<H>[0-9]{2})(?P<M>[0-9]{2})(?P<S>[0-9]{2})(?P<f>[0-9])?(?=[_-]e[0-9]{6,7}(?![0-9]))"
 )
 FAR_CLOCK = "[_. -][a-z]+[_. -](?P<H>[0-9]{2})(?P<M>[0-9]{2})(?P<S>[0-9]{2})?"
@@ -86,7 +86,7 @@ _OF_GOES = (  # start, end and making of a picture: the year, the day of the yea
 
 
 def dated(
-    names: list[str], dates: dict[str, str], clocks: Sequence[str] = (CLOCK, OBSERVED, "", FAR_CLOCK)
+    names: list[str], dates: dict[str, str], clocks: Sequence[str] = (CLOCK, _OBSERVED, "", FAR_CLOCK)
 ) -> list[tuple[str, list[Row]]]:
     """Returns the conventions that fit every name, and the names cut into texts and times."""
     if of_goes := _rows(names, re.compile(_OF_GOES)):
@@ -98,7 +98,7 @@ def dated(
             rows = _rows(names, re.compile(f"{before}{date}{clock}(?![0-9])"))
             if rows:
                 found.append((convention, rows))
-                if clock in (CLOCK, OBSERVED):
+                if clock in (CLOCK, _OBSERVED):
                     break
     if {"days first", "months first"} <= {convention for convention, _ in found} and all(
         re.search(r"[0-9]\.[0-9]{1,2}\.(?:19|20)[0-9]{2}", name) for name in names

@@ -6,7 +6,6 @@ import gzip
 import io
 import os
 import pickle
-import resource
 import tarfile
 import tempfile
 
@@ -14,6 +13,7 @@ import pytest
 
 from mslstm_keras.radar import files
 from mslstm_keras.radar.files import find_sources, is_archive, members
+from tests.support.processes import no_file_larger_than
 
 
 def names(sources):
@@ -201,13 +201,9 @@ def test_temporary_files_that_cannot_be_written_are_no_damage(tmp_path):
     (tmp_path / "a.h5.gz").write_bytes(gzip.compress(maps))
     [archive], _ = find_sources(tmp_path / "archive.tar")
     [packed], _ = find_sources(tmp_path / "a.h5.gz")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, before[1]))
-    try:
+    with no_file_larger_than(2**19):
         with pytest.raises(OSError, match=f"File too large: '{tempfile.gettempdir()}'") as unpacking:
             [*members(archive)]
         with pytest.raises(OSError, match="File too large") as plain, packed.unpacked():
             pass
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert unpacking.value.errno == plain.value.errno == errno.EFBIG
